@@ -1,0 +1,133 @@
+// Package api holds what weir's processes and the command line say to each other: JSON over HTTP on Unix sockets in
+// the run directory, and the way listening sockets are handed down. It decides nothing.
+//
+// The keeper answers on RUNDIR/weir.sock, the edge on RUNDIR/edge.sock. The keeper starts the edge as `weir edge` with
+// file descriptor 3, one end of a SOCK_SEQPACKET pair: each message from the keeper is a Handover with its sockets
+// (SCM_RIGHTS); the edge answers with Report messages. When the pair closes, the keeper is gone, and the edge drains and stops.
+package api
+
+// Source is a configuration as it was read, so that the edge parses what the keeper checked and not a later edit.
+type Source struct {
+	Path string            `json:"path"`
+	Text string            `json:"text"`
+	Env  map[string]string `json:"env,omitempty"` // what ${NAME} stands for
+}
+
+// Worker is one worker of an app as the edge should see it.
+type Worker struct {
+	App     string `json:"app"`
+	Name    string `json:"name"`    // "web/1"; unique while it lives, never reused within an edge's life: "web/1.3" is the third process in place 1
+	Address string `json:"address"` // "unix:/run/weir/web-1.3.sock" or "127.0.0.1:40123"
+	State   string `json:"state"`   // "ready" or "leaving"
+}
+
+// EdgeState is everything that the edge needs to serve. POST /v1/state replaces it whole; the answer is 200 when it
+// is in force, 422 with an Error when it cannot be, and then nothing changed.
+type EdgeState struct {
+	Version int64    `json:"version"`
+	Source  Source   `json:"source"`
+	Workers []Worker `json:"workers"`
+}
+
+// Handover is one message to the edge, with sockets as rights.
+type Handover struct {
+	Kind    string `json:"kind"`              // "listener": rights are one socket per loop; "control": the socket of the edge's API; "state": rights are one memory file with an EdgeState as JSON; "start": all has been said
+	Network string `json:"network,omitempty"` // of a listener
+	Address string `json:"address,omitempty"` // as in config.Listen
+}
+
+// Report is one message from the edge.
+type Report struct {
+	Ready bool   `json:"ready,omitempty"` // it serves
+	Error string `json:"error,omitempty"`
+}
+
+// Error is the body of a failed call.
+type Error struct {
+	Error string `json:"error"`
+}
+
+// Drain asks the edge to give a worker no new requests: POST /v1/drain answers when none is under way, or with
+// Left > 0 when Within (milliseconds) is over. The worker must be "leaving" or gone in the state in force.
+type Drain struct {
+	Worker string `json:"worker"`
+	Within int64  `json:"within_ms"`
+}
+
+// Drained is the answer to a Drain.
+type Drained struct {
+	Left int64 `json:"left"`
+}
+
+// Stop asks the edge (POST /v1/stop) to stop accepting, finish what is under way within the time, and exit.
+type Stop struct {
+	Within int64 `json:"within_ms"`
+}
+
+// EdgeStatus is what the edge tells of itself (GET /v1/status).
+type EdgeStatus struct {
+	PID         int          `json:"pid"`
+	Version     int64        `json:"version"` // of the state in force
+	Connections int64        `json:"connections"`
+	Accepted    uint64       `json:"accepted"`
+	Requests    uint64       `json:"requests"`
+	Active      int64        `json:"active"`
+	Status      [6]uint64    `json:"status"` // responses by class: [1] is 1xx … [5] is 5xx
+	Panics      uint64       `json:"panics"`
+	SlowTurns   uint64       `json:"slow_turns"`
+	LogDropped  uint64       `json:"log_dropped"`
+	Pools       []PoolStatus `json:"pools"`
+}
+
+// PoolStatus is a pool and its servers.
+type PoolStatus struct {
+	Name    string         `json:"name"`
+	Queued  int64          `json:"queued"`
+	Servers []ServerStatus `json:"servers"`
+}
+
+// ServerStatus is one server of a pool.
+type ServerStatus struct {
+	Name     string `json:"name"`
+	Address  string `json:"address"`
+	State    string `json:"state"` // "ready", "leaving", "down"
+	Active   int64  `json:"active"`
+	Idle     int64  `json:"idle"`
+	Requests uint64 `json:"requests"`
+	Errors   uint64 `json:"errors"`
+}
+
+// AppStatus is an app and its workers as the keeper sees them.
+type AppStatus struct {
+	Name    string         `json:"name"`
+	Workers []WorkerStatus `json:"workers"`
+}
+
+// WorkerStatus is one worker. State is the word of the life: starting, ready, live, leaving, gone, failing.
+type WorkerStatus struct {
+	Name     string `json:"name"`
+	PID      int    `json:"pid,omitempty"`
+	State    string `json:"state"`
+	Since    string `json:"since"` // RFC 3339
+	Restarts int    `json:"restarts"`
+	Looping  bool   `json:"looping,omitempty"` // a crash loop
+	Last     string `json:"last,omitempty"`    // why it ended the last time, with its last line of output
+}
+
+// Status is the whole answer of the keeper (GET /v1/status).
+type Status struct {
+	Version      string      `json:"version"` // of weir
+	PID          int         `json:"pid"`
+	File         string      `json:"file"`
+	Since        string      `json:"since"`
+	Edge         *EdgeStatus `json:"edge,omitempty"`
+	EdgeRestarts int         `json:"edge_restarts"`
+	Apps         []AppStatus `json:"apps"`
+	Listen       []string    `json:"listen"`
+	Problem      string      `json:"problem,omitempty"` // e.g. the last reload that was refused, and why
+}
+
+// Reload asks the keeper (POST /v1/reload) to read the configuration anew, or with App to replace that app's workers one by one. It answers when done.
+type Reload struct {
+	App string `json:"app,omitempty"`
+}

@@ -1,0 +1,244 @@
+package config
+
+import (
+	"net/netip"
+	"regexp"
+	"time"
+)
+
+// Config is one checked, complete configuration: every default is filled in, every name resolved, every path
+// absolute. It is immutable; whoever holds it may share it.
+type Config struct {
+	File           string // the path it was read from
+	RunDir         string // where the Unix sockets are
+	Listen         []Listen
+	TrustedProxies []netip.Prefix
+	Apps           []*App  // in the order of the file
+	Pools          []*Pool // named ones in the order of the file, then the apps' own
+	Sites          []*Site
+	Log            Log
+	Limits         Limits
+	Timeouts       Timeouts
+	Place          map[string]Place // where each key stands, by its path ("apps.web.command"): for errors found later
+}
+
+// Place is a position in a configuration file; Line and Column begin at 1.
+type Place struct {
+	File         string
+	Line, Column int
+}
+
+// Listen is one address to accept plain HTTP on.
+type Listen struct {
+	Network string // "tcp" or "unix"
+	Address string // host:port (host may be empty: every address), or the path of a socket
+}
+
+// App is a command that weir runs as several workers.
+type App struct {
+	Name      string
+	Command   string   // as written
+	Argv      []string // split into words as a shell would (quotes, no expansion); ${…} of the configuration is done; $PORT, $SOCKET and $WORKER are the worker's
+	Directory string
+	User      string            // empty: weir's own
+	Env       map[string]string // added to a small clean environment (PATH, HOME, LANG, TZ)
+	Workers   int               // at least 1
+	Socket    bool              // the command takes $SOCKET rather than $PORT (it mentions it, or socket: true)
+	Ready     Ready
+	Stop      Stop
+	Nofile    uint64 // limit on open files, 0: inherited
+	Backoff   Backoff
+}
+
+// Ready says when a worker gets traffic: when Path answers 2xx, or when it accepts connections if Path is empty.
+type Ready struct {
+	Path   string
+	Host   string // Host field of the check; default "localhost"
+	Within time.Duration
+	Every  time.Duration
+}
+
+// Stop says how a worker is ended: the signal to its process group, then KILL.
+type Stop struct {
+	Signal string // "TERM", "INT", "QUIT", "USR1" …
+	Within time.Duration
+}
+
+// Backoff is the wait between a worker's death and its next start: it doubles from Min to Max; a worker that lived longer
+// than Reset begins again at Min.
+type Backoff struct{ Min, Max, Reset time.Duration }
+
+// Pool is servers among which requests are balanced.
+type Pool struct {
+	Name     string
+	App      string // its workers are the servers; empty when Servers are given
+	Servers  []Server
+	Balance  string // "round_robin" or "least_conn"
+	MaxConn  int    // requests at a time per server, 0: no limit
+	Queue    Queue
+	Retry    Retry
+	Buffer   Buffer
+	Timeouts PoolTimeouts
+	Keep     int // idle connections kept per server and loop
+}
+
+// Server is one fixed server of a pool.
+type Server struct {
+	Address string // host:port or "unix:" and a path
+	Weight  int
+}
+
+// Queue bounds the requests that wait for a place at a server.
+type Queue struct {
+	Size    int
+	Timeout time.Duration
+}
+
+// Retry says when a request is tried again at another server.
+type Retry struct {
+	Attempts      int  // further tries after the first
+	ConnectError  bool // nothing was sent: every request
+	EmptyResponse bool // the server died before the first byte: idempotent requests whose body is held
+	Status503     bool // idempotent requests whose body is held
+}
+
+// Buffer says what weir takes over from clients and servers so that a slow client holds no worker.
+type Buffer struct {
+	Requests  bool  // a body is collected before a server is picked
+	Responses bool  // a response is taken as fast as it comes
+	Memory    int64 // bytes of one body held in memory
+	File      int64 // bytes of one body held in an unlinked temporary file beyond that
+	Dir       string
+}
+
+// PoolTimeouts limit the phases at a server. 0 is no limit.
+type PoolTimeouts struct {
+	Connect, FirstByte, BetweenBytes, Request time.Duration
+}
+
+// Timeouts limit the phases at a client.
+type Timeouts struct {
+	Head  time.Duration // from the first byte of a head to its end
+	Body  time.Duration // without progress while a body is received
+	Send  time.Duration // without progress while a response is sent
+	Idle  time.Duration // a kept connection between requests
+	Drain time.Duration // requests under way when weir stops
+}
+
+// Limits bound what a client can make grow.
+type Limits struct {
+	RequestLine int   // bytes
+	Head        int   // bytes, request line included
+	Fields      int   // field lines
+	Body        int64 // bytes; 0: no limit
+	Connections int   // at a time, over all listeners; 0: no limit
+}
+
+// Site is host names and their ordered routes.
+type Site struct {
+	Hosts  []string // "example.com", "*.example.com", "*"
+	Routes []*Route
+	Errors []ErrorPage
+}
+
+// ErrorPage is a site's own page for statuses of From to To.
+type ErrorPage struct {
+	From, To int
+	File     string
+	Body     []byte // read when the configuration was
+}
+
+// Route is a match and what answers.
+type Route struct {
+	Name           string // given, or "hosts[0]#n" with n from 1
+	Match          *Match // nil: every request
+	Rewrite        Rewrite
+	Headers        Headers
+	Allow          *Allow
+	Unclean        Unclean
+	Body           int64 // limit on request bodies; -1: Limits.Body
+	ForwardedField bool  // send Forwarded (RFC 7239) too
+	// Exactly one of these answers.
+	Pool     string
+	Files    *Files
+	Redirect *Redirect
+	Respond  *Respond
+}
+
+// Match is a condition: all of what is set must hold. An empty list holds.
+type Match struct {
+	Path   []PathPattern // any of them
+	Method []string      // any of them
+	Header []NameValue   // all of them
+	Cookie []NameValue   // all
+	Query  []NameValue   // all
+	Client []netip.Prefix
+	Any    []*Match
+	All    []*Match
+	Not    *Match
+}
+
+// PathPattern matches a normalised path: "/a" exactly, "/a/*" the prefix "/a/", any other "*" and "?" and "[…]" as a
+// glob in which "*" stays within a segment and "**" does not.
+type PathPattern struct {
+	Kind string // "exact", "prefix", "glob"
+	Text string // without the trailing * of a prefix
+}
+
+// NameValue is a name and a value; "*" (the default) means: is there. A value may end or begin with "*".
+type NameValue struct{ Name, Value string }
+
+// Rewrite changes the path that the server or the files see.
+type Rewrite struct {
+	StripPrefix, AddPrefix string
+	Pattern                *regexp.Regexp // RE2: it cannot backtrack; nil when unused
+	Replace                string         // $1 … as regexp.Expand
+}
+
+// Headers changes fields of the response.
+type Headers struct {
+	Set    []NameValue
+	Remove []string
+}
+
+// Allow lets only these clients in; others get the status.
+type Allow struct {
+	From []netip.Prefix
+	Else int
+}
+
+// Unclean lists what a route lets pass that is else refused because two programs may read it in two ways.
+type Unclean struct{ EncodedSlash, EncodedNUL, Backslash, EncodedControl bool }
+
+// Files answers from a directory.
+type Files struct {
+	Root          string
+	Index         []string // default index.html
+	CacheControl  string
+	Precompressed bool // serve .zst, .br, .gz neighbours; default true
+}
+
+// Redirect answers with a Location. {uri}, {path}, {query}, {host} and {scheme} in To stand for the request's.
+type Redirect struct {
+	To     string
+	Status int // 301, 302, 303, 307, 308; default 302
+}
+
+// Respond answers with a fixed response.
+type Respond struct {
+	Status int
+	Body   string
+	Type   string
+}
+
+// Log says what is written where.
+type Log struct {
+	Access AccessLog
+	Level  string // debug, info, warn, error
+}
+
+// AccessLog is a line a request.
+type AccessLog struct {
+	To     string // "stdout", "stderr", "none" or an absolute path
+	Format string // "json" or "combined"
+}

@@ -1,0 +1,99 @@
+// Package journal holds what each stage decided about one request, when and why: a small fixed record that the
+// exchange carries. The access log, `weir explain`, samples and histograms read it; nothing is computed twice.
+// It decides nothing and knows no stage.
+package journal
+
+import "time"
+
+// Stage is a step on a request's way.
+type Stage uint8
+
+// The stages, in the order in which a request passes them.
+const (
+	Begun     Stage = iota // first byte of the head was there
+	HeadRead               // the head is whole and valid
+	Routed                 // site and route are known
+	BodyRead               // the body was collected (buffered pools only)
+	Queued                 // it waits for a place at a server
+	Picked                 // a server was picked
+	Connected              // a connection to the server is there
+	Sent                   // head and body have been sent to the server
+	FirstByte              // the response's head is whole
+	Received               // the server's response is whole
+	Delivered              // the client has it all
+	NumStages
+)
+
+// Cause says why a request ended as it did when the application did not decide it. The word goes into the access log.
+type Cause uint8
+
+// The causes.
+const (
+	NoCause Cause = iota
+	BadRequest
+	BadResponse
+	NoSite
+	NoRoute
+	NoServer
+	QueueFull
+	QueueTimeout
+	ConnectError
+	ConnectTimeout
+	EmptyResponse
+	ServerReset
+	FirstByteTimeout
+	BetweenBytesTimeout
+	RequestTimeout
+	HeadTimeout
+	BodyTimeout
+	SendTimeout
+	ClientGone
+	BodyTooLarge
+	ResponseTooLarge
+	Refused
+	Panicked
+	Stopping
+	Internal
+	numCauses
+)
+
+var causes = [numCauses]string{"", "bad_request", "bad_response", "no_site", "no_route", "no_server", "queue_full",
+	"queue_timeout", "connect_error", "connect_timeout", "empty_response", "server_reset", "first_byte_timeout",
+	"between_bytes_timeout", "request_timeout", "head_timeout", "body_timeout", "send_timeout", "client_gone",
+	"body_too_large", "response_too_large", "refused", "panic", "stopping", "internal"}
+
+// String returns the cause as the access log spells it, "" for NoCause.
+func (c Cause) String() string {
+	if c >= numCauses {
+		return "internal"
+	}
+	return causes[c]
+}
+
+// Journal is the record of one request. The strings belong to the configuration and outlive it. Times are the
+// loop's monotonic nanoseconds, 0 for a stage that was not reached.
+type Journal struct {
+	Start   time.Time // wall clock of Begun
+	At      [NumStages]int64
+	Site    string // first host of the site
+	Route   string // the route's name
+	Pool    string
+	Server  string // address, or app/worker
+	Cause   Cause
+	Detail  string // a constant text: which rule of the wire, which limit
+	Retries int
+	Status  int   // sent to the client; 0 when nothing was sent
+	In      int64 // body bytes from the client
+	Out     int64 // body bytes to the client
+}
+
+// Mark notes when a stage was reached.
+func (j *Journal) Mark(s Stage, now int64) { j.At[s] = now }
+
+// Between returns the time from one stage to another, 0 when either was not reached.
+func (j *Journal) Between(from, to Stage) time.Duration {
+	if j.At[from] == 0 || j.At[to] == 0 || j.At[to] < j.At[from] {
+		return 0
+	}
+	return time.Duration(j.At[to] - j.At[from])
+}
