@@ -84,12 +84,9 @@ type Writer struct {
 // Open opens the log. A file is created with mode 0640 and always appended to, in whole lines, so that two processes
 // may share it.
 func Open(o Options) (*Log, error) {
-	l := &Log{problem: o.Problem, wake: make(chan struct{}, 1), full: make(chan struct{}, 1), reopen: make(chan chan error),
-		stop: make(chan struct{}), done: make(chan struct{})}
-	var format func([]byte, *Line) []byte
+	format := AppendJSON
 	switch o.Format {
 	case "json", "":
-		format = AppendJSON
 	case "combined":
 		format = AppendCombined
 	default:
@@ -97,20 +94,22 @@ func Open(o Options) (*Log, error) {
 	}
 	switch o.To {
 	case "none", "":
-		close(l.done)
-		return l, nil
+		return &Log{}, nil
 	case "stdout":
-		l.file = os.Stdout
+		return start(o, format, os.Stdout, ""), nil
 	case "stderr":
-		l.file = os.Stderr
-	default:
-		l.path = o.To
-		f, err := openLog(l.path)
-		if err != nil {
-			return nil, err
-		}
-		l.file = f
+		return start(o, format, os.Stderr, ""), nil
 	}
+	f, err := openLog(o.To)
+	if err != nil {
+		return nil, err
+	}
+	return start(o, format, f, o.To), nil
+}
+
+func start(o Options, format func([]byte, *Line) []byte, f *os.File, path string) *Log {
+	l := &Log{path: path, file: f, problem: o.Problem, wake: make(chan struct{}, 1), full: make(chan struct{}, 1),
+		reopen: make(chan chan error), stop: make(chan struct{}), done: make(chan struct{})}
 	limit := o.Limit
 	if limit <= 0 {
 		limit = defaultLimit
@@ -119,7 +118,7 @@ func Open(o Options) (*Log, error) {
 		l.writers = append(l.writers, &Writer{log: l, format: format, limit: limit})
 	}
 	go l.run()
-	return l, nil
+	return l
 }
 
 func openLog(path string) (*os.File, error) {
