@@ -8,3 +8,4 @@ require (
 	github.com/spf13/pflag v1.0.9 // indirect
 	go.uber.org/goleak v1.3.0 // indirect
 )
+require go.uber.org/goleak v1.3.0
