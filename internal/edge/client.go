@@ -100,14 +100,15 @@ func (h *handler) readHead() headRead {
 			}
 			n, err := http1.ParseRequest(h.in.bytes(), &h.x.Req, &h.tree.limits)
 			if err != nil {
-				h.begun()
+				h.identify()
 				h.keep = false
 				h.fail(err.Status, journal.BadRequest, err.Reason)
 				return headBad
 			}
 			if n > 0 {
 				h.in.r += n
-				h.begun()
+				h.parsed = true
+				h.identify()
 				h.x.Journal.Mark(journal.HeadRead, h.l.loop.Now())
 				return headOK
 			}
@@ -127,14 +128,14 @@ func (h *handler) headCut(err error, begun bool) headRead {
 	if !begun {
 		return headNone
 	}
-	h.begun()
+	h.identify()
 	switch {
 	case errors.Is(err, loop.ErrTimeout):
 		h.fail(408, journal.HeadTimeout, "the head did not come within timeouts.head")
 	case errors.Is(err, io.EOF):
 		h.fail(400, journal.ClientGone, "the connection closed within the head")
 	default:
-		h.x.Journal.Cause = journal.ClientGone
+		h.x.Journal.Cause = journal.ClientGone // it reset the connection: nothing can be told
 	}
 	return headBad
 }

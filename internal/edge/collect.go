@@ -111,10 +111,10 @@ func (h *handler) bodyFailed(err error) {
 		h.fail(408, journal.BodyTimeout, "the body made no progress within timeouts.body")
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		h.fail(400, journal.ClientGone, "the connection closed within the body")
-	case errors.Is(err, loop.ErrClosed), isReset(err):
-		h.x.Journal.Cause = journal.ClientGone
-	default:
+	case errors.Is(err, errDisk):
 		slog.Error("a request body could not be buffered", "error", err)
 		h.fail(500, journal.Internal, "the request could not be buffered")
+	default:
+		h.x.Journal.Cause = journal.ClientGone // it reset the connection, or weir stops: nothing can be told
 	}
 }

@@ -68,8 +68,8 @@ func (h *handler) admit() bool {
 		h.fail(400, journal.Refused, "the path can be read in two ways")
 		return false
 	}
-	if a := route.config.Allow; a != nil && !contains(a.From, h.x.Client) {
-		h.fail(a.Else, journal.Refused, "the client's address is not allowed here")
+	if ok, status := route.route.Allows(h.x.Client); !ok {
+		h.fail(status, journal.Refused, "the client's address is not allowed here")
 		return false
 	}
 	if route.bodyLimit > 0 && req.Body == message.ByLength && req.Length > route.bodyLimit {

@@ -20,7 +20,10 @@ type spool struct {
 	size   int64    // of everything that was put in
 }
 
-var errSpoolFull = errors.New("body larger than the buffers allow")
+var (
+	errSpoolFull = errors.New("body larger than the buffers allow")
+	errDisk      = errors.New("buffering a body")
+)
 
 // put appends data, which it copies. errSpoolFull means that nothing of it was taken.
 func (s *spool) put(t *loop.Task, l *local, data []byte, cfg *config.Buffer) error {
@@ -40,7 +43,7 @@ func (s *spool) put(t *loop.Task, l *local, data []byte, cfg *config.Buffer) err
 		_, err = s.file.WriteAt(data, s.wrote)
 	})
 	if err != nil {
-		return fmt.Errorf("buffering a body: %w", err)
+		return fmt.Errorf("%w: %w", errDisk, err)
 	}
 	s.wrote += int64(len(data))
 	s.size += int64(len(data))

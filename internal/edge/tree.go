@@ -19,6 +19,7 @@ import (
 // Requests under way finish on the tree that they began with.
 type tree struct {
 	cfg            *config.Config
+	source         string // the text that cfg was made of
 	table          *route.Table
 	pools          *pool.Set
 	sites          []siteTree
