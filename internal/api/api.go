@@ -9,9 +9,11 @@ package api
 
 // Source is a configuration as it was read, so that the edge parses what the keeper checked and not a later edit.
 type Source struct {
-	Path string            `json:"path"`
-	Text string            `json:"text"`
-	Env  map[string]string `json:"env,omitempty"` // what ${NAME} stands for
+	Path string `json:"path"`
+	Text string `json:"text"`
+	// Revision grows with each reload: the files that a configuration names may have changed where its text has not.
+	Revision int64             `json:"revision"`
+	Env      map[string]string `json:"env,omitempty"` // what ${NAME} stands for
 }
 
 // Worker is one worker of an app as the edge should see it.

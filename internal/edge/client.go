@@ -3,6 +3,7 @@ package edge
 import (
 	"errors"
 	"io"
+	"time"
 
 	"github.com/weirhq/weir/internal/http1"
 	"github.com/weirhq/weir/internal/journal"
@@ -27,7 +28,7 @@ func (ln *listener) Accept(c *loop.Conn) {
 	l.edge.connections.Add(1)
 	l.count.accepted++
 	cl := &client{conn: c, l: l, scheme: ln.scheme}
-	c.Rest(cl, l.loop.Now()+int64(tree.firstByte))
+	c.Rest(cl, l.after(tree.firstByte))
 }
 
 // client is one HTTP/1 connection of a client. While it rests between requests this and the loop's part are all that
@@ -43,6 +44,14 @@ func (cl *client) Ready(*loop.Conn) { cl.l.loop.Go(cl) }
 
 // Expired implements loop.Rester: nothing came for the idle time.
 func (cl *client) Expired(*loop.Conn) { cl.close() }
+
+// after is the time so much from now, none when d is 0.
+func (l *local) after(d time.Duration) loop.Time {
+	if d <= 0 {
+		return 0
+	}
+	return l.loop.Now() + int64(d)
+}
 
 func (cl *client) close() {
 	_ = cl.conn.Close() // the peer may have gone already; there is nobody to tell
@@ -71,7 +80,7 @@ func (cl *client) Run(t *loop.Task) {
 			h.rests = true
 			cl.conn.ReadBy(0)
 			cl.conn.WriteBy(0)
-			cl.conn.Rest(cl, cl.l.loop.Now()+int64(h.tree.cfg.Timeouts.Idle))
+			cl.conn.Rest(cl, cl.l.after(h.tree.cfg.Timeouts.Idle))
 			return
 		}
 	}
@@ -93,10 +102,9 @@ func (h *handler) readHead() headRead {
 		if !h.in.empty() {
 			if !begun {
 				begun = true
-				now := h.l.loop.Now()
 				h.x.Journal.Start = h.l.loop.Wall()
-				h.x.Journal.Mark(journal.Begun, now)
-				h.conn.ReadBy(now + int64(h.tree.cfg.Timeouts.Head))
+				h.x.Journal.Mark(journal.Begun, h.l.loop.Now())
+				h.conn.ReadBy(h.by(h.tree.cfg.Timeouts.Head))
 			}
 			n, err := http1.ParseRequest(h.in.bytes(), &h.x.Req, &h.tree.limits)
 			if err != nil {

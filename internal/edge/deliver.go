@@ -136,7 +136,11 @@ func (h *handler) write2(a, b []byte) bool {
 
 // lostClient notes that the client did not take the response.
 func (h *handler) lostClient(err error) {
-	h.keep, h.cut = false, true
+	h.keep = false
+	if h.cut {
+		return // it was cut off from here
+	}
+	h.cut = true
 	h.x.Journal.Cause = journal.ClientGone
 	if errors.Is(err, loop.ErrTimeout) {
 		h.x.Journal.Cause = journal.SendTimeout
@@ -146,13 +150,13 @@ func (h *handler) lostClient(err error) {
 // breakOff ends a response whose server failed in the middle: the client must not take the part for the whole.
 func (h *handler) breakOff(err error) {
 	h.keep, h.cut = false, true
-	h.up.fault = pool.Died
+	h.up.fault = pool.BadResponse
 	switch {
 	case errors.Is(err, loop.ErrTimeout):
 		h.up.fault = pool.TimedOut
 		h.x.Journal.Cause = journal.BetweenBytesTimeout
 	case isWire(err):
-		h.up.fault = pool.Invalid
+		h.up.fault = pool.BadResponse
 		h.x.Journal.Cause, h.x.Journal.Detail = journal.BadResponse, reason(err)
 	default:
 		h.x.Journal.Cause = journal.ServerReset
@@ -175,4 +179,3 @@ func reason(err error) string {
 	}
 	return "the server closed within the body"
 }
-

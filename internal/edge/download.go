@@ -210,7 +210,7 @@ func (h *handler) deliverHeld(cfg *config.Pool, data []byte) outcome {
 		case isWire(err):
 			return h.breaks(reason(err))
 		case err != nil:
-			h.up.fault = pool.Died
+			h.up.fault = pool.BadResponse
 			h.x.Journal.Cause = journal.ServerReset
 			return empty
 		}

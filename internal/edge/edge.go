@@ -98,63 +98,100 @@ func (e *Edge) slow(l *loop.Loop, took time.Duration, stack []byte) {
 	slog.Warn("a loop was held up", "loop", l.Index(), "for", took, "stack", string(stack))
 }
 
-// Apply puts a state in force: a tree is built and checked whole, then swapped. On an error nothing has changed.
+// Apply puts a state in force: everything that can fail is made first, then swapped. On an error nothing has changed.
 func (e *Edge) Apply(s api.EdgeState) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	old := e.tree.Load()
-	next := old
-	if old == nil || s.Version != e.version || s.Source.Text != old.source {
-		cfg, _, err := config.Parse(s.Source.Path, []byte(s.Source.Text), func(name string) (string, bool) {
-			v, ok := s.Source.Env[name]
-			return v, ok
-		})
-		if err != nil {
-			return err
-		}
-		if old == nil || s.Source.Text != old.source {
-			if next, err = newTree(cfg, e.env, old); err != nil {
-				return err
-			}
-			next.source = s.Source.Text
-		}
+	if old != nil && s.Source.Revision == old.source.Revision && s.Source.Text == old.source.Text {
+		old.pools.SetWorkers(s.Workers)
+		e.version = s.Version
+		return nil
 	}
-	if err := e.openLog(next.cfg.Log.Access); err != nil {
+	cfg, _, err := config.Parse(s.Source.Path, []byte(s.Source.Text), func(name string) (string, bool) {
+		v, ok := s.Source.Env[name]
+		return v, ok
+	})
+	if err != nil {
 		return err
 	}
+	if err := e.awaitSockets(cfg.Listen); err != nil {
+		return err
+	}
+	log, err := e.openLog(cfg.Log.Access)
+	if err != nil {
+		return err
+	}
+	next, err := newTree(cfg, e.env, old)
+	if err != nil {
+		if log != e.log {
+			err = errors.Join(err, log.Close())
+		}
+		return err
+	}
+	next.source = s.Source
 	next.pools.SetWorkers(s.Workers)
-	if err := e.listen(next.cfg.Listen); err != nil {
-		return err
-	}
+	e.useLog(log, cfg.Log.Access)
 	e.tree.Store(next)
 	e.version = s.Version
-	if old != nil && old != next {
+	if old != nil {
 		old.pools.Retire(next.pools)
+	}
+	return e.listen(cfg.Listen)
+}
+
+// handoverWait is how long a state waits for the sockets that it listens on: they come by another way.
+const handoverWait = 5 * time.Second
+
+// awaitSockets waits until there is a socket for every address, with e.mu held but while it waits.
+func (e *Edge) awaitSockets(want []config.Listen) error {
+	end := time.Now().Add(handoverWait)
+	for _, w := range want {
+		key := w.Network + " " + w.Address
+		for e.listeners[key] == nil && e.sockets[key] == nil {
+			if time.Now().After(end) {
+				return fmt.Errorf("no socket was handed down for %s", w.Address)
+			}
+			e.mu.Unlock()
+			time.Sleep(5 * time.Millisecond)
+			e.mu.Lock()
+		}
 	}
 	return nil
 }
 
-// openLog opens the access log that the configuration names and hands its writers to the loops.
-func (e *Edge) openLog(to config.AccessLog) error {
+// openLog opens the access log that a configuration names, or returns the one in use if that is it.
+func (e *Edge) openLog(to config.AccessLog) (*journal.Log, error) {
 	if e.log != nil && to == e.logTo {
-		return nil
+		return e.log, nil
 	}
-	next, err := journal.Open(journal.Options{To: to.To, Format: to.Format, Loops: len(e.locals), Problem: func(err error) {
+	l, err := journal.Open(journal.Options{To: to.To, Format: to.Format, Loops: len(e.locals), Problem: func(err error) {
 		if err != nil {
 			slog.Error("the access log cannot be written: lines are dropped", "error", err)
+			return
 		}
+		slog.Info("the access log is written again")
 	}})
 	if err != nil {
-		return fmt.Errorf("log.access.to: %w", err)
+		return nil, fmt.Errorf("log.access.to: %w", err)
+	}
+	return l, nil
+}
+
+// useLog hands the log's writers to the loops and closes the former log.
+func (e *Edge) useLog(next *journal.Log, to config.AccessLog) {
+	former := e.log
+	if former == next {
+		return
 	}
 	e.onLoops(func(l *local) { l.log = next.Writer(l.loop.Index()) })
-	if e.log != nil {
-		if err := e.log.Close(); err != nil {
-			slog.Error("closing the former access log", "error", err)
-		}
-	}
 	e.log, e.logTo = next, to
-	return nil
+	if former == nil {
+		return
+	}
+	if err := former.Close(); err != nil {
+		slog.Error("closing the former access log", "error", err)
+	}
 }
 
 // onLoops runs f on every loop and waits.
@@ -177,9 +214,6 @@ func (e *Edge) listen(want []config.Listen) error {
 			continue
 		}
 		files := e.sockets[key]
-		if len(files) == 0 {
-			return fmt.Errorf("no socket was handed down for %s", w.Address)
-		}
 		delete(e.sockets, key)
 		for i, f := range files {
 			l := e.locals[i%len(e.locals)]
@@ -196,7 +230,7 @@ func (e *Edge) listen(want []config.Listen) error {
 			delete(e.listeners, key)
 		}
 	}
-	return nil
+	return nil // sockets that were offered and are not wanted stay: a later state may want them
 }
 
 func closeListeners(list []*loop.Listener) {

@@ -19,7 +19,7 @@ type outcome uint8
 const (
 	done      outcome = iota // the request was answered, well or badly
 	noConnect                // no connection: nothing was sent
-	unsent                   // a kept connection was dead already: nothing of the request was read
+	unsent                   // the connection was dead before the first byte went out
 	empty                    // the server closed before the client saw anything of a response
 	refused                  // 503, and retry.on names it
 	late                     // a time limit was reached
@@ -80,7 +80,7 @@ func (h *handler) try(s *pool.Server, cfg *config.Pool) outcome {
 			if errors.Is(err, loop.ErrTimeout) {
 				h.x.Journal.Cause = journal.ConnectTimeout
 			}
-			h.up.fault = pool.ConnectFailed
+			h.up.fault = pool.ConnectError
 			return noConnect
 		}
 		h.up.c = c
@@ -164,12 +164,13 @@ func (h *handler) converse(cfg *config.Pool) outcome {
 	if o := h.receive(cfg, sendErr); o != done {
 		return o
 	}
+	h.x.Journal.Cause, h.x.Journal.Detail = journal.NoCause, "" // of an earlier try
 	if h.x.Resp.Status == 101 {
 		h.tunnel()
 		return done
 	}
 	if h.x.Resp.Status == 503 && cfg.Retry.Status503 && h.resendable() && h.x.Journal.Retries < cfg.Retry.Attempts {
-		h.up.fault = pool.Refused
+		h.up.fault = pool.Unavailable
 		return refused
 	}
 	return h.deliver(cfg)
@@ -180,12 +181,9 @@ func (h *handler) send() error {
 	h.out = h.appendRequest(h.out[:0])
 	c := h.up.c
 	c.WriteBy(h.by(h.tree.cfg.Timeouts.Send))
-	var err error
-	if len(h.held) > 0 {
-		_, err = c.Write2(h.out, h.held)
-		return err
-	}
-	if _, err = c.Write(h.out); err != nil {
+	n, err := c.Write2(h.out, h.held)
+	h.up.wrote = n > 0
+	if err != nil {
 		return err
 	}
 	if h.spooled || !h.whole() && !h.waits100() {
@@ -275,20 +273,20 @@ func (h *handler) later(cfg *config.Pool, deadline loop.Time) loop.Time {
 
 // died tells apart what the end of a server's connection without a final response means.
 func (h *handler) died(err, sendErr error) outcome {
-	h.up.fault = pool.Died
+	h.up.fault = pool.EmptyResponse
 	h.x.Journal.Cause = journal.ServerReset
 	if errors.Is(err, io.EOF) {
 		h.x.Journal.Cause = journal.EmptyResponse
 	}
-	if sendErr != nil && h.up.in.w == 0 && !errors.Is(sendErr, loop.ErrTimeout) && len(h.held) == 0 && !h.spooled && h.whole() {
-		return unsent // the first write failed: the peer had closed before
+	if sendErr != nil && !h.up.wrote {
+		return unsent
 	}
 	return empty
 }
 
 // breaks notes a response that is not HTTP as it must be.
 func (h *handler) breaks(reason string) outcome {
-	h.up.fault = pool.Invalid
+	h.up.fault = pool.BadResponse
 	h.x.Journal.Cause = journal.BadResponse
 	h.x.Journal.Detail = reason
 	return broken

@@ -24,15 +24,16 @@ type handler struct {
 	conn *loop.Conn
 
 	tree  *tree // in force when the request began
+	site  *siteTree
 	route *routeTree
 	x     exchange.Exchange
 	line  journal.Line
 
-	in   window // what the client sent: the head of the request, then its body or the next requests
-	body window // where a body is read that does not fit behind its head
-	dec  http1.Decoder
-	out  []byte // heads being made
-	path []byte // as the server sees it, when it is rewritten
+	in      window // what the client sent: the head of the request, then its body or the next requests
+	body    window // where a body is read that does not fit behind its head
+	dec     http1.Decoder
+	out     []byte // heads being made
+	path    []byte // as the server sees it, when it is rewritten
 	scratch []byte // what is made beside h.out
 
 	held     []byte // the whole request body, when it is in one piece in memory
@@ -82,8 +83,11 @@ func (h *handler) leave() {
 	}
 	h.in.free(l.loop)
 	h.rests = false
-	h.t, h.cl, h.conn, h.tree, h.route = nil, nil, nil, nil, nil
+	h.t, h.cl, h.conn, h.tree, h.site, h.route = nil, nil, nil, nil, nil, nil
 	l.active--
+	if cap(h.out) > keepOut {
+		h.out = make([]byte, 0, 4096)
+	}
 	if len(l.free) < maxFreeHandlers {
 		l.free = append(l.free, h)
 	}
@@ -91,6 +95,7 @@ func (h *handler) leave() {
 
 const (
 	maxFreeHandlers = 1024
+	keepOut         = 16 << 10 // bytes for heads that a resting handler keeps
 	lingerBytes     = 256 << 10
 	lingerTime      = 2 * time.Second
 )
@@ -116,7 +121,8 @@ func (h *handler) linger() {
 func (h *handler) begin() {
 	h.tree = h.l.edge.tree.Load()
 	h.x.Reset()
-	h.route = nil
+	h.site, h.route = nil, nil
+	h.upload.err, h.upload.ended = nil, 0
 	h.held, h.spooled = nil, false
 	h.deadline = 0
 	h.keep, h.parsed, h.answered, h.chunked, h.cut, h.continued, h.lingers = true, false, false, false, false, false, false
@@ -221,7 +227,7 @@ func (h *handler) readBody() ([]byte, error) {
 			}
 			if len(data) > 0 {
 				h.x.Journal.In += int64(len(data))
-				if limit := h.route.bodyLimit; limit > 0 && h.x.Journal.In > limit {
+				if h.route != nil && h.route.bodyLimit > 0 && h.x.Journal.In > h.route.bodyLimit {
 					return nil, errBodyTooLarge
 				}
 				return data, nil

@@ -48,11 +48,11 @@ func (h *handler) refuseBody() {
 
 // errorPage returns the site's own page for a status, nil when it has none.
 func (h *handler) errorPage(status int) []byte {
-	if h.route == nil {
+	if h.site == nil {
 		return nil
 	}
-	for i := range h.route.site.config.Errors {
-		if e := &h.route.site.config.Errors[i]; e.From <= status && status <= e.To {
+	for i := range h.site.config.Errors {
+		if e := &h.site.config.Errors[i]; e.From <= status && status <= e.To {
 			return pages.AppendOwn(nil, e.Body, status, h.x.ID)
 		}
 	}

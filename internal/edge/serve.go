@@ -29,10 +29,11 @@ func (h *handler) serve() {
 		return
 	}
 	if route == nil {
+		h.site = site
 		h.fail(404, journal.NoRoute, "no route of the site matches")
 		return
 	}
-	h.route = route
+	h.site, h.route = site, route
 	h.x.Journal.Site, h.x.Journal.Route = site.name, route.name
 	h.x.Journal.Mark(journal.Routed, h.l.loop.Now())
 

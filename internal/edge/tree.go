@@ -6,10 +6,12 @@ import (
 	"slices"
 	"time"
 
+	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/exchange"
 	"github.com/weirhq/weir/internal/files"
 	"github.com/weirhq/weir/internal/http1"
+	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/message"
 	"github.com/weirhq/weir/internal/pool"
 	"github.com/weirhq/weir/internal/route"
@@ -19,7 +21,7 @@ import (
 // Requests under way finish on the tree that they began with.
 type tree struct {
 	cfg            *config.Config
-	source         string // the text that cfg was made of
+	source         api.Source // what cfg was made of
 	table          *route.Table
 	pools          *pool.Set
 	sites          []siteTree
@@ -93,9 +95,9 @@ var responseLimits = http1.Limits{Line: 8 << 10, Fields: 200, Head: 64 << 10}
 // newTree builds a tree; pools that stay as they are are taken over from old, which may be nil.
 func newTree(cfg *config.Config, env pool.Env, old *tree) (*tree, error) {
 	t := &tree{cfg: cfg, responseLimits: responseLimits}
-	t.limits = http1.Limits{Line: cfg.Limits.RequestLine, Fields: cfg.Limits.Fields, Head: cfg.Limits.Head}
+	t.limits = http1.Limits{Line: cfg.Limits.RequestLine, Fields: cfg.Limits.Fields, Head: min(cfg.Limits.Head, loop.LargeBufferSize)}
 	t.firstByte = cfg.Timeouts.Idle
-	if cfg.Timeouts.Head > 0 && cfg.Timeouts.Head < t.firstByte {
+	if cfg.Timeouts.Head > 0 && (t.firstByte == 0 || cfg.Timeouts.Head < t.firstByte) {
 		t.firstByte = cfg.Timeouts.Head
 	}
 	var err error

@@ -82,15 +82,19 @@ func (u *uploader) stop() {
 	}
 	h := u.h
 	u.stopped = true
-	h.conn.ReadBy(1)
+	if !h.spooled {
+		h.conn.ReadBy(1) // ends the read that it may be waiting in
+	}
 	h.up.closeConn()
 	for u.running {
 		if h.t.Park(0) != nil {
 			return // the engine stops, and the upload with it
 		}
 	}
-	h.conn.ReadBy(0)
-	h.keep, h.lingers = false, true
+	if !h.spooled {
+		h.conn.ReadBy(0)
+		h.keep, h.lingers = false, true // the rest of the body is still to come
+	}
 }
 
 var crlf = []byte("\r\n")

@@ -17,6 +17,7 @@ type upstream struct {
 	in    window
 	dec   http1.Decoder
 	fault pool.Outcome
+	wrote bool // some of the request went out
 }
 
 // tail is kept free behind what is read from a server, so that the end of a chunk can be put there.
@@ -43,7 +44,7 @@ func (u *upstream) release(h *handler) {
 	}
 	h.upload.stop()
 	u.closeConn()
-	u.s.Done(&h.turn, pool.Succeeded)
+	u.s.Done(&h.turn, pool.OK)
 	u.s = nil
 }
 
@@ -54,10 +55,13 @@ func (u *upstream) drop(h *handler) {
 		u.closeConn()
 	}
 	if u.s != nil {
+		if u.fault == pool.OK {
+			u.fault = pool.Aborted // what ends well is released
+		}
 		u.s.Done(&h.turn, u.fault)
 		u.s = nil
 	}
-	u.fault = pool.Succeeded
+	u.fault = pool.OK
 	u.in.free(h.l.loop)
 }
 

@@ -1,0 +1,3 @@
+package edge
+
+func (h *handler) respondFile() {}
