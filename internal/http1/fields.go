@@ -14,6 +14,7 @@ type section struct {
 	host, length, coding    []byte // value of the last such line
 	hosts, lengths, codings int
 	connections, expects    int
+	types                   int
 }
 
 // lines parses the field lines of b from i on, to the blank line and over it (RFC 9112, section 5).
@@ -36,7 +37,7 @@ func (s *section) lines(b []byte, i, max int, fields *message.Fields) (int, faul
 			return i, disguisedName
 		}
 		name, value := b[i:l.colon:l.colon], b[l.value:l.end:l.end]
-		id := message.Lookup(name)
+		id := lookup(b, i, l.colon)
 		s.note(id, value)
 		fields.Add(id, name, value)
 		i = l.next
@@ -58,6 +59,8 @@ func (s *section) note(id message.ID, value []byte) {
 		s.connections++
 	case message.Expect:
 		s.expects++
+	case message.ContentType:
+		s.types++
 	}
 }
 
@@ -180,21 +183,23 @@ func told(n []byte) bool {
 }
 
 // contentLength parses the value of Content-Length: digits only (RFC 9110, section 8.6). A list of equal values is
-// refused too: accepting it is a MAY.
+// refused too, accepting it is a MAY; and leading zeros, which the grammar allows, because some read them as octal.
 func contentLength(v []byte) (int64, fault) {
 	if len(v) == 0 {
 		return 0, badLength
 	}
 	var n int64
 	f := none
+	if len(v) > 1 && v[0] == '0' {
+		f = paddedLength
+	}
 	for _, c := range v {
 		if !isDigit(c) {
 			return 0, badLength
 		}
 		d := int64(c - '0')
 		if n > (1<<63-1-d)/10 {
-			f = lengthOverflow
-			n = 0
+			f, n = lengthOverflow, 0
 		}
 		n = n*10 + d
 	}

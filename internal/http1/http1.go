@@ -63,6 +63,7 @@ const (
 	lengthAndCoding
 	manyLengths
 	badLength
+	paddedLength
 	lengthOverflow
 	manyCodings
 	badCoding
@@ -70,6 +71,7 @@ const (
 	codingInOld
 	traceBody
 	badExpect
+	manyTypes
 	badConnection
 	connectionNames
 	badStatusLine
@@ -92,7 +94,7 @@ var faults = [numFaults]Error{
 	bareCR:            {400, "a CR without LF"},
 	emptyLines:        {400, "too many empty lines before the request"},
 	badRequestLine:    {400, "malformed request line"},
-	longMethod:        {501, "method too long"},
+	longMethod:        {400, "method too long"},
 	methodCase:        {501, "method not in upper case"},
 	connect:           {501, "CONNECT is not served"},
 	lineTooLong:       {414, "request line too long"},
@@ -122,6 +124,7 @@ var faults = [numFaults]Error{
 	lengthAndCoding:   {400, "both Transfer-Encoding and Content-Length"},
 	manyLengths:       {400, "more than one Content-Length"},
 	badLength:         {400, "malformed Content-Length"},
+	paddedLength:      {400, "Content-Length with leading zeros"},
 	lengthOverflow:    {400, "Content-Length too large"},
 	manyCodings:       {400, "more than one Transfer-Encoding"},
 	badCoding:         {400, "malformed Transfer-Encoding"},
@@ -129,6 +132,7 @@ var faults = [numFaults]Error{
 	codingInOld:       {400, "Transfer-Encoding in HTTP/1.0"},
 	traceBody:         {400, "TRACE with content"},
 	badExpect:         {417, "expectation not supported"},
+	manyTypes:         {400, "more than one Content-Type"},
 	badConnection:     {400, "malformed Connection"},
 	connectionNames:   {400, "Connection names a field meant for every recipient"},
 	badStatusLine:     {400, "malformed status line"},

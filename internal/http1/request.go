@@ -5,7 +5,8 @@ import (
 )
 
 const (
-	// maxMethod bounds a method; the longest registered one has 17 letters.
+	// maxMethod bounds a method; the longest registered one has 17 letters. What is longer is no method that somebody has
+	// yet to implement (501), it is garbage.
 	maxMethod = 32
 	// maxEmpty is how many empty lines before a request are passed over: clients of old put one after a body (RFC 9112,
 	// section 2.2).
@@ -228,6 +229,9 @@ func decide(req *message.Request, s *section) (f fault) {
 	}
 	if req.Body != message.NoBody && req.Method == message.TRACE {
 		return traceBody // RFC 9110, section 9.3.8
+	}
+	if s.types > 1 {
+		return manyTypes
 	}
 	var o options
 	if s.connections > 0 {
