@@ -49,8 +49,6 @@ func (e *Engine) Loops() []*Loop { panic("scaffold") }
 func (e *Engine) Close() error { panic("scaffold") }
 
 type Loop struct{}
-type St struct{SlowTurns, Panics uint64}
-func (l *Loop) Stats() St { panic("scaffold")}
 
 func (l *Loop) Index() int { panic("scaffold") }
 
