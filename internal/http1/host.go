@@ -167,7 +167,10 @@ func isIPv6(s []byte) bool {
 		}
 	}
 	// "::" stands for at least one group.
-	return groups == 8 || gap && groups < 8
+	if gap {
+		return groups < 8
+	}
+	return groups == 8
 }
 
 func isIPv4(s []byte) bool {

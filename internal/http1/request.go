@@ -120,18 +120,15 @@ func requestLine(b []byte, start int, req *message.Request, t *target) (int, fau
 		return start, f
 	}
 	req.Minor = minor
+	if req.Form == message.AsteriskForm && req.Method != message.OPTIONS {
+		return start, asteriskMethod // only now: "PRI * HTTP/2.0" is another version
+	}
 	return i, none
 }
 
 func lineFault(b []byte, i int) fault {
-	switch b[i] {
-	case '\n':
+	if b[i] == '\n' {
 		return bareLF
-	case '\r':
-		// Told apart from a bare CR only when the next byte is there; either way it is a 400.
-		if i+1 < len(b) && b[i+1] != '\n' {
-			return bareCR
-		}
 	}
 	return badRequestLine
 }

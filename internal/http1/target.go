@@ -35,9 +35,6 @@ func (t *target) parse(req *message.Request) fault {
 	case text[0] == '/':
 		req.Form = message.OriginForm
 	case len(text) == 1 && text[0] == '*':
-		if req.Method != message.OPTIONS {
-			return asteriskMethod
-		}
 		req.Form = message.AsteriskForm
 		return none
 	default:
