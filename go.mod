@@ -1,15 +1,11 @@
 module github.com/weirhq/weir
 
-go 1.26
+go 1.26.0
 
 require (
-	github.com/google/go-cmp v0.7.0
-	github.com/jackc/pgx/v5 v5.12.0
-	github.com/rogpeppe/go-internal v1.16.0
-	github.com/santhosh-tekuri/jsonschema/v6 v6.0.2
-	github.com/spf13/cobra v1.10.2
 	go.uber.org/goleak v1.3.0
 	go.yaml.in/yaml/v4 v4.0.0
 	golang.org/x/sys v0.49.0
-	modernc.org/sqlite v1.61.1
 )
+
+require github.com/stretchr/testify v1.11.1 // indirect

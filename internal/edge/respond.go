@@ -1,7 +1,6 @@
 package edge
 
 import (
-	"github.com/weirhq/weir/internal/http1"
 	"github.com/weirhq/weir/internal/journal"
 	"github.com/weirhq/weir/internal/message"
 	"github.com/weirhq/weir/internal/pages"
@@ -61,9 +60,7 @@ func (h *handler) errorPage(status int) []byte {
 
 // respond sends a response of weir's own. fields appends what the response says beyond the usual.
 func (h *handler) respond(status int, contentType string, body []byte, fields func([]byte) []byte) {
-	dst := http1.AppendStatusLine(h.out[:0], status)
-	dst = append(dst, "Server: weir\r\n"...)
-	dst = h.l.appendDate(dst)
+	dst := h.appendOwnHead(h.out[:0], status)
 	bodyless := status == 204 || status == 304
 	if contentType != "" && !bodyless {
 		dst = appendField(dst, "Content-Type", contentType)
@@ -74,12 +71,8 @@ func (h *handler) respond(status int, contentType string, body []byte, fields fu
 	if fields != nil {
 		dst = fields(dst)
 	}
-	if h.route != nil {
-		dst = append(dst, h.route.response.set...)
-	}
-	dst = appendField(dst, "X-Request-ID", h.x.ID)
-	h.out = h.appendConnection(dst)
-	if bodyless || h.parsed && h.x.Req.Method == message.HEAD {
+	h.out = h.endOwnHead(dst)
+	if bodyless || h.isHead() {
 		body = nil
 	}
 	h.answered = true
