@@ -107,7 +107,7 @@ func checkSafe(t *testing.T, r *message.Request) {
 		}
 	}
 	for _, c := range r.Host {
-		if 'A' <= c && c <= 'Z' || bytes.IndexByte([]byte("/\\@?,;%\"<>"), c) >= 0 {
+		if 'A' <= c && c <= 'Z' || bytes.IndexByte([]byte("/\\@?,*%\"<>"), c) >= 0 {
 			t.Fatalf("host %q", r.Host)
 		}
 	}
