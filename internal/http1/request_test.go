@@ -374,6 +374,12 @@ var requestRows = []requestRow{
 	{"disguise", with("X_Request_ID: a\r\n"), "400 field name that may be taken for another one"},
 	{"disguise", with("User_Agent: a\r\n"), "400 field name that may be taken for another one"},
 	{"disguise", with("my_field: a\r\n"), "POST a.example /"},
+	{"disguise", with("Transfer---Encoding: chunked\r\n"), "400 field name that may be taken for another one"},
+	{"disguise", with("Transfer___Encoding: chunked\r\n"), "400 field name that may be taken for another one"},
+	{"disguise", with("content-_length: 5\r\n"), "400 field name that may be taken for another one"},
+	{"disguise", with("ContentLength: 5\r\nTransferring: a\r\nCh: a\r\nTg: a\r\n"), "POST a.example /"},
+	{"disguise", with("Tran\xc5\xbffer-Encoding: chunked\r\n"), "400 forbidden byte in a field name"},
+	{"disguise", with("\xa0Content-Length: 5\r\n"), "400 forbidden byte in a field name"},
 
 	// Framing.
 	{"6.1", with("Transfer-Encoding: chunked\r\n"), "POST a.example / chunked"},
