@@ -1,6 +1,6 @@
 // Package journal holds what each stage decided about one request, when and why: a small fixed record that the
 // exchange carries. The access log, `weir explain`, samples and histograms read it; nothing is computed twice.
-// It decides nothing and knows no stage.
+// The access log is made and written here too (Line, Log). The package decides nothing and knows no stage.
 package journal
 
 import "time"

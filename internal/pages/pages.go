@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// HTML and JSON are the Content-Types of what Append writes.
+// HTML and JSON are the Content-Types of what AppendHTML and AppendJSON write.
 const (
 	HTML = "text/html; charset=utf-8"
 	JSON = "application/json"
@@ -68,13 +68,10 @@ func sentence(status int) string {
 	return statuses[400].sentence
 }
 
-// Append appends the page of a status. id is the request's id: the HTML page shows it for 5xx only, where someone
-// will be asked for it. detail is for programs, and only in the JSON; when empty, what the page says stands there.
-// Both may hold anything.
-func Append(dst []byte, status int, id, detail string, asJSON bool) []byte {
-	if asJSON {
-		return appendJSON(dst, status, id, detail)
-	}
+// AppendHTML appends the page of a status. id is the request's id, which the page shows for 5xx only, where someone
+// will be asked for it. It may hold anything. The detail that programs get is not on
+// the page.
+func AppendHTML[T []byte | string](dst []byte, status int, _ string, id T) []byte {
 	dst = append(dst, pageHead...)
 	dst = strconv.AppendInt(dst, int64(status), 10)
 	dst = append(dst, ' ')
@@ -86,7 +83,7 @@ func Append(dst []byte, status int, id, detail string, asJSON bool) []byte {
 	dst = append(dst, "</h1><p>"...)
 	dst = append(dst, sentence(status)...)
 	dst = append(dst, "</p>"...)
-	if status >= 500 && id != "" {
+	if status >= 500 && len(id) > 0 {
 		dst = append(dst, "<small>Request <code>"...)
 		dst = appendEscaped(dst, id)
 		dst = append(dst, "</code></small>"...)
@@ -94,9 +91,9 @@ func Append(dst []byte, status int, id, detail string, asJSON bool) []byte {
 	return append(dst, "</main></body></html>\n"...)
 }
 
-// Fill appends a site's own page: {status}, {title} and {id} stand for the status, what it is called and the
+// AppendOwn appends a site's own page: {status}, {title} and {id} stand for the status, what it is called and the
 // request's id, escaped for HTML. Other braces stay as they are, since styles and scripts are full of them.
-func Fill(dst, template []byte, status int, id string) []byte {
+func AppendOwn[T []byte | string](dst, template []byte, status int, id T) []byte {
 	for {
 		i := bytes.IndexByte(template, '{')
 		if i < 0 {
@@ -117,7 +114,9 @@ func Fill(dst, template []byte, status int, id string) []byte {
 	}
 }
 
-func appendJSON(dst []byte, status int, id, detail string) []byte {
+// AppendJSON appends the same for programs: {"error":{"status":502,"title":…,"detail":…,"request_id":…}}. When detail is
+// empty, what the page says stands there. detail and id may hold anything.
+func AppendJSON[T []byte | string](dst []byte, status int, detail string, id T) []byte {
 	if detail == "" {
 		detail = sentence(status)
 	}
@@ -127,9 +126,9 @@ func appendJSON(dst []byte, status int, id, detail string) []byte {
 	dst = appendString(dst, Title(status))
 	dst = append(dst, `,"detail":`...)
 	dst = appendString(dst, detail)
-	if id != "" {
+	if len(id) > 0 {
 		dst = append(dst, `,"request_id":`...)
-		dst = appendString(dst, id)
+		dst = appendString(dst, string(id))
 	}
 	return append(dst, "}}\n"...)
 }
@@ -151,7 +150,7 @@ func appendString(dst []byte, s string) []byte {
 	return append(dst, '"')
 }
 
-func appendEscaped(dst []byte, s string) []byte {
+func appendEscaped[T []byte | string](dst []byte, s T) []byte {
 	for i := range len(s) {
 		switch c := s[i]; c {
 		case '<':

@@ -8,7 +8,7 @@ import (
 
 func TestPage(t *testing.T) {
 	for status := 400; status < 600; status++ {
-		page := string(Append([]byte("kept"), status, strings.Repeat("a", 128), "detail", false))
+		page := string(AppendHTML([]byte("kept"), status, "detail", strings.Repeat("a", 128)))
 		if !strings.HasPrefix(page, "kept<!doctype html>") || !strings.HasSuffix(page, "</html>\n") || len(page) > 2048 {
 			t.Errorf("%d: %d bytes", status, len(page))
 		}
@@ -19,16 +19,16 @@ func TestPage(t *testing.T) {
 			t.Errorf("%d: holds what it should not", status)
 		}
 	}
-	if p := string(Append(nil, 502, `<script>"'&`+"\r\n", "", false)); strings.Contains(p, "<script>") || !strings.Contains(p, "&lt;script&gt;&#34;&#39;&amp;</code>") {
+	if p := string(AppendHTML(nil, 502, "", `<script>"'&`+"\r\n")); strings.Contains(p, "<script>") || !strings.Contains(p, "&lt;script&gt;&#34;&#39;&amp;</code>") {
 		t.Error(p)
 	}
 }
 
-func FuzzJSON(f *testing.F) {
+func FuzzAppendJSON(f *testing.F) {
 	f.Add("id", "it's <b> \"quoted\"\\\n\x00\x7f")
 	f.Add("\xff\xfe", "é\u2028")
 	f.Fuzz(func(t *testing.T, id, detail string) {
-		b := Append(nil, 502, id, detail, true)
+		b := AppendJSON(nil, 502, detail, id)
 		var got struct {
 			Error struct {
 				Status            int
@@ -52,13 +52,13 @@ func FuzzJSON(f *testing.F) {
 	})
 }
 
-func TestFill(t *testing.T) {
-	got := string(Fill(nil, []byte("<style>a{b:c}</style>{status} {title} {id}{status{id}{"), 503, "<x>"))
+func TestAppendOwn(t *testing.T) {
+	got := string(AppendOwn(nil, []byte("<style>a{b:c}</style>{status} {title} {id}{status{id}{"), 503, "<x>"))
 	if want := "<style>a{b:c}</style>503 Service Unavailable &lt;x&gt;{status&lt;x&gt;{"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	// What is filled in is not looked at again.
-	if got := string(Fill(nil, []byte("{id}"), 503, "{status}")); got != "{status}" {
+	if got := string(AppendOwn(nil, []byte("{id}"), 503, "{status}")); got != "{status}" {
 		t.Errorf("%q", got)
 	}
 }
@@ -82,8 +82,8 @@ func TestWantsJSON(t *testing.T) {
 func TestNothingIsAllocated(t *testing.T) {
 	buf, template, accept := make([]byte, 0, 4096), []byte("{status} {id}"), []byte("text/html, application/json;q=0.5")
 	if n := testing.AllocsPerRun(100, func() {
-		Append(buf, 502, "0123456789abcdef", "", false)
-		Fill(buf, template, 502, "0123456789abcdef")
+		AppendHTML(buf, 502, "", "0123456789abcdef")
+		AppendOwn(buf, template, 502, "0123456789abcdef")
 		WantsJSON(accept)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)

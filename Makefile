@@ -1,0 +1,70 @@
+# weir: `make` lists the targets.
+#
+# Each target first sees to it that the programs it needs are there (scripts/need): as root it installs them from the
+# distribution, otherwise it names them and stops. NEED=true skips that.
+
+NEED     ?= scripts/need
+GO       ?= go
+FUZZTIME ?= 10m
+TESTARGS ?=
+
+# What building and testing take beyond Go and make. The race detector needs a C compiler.
+BUILD_NEEDS = ca-certificates
+TEST_NEEDS  = $(BUILD_NEEDS) gcc libc6-dev curl python3-django gunicorn
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test vet unit e2e lint fmt vulncheck fuzz bench bench-peers clean need-build need-test
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: need-build ## build bin/weir
+	$(GO) build -trimpath -o bin/weir ./cmd/weir
+
+demo: build ## build weir and the photo site, run the site under weir on port 8080
+	$(GO) build -trimpath -o bin/photos ./examples/photos
+	@scripts/demo
+
+test: vet unit e2e ## run every check and test: vet, unit tests with the race detector, end to end
+
+vet:
+	$(GO) vet ./...
+	GOOS=darwin $(GO) vet ./...
+
+unit: need-test
+	$(GO) test -race $(TESTARGS) $$($(GO) list ./... | grep -v /test/e2e)
+
+e2e: need-test ## run the end-to-end tests only: the real binary, real workers
+	$(GO) test -race -count=1 -timeout 20m $(TESTARGS) ./test/e2e/...
+
+lint: need-build ## gofmt, vet and staticcheck
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go' 2>/dev/null || find . -name '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "not formatted, run 'make fmt':"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) -C tools build -o ../bin/ honnef.co/go/tools/cmd/staticcheck
+	bin/staticcheck ./...
+
+fmt: ## format the Go files
+	gofmt -w $$(git ls-files '*.go')
+
+vulncheck: need-build ## look the dependencies up in Go's vulnerability database (needs the internet)
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
+
+fuzz: need-build ## run each fuzz target for FUZZTIME (default 10m)
+	scripts/fuzz $(FUZZTIME)
+
+bench: ## run the Go benchmarks
+	$(GO) test -run='^$$' -bench=. -benchmem ./internal/...
+
+bench-peers: build ## measure weir beside nginx and HAProxy, write the table
+	$(NEED) nginx-light haproxy wrk
+	bench/run
+
+clean: ## remove what was built
+	rm -rf bin .run
+
+need-build:
+	@$(NEED) $(BUILD_NEEDS)
+
+need-test:
+	@$(NEED) $(TEST_NEEDS)

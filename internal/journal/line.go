@@ -1,0 +1,288 @@
+package journal
+
+import (
+	"net/netip"
+	"strconv"
+	"time"
+	"unicode/utf8"
+)
+
+// Line is everything that the access log says of one request. Slices are only read while a line is appended; they
+// may be views into a connection's buffer. What is empty or zero is left out of a JSON line, but for the fields that
+// every request has.
+type Line struct {
+	Time      time.Time  // wall clock of the request's first byte
+	Client    netip.Addr // the zero value for a Unix socket
+	Scheme    string     // "http" or "https"
+	Method    []byte     // as received; empty when the request line could not be read
+	Target    []byte     // as received
+	Minor     uint8      // of HTTP/1.x
+	Status    int        // 0 when nothing was sent
+	Out, In   int64      // body bytes to and from the client
+	Host      []byte
+	Referer   []byte
+	UserAgent []byte
+	ID        []byte // the request's id
+
+	Site, Route, Pool, Server string
+	Cause                     Cause
+	Detail                    string
+	Retries                   int
+
+	Total     time.Duration // first byte of the head to the last byte of the response
+	Queue     time.Duration // waiting for a place at a server
+	Connect   time.Duration // until the connection to the server was there
+	FirstByte time.Duration // from the request's last byte sent to the response's head
+}
+
+// Take fills in what the request's journal says; now is the time of its end, as in Journal.At.
+func (l *Line) Take(j *Journal, now int64) {
+	l.Time = j.Start
+	l.Status, l.Out, l.In = j.Status, j.Out, j.In
+	l.Site, l.Route, l.Pool, l.Server = j.Site, j.Route, j.Pool, j.Server
+	l.Cause, l.Detail, l.Retries = j.Cause, j.Detail, j.Retries
+	l.Total = 0
+	if j.At[Begun] != 0 && now > j.At[Begun] {
+		l.Total = time.Duration(now - j.At[Begun])
+	}
+	l.Queue = j.Between(Queued, Picked)
+	l.Connect = j.Between(Picked, Connected)
+	l.FirstByte = j.Between(Sent, FirstByte)
+}
+
+// AppendJSON appends l to dst as one JSON object and a line feed. It is always valid JSON on one line, whatever
+// bytes a client sent: see appendQuoted.
+func AppendJSON(dst []byte, l *Line) []byte {
+	dst = append(dst, `{"time":"`...)
+	dst = appendRFC3339(dst, l.Time)
+	dst = append(dst, `","client":"`...)
+	dst = appendClient(dst, l.Client, "unix")
+	dst = append(dst, `","method":`...)
+	dst = appendQuoted(dst, l.Method)
+	dst = append(dst, `,"host":`...)
+	dst = appendQuoted(dst, l.Host)
+	dst = append(dst, `,"target":`...)
+	dst = appendQuoted(dst, l.Target)
+	dst = append(dst, `,"protocol":"HTTP/1.`...)
+	dst = append(dst, '0'+l.Minor%10, '"')
+	dst = appendText(dst, `,"scheme":`, l.Scheme)
+	dst = append(dst, `,"status":`...)
+	dst = strconv.AppendInt(dst, int64(l.Status), 10)
+	dst = append(dst, `,"out":`...)
+	dst = strconv.AppendInt(dst, l.Out, 10)
+	dst = append(dst, `,"in":`...)
+	dst = strconv.AppendInt(dst, l.In, 10)
+	dst = append(dst, `,"id":`...)
+	dst = appendQuoted(dst, l.ID)
+	if len(l.Referer) > 0 {
+		dst = append(dst, `,"referer":`...)
+		dst = appendQuoted(dst, l.Referer)
+	}
+	if len(l.UserAgent) > 0 {
+		dst = append(dst, `,"user_agent":`...)
+		dst = appendQuoted(dst, l.UserAgent)
+	}
+	dst = appendText(dst, `,"site":`, l.Site)
+	dst = appendText(dst, `,"route":`, l.Route)
+	dst = appendText(dst, `,"pool":`, l.Pool)
+	dst = appendText(dst, `,"server":`, l.Server)
+	dst = appendText(dst, `,"cause":`, l.Cause.String())
+	dst = appendText(dst, `,"detail":`, l.Detail)
+	if l.Retries > 0 {
+		dst = append(dst, `,"retries":`...)
+		dst = strconv.AppendInt(dst, int64(l.Retries), 10)
+	}
+	dst = append(dst, `,"total_ms":`...)
+	dst = appendMillis(dst, l.Total)
+	dst = appendPhase(dst, `,"queue_ms":`, l.Queue)
+	dst = appendPhase(dst, `,"connect_ms":`, l.Connect)
+	dst = appendPhase(dst, `,"first_byte_ms":`, l.FirstByte)
+	return append(dst, "}\n"...)
+}
+
+// AppendCombined appends l to dst in the combined format of Apache and nginx, with two fields more, the request's id
+// in quotes and the seconds it took, and a line feed. Bytes that are not visible ASCII, quotes and backslashes are
+// written as \xHH, so that a client can neither end the line nor leave its field.
+func AppendCombined(dst []byte, l *Line) []byte {
+	dst = appendClient(dst, l.Client, "unix:")
+	dst = append(dst, " - - ["...)
+	dst = appendCommonTime(dst, l.Time)
+	dst = append(dst, `] "`...)
+	if len(l.Method) > 0 {
+		dst = appendEscaped(dst, l.Method)
+		dst = append(dst, ' ')
+		dst = appendEscaped(dst, l.Target)
+		dst = append(dst, " HTTP/1."...)
+		dst = append(dst, '0'+l.Minor%10)
+	} else {
+		dst = append(dst, '-')
+	}
+	dst = append(dst, `" `...)
+	dst = appendPadded(dst, min(max(l.Status, 0), 999), 3)
+	dst = append(dst, ' ')
+	dst = strconv.AppendInt(dst, l.Out, 10)
+	dst = append(dst, ` "`...)
+	dst = appendOrDash(dst, l.Referer)
+	dst = append(dst, `" "`...)
+	dst = appendOrDash(dst, l.UserAgent)
+	dst = append(dst, `" "`...)
+	dst = appendOrDash(dst, l.ID)
+	dst = append(dst, `" `...)
+	ms := max(l.Total, 0) / time.Millisecond
+	dst = strconv.AppendInt(dst, int64(ms/1000), 10)
+	dst = append(dst, '.')
+	dst = appendPadded(dst, int(ms%1000), 3)
+	return append(dst, '\n')
+}
+
+func appendClient(dst []byte, a netip.Addr, none string) []byte {
+	if !a.IsValid() {
+		return append(dst, none...)
+	}
+	// A zone is text from this machine's interfaces; it says nothing about the client, and is not ours to escape.
+	if a.Zone() != "" {
+		a = a.WithZone("")
+	}
+	return a.Unmap().AppendTo(dst)
+}
+
+func appendText(dst []byte, key, value string) []byte {
+	if value == "" {
+		return dst
+	}
+	dst = append(dst, key...)
+	return appendQuoted(dst, value)
+}
+
+func appendPhase(dst []byte, key string, d time.Duration) []byte {
+	if d <= 0 {
+		return dst
+	}
+	dst = append(dst, key...)
+	return appendMillis(dst, d)
+}
+
+// appendMillis appends milliseconds to the microsecond: 12.345.
+func appendMillis(dst []byte, d time.Duration) []byte {
+	us := int64(max(d, 0) / time.Microsecond)
+	dst = strconv.AppendInt(dst, us/1000, 10)
+	dst = append(dst, '.')
+	return appendPadded(dst, int(us%1000), 3)
+}
+
+// appendPadded appends a number of at most width digits with leading zeros.
+func appendPadded(dst []byte, n, width int) []byte {
+	for width--; width > 0; width-- {
+		p := 1
+		for range width {
+			p *= 10
+		}
+		dst = append(dst, byte('0'+n/p%10))
+	}
+	return append(dst, byte('0'+n%10))
+}
+
+// appendRFC3339 appends a time in UTC to the millisecond. time.AppendFormat does the same in five times the time.
+func appendRFC3339(dst []byte, t time.Time) []byte {
+	t = t.UTC()
+	year, month, day := t.Date()
+	hour, minute, second := t.Clock()
+	if year < 0 || year > 9999 {
+		year = 0
+	}
+	ms := t.Nanosecond() / 1e6
+	return append(dst,
+		byte('0'+year/1000), byte('0'+year/100%10), byte('0'+year/10%10), byte('0'+year%10), '-',
+		byte('0'+month/10), byte('0'+month%10), '-', byte('0'+day/10), byte('0'+day%10), 'T',
+		byte('0'+hour/10), byte('0'+hour%10), ':', byte('0'+minute/10), byte('0'+minute%10), ':',
+		byte('0'+second/10), byte('0'+second%10), '.',
+		byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z')
+}
+
+const months = "JanFebMarAprMayJunJulAugSepOctNovDec"
+
+// appendCommonTime appends a time as the common log format has it: 21/Nov/2026:03:57:29 +0000.
+func appendCommonTime(dst []byte, t time.Time) []byte {
+	t = t.UTC()
+	year, month, day := t.Date()
+	hour, minute, second := t.Clock()
+	dst = append(dst, byte('0'+day/10), byte('0'+day%10), '/')
+	dst = append(dst, months[3*(month-1):3*month]...)
+	dst = append(dst, '/')
+	dst = appendPadded(dst, min(max(year, 0), 9999), 4)
+	dst = append(dst, ':', byte('0'+hour/10), byte('0'+hour%10), ':', byte('0'+minute/10), byte('0'+minute%10), ':',
+		byte('0'+second/10), byte('0'+second%10))
+	return append(dst, " +0000"...)
+}
+
+// plain marks the bytes that stand in either format as they are: visible ASCII and the space, without the quote and
+// the backslash.
+var plain = func() (t [256]bool) {
+	for c := ' '; c <= '~'; c++ {
+		t[c] = c != '"' && c != '\\'
+	}
+	return t
+}()
+
+const hex = "0123456789abcdef"
+
+// appendQuoted appends s as a JSON string. Controls, those of Latin-1 (U+0080 to U+009F) and the line separators
+// U+2028 and U+2029 are escaped too: terminals and line splitters obey them. A byte that is no part of valid UTF-8
+// is taken for Latin-1, as fields were meant once (RFC 9110, section 5.5), and written as \u00HH.
+func appendQuoted[T []byte | string](dst []byte, s T) []byte {
+	dst = append(dst, '"')
+	from := 0
+	for i := 0; i < len(s); {
+		if plain[s[i]] {
+			i++
+			continue
+		}
+		r, size := rune(s[i]), 1
+		if s[i] >= utf8.RuneSelf {
+			if d, n := decode(s[i:]); n > 1 && d >= 0xa0 && d != 0x2028 && d != 0x2029 {
+				i += n
+				continue
+			} else if n > 1 {
+				r, size = d, n
+			}
+		}
+		dst = append(dst, s[from:i]...)
+		switch r {
+		case '"', '\\':
+			dst = append(dst, '\\', byte(r))
+		default:
+			dst = append(dst, '\\', 'u', hex[r>>12&15], hex[r>>8&15], hex[r>>4&15], hex[r&15])
+		}
+		i += size
+		from = i
+	}
+	dst = append(dst, s[from:]...)
+	return append(dst, '"')
+}
+
+func decode[T []byte | string](s T) (rune, int) {
+	// A rune has at most four bytes; the array keeps the conversion off the heap.
+	var b [utf8.UTFMax]byte
+	return utf8.DecodeRune(b[:copy(b[:], s)])
+}
+
+// appendEscaped appends s with everything that is not plain as \xHH.
+func appendEscaped(dst, s []byte) []byte {
+	from := 0
+	for i, c := range s {
+		if plain[c] {
+			continue
+		}
+		dst = append(dst, s[from:i]...)
+		dst = append(dst, '\\', 'x', hex[c>>4], hex[c&15])
+		from = i + 1
+	}
+	return append(dst, s[from:]...)
+}
+
+func appendOrDash(dst, s []byte) []byte {
+	if len(s) == 0 {
+		return append(dst, '-')
+	}
+	return appendEscaped(dst, s)
+}

@@ -1,0 +1,322 @@
+package journal
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// How the access log is written. Each loop appends lines to a buffer of its own; one goroutine takes the buffers and
+// writes them, so that a slow disk or a pipe that nobody reads stops that goroutine and nothing else:
+//
+//	loop 0 ── Line ──► [buffer] ─┐ swap
+//	loop 1 ── Line ──► [buffer] ─┴──────► goroutine ── write ──► file
+//
+// The rejected ways: a channel of lines costs a wake-up and an allocation each; a lock around the file makes every
+// loop wait for the disk.
+const (
+	// flushAfter is the longest time that a line stays in a buffer.
+	flushAfter = 100 * time.Millisecond
+	// fullAt is the length at which a buffer is taken at once: a write of this size costs little per line.
+	fullAt = 64 << 10
+	// keepAt is the capacity up to which a buffer is kept for use again; one that grew while the disk was slow is not.
+	keepAt = 256 << 10
+	// defaultLimit is what one loop holds when the disk does not keep up, before lines are dropped.
+	defaultLimit = 4 << 20
+	// closeWithin bounds the last write: a pipe that nobody reads must not keep a process from ending.
+	closeWithin = 5 * time.Second
+)
+
+// Options say what log to open.
+type Options struct {
+	To     string // "stdout", "stderr", "none" or the path of a file
+	Format string // "json" or "combined"
+	Loops  int    // number of writers
+	Limit  int    // bytes held per loop while the disk is slow; default 4 MiB. Lines beyond are dropped and counted
+	// Problem is told when writing begins to fail, and with nil when it works again. On the log's goroutine; may be nil.
+	Problem func(error)
+}
+
+// ErrLogClosed is the answer of a log that has been closed.
+var ErrLogClosed = errors.New("the access log is closed")
+
+// Log is an open access log.
+type Log struct {
+	// Never change.
+	path    string // empty for stdout and stderr
+	problem func(error)
+	writers []*Writer
+	wake    chan struct{} // a buffer has got its first line
+	full    chan struct{} // a buffer is full
+	reopen  chan chan error
+	stop    chan struct{}
+	done    chan struct{}
+
+	dropped atomic.Uint64
+	closing sync.Once
+
+	// Owned by the goroutine.
+	file    *os.File
+	failing bool
+	torn    bool // the last write ended within a line
+	err     error
+}
+
+// Writer is the log of one loop. Only that loop may call it. A nil Writer (log to "none") takes lines and forgets
+// them.
+type Writer struct {
+	log    *Log
+	format func([]byte, *Line) []byte
+
+	// mu is held by the loop while it appends a line and by the goroutine while it swaps two slices. The goroutine
+	// only ever tries it, so the loop never finds a waiter to hand it over to.
+	mu    sync.Mutex
+	limit int // 0 once the log is closed
+	buf   []byte
+	spare []byte // the goroutine's, between swaps
+}
+
+// Open opens the log. A file is created with mode 0640 and always appended to, in whole lines, so that two processes
+// may share it.
+func Open(o Options) (*Log, error) {
+	format := AppendJSON
+	switch o.Format {
+	case "json", "":
+	case "combined":
+		format = AppendCombined
+	default:
+		return nil, fmt.Errorf("opening the access log: format %q: write json or combined", o.Format)
+	}
+	switch o.To {
+	case "none", "":
+		return &Log{}, nil
+	case "stdout":
+		return start(o, format, os.Stdout, ""), nil
+	case "stderr":
+		return start(o, format, os.Stderr, ""), nil
+	}
+	f, err := openLog(o.To)
+	if err != nil {
+		return nil, err
+	}
+	return start(o, format, f, o.To), nil
+}
+
+func start(o Options, format func([]byte, *Line) []byte, f *os.File, path string) *Log {
+	l := &Log{path: path, file: f, problem: o.Problem, wake: make(chan struct{}, 1), full: make(chan struct{}, 1),
+		reopen: make(chan chan error), stop: make(chan struct{}), done: make(chan struct{})}
+	limit := o.Limit
+	if limit <= 0 {
+		limit = defaultLimit
+	}
+	for range o.Loops {
+		l.writers = append(l.writers, &Writer{log: l, format: format, limit: limit})
+	}
+	go l.run()
+	return l
+}
+
+func openLog(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
+	if err != nil {
+		return nil, fmt.Errorf("opening the access log: %w", err)
+	}
+	return f, nil
+}
+
+// Writer returns the writer of a loop, nil when the log goes nowhere.
+func (l *Log) Writer(loop int) *Writer {
+	if len(l.writers) == 0 {
+		return nil
+	}
+	return l.writers[loop]
+}
+
+// Dropped returns how many lines were lost because the disk was slow or full. From any goroutine.
+func (l *Log) Dropped() uint64 { return l.dropped.Load() }
+
+// Reopen writes what is held and opens the file anew, for log rotation: the old file has been renamed. When the new
+// one cannot be opened the old one stays. From any goroutine; waits.
+func (l *Log) Reopen() error {
+	if len(l.writers) == 0 {
+		return nil
+	}
+	answer := make(chan error, 1)
+	select {
+	case l.reopen <- answer:
+		return <-answer
+	case <-l.done:
+		return ErrLogClosed
+	}
+}
+
+// Close writes what is held, closes the file and waits for it, five seconds at most. Lines that come later are
+// dropped and counted. It may be called more than once.
+func (l *Log) Close() error {
+	if len(l.writers) == 0 {
+		return nil
+	}
+	l.closing.Do(func() { close(l.stop) })
+	limit := time.NewTimer(closeWithin)
+	defer limit.Stop()
+	select {
+	case <-l.done:
+		return l.err
+	case <-limit.C:
+		return fmt.Errorf("closing the access log: it took nothing for %v", closeWithin)
+	}
+}
+
+// On reports whether lines go anywhere: if not, there is no need to fill one in.
+func (w *Writer) On() bool { return w != nil }
+
+// Line appends a line. It does not block, and allocates only while the buffer grows.
+func (w *Writer) Line(l *Line) {
+	if w == nil {
+		return
+	}
+	w.mu.Lock()
+	before := len(w.buf)
+	if before >= w.limit {
+		w.mu.Unlock()
+		w.log.dropped.Add(1)
+		return
+	}
+	if w.buf == nil {
+		w.buf = make([]byte, 0, 2*fullAt)
+	}
+	w.buf = w.format(w.buf, l)
+	after := len(w.buf)
+	w.mu.Unlock()
+	switch {
+	case before < fullAt && after >= fullAt:
+		notify(w.log.full)
+	case before == 0:
+		notify(w.log.wake)
+	}
+}
+
+func notify(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default: // it has been told already
+	}
+}
+
+// take swaps the loop's buffer for the empty one and returns it.
+func (w *Writer) take() []byte {
+	for !w.mu.TryLock() {
+		runtime.Gosched()
+	}
+	w.buf, w.spare = w.spare[:0], w.buf
+	w.mu.Unlock()
+	return w.spare
+}
+
+// close makes the writer drop what comes from now on.
+func (w *Writer) close() {
+	for !w.mu.TryLock() {
+		runtime.Gosched()
+	}
+	w.limit = 0
+	w.mu.Unlock()
+}
+
+// run is the log's goroutine. With nothing logged it sleeps without a timer.
+func (l *Log) run() {
+	defer close(l.done)
+	timer := time.NewTimer(time.Hour)
+	timer.Stop()
+	defer timer.Stop()
+	due := false
+	for {
+		select {
+		case <-l.wake:
+			if !due {
+				timer.Reset(flushAfter)
+				due = true
+			}
+		case <-l.full:
+			timer.Stop()
+			due = false
+			l.flush()
+		case <-timer.C:
+			due = false
+			l.flush()
+		case answer := <-l.reopen:
+			l.flush()
+			answer <- l.open()
+		case <-l.stop:
+			for _, w := range l.writers {
+				w.close()
+			}
+			l.flush()
+			if l.path != "" {
+				l.err = l.file.Close()
+			}
+			return
+		}
+	}
+}
+
+// open replaces the file by what the path names now.
+func (l *Log) open() error {
+	if l.path == "" {
+		return nil
+	}
+	f, err := openLog(l.path)
+	if err != nil {
+		return err
+	}
+	old := l.file
+	l.file, l.torn = f, false
+	if err := old.Close(); err != nil {
+		return fmt.Errorf("closing the old access log: %w", err)
+	}
+	return nil
+}
+
+// flush writes every loop's buffer.
+func (l *Log) flush() {
+	for _, w := range l.writers {
+		b := w.take()
+		if len(b) == 0 {
+			continue
+		}
+		l.write(b)
+		if cap(b) > keepAt {
+			w.spare = nil
+		}
+	}
+}
+
+// write writes whole lines. What cannot be written is dropped and counted; a line that was written in part is ended
+// before the next one begins.
+func (l *Log) write(b []byte) {
+	var n int
+	var err error
+	if l.torn {
+		_, err = l.file.Write([]byte{'\n'})
+	}
+	if err == nil {
+		l.torn = false
+		n, err = l.file.Write(b)
+	}
+	if err != nil {
+		l.dropped.Add(uint64(bytes.Count(b[n:], []byte{'\n'})))
+		l.torn = l.torn || n > 0 && b[n-1] != '\n'
+	}
+	if failing := err != nil; failing != l.failing {
+		l.failing = failing
+		if l.problem != nil && failing {
+			l.problem(fmt.Errorf("writing the access log: %w", err))
+		} else if l.problem != nil {
+			l.problem(nil)
+		}
+	}
+}
