@@ -188,8 +188,10 @@ func TestErrorsNamePlaceAndCure(t *testing.T) {
 		&config.Route{Redirect: &config.Redirect{To: "https://a{query}"}},
 		&config.Route{Rewrite: config.Rewrite{StripPrefix: "x", Pattern: regexp.MustCompile("a"), Replace: "?b"}},
 		&config.Route{Match: &config.Match{Not: &config.Match{}}})
-	_, err := New(&config.Config{Sites: []*config.Site{s, site("EXAMPLE.com")},
-		Place: map[string]config.Place{"sites[0].routes[1]": {File: "f.yaml", Line: 7, Column: 3}, "sites[1]": {File: "f.yaml", Line: 9, Column: 1}}})
+	second := site("EXAMPLE.com")
+	second.Place = config.Place{File: "f.yaml", Line: 9, Column: 1}
+	s.Routes[1].Place = config.Place{File: "f.yaml", Line: 7, Column: 3}
+	_, err := New(&config.Config{Sites: []*config.Site{s, second}})
 	if err == nil {
 		t.Fatal("accepted")
 	}
