@@ -53,7 +53,7 @@ var scenarios = []*scenario{
 		text: "Kept connections, GET, a body of 1 KiB from an origin that is always there.",
 		run:  func(b *bench, p *peer) ([]float64, error) { return b.proxied(p, false) }},
 	{name: "logged", title: "Proxied, access log to a file", figures: loadFigures,
-		text: "The same, with a line in a file for each request; the lines are counted.",
+		text: "The same, with a line in a file for each request. The lines are counted; HAProxy drops some when both its threads write, which is let pass up to 1 %.",
 		run:  func(b *bench, p *peer) ([]float64, error) { return b.proxied(p, true) }},
 	{name: "idle", title: "Idle kept connections", run: (*bench).idling,
 		text:    "Each connection has made one request. Resident memory of the process tree before and after, and processor time over five seconds of nothing.",
@@ -109,7 +109,8 @@ func (b *bench) proxied(p *peer, logged bool) ([]float64, error) {
 	return []float64{cost, l.rate, milliseconds(l.p50), milliseconds(l.p99)}, nil
 }
 
-// logged checks that a peer which was to log did so for each request: else it was spared the work.
+// logged checks that a peer which was to log did so: else it was spared the work. A few lines may lack, because HAProxy drops
+// a line rather than wait while its other thread writes (0.3 % here).
 func (r *running) logged(requests int64) error {
 	if r.log == "" {
 		return nil
@@ -132,7 +133,7 @@ func (r *running) logged(requests int64) error {
 			return err
 		}
 	}
-	if lines < requests {
+	if float64(lines) < 0.99*float64(requests) {
 		return fmt.Errorf("%d requests left %d lines in the access log", requests, lines)
 	}
 	return nil
