@@ -85,7 +85,7 @@ func lookPath(name string) (string, error) {
 			return path, nil
 		}
 	}
-	return "", fmt.Errorf("%s is not installed: run scripts/need-bench.sh", name)
+	return "", fmt.Errorf("%s is not installed: run scripts/need nginx-light haproxy wrk", name)
 }
 
 // versionIn picks the version out of what a program says about itself.

@@ -7,7 +7,7 @@ cd "$(dirname "$0")"
 # Debian's Django is for Debian's Python, whatever other python3 is first in PATH.
 python=${PYTHON:-/usr/bin/python3}
 if ! "$python" -c 'import django, gunicorn' 2>/dev/null; then
-	echo "start.sh: Django or gunicorn is not installed for $python: run scripts/need-django.sh" >&2
+	echo "start.sh: Django or gunicorn is not installed for $python: run scripts/need python3-django gunicorn" >&2
 	exit 1
 fi
 

@@ -1,3 +1,0 @@
-#!/bin/sh
-# What bench/peers runs beside weir.
-exec sh "$(dirname "$0")/need.sh" nginx haproxy wrk
