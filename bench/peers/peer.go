@@ -7,14 +7,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
-	"text/template"
 )
 
 // peer is one proxy that can be run.
 type peer struct {
 	name    string
-	config  string // its template in configs
+	config  string // its name in configs
 	ask     string // the argument that prints its version
 	argv    func(program, config, dir string) []string
 	logs    bool // its standard output is its access log
@@ -100,36 +100,56 @@ func versionIn(text string) string {
 	return strings.TrimSpace(line)
 }
 
-// setup fills a configuration template.
+// setup is what a configuration is filled with.
 type setup struct {
 	Dir            string
 	Listen, Origin string // host:port
 	Log            string // path of the access log; empty: none
 	Body           string // the origin's
 	Worker         string // a command that weir runs as a worker in place of Origin
-	Threads        int
-	Root           bool
 }
 
 //go:embed configs
 var configs embed.FS
 
-var templates = template.Must(template.New("").ParseFS(configs, "configs/*"))
+// fill puts the values for {Name} into a configuration. A line that begins with ?log, ?root or ?worker is there only when
+// there is such a thing, one with ?!log only when there is not. (text/template would do, but is kept out of this
+// repository's programs: see test/arch.)
+func (s setup) fill(text string) (string, error) {
+	values := strings.NewReplacer("{Dir}", s.Dir, "{Listen}", s.Listen, "{Origin}", s.Origin, "{Log}", s.Log, "{Body}", s.Body,
+		"{Worker}", s.Worker, "{Threads}", strconv.Itoa(threads))
+	conditions := map[string]bool{"log": s.Log != "", "worker": s.Worker != "", "root": os.Getuid() == 0}
+	var out strings.Builder
+	for line := range strings.Lines(text) {
+		if rest, is := strings.CutPrefix(line, "?"); is {
+			name, body, _ := strings.Cut(rest, " ")
+			name, not := strings.CutPrefix(name, "!")
+			holds, known := conditions[name]
+			if !known {
+				return "", fmt.Errorf("unknown condition %q", name)
+			}
+			if holds == not {
+				continue
+			}
+			line = body
+		}
+		out.WriteString(values.Replace(line))
+	}
+	return out.String(), nil
+}
 
-// write fills a template into a file of the same name in Dir and returns its path.
+// write fills a configuration into a file of the same name in Dir and returns its path.
 func (s setup) write(name string) (string, error) {
-	s.Root = os.Getuid() == 0
-	s.Threads = threads
-	path := filepath.Join(s.Dir, name)
-	f, err := os.Create(path)
+	text, err := configs.ReadFile("configs/" + name)
 	if err != nil {
 		return "", err
 	}
-	err = templates.ExecuteTemplate(f, name, s)
-	if e := f.Close(); err == nil {
-		err = e
+	filled, err := s.fill(string(text))
+	if err != nil {
+		return "", fmt.Errorf("configs/%s: %w", name, err)
 	}
-	return path, err
+	path := filepath.Join(s.Dir, name)
+	return path, os.WriteFile(path, []byte(filled), 0o644)
 }
 
 // running is a peer at work.

@@ -156,6 +156,21 @@ func TestConfigs(t *testing.T) {
 	}
 }
 
+func TestFill(t *testing.T) {
+	const text = "a {Listen}\n?log b {Log}\n?!log c\n?worker   d {Worker}\n"
+	for want, s := range map[string]setup{
+		"a x\nb y\n":      {Listen: "x", Log: "y"},
+		"a x\nc\n  d z\n": {Listen: "x", Worker: "z"},
+	} {
+		if got, err := s.fill(text); err != nil || got != want {
+			t.Errorf("got %q, %v; want %q", got, err, want)
+		}
+	}
+	if _, err := (setup{}).fill("?lgo x"); err == nil {
+		t.Error("an unknown condition was taken")
+	}
+}
+
 func TestHold(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Write(make([]byte, bodySize)) }))
 	defer server.Close()
