@@ -113,7 +113,7 @@ func reason(err error) string {
 // pathKind is a path, made absolute; nothing has to be there.
 func pathKind(words string) kind[string] {
 	text := textKind(words)
-	return kind[string]{words: words, shape: text.shape, read: func(d *decoder, v value) (string, bool) {
+	return kind[string]{words: words, shape: stringShape(), read: func(d *decoder, v value) (string, bool) {
 		s, ok := text.read(d, v)
 		if !ok {
 			return "", false

@@ -9,7 +9,7 @@ import (
 type shape struct {
 	Ref                  string     `json:"$ref,omitempty"`
 	Description          string     `json:"description,omitempty"`
-	Type                 string     `json:"type,omitempty"`
+	Type                 any        `json:"type,omitempty"`
 	Enum                 []string   `json:"enum,omitempty"`
 	Pattern              string     `json:"pattern,omitempty"`
 	Minimum              *int       `json:"minimum,omitempty"`
@@ -79,9 +79,13 @@ const variableForm = `\$\{`
 
 func variableShape() *shape { return &shape{Type: "string", Pattern: variableForm} }
 
+// textShape is text for which a number or a boolean will do: what is written is taken as it is.
 func textShape() *shape {
-	return &shape{AnyOf: []*shape{{Type: "string"}, {Type: "number"}, {Type: "boolean"}}}
+	return &shape{Type: []string{"string", "number", "boolean"}}
 }
+
+// stringShape is text that is never a number.
+func stringShape() *shape { return &shape{Type: "string"} }
 
 func boolShape() *shape {
 	return &shape{AnyOf: []*shape{{Type: "boolean"}, variableShape()}}

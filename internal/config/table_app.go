@@ -42,7 +42,7 @@ func appObject(t *table) *object[App] {
 // commandKind is a command as it is written; finishApp divides it.
 func commandKind() kind[string] {
 	const words = "a command such as gunicorn site.wsgi --bind unix:$SOCKET"
-	return kind[string]{words: words, shape: textShape(), read: func(d *decoder, v value) (string, bool) {
+	return kind[string]{words: words, shape: stringShape(), read: func(d *decoder, v value) (string, bool) {
 		if !v.isScalar() {
 			d.wrong(v, words+"; it is one text, not a list")
 			return "", false
@@ -116,7 +116,7 @@ func readyKind(t *table) kind[Ready] {
 
 // requestPathKind is a path as it stands in a request.
 func requestPathKind() kind[string] {
-	return scalar("a path such as /healthz", textShape(), func(s string) (string, *complaint) {
+	return scalar("a path such as /healthz", stringShape(), func(s string) (string, *complaint) {
 		if !strings.HasPrefix(s, "/") {
 			return "", &complaint{}
 		}
