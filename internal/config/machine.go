@@ -216,6 +216,8 @@ func commandHint(program string) string {
 		return "weir starts no shell: write the whole path, or ${HOME}/…"
 	case strings.HasPrefix(program, "$"):
 		return "weir starts no shell: write ${NAME} for a variable of the environment"
+	case strings.HasPrefix(program, "/"):
+		return "install it, or write another"
 	case strings.Contains(program, "/"):
 		return "a relative path begins at the app's directory"
 	}

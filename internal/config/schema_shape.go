@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
 )
 
 // shape is a JSON schema (draft 2020-12), as far as weir's needs one.
@@ -10,7 +11,7 @@ type shape struct {
 	Ref                  string     `json:"$ref,omitempty"`
 	Description          string     `json:"description,omitempty"`
 	Type                 any        `json:"type,omitempty"`
-	Enum                 []string   `json:"enum,omitempty"`
+	Enum                 []any   `json:"enum,omitempty"`
 	Pattern              string     `json:"pattern,omitempty"`
 	Minimum              *int       `json:"minimum,omitempty"`
 	Maximum              *int       `json:"maximum,omitempty"`
@@ -96,7 +97,14 @@ func intShape(low, high int) *shape {
 }
 
 func enumShape(values []string) *shape {
-	return &shape{AnyOf: []*shape{{Type: "string", Enum: values}, variableShape()}}
+	var all []any
+	for _, v := range values {
+		all = append(all, v)
+		if n, err := strconv.Atoi(v); err == nil {
+			all = append(all, n) // 503 is a number unless it has quotes
+		}
+	}
+	return &shape{AnyOf: []*shape{{Enum: all}, variableShape()}}
 }
 
 func patternShape(form string) *shape {

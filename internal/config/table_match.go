@@ -139,7 +139,7 @@ func pairsKind(what string, good func(string) bool) kind[[]NameValue] {
 		var out []NameValue
 		for _, e := range entries {
 			if !good(e.key.Value) {
-				d.failKey(e, strconv.Quote(e.key.Value)+" is no name of a "+what, "")
+				d.failKey(e, strconv.Quote(e.key.Value)+" is no name of a "+what, "write letters, digits and -")
 				continue
 			}
 			if e.isNull() {

@@ -260,7 +260,9 @@ func headersObject(t *table) *object[Headers] {
 	o := newObject[Headers](t, "headers", "headers", "Changes to the fields of a response: first remove, then set.")
 	add(o, "set", fieldsKind(), func(h *Headers) *[]NameValue { return &h.Set }, "{}", "Fields and their values; what is there of the same name goes.")
 	name := scalar("the name of a field", stringShape(), checkFieldName)
-	add(o, "remove", list(name, "a list of names of fields", true, true), func(h *Headers) *[]string { return &h.Remove }, "[]", "Fields that go.")
+	names := list(name, "a list of names of fields", true, true)
+	names.read = atMost(maxFields, names.read)
+	add(o, "remove", names, func(h *Headers) *[]string { return &h.Remove }, "[]", "Fields that go.")
 	t.headers = o
 	return o
 }
@@ -275,12 +277,30 @@ func checkFieldName(s string) (string, *complaint) {
 	return s, nil
 }
 
+func atMost[V any](n int, read func(*decoder, value) ([]V, bool)) func(*decoder, value) ([]V, bool) {
+	return func(d *decoder, v value) ([]V, bool) {
+		got, ok := read(d, v)
+		if len(got) > n {
+			d.fail(v, v.name()+" has more than "+itoa(n)+" elements", "take some out")
+			return nil, false
+		}
+		return got, ok
+	}
+}
+
+// maxFields is how many fields may be set; a site's are copied into each of its routes.
+const maxFields = 100
+
 func fieldsKind() kind[[]NameValue] {
 	const words = "a mapping from names of fields to their values"
 	text := fieldValueKind("a field's value")
 	return kind[[]NameValue]{words: words, shape: &shape{Type: "object", Additional: text.shape},
 		read: func(d *decoder, v value) ([]NameValue, bool) {
 			entries, ok := d.entries(v, words)
+			if len(entries) > maxFields {
+				d.fail(v, "more than "+itoa(maxFields)+" fields", "take some out")
+				return nil, false
+			}
 			var out []NameValue
 			for _, e := range entries {
 				if _, c := checkFieldName(e.key.Value); c != nil {
@@ -307,6 +327,12 @@ func allowKind(t *table) kind[Allow] {
 // maxErrorPage is the size of the largest error page: it is held in memory.
 const maxErrorPage = 1 << 20
 
+// page is an error page that was read, or why it was not. One that several sites share is held once.
+type page struct {
+	body []byte
+	err  error
+}
+
 func errorPagesKind() kind[[]ErrorPage] {
 	const words = "a mapping from a status, 5xx or 500-503 to a file"
 	file := pathKind("the path of a file")
@@ -324,11 +350,15 @@ func errorPagesKind() kind[[]ErrorPage] {
 			if !good {
 				continue
 			}
-			body, err := d.host.read(path, maxErrorPage)
-			if err != nil {
-				d.lacking(e, "the error page "+path+" cannot be read: "+reason(err), "make it, or write another")
+			p, had := d.pages[path]
+			if !had {
+				p.body, p.err = d.host.read(path, maxErrorPage)
+				d.pages[path] = p
 			}
-			out = append(out, ErrorPage{From: from, To: to, File: path, Body: body})
+			if p.err != nil {
+				d.lacking(e, "the error page "+path+" cannot be read: "+reason(p.err), "make it, or write another")
+			}
+			out = append(out, ErrorPage{From: from, To: to, File: path, Body: p.body})
 		}
 		// The narrowest range that holds a status is the one meant.
 		slices.SortStableFunc(out, func(a, b ErrorPage) int { return (a.To - a.From) - (b.To - b.From) })
