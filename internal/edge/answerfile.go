@@ -22,8 +22,15 @@ func (h *handler) respondFile() {
 		slog.Error("a file could not be sent", "route", h.route.name, "error", a.Err)
 	}
 	if a.Status >= 400 && a.Status != 416 {
-		h.x.Journal.Detail = a.Allow
-		h.fail(a.Status, journal.NoCause, "")
+		h.failWith(a.Status, journal.NoCause, "", func(dst []byte) []byte {
+			if a.Allow != "" {
+				dst = appendField(dst, "Allow", a.Allow)
+			}
+			if a.Vary {
+				dst = append(dst, "Vary: Accept-Encoding\r\n"...)
+			}
+			return dst
+		})
 		return
 	}
 	h.out = h.appendFileHead(h.out[:0], &a)

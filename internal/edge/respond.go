@@ -8,6 +8,19 @@ import (
 
 // fail answers with an error page of the site or of weir's own. After a response has begun it can only be cut off.
 func (h *handler) fail(status int, cause journal.Cause, detail string) {
+	h.failWith(status, cause, detail, func(dst []byte) []byte {
+		switch status {
+		case 405:
+			dst = append(dst, "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n"...)
+		case 503:
+			dst = append(dst, "Retry-After: 1\r\n"...)
+		}
+		return dst
+	})
+}
+
+// failWith is fail with fields of the caller's.
+func (h *handler) failWith(status int, cause journal.Cause, detail string, fields func([]byte) []byte) {
 	h.x.Journal.Cause, h.x.Journal.Detail = cause, detail
 	if h.answered {
 		h.keep, h.cut = false, true
@@ -27,13 +40,7 @@ func (h *handler) fail(status int, cause journal.Cause, detail string) {
 		body = pages.AppendHTML(nil, status, detail, h.x.ID)
 	}
 	h.respond(status, contentType, body, func(dst []byte) []byte {
-		switch status {
-		case 405:
-			dst = append(dst, "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n"...)
-		case 503:
-			dst = append(dst, "Retry-After: 1\r\n"...)
-		}
-		return append(dst, "Cache-Control: no-store\r\n"...)
+		return append(fields(dst), "Cache-Control: no-store\r\n"...)
 	})
 }
 

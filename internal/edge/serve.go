@@ -45,7 +45,10 @@ func (h *handler) serve() {
 	// What the server or the files see is what was routed, rewritten.
 	h.path = h.path[:0]
 	if route.route.Rewrites() {
-		h.path = route.route.Rewrite(h.path, req.Path)
+		if h.path = route.route.Rewrite(h.path, req.Path); len(h.path) == 0 {
+			h.fail(414, journal.Refused, "the rewritten path is too long")
+			return
+		}
 	}
 
 	// The answer.
