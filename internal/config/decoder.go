@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,15 +21,24 @@ type decoder struct {
 	strict     bool // what the machine lacks is an error; else a warning
 	errs       Errors
 	left       int // errors that were not kept
+	said       map[said]bool
 	warnings   []Warning
 	places     map[string]Place
 	muted      int // above 0: places are not recorded
 	visits     int // values that may still be read; only aliases can use them up
+	exhausted  int // the error that says that visits ran out
 	nesting    int // of matches in matches
 	poolRefs   []reference
-	bound      []bound          // explicit addresses in commands
+	bound      map[string]bound // explicit addresses in commands, by Listen.socket
+	pages      map[string]page  // error pages that were read
 	hosts      map[string]Place // the site that has a host
 	routeNames map[string]Place
+}
+
+// said is what makes an error the same as another.
+type said struct {
+	line, column int
+	message      string
 }
 
 // reference is a name that something else in the file must define.
@@ -42,6 +52,7 @@ type value struct {
 	node *yaml.Node // never an alias
 	key  *yaml.Node // the key before it; nil for a list's element and the root
 	path string     // "apps.web.command"
+	void bool       // the key is given, or was meant, but there is no value to be used; that is reported
 }
 
 // name is what messages call the value: its key, or the list's key with the element's number.
@@ -60,6 +71,8 @@ func (v value) name() string {
 func (d *decoder) at(path string, key, node *yaml.Node) (value, bool) {
 	d.visits--
 	if d.visits == 0 {
+		d.exhausted = min(len(d.errs), maxErrors-1)
+		d.errs = d.errs[:d.exhausted]
 		d.fail(value{node: node}, "aliases make this file grow beyond all measure", "use fewer *aliases inside &anchors")
 	}
 	if d.visits <= 0 {
@@ -110,6 +123,9 @@ func (d *decoder) placeOf(v value) Place {
 	return d.place(v.node)
 }
 
+// full says that further errors are only counted, so that what costs time to say of them need not be found out.
+func (d *decoder) full() bool { return len(d.errs) >= maxErrors }
+
 // fail reports what is wrong with a value.
 func (d *decoder) fail(v value, message, hint string) {
 	n := v.node
@@ -133,7 +149,12 @@ func (d *decoder) failNode(n *yaml.Node, message, hint string) {
 }
 
 func (d *decoder) failAt(p Place, width int, message, hint string) {
-	if len(d.errs) >= maxErrors {
+	if once := (said{p.Line, p.Column, message}); d.said[once] {
+		return // through an alias, a mistake is met again and again
+	} else if !d.full() {
+		d.said[once] = true
+	}
+	if d.full() {
 		d.left++
 		return
 	}
@@ -246,6 +267,12 @@ const maxMerge = 8
 // entries are the keys and values of a mapping in the order of the file, merged ones (<<) after its own. The same key
 // twice is an error.
 func (d *decoder) entries(v value, words string) ([]value, bool) {
+	all, ok := d.allEntries(v, words)
+	return slices.DeleteFunc(all, func(e value) bool { return e.void }), ok
+}
+
+// allEntries is entries with those that are void.
+func (d *decoder) allEntries(v value, words string) ([]value, bool) {
 	if v.isNull() {
 		return nil, true
 	}
@@ -297,11 +324,11 @@ func (m *merger) add(node *yaml.Node, depth int) {
 		}
 		m.seen[key.Value] = key
 		v, ok := m.d.at(join(m.path, key.Value), key, val)
-		if !ok {
-			m.ok = false
-			continue
+		if ok {
+			m.d.record(v)
+		} else {
+			v, m.ok = value{node: val, key: key, path: m.path, void: true}, false
 		}
-		m.d.record(v)
 		m.out = append(m.out, v)
 	}
 	for _, v := range merged {

@@ -120,11 +120,11 @@ func (p Place) before(q Place) bool {
 }
 
 // nearest is the name in names that name was probably meant to be, "" when none is near: at most a third of its
-// letters differ.
+// letters differ, and three.
 func nearest(name string, names []string) string {
-	best, distance := "", len(name)/3+1
+	best, distance := "", min((len(name)+1)/3, 3)+1
 	for _, n := range names {
-		if d := editDistance(strings.ToLower(name), n, distance); d < distance || (d == distance && best == "") {
+		if d := editDistance(strings.ToLower(name), strings.ToLower(n), distance); d < distance {
 			best, distance = n, d
 		}
 	}

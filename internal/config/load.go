@@ -11,7 +11,7 @@ import (
 
 // Load reads a configuration file, checks it, and checks that the machine has what it names: commands, directories,
 // users, files. env is where ${NAME} is looked up, as os.LookupEnv. The error is an Errors with everything that is
-// wrong; the warnings are of things that are allowed and probably not meant.
+// wrong; the warnings, which there are only without an error, are of things that are allowed and probably not meant.
 func Load(path string, env func(string) (string, bool)) (*Config, []Warning, error) {
 	text, err := readFile(path)
 	if err != nil {
@@ -43,8 +43,8 @@ func readFile(path string) ([]byte, error) {
 func newDecoder(path string, text []byte, env func(string) (string, bool), host machine) *decoder {
 	return &decoder{
 		src: newSource(path, text), env: env, host: host,
-		used: map[string]string{}, places: map[string]Place{}, hosts: map[string]Place{}, routeNames: map[string]Place{},
-		visits: 4*len(text) + 100_000, // a value takes a byte at least, and some are looked at twice
+		said: map[said]bool{}, used: map[string]string{}, places: map[string]Place{}, bound: map[string]bound{}, pages: map[string]page{}, hosts: map[string]Place{}, routeNames: map[string]Place{},
+		visits: len(text) + 100_000, // without aliases a value takes two bytes at least
 	}
 }
 
@@ -64,22 +64,31 @@ func parse(path string, text []byte, env func(string) (string, bool), host machi
 	if v, ok := d.at("", nil, root); ok {
 		r, _ = top.read(d, v)
 	}
+	if len(d.errs) > 0 {
+		return nil, nil, d.allErrors()
+	}
 	slices.SortStableFunc(d.warnings, func(a, b Warning) int {
 		if a.Place.before(b.Place) {
 			return -1
 		}
 		return 1
 	})
-	if len(d.errs) > 0 {
-		d.errs.sort()
-		if d.left > 0 {
-			d.errs = append(d.errs, d.src.errorAt(0, 0, 1, fmt.Sprintf("%d more errors are not shown", d.left), ""))
-		}
-		return nil, d.warnings, d.errs
-	}
 	c := r.Config
 	c.File, c.Text, c.UsedEnv, c.Place = absolute, string(text), d.used, d.places
 	return &c, d.warnings, nil
+}
+
+// allErrors is what is wrong, in the order of the file. There are no warnings beside errors: they would be of what the
+// errors made of the file.
+func (d *decoder) allErrors() Errors {
+	if d.visits <= 0 {
+		return d.errs[d.exhausted : d.exhausted+1] // the rest was not read
+	}
+	d.errs.sort()
+	if d.left > 0 {
+		d.errs = append(d.errs, d.src.errorAt(0, 0, 1, fmt.Sprintf("%d more errors are not shown", d.left), ""))
+	}
+	return d.errs
 }
 
 // WithRunDir is the configuration with its sockets elsewhere, as the flag --run-dir says.

@@ -113,7 +113,7 @@ func reason(err error) string {
 // pathKind is a path, made absolute; nothing has to be there.
 func pathKind(words string) kind[string] {
 	text := textKind(words)
-	return kind[string]{words: words, shape: text.shape, read: func(d *decoder, v value) (string, bool) {
+	return kind[string]{words: words, shape: stringShape(), read: func(d *decoder, v value) (string, bool) {
 		s, ok := text.read(d, v)
 		if !ok {
 			return "", false
@@ -216,6 +216,8 @@ func commandHint(program string) string {
 		return "weir starts no shell: write the whole path, or ${HOME}/…"
 	case strings.HasPrefix(program, "$"):
 		return "weir starts no shell: write ${NAME} for a variable of the environment"
+	case strings.HasPrefix(program, "/"):
+		return "install it, or write another"
 	case strings.Contains(program, "/"):
 		return "a relative path begins at the app's directory"
 	}

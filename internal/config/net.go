@@ -13,7 +13,7 @@ const maxSocketPath = 103
 
 func prefixKind() kind[netip.Prefix] {
 	const words = "an address such as 192.0.2.1, or a network such as 10.0.0.0/8 or 2001:db8::/32"
-	return scalar(words, textShape(), parsePrefix)
+	return scalar(words, stringShape(), parsePrefix)
 }
 
 func parsePrefix(s string) (netip.Prefix, *complaint) {
@@ -37,7 +37,7 @@ func parsePrefix(s string) (netip.Prefix, *complaint) {
 // listenKind is an address to accept connections on.
 func listenKind() kind[Listen] {
 	const words = `an address such as ":80", "127.0.0.1:8080" or "unix:/run/site.sock"`
-	parse := scalar(words, textShape(), parseListen)
+	parse := scalar(words, stringShape(), parseListen)
 	return kind[Listen]{words: words, shape: parse.shape, read: func(d *decoder, v value) (Listen, bool) {
 		l, ok := parse.read(d, v)
 		l.Place = d.placeOf(v)
@@ -128,7 +128,7 @@ func (l Listen) socket() string {
 // serverAddressKind is where a server of a pool is.
 func serverAddressKind() kind[string] {
 	const words = `an address such as 10.0.0.5:8080, app.internal:8080 or "unix:/run/app.sock"`
-	parse := scalar(words, textShape(), parseServerAddress)
+	parse := scalar(words, stringShape(), parseServerAddress)
 	return kind[string]{words: words, shape: parse.shape, read: func(d *decoder, v value) (string, bool) {
 		s, ok := parse.read(d, v)
 		path, unix := strings.CutPrefix(s, "unix:")
@@ -202,7 +202,7 @@ func isHostName(s string) bool {
 // hostKind is a host of a site: a name, *.name or *.
 func hostKind() kind[string] {
 	const words = `a host such as example.com, "*.example.com" or "*"`
-	return scalar(words, textShape(), parseHost)
+	return scalar(words, stringShape(), parseHost)
 }
 
 func parseHost(s string) (string, *complaint) {

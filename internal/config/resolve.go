@@ -83,6 +83,9 @@ func (h Headers) with(r Headers) Headers {
 	if len(h.Set)+len(h.Remove) == 0 {
 		return r
 	}
+	if len(r.Set)+len(r.Remove) == 0 {
+		return h
+	}
 	var out Headers
 	for _, f := range h.Set {
 		same := func(name string) bool { return strings.EqualFold(name, f.Name) }
@@ -119,27 +122,25 @@ func (d *decoder) checkListen(listen []Listen) {
 			d.failAt(l.Place, 1, "weir is told twice to listen on "+l.Address, "take one out")
 		}
 		seen[key] = true
-		for _, b := range d.bound {
-			if b.socket == key {
-				d.fail(b.at, "the app "+b.app+" is told to listen on "+l.Address+", where weir listens",
-					"write $PORT or $SOCKET instead: each worker has its own")
-			}
+		if b, taken := d.bound[key]; taken {
+			d.fail(b.at, "the app "+b.app+" is told to listen on "+l.Address+", where weir listens",
+				"write $PORT or $SOCKET instead: each worker has its own")
 		}
 	}
 }
 
 // gatherPools makes one list of the pools that are named and, for apps without a pool of their name, their own.
 func (d *decoder) gatherPools(r *raw, own poolDraft) {
-	names := make([]string, len(r.Apps))
+	names, known := make([]string, len(r.Apps)), map[string]bool{}
 	for i, a := range r.Apps {
-		names[i] = a.Name
+		names[i], known[a.Name] = a.Name, true
 	}
 	named := map[string]bool{}
 	for _, p := range r.pools {
 		named[p.Name] = true
 		r.Pools = append(r.Pools, &p.Pool)
-		if p.App != "" && !slices.Contains(names, p.App) {
-			d.fail(p.appAt, "there is no app "+p.App, definedHint(p.App, names, "app"))
+		if p.App != "" && !known[p.App] {
+			d.undefined(p.appAt, "there is no app "+p.App, p.App, names, "app")
 		}
 	}
 	for _, a := range r.Apps {
@@ -152,6 +153,15 @@ func (d *decoder) gatherPools(r *raw, own poolDraft) {
 		p.Buffer.Requests, p.Buffer.Responses, p.Buffer.Dir = true, true, d.host.temp()
 		r.Pools = append(r.Pools, &p)
 	}
+}
+
+// undefined reports a name that nothing defines.
+func (d *decoder) undefined(v value, message, name string, names []string, what string) {
+	hint := ""
+	if !d.full() {
+		hint = definedHint(name, names, what)
+	}
+	d.fail(v, message, hint)
 }
 
 func definedHint(name string, names []string, what string) string {
@@ -170,7 +180,7 @@ func definedHint(name string, names []string, what string) string {
 // defaultSite sends every host to the one app or pool there is, when the file says nothing of sites.
 func (d *decoder) defaultSite(at value, given map[string]value, r *raw) {
 	if v, ok := given["sites"]; ok && !v.isNull() {
-		if v.isList() && len(v.node.Content) == 0 {
+		if !v.void && v.isList() && len(v.node.Content) == 0 {
 			d.fail(v, "sites is empty", "write a site, or take sites out")
 		}
 		return
@@ -178,9 +188,11 @@ func (d *decoder) defaultSite(at value, given map[string]value, r *raw) {
 	pools := slices.Clone(r.Pools)
 	if len(r.pools) > 0 {
 		// An app that a named pool already serves is not a second thing to choose from.
-		pools = slices.DeleteFunc(pools, func(p *Pool) bool {
-			return p.Own && slices.ContainsFunc(r.pools, func(q *poolDraft) bool { return q.App == p.App })
-		})
+		served := map[string]bool{}
+		for _, p := range r.pools {
+			served[p.App] = true
+		}
+		pools = slices.DeleteFunc(pools, func(p *Pool) bool { return p.Own && served[p.App] })
 	}
 	switch {
 	case len(pools) == 1:
@@ -195,6 +207,8 @@ func (d *decoder) defaultSite(at value, given map[string]value, r *raw) {
 		} else if given["apps"].isNull() || given["apps"].isMap() && len(given["apps"].node.Content) == 0 {
 			d.failKey(given["apps"], "apps is empty", emptyHint)
 		}
+	case d.full():
+		d.left++
 	default:
 		names := make([]string, len(pools))
 		for i, p := range pools {
@@ -217,7 +231,7 @@ func (d *decoder) followPools(given map[string]value, r *raw) {
 	for _, ref := range d.poolRefs {
 		used[ref.name] = true
 		if !known[ref.name] {
-			d.fail(ref.at, "there is no pool or app "+ref.name, definedHint(ref.name, names, "pool"))
+			d.undefined(ref.at, "there is no pool or app "+ref.name, ref.name, names, "pool")
 		}
 	}
 	if _, ok := given["sites"]; !ok {

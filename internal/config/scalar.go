@@ -66,6 +66,10 @@ func intKind(low, high int) kind[int] {
 	if high == math.MaxInt32 {
 		words = fmt.Sprintf("a whole number of at least %d", low)
 	}
+	return numberKind(words, low, high)
+}
+
+func numberKind(words string, low, high int) kind[int] {
 	return scalar(words, intShape(low, high), func(s string) (int, *complaint) {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < low || n > high || len(s) > 1 && s[0] == '0' {
@@ -114,7 +118,7 @@ func durationKind(low time.Duration) kind[time.Duration] {
 		case d > maxDuration:
 			return 0, &complaint{", which is over a year", ""}
 		case d < low:
-			return 0, &complaint{", which is too short", "write at least " + low.String()}
+			return 0, &complaint{", which is too short", "write at least " + showDuration(low)}
 		}
 		return d, nil
 	})
@@ -141,6 +145,18 @@ func parseDuration(s string) (time.Duration, bool) {
 		return 0, false
 	}
 	return days + d, true
+}
+
+// showDuration leaves out what is zero: "1m" for a minute.
+func showDuration(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }
 
 var sizeUnits = []struct {
@@ -249,9 +265,7 @@ func fieldValueKind(words string) kind[string] {
 
 // statusKind is an HTTP status of low to high.
 func statusKind(low, high int) kind[int] {
-	k := intKind(low, high)
-	k.words = fmt.Sprintf("a status from %d to %d", low, high)
-	return k
+	return numberKind(fmt.Sprintf("a status from %d to %d", low, high), low, high)
 }
 
 // parseStatuses reads "404", "5xx" or "500-503".

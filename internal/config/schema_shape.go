@@ -3,14 +3,15 @@ package config
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
 )
 
 // shape is a JSON schema (draft 2020-12), as far as weir's needs one.
 type shape struct {
 	Ref                  string     `json:"$ref,omitempty"`
 	Description          string     `json:"description,omitempty"`
-	Type                 string     `json:"type,omitempty"`
-	Enum                 []string   `json:"enum,omitempty"`
+	Type                 any        `json:"type,omitempty"`
+	Enum                 []any   `json:"enum,omitempty"`
 	Pattern              string     `json:"pattern,omitempty"`
 	Minimum              *int       `json:"minimum,omitempty"`
 	Maximum              *int       `json:"maximum,omitempty"`
@@ -79,9 +80,13 @@ const variableForm = `\$\{`
 
 func variableShape() *shape { return &shape{Type: "string", Pattern: variableForm} }
 
+// textShape is text for which a number or a boolean will do: what is written is taken as it is.
 func textShape() *shape {
-	return &shape{AnyOf: []*shape{{Type: "string"}, {Type: "number"}, {Type: "boolean"}}}
+	return &shape{Type: []string{"string", "number", "boolean"}}
 }
+
+// stringShape is text that is never a number.
+func stringShape() *shape { return &shape{Type: "string"} }
 
 func boolShape() *shape {
 	return &shape{AnyOf: []*shape{{Type: "boolean"}, variableShape()}}
@@ -92,7 +97,14 @@ func intShape(low, high int) *shape {
 }
 
 func enumShape(values []string) *shape {
-	return &shape{AnyOf: []*shape{{Type: "string", Enum: values}, variableShape()}}
+	var all []any
+	for _, v := range values {
+		all = append(all, v)
+		if n, err := strconv.Atoi(v); err == nil {
+			all = append(all, n) // 503 is a number unless it has quotes
+		}
+	}
+	return &shape{AnyOf: []*shape{{Enum: all}, variableShape()}}
 }
 
 func patternShape(form string) *shape {

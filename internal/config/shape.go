@@ -19,6 +19,7 @@ type kind[V any] struct {
 // object is a mapping with known keys.
 type object[T any] struct {
 	info *info
+	all  *table
 	zero T
 	keys []key[T]
 	// done, when set, checks what was read as a whole; at is the mapping, given has the values by key.
@@ -57,8 +58,25 @@ type table struct {
 	headers *object[Headers] // of sites and of routes
 }
 
+// mainObjects are those whose keys people put in the wrong one of.
+var mainObjects = []string{"app", "pool", "site", "route", "match"}
+
+// owner is the one of them that has a key of this name, in words; "" when it is none or several.
+func (t *table) owner(name string) string {
+	found := ""
+	for _, o := range t.objects {
+		if slices.Contains(mainObjects, o.name) && slices.ContainsFunc(o.keys, func(k keyInfo) bool { return k.name == name }) {
+			if found != "" {
+				return ""
+			}
+			found = o.what
+		}
+	}
+	return found
+}
+
 func newObject[T any](t *table, name, what, doc string) *object[T] {
-	o := &object[T]{info: &info{name: name, what: what, doc: doc}}
+	o := &object[T]{all: t, info: &info{name: name, what: what, doc: doc}}
 	no := false
 	o.info.shape = &shape{Type: "object", Description: doc, AdditionalProperties: &no}
 	t.objects = append(t.objects, o.info)
@@ -150,16 +168,21 @@ func (o *object[T]) read(d *decoder, v value) (T, bool) {
 		d.wrong(v, "a mapping ("+oneOf(o.names())+")")
 		return t, false
 	}
-	entries, _ := d.entries(v, "a mapping ("+oneOf(o.names())+")")
+	entries, _ := d.allEntries(v, "a mapping ("+oneOf(o.names())+")")
 	given := make(map[string]value, len(entries))
 	for _, e := range entries {
 		given[e.key.Value] = e
 		i := slices.IndexFunc(o.keys, func(k key[T]) bool { return k.name == e.key.Value })
-		if i < 0 {
-			o.unknown(d, e)
-			continue
+		switch {
+		case i >= 0 && !e.void:
+			o.keys[i].read(d, e, &t)
+		case i < 0:
+			// A key that was meant counts as given, lest one slip be reported as two.
+			if meant := o.unknown(d, e); meant != "" && given[meant].node == nil {
+				e.void = true
+				given[meant] = e
+			}
 		}
-		o.keys[i].read(d, e, &t)
 	}
 	for _, k := range o.info.keys {
 		if _, ok := given[k.name]; k.must && !ok {
@@ -180,20 +203,30 @@ func (o *object[T]) names() []string {
 	return out
 }
 
-func (o *object[T]) unknown(d *decoder, e value) {
+// unknown reports a key that is not known, and returns the one that was probably meant.
+func (o *object[T]) unknown(d *decoder, e value) (meant string) {
 	name := e.key.Value
+	if d.full() {
+		d.left++
+		return ""
+	}
 	for _, l := range o.info.later {
 		if l.name == name {
 			d.failKey(e, "`"+name+"` is not in this version of weir yet", "take it out ("+l.doc+")")
-			return
+			return ""
 		}
 	}
 	hint := "write one of " + oneOf(o.names())
-	if n := nearest(name, o.names()); n != "" {
-		hint = fmt.Sprintf("did you mean %q?", n)
+	if meant = nearest(name, o.names()); meant != "" {
+		hint = fmt.Sprintf("did you mean %q?", meant)
+	} else if other := o.all.owner(name); other != "" {
+		hint = "it belongs into " + other
+	} else if name == "host" {
+		hint = "hosts: of a site says which hosts it is for"
 	}
 	message := fmt.Sprintf("unknown key %q in %s", name, o.info.what)
 	d.failKey(e, message, hint)
+	return meant
 }
 
 // pointer is a kind whose value is nil when nothing is written.

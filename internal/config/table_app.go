@@ -42,7 +42,7 @@ func appObject(t *table) *object[App] {
 // commandKind is a command as it is written; finishApp divides it.
 func commandKind() kind[string] {
 	const words = "a command such as gunicorn site.wsgi --bind unix:$SOCKET"
-	return kind[string]{words: words, shape: textShape(), read: func(d *decoder, v value) (string, bool) {
+	return kind[string]{words: words, shape: stringShape(), read: func(d *decoder, v value) (string, bool) {
 		if !v.isScalar() {
 			d.wrong(v, words+"; it is one text, not a list")
 			return "", false
@@ -116,7 +116,7 @@ func readyKind(t *table) kind[Ready] {
 
 // requestPathKind is a path as it stands in a request.
 func requestPathKind() kind[string] {
-	return scalar("a path such as /healthz", textShape(), func(s string) (string, *complaint) {
+	return scalar("a path such as /healthz", stringShape(), func(s string) (string, *complaint) {
 		if !strings.HasPrefix(s, "/") {
 			return "", &complaint{}
 		}
@@ -162,7 +162,7 @@ func backoffObject(t *table) *object[Backoff] {
 			v, ok = given["max"]
 		}
 		if ok && b.Min > b.Max {
-			d.fail(v, "min ("+b.Min.String()+") is longer than max ("+b.Max.String()+")", "make max longer")
+			d.fail(v, "min ("+showDuration(b.Min)+") is longer than max ("+showDuration(b.Max)+")", "make max longer")
 		}
 	}
 	return o
@@ -180,7 +180,7 @@ func (d *decoder) finishApp(at value, given map[string]value, a *App) {
 		d.checkUser(v, a.User)
 	}
 	v, ok := given["command"]
-	if !ok || a.Command == "" && !v.isScalar() {
+	if !ok || v.void || a.Command == "" && !v.isScalar() {
 		return
 	}
 	if a.Argv = d.argv(v, a.Command); len(a.Argv) == 0 {
@@ -213,6 +213,7 @@ func (d *decoder) argv(v value, command string) []string {
 		return nil
 	}
 	var out []string
+	good := true
 	for _, w := range split {
 		if !w.quoted && slices.Contains(operators, w.text) {
 			d.fail(v, w.text+" in a command, which only a shell understands", "weir starts no shell: write sh -c '…'")
@@ -225,13 +226,14 @@ func (d *decoder) argv(v value, command string) []string {
 			}
 		}
 		text, ok := d.expand(v, w.text)
-		if !ok {
-			return nil
-		}
+		good = good && ok
 		if text == "" && w.text != "" && !w.quoted {
 			continue
 		}
 		out = append(out, text)
+	}
+	if !good {
+		return nil
 	}
 	if len(out) == 0 || out[0] == "" {
 		d.fail(v, "the command is empty", "write a program and its arguments")
@@ -272,9 +274,8 @@ func (d *decoder) checkUser(v value, name string) {
 
 // bound is an address that a command names outright.
 type bound struct {
-	socket string
-	app    string
-	at     value
+	app string
+	at  value
 }
 
 // bindFlags are the flags by which common servers are told where to listen.
@@ -302,13 +303,11 @@ func (d *decoder) checkBound(v value, app string, a *App, own bool) {
 		if c != nil || strings.Contains(text, "$") {
 			continue
 		}
-		for _, b := range d.bound {
-			if b.socket == l.socket() && b.app != app {
-				d.fail(v, "the apps "+b.app+" and "+app+" are told to listen on the same address, "+text,
-					"write $PORT or $SOCKET instead: each worker has its own")
-			}
+		if b, taken := d.bound[l.socket()]; taken && b.app != app {
+			d.fail(v, "the apps "+b.app+" and "+app+" are told to listen on the same address, "+text,
+				"write $PORT or $SOCKET instead: each worker has its own")
 		}
-		d.bound = append(d.bound, bound{l.socket(), app, v})
+		d.bound[l.socket()] = bound{app, v}
 		if !own {
 			d.warn(v, "every worker of "+app+" is told to listen on "+text, "write $PORT or $SOCKET instead: each worker has its own")
 		}

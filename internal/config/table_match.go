@@ -2,18 +2,17 @@ package config
 
 import (
 	"net/netip"
-	"path"
 	"strconv"
 	"strings"
 )
 
 func matchObject(t *table) *object[Match] {
 	o := newObject[Match](t, "match", "a match", "A condition: all of what is written must hold.")
-	pattern := scalar("a path such as /about, /static/* or /**.jpg", textShape(), parsePathPattern)
+	pattern := scalar("a path such as /about, /static/* or /**.jpg", stringShape(), parsePathPattern)
 	add(o, "path", list(pattern, "a path, or a list of them", true, false), func(m *Match) *[]PathPattern { return &m.Path }, "",
 		"Any of these: /a is that path alone, /a/* everything below /a/, and in any other pattern * and ? stand for "+
 			"characters of one segment, [a-z] for one of a set, ** for anything.")
-	method := scalar("a method such as POST", textShape(), func(s string) (string, *complaint) {
+	method := scalar("a method such as POST", stringShape(), func(s string) (string, *complaint) {
 		switch {
 		case !tokenForm.MatchString(s):
 			return "", &complaint{}
@@ -80,10 +79,42 @@ func parsePathPattern(s string) (PathPattern, *complaint) {
 	if !strings.ContainsAny(s, "*?[") {
 		return PathPattern{Kind: "exact", Text: s}, nil
 	}
-	if _, err := path.Match(s, ""); err != nil {
-		return PathPattern{}, &complaint{", where a [ has no ]", `write a set such as [a-z], or \[ for [ itself`}
+	if why := wrongGlob(s); why != "" {
+		return PathPattern{}, &complaint{", where " + why, "write a set such as [a-z], or %5B for a [ itself"}
 	}
 	return PathPattern{Kind: "glob", Text: s}, nil
+}
+
+// maxGlob is how many characters a glob has from its first to its last wildcard: they are matched all at once, as
+// bits.
+const maxGlob = 120
+
+// wrongGlob says what is wrong with a glob.
+func wrongGlob(s string) string {
+	if first, last := strings.IndexAny(s, "*?["), strings.LastIndexAny(s, "*?]"); last-first > maxGlob {
+		return "the first and the last wildcard are over " + itoa(maxGlob) + " characters apart"
+	}
+	for {
+		i := strings.IndexByte(s, '[')
+		if i < 0 {
+			return ""
+		}
+		s = strings.TrimLeft(s[i+1:], "!^")
+		end := -1
+		if len(s) > 1 {
+			end = strings.IndexByte(s[1:], ']') // a ] right at the beginning is one of the set
+		}
+		if end < 0 {
+			return "a [ has no ]"
+		}
+		set := s[:end+1]
+		for j := 1; j+1 < len(set); j++ {
+			if set[j] == '-' && set[j-1] > set[j+1] {
+				return set[j-1:j+2] + " ends before it begins"
+			}
+		}
+		s = s[end+2:]
+	}
 }
 
 // pairsKind is conditions on fields, cookies or parameters: a name, a list of names, or a mapping from names to values.
@@ -108,7 +139,7 @@ func pairsKind(what string, good func(string) bool) kind[[]NameValue] {
 		var out []NameValue
 		for _, e := range entries {
 			if !good(e.key.Value) {
-				d.failKey(e, strconv.Quote(e.key.Value)+" is no name of a "+what, "")
+				d.failKey(e, strconv.Quote(e.key.Value)+" is no name of a "+what, "write letters, digits and -")
 				continue
 			}
 			if e.isNull() {

@@ -34,7 +34,7 @@ func siteObject(t *table) *object[siteDraft] {
 
 func routeObject(t *table) *object[Route] {
 	o := newObject[Route](t, "route", "a route", "A match and what answers: exactly one of pool, files, redirect and respond.")
-	add(o, "name", scalar("a name of letters, digits, . _ : / # and -", textShape(), checkRouteName), func(r *Route) *string { return &r.Name },
+	add(o, "name", scalar("a name of letters, digits, . _ : / # and -", stringShape(), checkRouteName), func(r *Route) *string { return &r.Name },
 		"(the site's first host, # and the route's number)", "What logs and weir explain call it.")
 	add(o, "match", pointer(matchObject(t).kind()), func(r *Route) **Match { return &r.Match }, "",
 		"Which requests it is for; without it, all.")
@@ -86,7 +86,7 @@ func filesKind(t *table) kind[Files] {
 	o := newObject[Files](t, "files", "files", "A directory whose files answer GET and HEAD. Dot files are never served, nor what is outside of the directory.")
 	add(o, "root", directoryKind(), func(f *Files) *string { return &f.Root }, "", "The directory.")
 	o.must()
-	index := scalar("the name of a file such as index.html", textShape(), func(s string) (string, *complaint) {
+	index := scalar("the name of a file such as index.html", stringShape(), func(s string) (string, *complaint) {
 		if s == "" || strings.ContainsAny(s, "/\x00") || s[0] == '.' {
 			return "", &complaint{}
 		}
@@ -109,7 +109,7 @@ var placeholders = []string{"uri", "path", "query", "host", "scheme"}
 
 func redirectKind(t *table) kind[Redirect] {
 	o := newObject[Redirect](t, "redirect", "a redirect", "Another place to go to.")
-	to := scalar("a URL or a path such as https://www.example.com{uri}", textShape(), parseRedirect)
+	to := scalar("a URL or a path such as https://www.example.com{uri}", stringShape(), parseRedirect)
 	add(o, "to", to, func(r *Redirect) *string { return &r.To }, "",
 		"Where to. {uri} (path and query), {path}, {query}, {host} and {scheme} stand for the request's.")
 	o.must()
@@ -189,7 +189,7 @@ func respondKind(t *table) kind[Respond] {
 func rewriteObject(t *table) *object[Rewrite] {
 	o := newObject[Rewrite](t, "rewrite", "rewrite", "Changes to the path that the servers or the files see, in this order: "+
 		"strip_prefix, pattern and replace, add_prefix.")
-	prefix := scalar("a path such as /app", textShape(), func(s string) (string, *complaint) {
+	prefix := scalar("a path such as /app", stringShape(), func(s string) (string, *complaint) {
 		switch {
 		case !strings.HasPrefix(s, "/"), strings.ContainsAny(s, "?#* \x00"):
 			return "", &complaint{}
@@ -200,7 +200,7 @@ func rewriteObject(t *table) *object[Rewrite] {
 	})
 	add(o, "strip_prefix", prefix, func(r *Rewrite) *string { return &r.StripPrefix }, "", "Taken from the path's beginning, when it is there.")
 	add(o, "add_prefix", prefix, func(r *Rewrite) *string { return &r.AddPrefix }, "", "Put before the path.")
-	pattern := scalar("a pattern of RE2 such as ^/u/([0-9]+)$", textShape(), func(s string) (*regexp.Regexp, *complaint) {
+	pattern := scalar("a pattern of RE2 such as ^/u/([0-9]+)$", stringShape(), func(s string) (*regexp.Regexp, *complaint) {
 		re, err := regexp.Compile(s)
 		if err != nil {
 			return nil, &complaint{": " + strings.TrimPrefix(err.Error(), "error parsing regexp: "),
@@ -259,8 +259,10 @@ func headersObject(t *table) *object[Headers] {
 	}
 	o := newObject[Headers](t, "headers", "headers", "Changes to the fields of a response: first remove, then set.")
 	add(o, "set", fieldsKind(), func(h *Headers) *[]NameValue { return &h.Set }, "{}", "Fields and their values; what is there of the same name goes.")
-	name := scalar("the name of a field", textShape(), checkFieldName)
-	add(o, "remove", list(name, "a list of names of fields", true, true), func(h *Headers) *[]string { return &h.Remove }, "[]", "Fields that go.")
+	name := scalar("the name of a field", stringShape(), checkFieldName)
+	names := list(name, "a list of names of fields", true, true)
+	names.read = atMost(maxFields, names.read)
+	add(o, "remove", names, func(h *Headers) *[]string { return &h.Remove }, "[]", "Fields that go.")
 	t.headers = o
 	return o
 }
@@ -275,12 +277,30 @@ func checkFieldName(s string) (string, *complaint) {
 	return s, nil
 }
 
+func atMost[V any](n int, read func(*decoder, value) ([]V, bool)) func(*decoder, value) ([]V, bool) {
+	return func(d *decoder, v value) ([]V, bool) {
+		got, ok := read(d, v)
+		if len(got) > n {
+			d.fail(v, v.name()+" has more than "+itoa(n)+" elements", "take some out")
+			return nil, false
+		}
+		return got, ok
+	}
+}
+
+// maxFields is how many fields may be set; a site's are copied into each of its routes.
+const maxFields = 100
+
 func fieldsKind() kind[[]NameValue] {
 	const words = "a mapping from names of fields to their values"
 	text := fieldValueKind("a field's value")
 	return kind[[]NameValue]{words: words, shape: &shape{Type: "object", Additional: text.shape},
 		read: func(d *decoder, v value) ([]NameValue, bool) {
 			entries, ok := d.entries(v, words)
+			if len(entries) > maxFields {
+				d.fail(v, "more than "+itoa(maxFields)+" fields", "take some out")
+				return nil, false
+			}
 			var out []NameValue
 			for _, e := range entries {
 				if _, c := checkFieldName(e.key.Value); c != nil {
@@ -307,6 +327,12 @@ func allowKind(t *table) kind[Allow] {
 // maxErrorPage is the size of the largest error page: it is held in memory.
 const maxErrorPage = 1 << 20
 
+// page is an error page that was read, or why it was not. One that several sites share is held once.
+type page struct {
+	body []byte
+	err  error
+}
+
 func errorPagesKind() kind[[]ErrorPage] {
 	const words = "a mapping from a status, 5xx or 500-503 to a file"
 	file := pathKind("the path of a file")
@@ -324,11 +350,15 @@ func errorPagesKind() kind[[]ErrorPage] {
 			if !good {
 				continue
 			}
-			body, err := d.host.read(path, maxErrorPage)
-			if err != nil {
-				d.lacking(e, "the error page "+path+" cannot be read: "+reason(err), "make it, or write another")
+			p, had := d.pages[path]
+			if !had {
+				p.body, p.err = d.host.read(path, maxErrorPage)
+				d.pages[path] = p
 			}
-			out = append(out, ErrorPage{From: from, To: to, File: path, Body: body})
+			if p.err != nil {
+				d.lacking(e, "the error page "+path+" cannot be read: "+reason(p.err), "make it, or write another")
+			}
+			out = append(out, ErrorPage{From: from, To: to, File: path, Body: p.body})
 		}
 		// The narrowest range that holds a status is the one meant.
 		slices.SortStableFunc(out, func(a, b ErrorPage) int { return (a.To - a.From) - (b.To - b.From) })

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"regexp"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -21,14 +23,17 @@ type source struct {
 
 func newSource(name string, text []byte) *source {
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
-	return &source{name: name, lines: strings.Split(string(text), "\n")}
+	return &source{name: name, lines: breaks.Split(string(text), -1)}
 }
+
+// breaks are the line breaks of YAML 1.1, by which the reader counts lines.
+var breaks = regexp.MustCompile("\r\n|[\n\r\u0085\u2028\u2029]")
 
 func (s *source) line(n int) string {
 	if n < 1 || n > len(s.lines) {
 		return ""
 	}
-	return strings.TrimSuffix(s.lines[n-1], "\r")
+	return s.lines[n-1]
 }
 
 func (s *source) errorAt(line, column, width int, message, hint string) *Error {
@@ -104,8 +109,14 @@ func (s *source) syntaxError(err error) *Error {
 		line, column = s.control()
 	}
 	message := "is not YAML: " + load.Message
-	if load.ContextMsg != "" {
-		message += ", " + load.ContextMsg
+	if at, ok := s.at(line, column); ok && strings.Contains(load.Message, "cannot start any token") {
+		message = "is not YAML: a value cannot begin with " + strconv.Quote(string(at))
+		if at == '\t' {
+			message = "is not YAML: a tab"
+		}
+	}
+	if within := strings.TrimPrefix(load.ContextMsg, "while "); within != "" && within != "scanning for the next token" {
+		message += " while " + within
 		if begin := load.ContextMark.Line; begin > 0 && begin != line {
 			message += " that began in line " + itoa(begin)
 		}
@@ -125,18 +136,31 @@ func (s *source) control() (line, column int) {
 	return 0, 0
 }
 
-func (s *source) syntaxHint(line, column int, load *yaml.LoadError) string {
-	shown := []rune(s.line(line))
-	var at rune
-	if column >= 1 && column <= len(shown) {
-		at = shown[column-1]
+// at is the character at a place.
+func (s *source) at(line, column int) (rune, bool) {
+	runes := []rune(s.line(line))
+	if column < 1 || column > len(runes) {
+		return 0, false
 	}
-	begin := s.line(load.ContextMark.Line)
+	return runes[column-1], true
+}
+
+func (s *source) syntaxHint(line, column int, load *yaml.LoadError) string {
+	at, _ := s.at(line, column)
+	shown := s.line(line) + s.line(load.ContextMark.Line)
 	switch {
 	case at == '\t':
 		return "indent with spaces, not with tabs"
-	case strings.Contains(string(shown)+begin, "${") && strings.Contains(load.ContextMsg, "flow"):
+	case strings.Contains(shown, "${") && strings.Contains(load.ContextMsg, "flow"):
 		return "put quotes around a value with ${…} inside { } or [ ]"
+	case strings.Contains(load.ContextMsg, "flow mapping"):
+		return "close the { with }, or put quotes around a value with one of : , { } [ ] in it"
+	case strings.Contains(load.ContextMsg, "flow sequence"):
+		return "close the [ with ], or put quotes around a value with one of : , { } [ ] in it"
+	case strings.Contains(load.ContextMsg, "quoted scalar") && strings.Contains(load.Message, "end of stream"):
+		return "close the quote that is opened in line " + itoa(load.ContextMark.Line)
+	case strings.Contains(load.ContextMsg, "block mapping") || strings.Contains(load.Message, "<document start>"):
+		return "look at the indentation: keys of one mapping begin in one column"
 	case at == '@' || at == '`' || at == '%':
 		return "put quotes around a value that begins with " + string(at)
 	case strings.Contains(load.Message, "mapping values are not allowed"):
