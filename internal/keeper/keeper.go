@@ -48,7 +48,7 @@ type keeper struct {
 	control *os.File // the edge's API socket: it outlives edges, so that nobody is refused while one is replaced
 	server  *http.Server
 	socket  net.Listener // the server's
-	calls   *api.Client // to the edge
+	calls   *api.Client  // to the edge
 	ctx     context.Context
 	cancel  context.CancelFunc
 
