@@ -19,9 +19,13 @@ const (
 	oneTry = 5 * time.Second
 )
 
-// AwaitReady asks the worker at address until it is ready, for at most r.Within. The error says what it last was.
-// nil when it is ready; ctx's error when ctx ends before.
-func AwaitReady(ctx context.Context, r config.Ready, address string) error {
+// AwaitReady asks the worker until it is ready, for at most its app's Ready.Within. The error says what it last was;
+// it is ctx's when ctx ends before.
+func (p *Process) AwaitReady(ctx context.Context) error {
+	return awaitReady(ctx, p.app.Ready, p.Address)
+}
+
+func awaitReady(ctx context.Context, r config.Ready, address string) error {
 	within, cancel := context.WithTimeout(ctx, r.Within)
 	defer cancel()
 	every := r.Every

@@ -20,7 +20,7 @@ import (
 
 const (
 	workerVariable = "WEIR_WORKER" // "web/1.3"
-	runDirVariable = "WEIR_RUN_DIR_OF_WORKER"
+	runDirVariable = "WEIR_KEEPER" // the run directory
 
 	// socketPathSize is what sun_path takes on Linux without its final NUL (104 elsewhere).
 	socketPathSize = 107

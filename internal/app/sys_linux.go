@@ -108,9 +108,13 @@ func collect(pid int) {
 // KillLeftovers kills the workers that an earlier weir on this run directory left behind: one that was killed cannot
 // see to what its workers had started. The caller holds the run directory's lock. It returns how many there were.
 func KillLeftovers(runDir string) int {
+	pair := runDirVariable + "=" + runDir
+	if hasEnviron(os.Getpid(), pair) {
+		return 0 // a worker that runs weir on its keeper's own run directory: leave its siblings alone
+	}
 	n := 0
 	for _, pid := range processes() {
-		if pid != os.Getpid() && hasEnviron(pid, runDirVariable+"="+runDir) && !hasEnviron(os.Getpid(), runDirVariable+"="+runDir) && kill(pid) {
+		if hasEnviron(pid, pair) && kill(pid) {
 			n++
 		}
 	}

@@ -126,13 +126,23 @@ func (h *handler) frame(head, data []byte) (a, b []byte) {
 
 // write2 sends to the client; false means that it is gone or too slow, which the journal then says.
 func (h *handler) write2(a, b []byte) bool {
-	h.conn.WriteBy(h.by(h.tree.cfg.Timeouts.Send))
-	_, err := h.conn.Write2(a, b)
+	h.conn.WriteBy(h.sendBy())
+	_, err := h.conn.Write2(join(a, b))
 	if err != nil {
 		h.lostClient(err)
 	}
 	return err == nil
 }
+
+// join copies a small b behind a where there is room: that costs less than the kernel's second buffer.
+func join(a, b []byte) ([]byte, []byte) {
+	if len(b) <= smallBody && cap(a)-len(a) >= len(b) {
+		return append(a, b...), nil
+	}
+	return a, b
+}
+
+const smallBody = 4 << 10
 
 // lostClient notes that the client did not take the response.
 func (h *handler) lostClient(err error) {

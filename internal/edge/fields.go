@@ -62,6 +62,8 @@ func (h *handler) appendRequest(dst []byte) []byte {
 		dst = appendLength(dst, req.Length)
 	case req.Body == message.Chunked:
 		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
+	case req.Fields.Has(message.ContentLength):
+		dst = append(dst, "Content-Length: 0\r\n"...)
 	}
 	if h.waits100() && !h.whole() {
 		dst = append(dst, "Expect: 100-continue\r\n"...)
@@ -276,6 +278,8 @@ func (h *handler) appendResponse(dst []byte) []byte {
 		if v := resp.Fields.Get(message.ContentLength); v != nil {
 			dst = appendField(dst, "Content-Length", v)
 		}
+	case resp.Body == message.NoBody && resp.Status >= 200 && resp.Status != 204:
+		dst = append(dst, "Content-Length: 0\r\n"...)
 	}
 	dst = h.appendVia(dst, resp.Minor)
 	dst = appendField(dst, "X-Request-ID", x.ID)

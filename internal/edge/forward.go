@@ -181,7 +181,7 @@ func (h *handler) send() error {
 	h.out = h.appendRequest(h.out[:0])
 	c := h.up.c
 	c.WriteBy(h.by(h.tree.cfg.Timeouts.Send))
-	n, err := c.Write2(h.out, h.held)
+	n, err := c.Write2(join(h.out, h.held))
 	h.up.wrote = n > 0
 	if err != nil {
 		return err

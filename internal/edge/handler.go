@@ -62,7 +62,7 @@ func (l *local) handler() *handler {
 		h = l.free[n-1]
 		l.free = l.free[:n-1]
 	} else {
-		h = &handler{l: l, out: make([]byte, 0, 4096)}
+		h = &handler{l: l, out: make([]byte, 0, outSize)}
 		h.x.Req.Fields.List = make([]message.Field, 0, 32)
 		h.x.Resp.Fields.List = make([]message.Field, 0, 32)
 		h.upload.h, h.download.h = h, h
@@ -86,7 +86,7 @@ func (h *handler) leave() {
 	h.t, h.cl, h.conn, h.tree, h.site, h.route = nil, nil, nil, nil, nil, nil
 	l.active--
 	if cap(h.out) > keepOut {
-		h.out = make([]byte, 0, 4096)
+		h.out = make([]byte, 0, outSize)
 	}
 	if len(l.free) < maxFreeHandlers {
 		l.free = append(l.free, h)
@@ -95,6 +95,7 @@ func (h *handler) leave() {
 
 const (
 	maxFreeHandlers = 1024
+	outSize         = 8 << 10
 	keepOut         = 16 << 10 // bytes for heads that a resting handler keeps
 	lingerBytes     = 256 << 10
 	lingerTime      = 2 * time.Second

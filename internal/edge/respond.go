@@ -1,7 +1,6 @@
 package edge
 
 import (
-	"github.com/weirhq/weir/internal/http1"
 	"github.com/weirhq/weir/internal/journal"
 	"github.com/weirhq/weir/internal/message"
 	"github.com/weirhq/weir/internal/pages"
@@ -9,6 +8,19 @@ import (
 
 // fail answers with an error page of the site or of weir's own. After a response has begun it can only be cut off.
 func (h *handler) fail(status int, cause journal.Cause, detail string) {
+	h.failWith(status, cause, detail, func(dst []byte) []byte {
+		switch status {
+		case 405:
+			dst = append(dst, "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n"...)
+		case 503:
+			dst = append(dst, "Retry-After: 1\r\n"...)
+		}
+		return dst
+	})
+}
+
+// failWith is fail with fields of the caller's.
+func (h *handler) failWith(status int, cause journal.Cause, detail string, fields func([]byte) []byte) {
 	h.x.Journal.Cause, h.x.Journal.Detail = cause, detail
 	if h.answered {
 		h.keep, h.cut = false, true
@@ -28,13 +40,7 @@ func (h *handler) fail(status int, cause journal.Cause, detail string) {
 		body = pages.AppendHTML(nil, status, detail, h.x.ID)
 	}
 	h.respond(status, contentType, body, func(dst []byte) []byte {
-		switch status {
-		case 405:
-			dst = append(dst, "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n"...)
-		case 503:
-			dst = append(dst, "Retry-After: 1\r\n"...)
-		}
-		return append(dst, "Cache-Control: no-store\r\n"...)
+		return append(fields(dst), "Cache-Control: no-store\r\n"...)
 	})
 }
 
@@ -61,9 +67,7 @@ func (h *handler) errorPage(status int) []byte {
 
 // respond sends a response of weir's own. fields appends what the response says beyond the usual.
 func (h *handler) respond(status int, contentType string, body []byte, fields func([]byte) []byte) {
-	dst := http1.AppendStatusLine(h.out[:0], status)
-	dst = append(dst, "Server: weir\r\n"...)
-	dst = h.l.appendDate(dst)
+	dst := h.appendOwnHead(h.out[:0], status)
 	bodyless := status == 204 || status == 304
 	if contentType != "" && !bodyless {
 		dst = appendField(dst, "Content-Type", contentType)
@@ -74,12 +78,8 @@ func (h *handler) respond(status int, contentType string, body []byte, fields fu
 	if fields != nil {
 		dst = fields(dst)
 	}
-	if h.route != nil {
-		dst = append(dst, h.route.response.set...)
-	}
-	dst = appendField(dst, "X-Request-ID", h.x.ID)
-	h.out = h.appendConnection(dst)
-	if bodyless || h.parsed && h.x.Req.Method == message.HEAD {
+	h.out = h.endOwnHead(dst)
+	if bodyless || h.isHead() {
 		body = nil
 	}
 	h.answered = true

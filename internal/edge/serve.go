@@ -12,6 +12,8 @@ func (h *handler) serve() {
 	// What the head says of the connection and the body.
 	req := &h.x.Req
 	h.keep = req.KeepAlive
+	// Other protocols than WebSocket are not switched to: h2c on an HTTP/1 connection carries requests past every rule.
+	req.Upgrade = req.Upgrade && message.EqualFold(req.Fields.Get(message.Upgrade), "websocket")
 	h.dec.Reset(req.Body, req.Length, &h.tree.limits)
 
 	// Who answers. OPTIONS * and TRACE speak to weir itself.
@@ -45,7 +47,10 @@ func (h *handler) serve() {
 	// What the server or the files see is what was routed, rewritten.
 	h.path = h.path[:0]
 	if route.route.Rewrites() {
-		h.path = route.route.Rewrite(h.path, req.Path)
+		if h.path = route.route.Rewrite(h.path, req.Path); len(h.path) == 0 {
+			h.fail(414, journal.Refused, "the rewritten path is too long")
+			return
+		}
 	}
 
 	// The answer.

@@ -221,7 +221,7 @@ func (d *Decoder) trailer(p []byte) (used int, f fault) {
 			if d.lines >= d.lim.Fields {
 				return 0, trailerTooLarge
 			}
-			if _, f = line(text, 0, d.lines == 0); f == none {
+			if _, _, f = line(text, 0, d.lines == 0); f == none {
 				d.from = len(d.text)
 				d.lines++
 			}
@@ -237,7 +237,7 @@ func (d *Decoder) trailer(p []byte) (used int, f fault) {
 func (d *Decoder) finish() fault {
 	d.done = true
 	for i := 0; i < d.from; {
-		l, f := line(d.text, i, i == 0)
+		l, _, f := line(d.text, i, i == 0)
 		if f != none {
 			return badTrailer
 		}

@@ -34,6 +34,7 @@ var class = func() (t [256]uint8) {
 	set("!#$%&'*+-.^_`|~", tchar)
 	set("!#$%&'*+.^_`|~", odd)
 	set("-._~", unreserved|hostByte)
+	set("!$&'()+;=", hostByte)
 	set("0123456789abcdefABCDEF", hexDigit)
 	// RFC 3986 pchar and "/", then what browsers are known to send as it is (WHATWG URL, path percent-encode set),
 	// then the backslash, which is told of as an ambiguity.

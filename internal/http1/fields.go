@@ -29,15 +29,15 @@ func (s *section) lines(b []byte, i, max int, fields *message.Fields) (int, faul
 		if len(fields.List) >= max {
 			return i, tooManyFields
 		}
-		l, f := line(b, i, len(fields.List) == 0)
+		l, seen, f := line(b, i, len(fields.List) == 0)
 		if f != none {
 			return i, f
 		}
-		if l.odd && s.request && disguised(b[i:l.colon]) {
-			return i, disguisedName
-		}
 		name, value := b[i:l.colon:l.colon], b[l.value:l.end:l.end]
 		id := lookup(b, i, l.colon)
+		if id == message.Other && s.request && (seen&odd != 0 && disguised(name) || nearlyFraming(name)) {
+			return i, disguisedName
+		}
 		s.note(id, value)
 		fields.Add(id, name, value)
 		i = l.next
@@ -64,16 +64,12 @@ func (s *section) note(id message.ID, value []byte) {
 	}
 }
 
-// fieldLine is where the parts of a field line are.
-type fieldLine struct {
-	colon, value, end, next int
-	odd                     bool // the name has a byte that some servers read as "-" or "_"
-}
+// fieldLine is where the parts of a field line are. With a fifth member it would no longer be held in registers.
+type fieldLine struct{ colon, value, end, next int }
 
-// line parses the field line that begins at b[i].
-func line(b []byte, i int, first bool) (l fieldLine, f fault) {
+// line parses the field line that begins at b[i]. seen is all that the bytes of the name may be.
+func line(b []byte, i int, first bool) (l fieldLine, seen uint8, f fault) {
 	start := i
-	var seen uint8
 	for i < len(b) {
 		c := class[b[i]]
 		if c&tchar == 0 {
@@ -83,12 +79,12 @@ func line(b []byte, i int, first bool) (l fieldLine, f fault) {
 		i++
 	}
 	if i == len(b) {
-		return l, more
+		return l, 0, more
 	}
 	if b[i] != ':' || i == start {
-		return l, nameFault(b[i], i == start, first)
+		return l, 0, nameFault(b[i], i == start, first)
 	}
-	l.colon, l.odd = i, seen&odd != 0
+	l.colon = i
 	i++
 	for i < len(b) && isSpace(b[i]) {
 		i++
@@ -97,7 +93,7 @@ func line(b []byte, i int, first bool) (l fieldLine, f fault) {
 	for {
 		i = control(b, i)
 		if i == len(b) {
-			return l, more
+			return l, 0, more
 		}
 		if b[i] != '\t' {
 			break
@@ -106,16 +102,16 @@ func line(b []byte, i int, first bool) (l fieldLine, f fault) {
 	}
 	if b[i] != '\r' {
 		if b[i] == '\n' {
-			return l, bareLF
+			return l, 0, bareLF
 		}
-		return l, badValue
+		return l, 0, badValue
 	}
 	l.next, f = endOfLine(b, i)
 	for i > l.value && isSpace(b[i-1]) {
 		i--
 	}
 	l.end = i
-	return l, f
+	return l, seen, f
 }
 
 // endOfLine steps over the CRLF whose CR is b[i]. A recipient may take a lone LF for an end and must not trust a lone
@@ -165,6 +161,30 @@ func disguised(name []byte) bool {
 	}
 	n := a[:len(name)]
 	return message.Lookup(n) != message.Other || told(n)
+}
+
+// nearlyFraming reports whether a name is that of a framing field but for what stands between its letters:
+// "Transfer--Encoding", "Content-_Length".
+func nearlyFraming(name []byte) bool {
+	first, last := name[0]|0x20, name[len(name)-1]|0x20
+	want := "transferencoding"
+	if first == 'c' && last == 'h' {
+		want = "contentlength"
+	} else if first != 't' || last != 'g' {
+		return false
+	}
+	k, between := 0, false
+	for _, c := range name {
+		switch {
+		case k < len(want) && c|0x20 == want[k]:
+			k++
+		case class[c]&odd != 0 || c == '-':
+			between = true
+		default:
+			return false
+		}
+	}
+	return k == len(want) && between
 }
 
 // told reports whether a name (in lower case) that message does not know is one by which proxies tell servers of the

@@ -16,8 +16,8 @@ type authority struct {
 }
 
 // parseAuthority takes uri-host [ ":" port ] (RFC 9110, section 7.2; RFC 3986, section 3.2.2) and refuses more than the
-// grammar does: an empty host (RFC 9110, section 4.2.1), user information (section 4.2.4), percent-encoding and
-// sub-delims in a name (no name in use has them, and "a.example,b.example" is read in two ways), empty labels, zone
+// grammar does: an empty host (RFC 9110, section 4.2.1), user information (section 4.2.4), percent-encoding and "," and "*"
+// in a name (no name in use has them, "a,b" is read in two ways, "*" is our own word for any host), empty labels, zone
 // identifiers and future versions of IP.
 func parseAuthority(text []byte) (authority, fault) {
 	a := authority{text: text}

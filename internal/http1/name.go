@@ -21,16 +21,17 @@ type nameSlot struct {
 // An open table, a quarter full: one probe nearly always decides.
 var nameTable = func() (t [256]nameSlot) {
 	for id := message.Other + 1; id.String() != ""; id++ {
-		name := []byte(id.String())
-		if len(name) > maxKnownName {
+		var w [maxKnownName]byte
+		n := copy(w[:], id.String())
+		if n < len(id.String()) {
 			panic("http1: the name of a known field is too long: " + id.String())
 		}
-		key := keyOf(name, 0, len(name))
-		h := key.hash()
+		k0, k1, k2 := words(&w, n)
+		h := hash(k0, k1, k2)
 		for t[h].id != message.Other {
 			h++
 		}
-		t[h] = nameSlot{key, id}
+		t[h] = nameSlot{nameKey{k0, k1, k2}, id}
 	}
 	return t
 }()
@@ -45,34 +46,37 @@ var nameMask = func() (t [maxKnownName + 1]nameKey) {
 	return t
 }()
 
-func keyOf(b []byte, from, to int) (k nameKey) {
-	n := to - from
-	if len(b)-from < maxKnownName {
-		var a [maxKnownName]byte
-		copy(a[:], b[from:to])
-		b, from = a[:], 0
-	}
-	b = b[from : from+maxKnownName : from+maxKnownName]
+// words returns the first n bytes at w, which has at least maxKnownName, as a key.
+func words(w *[maxKnownName]byte, n int) (k0, k1, k2 uint64) {
 	m := &nameMask[n]
-	k[0] = (binary.LittleEndian.Uint64(b) | 0x20*ones) & m[0]
-	k[1] = (binary.LittleEndian.Uint64(b[8:]) | 0x20*ones) & m[1]
-	k[2] = (binary.LittleEndian.Uint64(b[16:]) | 0x20*ones) & m[2]
-	return k
+	k0 = (binary.LittleEndian.Uint64(w[0:]) | 0x20*ones) & m[0]
+	k1 = (binary.LittleEndian.Uint64(w[8:]) | 0x20*ones) & m[1]
+	k2 = (binary.LittleEndian.Uint64(w[16:]) | 0x20*ones) & m[2]
+	return k0, k1, k2
 }
 
-func (k *nameKey) hash() uint8 {
-	return uint8((k[0]*0x9e3779b97f4a7c15 ^ k[1]*0xc2b2ae3d27d4eb4f ^ k[2]*0x165667b19e3779f9) >> 56)
+func hash(k0, k1, k2 uint64) uint8 {
+	return uint8((k0 ^ k1<<7 ^ k2<<13) * 0x9e3779b97f4a7c15 >> 56)
 }
 
 // lookup is message.Lookup for the token b[from:to].
 func lookup(b []byte, from, to int) message.ID {
-	if to-from > maxKnownName {
+	n := to - from
+	if n > maxKnownName {
 		return message.Other
 	}
-	k := keyOf(b, from, to)
-	for h := k.hash(); ; h++ {
+	var k0, k1, k2 uint64
+	if w := b[from:]; len(w) >= maxKnownName {
+		k0, k1, k2 = words((*[maxKnownName]byte)(w), n)
+	} else {
+		// Only near the end of a head.
+		var w [maxKnownName]byte
+		copy(w[:], b[from:to])
+		k0, k1, k2 = words(&w, n)
+	}
+	for h := hash(k0, k1, k2); ; h++ {
 		s := &nameTable[h]
-		if s.key == k || s.id == message.Other {
+		if s.key[0] == k0 && s.key[1] == k1 && s.key[2] == k2 || s.id == message.Other {
 			return s.id
 		}
 	}

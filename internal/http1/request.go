@@ -17,8 +17,9 @@ const (
 // the head is not complete: call again with the same bytes and more. What is wrong is told as soon as its bytes are
 // there.
 //
-// Once the head is complete, and only then, b[:n] is rewritten in place: host in lower case, path normalised. The slices
-// of req are views into b[:n]; Path may also be a constant, so nobody may write to it. After an error, req holds what
+// Once the head is complete, and only then, b[:n] is rewritten in place: host in lower case, path normalised, and Target
+// and the value of Host with them; it cannot be parsed a second time. The slices of req are views into b[:n]; Path may
+// also be a constant, so nobody may write to it. After an error, req holds what
 // was parsed until then (MethodText and Target are as received), for the log. It does not allocate once req.Fields has
 // grown to its size.
 func ParseRequest(b []byte, req *message.Request, lim *Limits) (n int, err *Error) {

@@ -68,10 +68,15 @@ func (s *Server) Connect(t *loop.Task, fresh bool, deadline loop.Time) (c *loop.
 		if s.fails.Load() != 0 || !s.places.Open() {
 			s.core.recovered(s)
 		}
-	case !errors.Is(err, loop.ErrClosed) && !errors.Is(err, loop.ErrHangup):
+	case serversFault(err):
 		s.core.failed(s, err)
 	}
 	return c, false, err
+}
+
+// serversFault tells a failed connect from one that was given up on our side.
+func serversFault(err error) bool {
+	return !errors.Is(err, loop.ErrClosed) && !errors.Is(err, loop.ErrHangup)
 }
 
 // Keep takes a connection over that may be used for another request. It rests on its loop, for a while and with

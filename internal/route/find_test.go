@@ -77,7 +77,7 @@ func TestIndexFindsWhatALinearSearchFinds(t *testing.T) {
 func manyHosts(t testing.TB, n int) (*Table, []*exchange.Exchange) {
 	cfg := &config.Config{}
 	for i := range n {
-		cfg.Sites = append(cfg.Sites, site(fmt.Sprintf("site%d.example.com *.site%d.example.com", i, i), path("/static/*"), nil))
+		cfg.Sites = append(cfg.Sites, site(fmt.Sprintf("site%d.example.com *.site%d.example.com", i, i), pathMatch("/static/*"), nil))
 	}
 	tab, err := New(cfg)
 	if err != nil {
@@ -141,7 +141,7 @@ func BenchmarkFindRoute(b *testing.B) {
 	for _, n := range []int{3, 10, 100, 1000} {
 		var matches []*config.Match
 		for i := range n - 1 {
-			matches = append(matches, path(fmt.Sprintf("/section%d/*", i)))
+			matches = append(matches, pathMatch(fmt.Sprintf("/section%d/*", i)))
 		}
 		tab := table(b, site("*", append(matches, nil)...))
 		var reqs []*exchange.Exchange

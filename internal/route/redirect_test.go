@@ -60,7 +60,7 @@ func FuzzRedirect(f *testing.F) {
 func TestFindAndRedirectDoNotAllocate(t *testing.T) {
 	tab := table(t, site("www.example.com",
 		&config.Match{Path: paths("/a/*"), Header: named1("X-Beta", "1"), Cookie: named1("beta", "*"), Query: named1("p", "x*")},
-		path("/img/**.png"), path("/b"), nil), site("*.example.com", nil))
+		pathMatch("/img/**.png"), pathMatch("/b"), nil), site("*.example.com", nil))
 	x := request("GET", "www.example.com", "/a/%c3%a9.jpg?p=%78y", "Cookie: beta=1", "X-Beta: 1")
 	x.Req.Fields.Add(message.Accept, []byte("Accept"), []byte("*/*"))
 	y := request("GET", "x.y.example.com", "/img/z.png")

@@ -61,16 +61,15 @@ func New(cfg *config.Config) (*Table, error) {
 		if len(cs.Hosts) > 0 {
 			s.Name = cs.Hosts[0]
 		}
-		key := fmt.Sprintf("sites[%d]", i)
-		for j, h := range cs.Hosts {
+		for _, h := range cs.Hosts {
 			if err := t.hosts.add(h, s); err != nil {
-				errs = append(errs, at(cfg, fmt.Sprintf("%s.hosts[%d]", key, j), err))
+				errs = append(errs, at(cs.Place, err))
 			}
 		}
 		for j, cr := range cs.Routes {
 			r, err := newRoute(cr, s, len(t.routes), j)
 			if err != nil {
-				errs = append(errs, at(cfg, fmt.Sprintf("%s.routes[%d]", key, j), err))
+				errs = append(errs, at(cr.Place, err))
 			}
 			t.routes = append(t.routes, r)
 			s.Routes = append(s.Routes, r)
@@ -169,17 +168,10 @@ func (r *Route) Allows(client netip.Addr) (ok bool, status int) {
 	return false, r.Config.Allow.Else
 }
 
-// at puts the place of a key, or of the nearest key above it that has one, before an error.
-func at(cfg *config.Config, key string, err error) error {
-	for key != "" {
-		if p, ok := cfg.Place[key]; ok {
-			return fmt.Errorf("%s:%d:%d: %w", p.File, p.Line, p.Column, err)
-		}
-		cut := len(key) - 1
-		for cut > 0 && key[cut] != '.' && key[cut] != '[' {
-			cut--
-		}
-		key = key[:cut]
+// at puts a place before an error.
+func at(p config.Place, err error) error {
+	if p.File == "" {
+		return err
 	}
-	return err
+	return fmt.Errorf("%s:%d:%d: %w", p.File, p.Line, p.Column, err)
 }

@@ -38,7 +38,7 @@ func paths(list ...string) []config.PathPattern {
 	return out
 }
 
-func path(list ...string) *config.Match { return &config.Match{Path: paths(list...)} }
+func pathMatch(list ...string) *config.Match { return &config.Match{Path: paths(list...)} }
 
 func named1(name, value string) []config.NameValue {
 	return []config.NameValue{{Name: name, Value: value}}
@@ -83,22 +83,22 @@ func TestHosts(t *testing.T) {
 }
 
 func TestRoutes(t *testing.T) {
-	hidden := path("/hidden/*")
+	hidden := pathMatch("/hidden/*")
 	tab := table(t, site("*",
-		/* 0 */ path("/static/*", "/favicon.ico"),
+		/* 0 */ pathMatch("/static/*", "/favicon.ico"),
 		/* 1 */ &config.Match{Path: paths("/static/app.js")}, // never: 0 takes it
 		/* 2 */ &config.Match{Path: paths("/login", "/signup"), Method: []string{"POST", "PUT"}},
 		/* 3 */ &config.Match{Any: []*config.Match{{Header: named1("X-Beta", "1")}, {Cookie: named1("beta", "*")}, {Query: named1("preview", "*")}}},
-		/* 4 */ path("/login"),
+		/* 4 */ pathMatch("/login"),
 		/* 5 */ &config.Match{Client: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, Path: paths("/admin/*")},
-		/* 6 */ &config.Match{All: []*config.Match{path("/all/*"), {Method: []string{"GET"}}}},
+		/* 6 */ &config.Match{All: []*config.Match{pathMatch("/all/*"), {Method: []string{"GET"}}}},
 		/* 7 */ &config.Match{Path: paths("/not/*"), Not: &config.Match{Header: named1("Accept", "*json*")}},
-		/* 8 */ path("/img/*.png", "/**/deep/?.[a-c]"),
+		/* 8 */ pathMatch("/img/*.png", "/**/deep/?.[a-c]"),
 		/* 9 */ hidden,
 		/* 10 */ &config.Match{Path: paths("/hidden/more/*")}, // never: 9 takes it
-		/* 11 */ path("/@admin/*", "/caf%c3%a9", "/a!b"),
+		/* 11 */ pathMatch("/@admin/*", "/caf%c3%a9", "/a!b"),
 		/* 12 */ nil,
-		/* 13 */ path("/x/**"), // never: 12 takes all
+		/* 13 */ pathMatch("/x/**"), // never: 12 takes all
 	))
 	for _, c := range []struct {
 		x    *exchange.Exchange
@@ -182,14 +182,16 @@ func TestAllowsAndRefuses(t *testing.T) {
 }
 
 func TestErrorsNamePlaceAndCure(t *testing.T) {
-	s := site("example.com a.*.com http://x", path("relative"), path("/a/../b"), path("/a/[x"), path("/a//b/*"))
+	s := site("example.com a.*.com http://x", pathMatch("relative"), pathMatch("/a/../b"), pathMatch("/a/[x"), pathMatch("/a//b/*"))
 	s.Routes = append(s.Routes, &config.Route{Redirect: &config.Redirect{To: "/{url}"}},
 		&config.Route{Redirect: &config.Redirect{To: "https://{path}"}},
 		&config.Route{Redirect: &config.Redirect{To: "https://a{query}"}},
 		&config.Route{Rewrite: config.Rewrite{StripPrefix: "x", Pattern: regexp.MustCompile("a"), Replace: "?b"}},
 		&config.Route{Match: &config.Match{Not: &config.Match{}}})
-	_, err := New(&config.Config{Sites: []*config.Site{s, site("EXAMPLE.com")},
-		Place: map[string]config.Place{"sites[0].routes[1]": {File: "f.yaml", Line: 7, Column: 3}, "sites[1]": {File: "f.yaml", Line: 9, Column: 1}}})
+	second := site("EXAMPLE.com")
+	second.Place = config.Place{File: "f.yaml", Line: 9, Column: 1}
+	s.Routes[1].Place = config.Place{File: "f.yaml", Line: 7, Column: 3}
+	_, err := New(&config.Config{Sites: []*config.Site{s, second}})
 	if err == nil {
 		t.Fatal("accepted")
 	}

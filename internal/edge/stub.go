@@ -1,3 +1,0 @@
-package edge
-
-func (h *handler) respondFile() {}
