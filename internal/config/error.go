@@ -72,22 +72,33 @@ const shownWidth = 100
 // window is the part of the line that is shown and where in it the caret stands, both in characters. A tab is shown
 // as one space, so that the caret is where it seems to be.
 func (e *Error) window() (string, int) {
-	runes := []rune(printable(e.Line))
-	column := min(max(e.Place.Column-1, 0), len(runes))
-	from := 0
+	column := max(e.Place.Column-1, 0)
+	first := 0
 	if column > shownWidth*3/4 {
-		from = column - shownWidth/2
+		first = column - shownWidth/2
 	}
-	to := min(from+shownWidth, len(runes))
+	from, to := len(e.Line), len(e.Line)
+	n := 0
+	for i := range e.Line {
+		if n == first {
+			from = i
+		}
+		if n == first+shownWidth {
+			to = i
+			break
+		}
+		n++
+	}
+	column = min(column, n)
 	head, tail := "", ""
 	if from > 0 {
 		head = "… "
 	}
-	if to < len(runes) {
+	if to < len(e.Line) {
 		tail = " …"
 	}
-	shown := head + string(runes[from:to]) + tail
-	return strings.TrimRight(shown, " "), column - from + utf8.RuneCountInString(head)
+	shown := head + printable(e.Line[from:to]) + tail
+	return strings.TrimRight(shown, " "), max(0, column-first) + utf8.RuneCountInString(head)
 }
 
 func (e *Error) carets(line string, column int) int {
@@ -168,4 +179,14 @@ func oneOf(names []string) string {
 		return names[0]
 	}
 	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
+}
+
+// maxMessage is the longest message or hint in bytes: a value of the file is part of some.
+const maxMessage = 400
+
+func shorten(s string) string {
+	if len(s) <= maxMessage {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxMessage], "") + "…"
 }

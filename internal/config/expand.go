@@ -86,6 +86,7 @@ func words(command string) ([]word, string) {
 	var b strings.Builder
 	var quote byte
 	open, quoted := false, false
+	lastBrace := strings.LastIndexByte(command, '}')
 	for i := 0; i < len(command); i++ {
 		c := command[i]
 		switch {
@@ -93,7 +94,7 @@ func words(command string) ([]word, string) {
 			b.WriteByte(c)
 		case quote != 0 && c == quote:
 			quote = 0
-		case c == '$' && strings.HasPrefix(command[i:], "${") && strings.IndexByte(command[i:], '}') > 0:
+		case c == '$' && strings.HasPrefix(command[i:], "${") && i < lastBrace:
 			end := i + strings.IndexByte(command[i:], '}')
 			b.WriteString(command[i : end+1])
 			i, open = end, true

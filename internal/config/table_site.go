@@ -186,6 +186,9 @@ func respondKind(t *table) kind[Respond] {
 	})
 }
 
+// maxPattern is the length of a pattern in bytes: every path that it is tried on costs time by it.
+const maxPattern = 1000
+
 func rewriteObject(t *table) *object[Rewrite] {
 	o := newObject[Rewrite](t, "rewrite", "rewrite", "Changes to the path that the servers or the files see, in this order: "+
 		"strip_prefix, pattern and replace, add_prefix.")
@@ -201,6 +204,9 @@ func rewriteObject(t *table) *object[Rewrite] {
 	add(o, "strip_prefix", prefix, func(r *Rewrite) *string { return &r.StripPrefix }, "", "Taken from the path's beginning, when it is there.")
 	add(o, "add_prefix", prefix, func(r *Rewrite) *string { return &r.AddPrefix }, "", "Put before the path.")
 	pattern := scalar("a pattern of RE2 such as ^/u/([0-9]+)$", stringShape(), func(s string) (*regexp.Regexp, *complaint) {
+		if len(s) > maxPattern {
+			return nil, &complaint{", which has over " + itoa(maxPattern) + " bytes", "write a shorter pattern"}
+		}
 		re, err := regexp.Compile(s)
 		if err != nil {
 			return nil, &complaint{": " + strings.TrimPrefix(err.Error(), "error parsing regexp: "),

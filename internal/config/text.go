@@ -40,9 +40,13 @@ func (s *source) errorAt(line, column, width int, message, hint string) *Error {
 	if line < 1 {
 		column = 0
 	}
+	if line > len(s.lines) { // the reader counts the end of a last line without a break as a line of its own
+		line = len(s.lines)
+		column = utf8.RuneCountInString(s.line(line)) + 1
+	}
 	return &Error{
 		Place:   Place{File: s.name, Line: line, Column: column},
-		Message: message, Hint: hint, Line: s.line(line), Width: width,
+		Message: shorten(message), Hint: shorten(hint), Line: s.line(line), Width: width,
 	}
 }
 
