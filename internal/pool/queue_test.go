@@ -129,6 +129,86 @@ func TestQueueOrderOfRetries(t *testing.T) {
 	}
 }
 
+// A wait may end in the same moment as its place is granted: then the place is used, or given on, never lost.
+func TestGrantedInTheLastMoment(t *testing.T) {
+	for _, tt := range []struct{ end, want error }{
+		{nil, nil},
+		{loop.ErrTimeout, nil},
+		{loop.ErrHangup, loop.ErrHangup},
+		{loop.ErrClosed, loop.ErrClosed},
+	} {
+		s := build(t, pools(queueing(1, 10, time.Minute, "10.0.0.1:80")), Env{}, nil)
+		p, c := s.Pool("a"), s.Pool("a").c
+		var holder Turn
+		sv := take(p, &holder)
+		first, second := &Turn{task: new(loop.Task)}, &Turn{task: new(loop.Task)}
+		c.mu.Lock()
+		c.link(first)
+		c.link(second)
+		sv.places.Leave()
+		if c.grant(sv) != first.task {
+			t.Error("not the first got the place")
+		}
+		// Its place is to go on to nobody: a task that never ran cannot be woken.
+		c.unlink(second)
+		c.mu.Unlock()
+		got, err := c.ended(first, tt.end)
+		if !errors.Is(err, tt.want) || (got != nil) != (tt.want == nil) {
+			t.Errorf("ended by %v: %v, %v, want error %v", tt.end, got, err, tt.want)
+		}
+		want := int64(1)
+		if tt.want != nil {
+			want = 0
+		}
+		if n := sv.places.Active(); n != want || (first.Server() != nil) != (want == 1) {
+			t.Errorf("ended by %v: %d places taken, want %d", tt.end, n, want)
+		}
+		if n := c.waiting.Load(); n != 0 {
+			t.Errorf("ended by %v: %d in the queue, want 0", tt.end, n)
+		}
+	}
+}
+
+// A place that came free while a request was on its way to the queue is taken, and not slept beside.
+func TestQueueLooksAgain(t *testing.T) {
+	onBoth(t, 1, func(t *testing.T, e *loop.Engine) {
+		s := build(t, pools(queueing(1, 10, time.Minute, "10.0.0.1:80")), env(e), nil)
+		in(t, e.Loops()[0], func(task *loop.Task) {
+			var turn Turn
+			sv, _, err := s.Pool("a").c.enqueue(task, &turn)
+			if sv == nil || err != nil {
+				t.Errorf("got %v, %v, want a place at once", sv, err)
+				return
+			}
+			sv.Done(&turn, OK)
+		})
+		if n := s.Pool("a").c.waiting.Load(); n != 0 {
+			t.Errorf("%d in the queue, want 0", n)
+		}
+	})
+}
+
+// While somebody waits nobody passes, not even when a place is free for the moment.
+func TestNobodyPassesTheQueue(t *testing.T) {
+	onBoth(t, 1, func(t *testing.T, e *loop.Engine) {
+		s := build(t, pools(queueing(1, 10, 20*time.Millisecond, "10.0.0.1:80")), env(e), nil)
+		p, c := s.Pool("a"), s.Pool("a").c
+		first := &Turn{task: new(loop.Task)}
+		c.mu.Lock()
+		c.link(first)
+		c.mu.Unlock()
+		in(t, e.Loops()[0], func(task *loop.Task) {
+			var turn Turn
+			if sv, err := p.Pick(task, &turn, nil); !errors.Is(err, ErrQueueTimeout) {
+				t.Errorf("got %v, %v, want %v", sv, err, ErrQueueTimeout)
+			}
+		})
+		if !c.withdraw(first) {
+			t.Error("it was granted a place")
+		}
+	})
+}
+
 func TestQueueErrors(t *testing.T) {
 	onBoth(t, 1, func(t *testing.T, e *loop.Engine) {
 		l := e.Loops()[0]
@@ -398,21 +478,26 @@ func (st *stress) request(task *loop.Task, seed uint64) {
 		if now := n.Add(1); now > st.limit {
 			st.t.Errorf("%d requests at %s, the limit is %d", now, sv.Name(), st.limit)
 		}
-		if r.IntN(3) > 0 {
-			if err := task.Sleep(time.Duration(r.IntN(400)) * time.Microsecond); err != nil {
+		for range r.IntN(30) { // each lets all other tasks of the loop run
+			if err := task.Sleep(0); err != nil {
+				st.t.Errorf("sleeping: %v", err)
+			}
+		}
+		if r.IntN(20) == 0 {
+			if err := task.Sleep(time.Millisecond); err != nil {
 				st.t.Errorf("sleeping: %v", err)
 			}
 		}
 		n.Add(-1)
-		switch r.IntN(8) {
-		case 0:
+		switch n := r.IntN(100); {
+		case n < 10:
 			sv.Done(&turn, BadResponse)
 			continue
-		case 1:
+		case n < 11 && r.IntN(10) == 0:
 			sv.core.failed(sv, errRefused)
 			sv.Done(&turn, ConnectError)
 			continue
-		case 2:
+		case n < 30:
 			sv.core.recovered(sv)
 			sv.Done(&turn, Aborted)
 		default:
@@ -460,7 +545,7 @@ func (st *stress) disturb(ctx context.Context) {
 
 func TestStress(t *testing.T) {
 	onBoth(t, 3, func(t *testing.T, e *loop.Engine) {
-		tasks := 4000
+		tasks := 10000
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
@@ -484,7 +569,7 @@ func TestStress(t *testing.T) {
 		}
 		cfg := ofApp("web", "web", 2)
 		cfg.Balance = []string{"round_robin", "least_conn"}[rand.IntN(2)]
-		cfg.Queue = config.Queue{Size: 300, Timeout: 3 * time.Millisecond}
+		cfg.Queue = config.Queue{Size: 300, Timeout: 20 * time.Millisecond}
 		first := build(t, pools(cfg), env(e), nil)
 		first.SetWorkers([]api.Worker{worker("web/0", "ready"), worker("web/1", "ready"), worker("web/2", "ready")})
 		st := &stress{t: t, s: first, p: first.Pool("web"), limit: 2, client: at.to}
