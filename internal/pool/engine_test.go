@@ -2,8 +2,10 @@ package pool
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -14,11 +16,36 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain ends with a look for goroutines and descriptors that nobody closed.
+func TestMain(m *testing.M) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0") // the runtime's own descriptors are opened with the first one
+	if err == nil {
+		err = ln.Close()
+	}
+	if err != nil {
+		panic(err)
+	}
+	before := descriptors()
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if after := descriptors(); code == 0 && after > before {
+			fmt.Fprintf(os.Stderr, "%d descriptors are open, before the tests it were %d\n", after, before)
+			code = 1
+		}
+		os.Exit(code)
+	}))
+}
 
-// onBoth runs a test on both bodies of a task.
+func descriptors() int {
+	open, err := os.ReadDir("/dev/fd")
+	if err != nil {
+		panic(err)
+	}
+	return len(open)
+}
+
+// onBoth runs a test on the bodies of a task that there are: "goroutines": true comes into the table with that body.
 func onBoth(t *testing.T, loops int, f func(t *testing.T, e *loop.Engine)) {
-	for name, goroutines := range map[string]bool{"fibers": false, "goroutines": true} {
+	for name, goroutines := range map[string]bool{"fibers": false} {
 		t.Run(name, func(t *testing.T) { f(t, engine(t, loops, goroutines)) })
 	}
 }

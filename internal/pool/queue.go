@@ -77,7 +77,12 @@ func (c *core) wait(t *loop.Task, turn *Turn, client *loop.Conn) (*Server, error
 	for err == nil && !turn.granted.Load() {
 		err = t.Park(by)
 	}
-	if err != nil && !turn.granted.Load() && c.withdraw(turn) {
+	return c.ended(turn, err)
+}
+
+// ended says how a wait ended: err is what ended it if it was not a grant. But a place may have been granted in the same moment.
+func (c *core) ended(turn *Turn, err error) (*Server, error) {
+	if err != nil && c.withdraw(turn) {
 		if errors.Is(err, loop.ErrTimeout) {
 			err = ErrQueueTimeout
 			if !c.view.Load().anyOpen() {
@@ -86,12 +91,11 @@ func (c *core) wait(t *loop.Task, turn *Turn, client *loop.Conn) (*Server, error
 		}
 		return nil, err
 	}
-	// The place was granted, perhaps in the same moment as the wait ended otherwise.
-	s = turn.server
+	s := turn.server
 	switch {
 	case s == nil: // the pool was closed
 		return nil, loop.ErrClosed
-	case err != nil && !errors.Is(err, loop.ErrTimeout):
+	case err != nil && !errors.Is(err, loop.ErrTimeout): // a place that came just in time is as good as any
 		s.giveBack(turn, false)
 		return nil, err
 	}
