@@ -34,10 +34,11 @@ type Weir struct {
 	was    []Process     // everything that has been seen running under it
 }
 
-// Setup says what to run. In Config and in Files, @ADDRESS@ is a free address, @PORT@ its port, @DIR@ the directory,
+// Setup says what to run. In Config, Files and Env, @ADDRESS@ is a free address, @PORT@ its port, @DIR@ the directory,
 // @ROOT@ the repository and @HELLO@ the binary of examples/hello.
 type Setup struct {
 	Config  string
+	File    string            // a file of the repository to run instead of Config ("examples/django/weir.yaml")
 	Files   map[string]string // more files, by their path in Dir
 	Env     []string          // NAME=value, added to the environment
 	Args    []string          // more arguments of `weir run`
@@ -65,7 +66,11 @@ func Run(t testing.TB, s Setup) *Weir {
 	}
 	w.RunDir = run
 	t.Cleanup(func() { os.RemoveAll(run) })
-	w.Write("weir.yaml", s.Config)
+	if s.File != "" {
+		w.File = filepath.Join(Root(), s.File)
+	} else {
+		w.Write("weir.yaml", s.Config)
+	}
 	for name, text := range s.Files {
 		w.Write(name, text)
 	}
@@ -84,11 +89,7 @@ func (w *Weir) Write(name, text string) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		w.t.Fatal(err)
 	}
-	if strings.Contains(text, "@HELLO@") {
-		text = strings.ReplaceAll(text, "@HELLO@", Build(w.t, "./examples/hello", false))
-	}
-	_, port, _ := strings.Cut(w.Address, ":")
-	text = strings.NewReplacer("@ADDRESS@", w.Address, "@PORT@", port, "@DIR@", w.Dir, "@ROOT@", Root()).Replace(text)
+	text = w.fill(text)
 	mode := os.FileMode(0o644)
 	if strings.HasPrefix(text, "#!") {
 		mode = 0o755
@@ -98,13 +99,25 @@ func (w *Weir) Write(name, text string) {
 	}
 }
 
+// fill replaces the placeholders of Setup.
+func (w *Weir) fill(text string) string {
+	w.t.Helper()
+	if strings.Contains(text, "@HELLO@") {
+		text = strings.ReplaceAll(text, "@HELLO@", Build(w.t, "./examples/hello", false))
+	}
+	_, port, _ := strings.Cut(w.Address, ":")
+	return strings.NewReplacer("@ADDRESS@", w.Address, "@PORT@", port, "@DIR@", w.Dir, "@ROOT@", Root()).Replace(text)
+}
+
 func (w *Weir) start(s Setup) {
 	w.t.Helper()
 	args := append([]string{"run", "--run-dir", w.RunDir}, s.Args...)
 	w.cmd = exec.Command(w.binary, append(args, w.File)...)
 	w.cmd.Dir = w.Dir
 	w.cmd.Env = append(os.Environ(), "GORACE=halt_on_error=1 exitcode=66")
-	w.cmd.Env = append(w.cmd.Env, s.Env...)
+	for _, e := range s.Env {
+		w.cmd.Env = append(w.cmd.Env, w.fill(e))
+	}
 	w.cmd.Stdout, w.cmd.Stderr = &w.output, &w.output
 	// A process that inherited the output must not keep Wait from returning for ever.
 	w.cmd.WaitDelay = 5 * time.Second
