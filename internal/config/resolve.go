@@ -244,8 +244,9 @@ func (d *decoder) followPools(given map[string]value, r *raw) {
 	}
 }
 
-// maxRunDir is the longest path of a run directory, in bytes: a worker's socket in it is "/app-number.number.sock".
-const maxRunDir = maxSocketPath - (1 + maxName + 1 + 12 + len(".sock"))
+// maxRunDir is the longest path of a run directory, in bytes: weir's own sockets must find room in it. Those of workers
+// are longer; where an app has them, that is checked with the app's own name.
+const maxRunDir = maxSocketPath - len("/weir.sock")
 
 func (d *decoder) findRunDir(given map[string]value, r *raw) {
 	if r.RunDir == "" {
