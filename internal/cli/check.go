@@ -10,10 +10,6 @@ import (
 	"github.com/weirhq/weir/internal/config"
 )
 
-// errReported is the error of a command that has already said on standard error what is wrong: the process ends with 1
-// and adds nothing.
-var errReported = errors.New("reported")
-
 func checkCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check FILE",
@@ -27,9 +23,8 @@ func checkCommand() *cobra.Command {
 			}
 			return nil
 		},
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		RunE:          func(c *cobra.Command, args []string) error { return check(c, args[0]) },
+		SilenceUsage: true,
+		RunE:         func(c *cobra.Command, args []string) error { return check(c, args[0]) },
 	}
 }
 
@@ -39,8 +34,7 @@ func check(c *cobra.Command, path string) error {
 		c.PrintErrln(w)
 	}
 	if err != nil {
-		c.PrintErrln(err)
-		return errReported
+		return err
 	}
 	_, err = fmt.Fprintf(c.OutOrStdout(), "%s is good: %s\n", path, inventory(cfg))
 	return err

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+	"github.com/weirhq/weir/internal/config"
 )
 
 // run runs one command and returns what it wrote.
@@ -58,8 +59,9 @@ sites:
 func TestCheckBad(t *testing.T) {
 	path := write(t, "apps: {web: {comand: serve}}\n")
 	stdout, stderr, err := run(t, checkCommand(), path)
-	if !errors.Is(err, errReported) || stdout != "" {
-		t.Errorf("got %v and %q", err, stdout)
+	var all config.Errors
+	if !errors.As(err, &all) || stdout != "" {
+		t.Fatalf("got %v and %q", err, stdout)
 	}
 	if want := path + `:1:14: unknown key "comand" in an app: did you mean "command"?`; !strings.Contains(stderr, want) {
 		t.Errorf("got %q, want %q in it", stderr, want)
@@ -68,9 +70,9 @@ func TestCheckBad(t *testing.T) {
 
 func TestCheckMissing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "none.yaml")
-	_, stderr, err := run(t, checkCommand(), path)
-	if want := path + ": the file cannot be read: no such file or directory\n"; !errors.Is(err, errReported) || stderr != want {
-		t.Errorf("got %v and %q, want %q", err, stderr, want)
+	_, _, err := run(t, checkCommand(), path)
+	if want := path + ": the file cannot be read: no such file or directory"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
 	if _, _, err := run(t, checkCommand()); err == nil || !strings.Contains(err.Error(), "weir check FILE") {
 		t.Errorf("without a file: %v", err)

@@ -97,8 +97,8 @@ func (c *Config) WithRunDir(dir string) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("finding the run directory %s: %w", dir, err)
 	}
-	if len(absolute) > maxRunDir {
-		return nil, fmt.Errorf("the path of the run directory %s has %d bytes, which is too long for sockets in it: use at most %d", absolute, len(absolute), maxRunDir)
+	if len(absolute) > c.maxRunDir() {
+		return nil, fmt.Errorf("the path of the run directory %s has %d bytes, which is too long for sockets in it: use at most %d", absolute, len(absolute), c.maxRunDir())
 	}
 	changed := *c
 	changed.RunDir = absolute

@@ -244,17 +244,25 @@ func (d *decoder) followPools(given map[string]value, r *raw) {
 	}
 }
 
-// maxRunDir is the longest path of a run directory, in bytes: weir's own sockets must find room in it. Those of workers
-// are longer; where an app has them, that is checked with the app's own name.
-const maxRunDir = maxSocketPath - len("/weir.sock")
+// maxRunDir is the longest path of a run directory in bytes, for the sockets in it: weir's own, such as "/weir.sock",
+// and those of workers, such as "/web-1000.1234567890.sock".
+func (c *Config) maxRunDir() int {
+	longest := len("/weir.sock")
+	for _, a := range c.Apps {
+		if a.Socket {
+			longest = max(longest, len("/"+a.Name+"-1000.1234567890.sock"))
+		}
+	}
+	return maxSocketPath - longest
+}
 
 func (d *decoder) findRunDir(given map[string]value, r *raw) {
 	if r.RunDir == "" {
 		r.RunDir = d.defaultRunDir()
 	}
-	if v, ok := given["run_dir"]; ok && len(r.RunDir) > maxRunDir {
+	if v, ok := given["run_dir"]; ok && len(r.RunDir) > r.maxRunDir() {
 		d.fail(v, "the path of the run directory has "+itoa(len(r.RunDir))+" bytes, which is too long for sockets in it",
-			"use at most "+itoa(maxRunDir))
+			"use at most "+itoa(r.maxRunDir()))
 	}
 }
 
