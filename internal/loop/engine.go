@@ -38,6 +38,7 @@ func Start(cfg Config) (*Engine, error) {
 	}
 	e := &Engine{cfg: cfg, start: time.Now()}
 	e.off.init()
+	e.dog.init()
 	for i := range cfg.Loops {
 		l := newLoop(e, i)
 		if err := l.open(); err != nil {

@@ -25,17 +25,16 @@ type fiber struct {
 
 // fibers is a loop's part of the fiber body.
 type fibers struct {
-	id        uint64 // of the loop's goroutine
-	wheel     wheel
-	conns     []*Conn // by descriptor
-	listeners []*Listener
-	free      *Task
-	idle      int       // length of free
-	queue     taskQueue // to run in this turn
-	later     taskQueue // to run in the next
-	rested    []*Conn   // rests that were over before they began
-	spare     []*Conn
-	over      bool
+	id     uint64 // of the loop's goroutine
+	wheel  wheel
+	conns  []*Conn // by descriptor
+	free   *Task
+	idle   int       // length of free
+	queue  taskQueue // to run in this turn
+	later  taskQueue // to run in the next
+	rested []*Conn   // rests that were over before they began
+	spare  []*Conn
+	over   bool
 }
 
 type taskQueue struct{ first, last *Task }
@@ -169,9 +168,7 @@ func (l *Loop) turn(events int) {
 	l.readNotes()
 	l.endRests()
 	l.runTasks()
-	if l.slow.Load() == began {
-		l.turnWasSlow(began)
-	}
+	l.noteSlowTurn(began)
 	l.showStats()
 	if l.closing && l.running == 0 {
 		l.fibers.over = true
@@ -413,10 +410,10 @@ func (t *Task) hangup() {
 
 // shutFibers closes what the loop has and lets every task know. The loop goes on until the last task has ended.
 func (l *Loop) shutFibers() {
-	for _, ln := range l.fibers.listeners {
+	for _, ln := range l.listeners {
 		ln.shut()
 	}
-	l.fibers.listeners = nil
+	l.listeners = nil
 	for _, c := range l.fibers.conns {
 		if c != nil {
 			c.end()

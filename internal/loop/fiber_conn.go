@@ -118,7 +118,7 @@ func (c *Conn) expire(now Time) {
 }
 
 func (c *Conn) readFiber(p []byte) (int, error) {
-	if c.late(c.readBy) {
+	if c.state&closed == 0 && c.late(c.readBy) {
 		return 0, ErrTimeout
 	}
 	for waited := false; ; waited = true {
@@ -189,7 +189,7 @@ func (c *Conn) writeFiber(p []byte) (int, error) {
 
 func (c *Conn) write2Fiber(a, b []byte) (int64, error) {
 	var done int64
-	if c.late(c.writeBy) {
+	if c.state&closed == 0 && c.late(c.writeBy) {
 		return 0, ErrTimeout
 	}
 	for {
@@ -340,7 +340,7 @@ func (l *Loop) endRests() {
 const sendPiece = 1 << 20
 
 func (c *Conn) sendFileFiber(t *Task, f *os.File, off, n int64) (done int64, err error) {
-	if c.late(c.writeBy) {
+	if c.state&closed == 0 && c.late(c.writeBy) {
 		return 0, ErrTimeout
 	}
 	for done < n {

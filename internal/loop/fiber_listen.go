@@ -2,6 +2,7 @@ package loop
 
 import (
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -48,15 +49,12 @@ func (ln *Listener) begin() error {
 		return ErrClosed
 	}
 	if ln.std != nil {
-		ln.active = true
-		ln.beginBaton()
-		return nil
-	}
-	if e := ln.loop.poll.addListener(ln.fd); e != 0 {
+		ln.loop.help(ln.acceptBaton)
+	} else if e := ln.loop.poll.addListener(ln.fd); e != 0 {
 		return os.NewSyscallError("epoll_ctl", e)
 	}
 	ln.active = true
-	ln.loop.fibers.listeners = append(ln.loop.fibers.listeners, ln)
+	ln.loop.listeners = append(ln.loop.listeners, ln)
 	return nil
 }
 
@@ -76,16 +74,10 @@ func (ln *Listener) Close() error {
 		// ErrClosed: the loop has ended, and its listeners before it.
 		_ = ln.loop.wait(func() {
 			ln.shut()
-			f := &ln.loop.fibers
-			for i, other := range f.listeners {
-				if other == ln {
-					f.listeners = append(f.listeners[:i], f.listeners[i+1:]...)
-					break
-				}
-			}
+			ln.loop.listeners = slices.DeleteFunc(ln.loop.listeners, func(o *Listener) bool { return o == ln })
 		})
 		if ln.std != nil {
-			ln.std.wait()
+			<-ln.std.ended
 		}
 	})
 	return nil
@@ -109,7 +101,7 @@ func (ln *Listener) shut() {
 
 // acceptOn takes connections from the listener with this descriptor; there is none when the event is the eventfd's.
 func (l *Loop) acceptOn(fd int) {
-	for _, ln := range l.fibers.listeners {
+	for _, ln := range l.listeners {
 		if ln.fd == fd && ln.active {
 			ln.accept()
 			return

@@ -17,18 +17,19 @@ type Loop struct {
 	ended  chan struct{} // closed when nothing of the loop is left
 
 	// Owned by the loop: read and written by its tasks and callbacks only.
-	cur     *Task // runs now; nil in a callback
-	now     Time
-	wall    time.Time
-	closing bool
-	tasks   []*Task // all that exist, at rest ones too
-	running int     // tasks that have something to run
-	serial  uint32  // of the newest connection, never 0
-	count   Stats
-	small   [][]byte
-	large   [][]byte
-	fibers  fibers // the fiber body's
-	baton   baton  // the goroutine body's
+	cur       *Task // runs now; nil in a callback
+	now       Time
+	wall      time.Time
+	closing   bool
+	tasks     []*Task // all that exist, at rest ones too
+	listeners []*Listener
+	running   int    // tasks that have something to run
+	serial    uint32 // of the newest connection, never 0
+	count     Stats
+	small     [][]byte
+	large     [][]byte
+	fibers    fibers // the fiber body's
+	baton     baton  // the goroutine body's
 
 	poll poller
 

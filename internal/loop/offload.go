@@ -21,6 +21,8 @@ type offload struct {
 	idle    int
 	started int
 	closed  bool
+
+	places chan struct{} // of the goroutine body, whose tasks need no other goroutine
 }
 
 // offloadPanic carries a panic of a function of Do to the task that asked for it.
@@ -29,7 +31,14 @@ type offloadPanic struct {
 	stack []byte
 }
 
-func (o *offload) init() { o.some.L = &o.mu }
+func (o *offload) init() {
+	o.some.L = &o.mu
+	o.places = make(chan struct{}, offloadMax)
+}
+
+// enter waits until there is a place for a function that a goroutine task runs itself; leave frees it.
+func (o *offload) enter() { o.places <- struct{}{} }
+func (o *offload) leave() { <-o.places }
 
 // submit queues t.doing. The task's loop is told by Task.doneNote.
 func (o *offload) submit(t *Task) {

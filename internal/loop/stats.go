@@ -14,7 +14,7 @@ type Stats struct {
 }
 
 // shownStats is what others see of a loop's counters. The loop counts in plain memory and shows at the end of a turn
-// what has changed, so that a counter costs nothing where it is counted.
+// what has changed, so that a counter costs nothing where it is counted. Slow turns are the watchdog's to count.
 type shownStats struct {
 	last                                                               Stats // the loop's own
 	turns, accepted, acceptErrors, panics, slowTurns, openConns, tasks atomic.Uint64
@@ -42,7 +42,6 @@ func (l *Loop) showStats() {
 	show(&s.accepted, &last.Accepted, now.Accepted)
 	show(&s.acceptErrors, &last.AcceptErrors, now.AcceptErrors)
 	show(&s.panics, &last.Panics, now.Panics)
-	show(&s.slowTurns, &last.SlowTurns, now.SlowTurns)
 	show(&s.openConns, &last.Conns, now.Conns)
 	show(&s.tasks, &last.Tasks, now.Tasks)
 }

@@ -43,9 +43,9 @@ func descriptors() int {
 	return len(open)
 }
 
-// onBoth runs a test on the bodies of a task that there are: "goroutines": true comes into the table with that body.
+// onBoth runs a test on both bodies of a task.
 func onBoth(t *testing.T, loops int, f func(t *testing.T, e *loop.Engine)) {
-	for name, goroutines := range map[string]bool{"fibers": false} {
+	for name, goroutines := range map[string]bool{"fibers": false, "goroutines": true} {
 		t.Run(name, func(t *testing.T) { f(t, engine(t, loops, goroutines)) })
 	}
 }
