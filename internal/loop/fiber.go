@@ -109,6 +109,7 @@ func (l *Loop) again() {
 		l.cur = nil
 		l.lose(t)
 	}
+	l.Post(func() {}) // the turn that was broken off is to be ended by another
 	go l.run()
 }
 

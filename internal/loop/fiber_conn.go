@@ -359,11 +359,14 @@ func (c *Conn) sendFileFiber(t *Task, f *os.File, off, n int64) (done int64, err
 		case c.state&closed != 0:
 			return done, ErrClosed
 		case e == errAgain:
-			c.state &^= writable
-		case e != 0 && e != errIntr:
+		case e == errIntr:
+			c.state |= writable
+		case e != 0:
 			return done, e
-		case e == 0 && m == 0:
+		case m == 0:
 			return done, io.ErrUnexpectedEOF
+		default:
+			c.state |= writable
 		}
 	}
 	return done, c.wrote()
@@ -373,6 +376,8 @@ func (c *Conn) sendFileFiber(t *Task, f *os.File, off, n int64) (done int64, err
 // call has returned, so that it cannot become another's under it.
 func (c *Conn) sendPiece(t *Task, f *os.File, off int64, n int) (sent int, e syscall.Errno) {
 	c.state |= lent
+	// Forgotten before and not after the call: the edge of new room may come before the task goes on.
+	c.state &^= writable
 	fd := int(c.fd)
 	t.Do(func() { sent, e = sysSendFile(fd, f, off, n) })
 	c.state &^= lent

@@ -171,8 +171,11 @@ func listenUnix(t testing.TB, l *Loop, h Acceptor) Addr {
 	return Addr{Unix: path}
 }
 
+// listenFunc opens a listening socket and hands it to a loop.
+type listenFunc = func(t testing.TB, l *Loop, h Acceptor) Addr
+
 // both runs a test over TCP and over a Unix socket.
-func both(t *testing.T, f func(t *testing.T, listen func(testing.TB, *Loop, Acceptor) Addr)) {
+func both(t *testing.T, f func(t *testing.T, listen listenFunc)) {
 	t.Run("tcp", func(t *testing.T) { f(t, listenTCP) })
 	t.Run("unix", func(t *testing.T) { f(t, listenUnix) })
 }

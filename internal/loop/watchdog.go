@@ -189,7 +189,7 @@ func (d *watchdog) stackOf(id uint64) []byte {
 	for len(all) > 0 {
 		one, rest, _ := bytes.Cut(all, []byte("\n\n"))
 		if bytes.HasPrefix(one, head) {
-			return bytes.Clone(one)
+			return bytes.Clone(bytes.TrimSpace(one))
 		}
 		all = rest
 	}

@@ -1,0 +1,3 @@
+package loop
+
+func childMain(string) int { return 1 }
