@@ -3,14 +3,17 @@
 //
 // The keeper answers on RUNDIR/weir.sock, the edge on RUNDIR/edge.sock. The keeper starts the edge as `weir edge` with
 // file descriptor 3, one end of a SOCK_SEQPACKET pair: each message from the keeper is a Handover with its sockets
-// (SCM_RIGHTS); the edge answers with Report messages. When the pair closes, the keeper is gone, and the edge drains and stops.
+// (SCM_RIGHTS); the edge answers with Report messages: Ready once it serves, or an Error and then its exit. When the pair
+// closes, the keeper is gone or has another edge in its place, and the edge drains and stops.
 package api
 
 // Source is a configuration as it was read, so that the edge parses what the keeper checked and not a later edit.
 type Source struct {
-	Path string            `json:"path"`
-	Text string            `json:"text"`
-	Env  map[string]string `json:"env,omitempty"` // what ${NAME} stands for
+	Path string `json:"path"`
+	Text string `json:"text"`
+	// Revision grows with each reload: the files that a configuration names may have changed where its text has not.
+	Revision int64             `json:"revision"`
+	Env      map[string]string `json:"env,omitempty"` // what ${NAME} stands for
 }
 
 // Worker is one worker of an app as the edge should see it.
@@ -31,7 +34,7 @@ type EdgeState struct {
 
 // Handover is one message to the edge, with sockets as rights.
 type Handover struct {
-	Kind    string `json:"kind"`              // "listener": rights are one socket per loop; "control": the socket of the edge's API; "state": rights are one memory file with an EdgeState as JSON; "start": all has been said
+	Kind    string `json:"kind"`              // "listener": rights are one socket per loop; "control": the socket of the edge's API; "state": its right is read to the end by ReadState and holds an EdgeState as JSON; "start": all has been said
 	Network string `json:"network,omitempty"` // of a listener
 	Address string `json:"address,omitempty"` // as in config.Listen
 }

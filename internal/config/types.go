@@ -9,8 +9,10 @@ import (
 // Config is one checked, complete configuration: every default is filled in, every name resolved, every path
 // absolute. It is immutable; whoever holds it may share it.
 type Config struct {
-	File           string // the path it was read from
-	RunDir         string // where the Unix sockets are
+	File           string            // the absolute path it was read from
+	Text           string            // what was read
+	UsedEnv        map[string]string // the environment variables that ${NAME} took; what was not set is not in it
+	RunDir         string            // where the Unix sockets are
 	Listen         []Listen
 	TrustedProxies []netip.Prefix
 	Apps           []*App  // in the order of the file
@@ -32,11 +34,13 @@ type Place struct {
 type Listen struct {
 	Network string // "tcp" or "unix"
 	Address string // host:port (host may be empty: every address), or the path of a socket
+	Place   Place
 }
 
 // App is a command that weir runs as several workers.
 type App struct {
 	Name      string
+	Place     Place
 	Command   string   // as written
 	Argv      []string // split into words as a shell would (quotes, no expansion); ${…} of the configuration is done; $PORT, $SOCKET and $WORKER are the worker's
 	Directory string
@@ -71,6 +75,8 @@ type Backoff struct{ Min, Max, Reset time.Duration }
 // Pool is servers among which requests are balanced.
 type Pool struct {
 	Name     string
+	Place    Place  // its app's when the file does not name the pool
+	Own      bool   // made for an app that the file gives no pool of the app's name
 	App      string // its workers are the servers; empty when Servers are given
 	Servers  []Server
 	Balance  string // "round_robin" or "least_conn"
@@ -136,6 +142,7 @@ type Limits struct {
 
 // Site is host names and their ordered routes.
 type Site struct {
+	Place  Place
 	Hosts  []string // "example.com", "*.example.com", "*"
 	Routes []*Route
 	Errors []ErrorPage
@@ -151,12 +158,13 @@ type ErrorPage struct {
 // Route is a match and what answers.
 type Route struct {
 	Name           string // given, or "hosts[0]#n" with n from 1
+	Place          Place
 	Match          *Match // nil: every request
 	Rewrite        Rewrite
 	Headers        Headers
 	Allow          *Allow
 	Unclean        Unclean
-	Body           int64 // limit on request bodies; -1: Limits.Body
+	Body           int64 // limit on request bodies in bytes; -1: Limits.Body; 0: no limit
 	ForwardedField bool  // send Forwarded (RFC 7239) too
 	// Exactly one of these answers.
 	Pool     string
@@ -195,7 +203,8 @@ type Rewrite struct {
 	Replace                string         // $1 … as regexp.Expand
 }
 
-// Headers changes fields of the response.
+// Headers changes fields of the response: those in Remove go, then those in Set replace what is there. A route's
+// Headers hold its site's too.
 type Headers struct {
 	Set    []NameValue
 	Remove []string

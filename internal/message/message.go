@@ -69,7 +69,7 @@ type Request struct {
 	Method     Method
 	MethodText []byte // as received
 	Form       Form
-	Target     []byte // as received
+	Target     []byte // normalised like Path, with the query; as received only when the head was refused
 	Host       []byte // lower-case, without the port; an IPv6 literal keeps its brackets; empty for an empty Host field
 	Port       []byte // digits, empty when none was given
 	Path       []byte // normalised, begins with "/"; "*" in asterisk form

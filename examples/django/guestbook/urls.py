@@ -1,0 +1,22 @@
+"""Addresses: pages for people, and probes for tests of what stands in front."""
+from django.contrib.staticfiles.views import serve
+from django.urls import path, re_path
+
+from book import probes, views
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("guests/", views.guests, name="guests"),
+    path("visits/", views.visits, name="visits"),
+    path("upload/", views.upload, name="upload"),
+    path("live/", views.live, name="live"),
+    path("healthz", probes.healthz),
+    path("raw-upload", probes.raw_upload),
+    path("stream", probes.stream),
+    path("events", probes.events),
+    path("slow", probes.slow),
+    path("body", probes.body),
+    re_path(r"^echo(?:/.*)?$", probes.echo),
+    # A proxy in front serves these from the disk; this answers where there is none.
+    re_path(r"^static/(?P<path>.*)$", serve, {"insecure": True}),
+]

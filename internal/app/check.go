@@ -1,0 +1,138 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/weirhq/weir/internal/config"
+)
+
+const (
+	// firstTry is the first wait between two tries; it doubles up to Ready.Every, so that a quick worker is live soon.
+	firstTry = 5 * time.Millisecond
+	// oneTry bounds a try, so that one answer that never comes does not use up all of Ready.Within.
+	oneTry = 5 * time.Second
+)
+
+// AwaitReady asks the worker until it is ready, for at most its app's Ready.Within. The error says what it last was;
+// it is ctx's when ctx ends before.
+func (p *Process) AwaitReady(ctx context.Context) error {
+	return awaitReady(ctx, p.app.Ready, p.Address)
+}
+
+func awaitReady(ctx context.Context, r config.Ready, address string) error {
+	within, cancel := context.WithTimeout(ctx, r.Within)
+	defer cancel()
+	every := r.Every
+	if every <= 0 {
+		every = time.Second
+	}
+	wait := min(firstTry, every)
+	var last error
+	for {
+		err := try(within, r, address)
+		if err == nil {
+			return nil
+		}
+		if within.Err() == nil || last == nil {
+			last = err // the error of a try that ran out of time says less than the one before
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-t.C:
+		case <-within.Done():
+			t.Stop()
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return notReady(r, last)
+		}
+		wait = min(2*wait, every)
+	}
+}
+
+func notReady(r config.Ready, last error) error {
+	if r.Path == "" {
+		return fmt.Errorf("did not accept connections within %v (%w)", r.Within, last)
+	}
+	return fmt.Errorf("did not answer GET %s with 2xx within %v (%w)", r.Path, r.Within, last)
+}
+
+func try(ctx context.Context, r config.Ready, address string) error {
+	ctx, cancel := context.WithTimeout(ctx, oneTry)
+	defer cancel()
+	conn, err := dial(ctx, address)
+	if err != nil {
+		return plainDial(err)
+	}
+	defer conn.Close() //nolint:errcheck // all that counts has been read
+	if r.Path == "" {
+		return nil
+	}
+	return ask(ctx, conn, r)
+}
+
+func dial(ctx context.Context, address string) (net.Conn, error) {
+	network := "tcp"
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		network, address = "unix", path
+	}
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	// Connecting to a local port where nobody listens may, once in thirty thousand, meet itself (simultaneous open).
+	if network == "tcp" && conn.LocalAddr().String() == conn.RemoteAddr().String() {
+		return nil, errors.Join(errors.New("nobody listens there yet"), conn.Close())
+	}
+	return conn, nil
+}
+
+func plainDial(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err
+	}
+	return err
+}
+
+// ask sends one GET over conn. Redirects are not followed: only 2xx is ready.
+func ask(ctx context.Context, conn net.Conn, r config.Ready) error {
+	used := false
+	t := &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(context.Context, string, string) (net.Conn, error) {
+			if used {
+				return nil, errors.New("the connection was closed without an answer")
+			}
+			used = true
+			return conn, nil
+		},
+	}
+	defer t.CloseIdleConnections()
+	host := r.Host
+	if host == "" {
+		host = "localhost"
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://worker"+r.Path, nil)
+	if err != nil {
+		return fmt.Errorf("asking: %w", err)
+	}
+	req.Host = host
+	req.Header.Set("User-Agent", "weir-ready")
+	resp, err := t.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	resp.Body.Close() //nolint:errcheck // of no interest
+	if resp.StatusCode/100 != 2 {
+		return fmt.Errorf("it answered %s", resp.Status)
+	}
+	return nil
+}

@@ -1,0 +1,162 @@
+package app
+
+import (
+	"bufio"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weirhq/weir/internal/config"
+)
+
+var update = flag.Bool("update", false, "write the golden traces anew")
+
+func testApp(workers int) *config.App {
+	return &config.App{
+		Name: "web", Argv: []string{"serve"}, Workers: workers,
+		Ready:   config.Ready{Within: 30 * time.Second},
+		Stop:    config.Stop{Signal: "TERM", Within: 10 * time.Second},
+		Backoff: config.Backoff{Min: 100 * time.Millisecond, Max: time.Second, Reset: 10 * time.Second},
+	}
+}
+
+// TestTraces replays testdata/*.trace. A line that is not indented is the time and an event, the indented lines
+// after it are the actions that follow from it; "status" and "serving" show what Life says of itself. The first line
+// is the number of workers.
+func TestTraces(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.trace")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no traces", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".trace"), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := replay(t, string(text))
+			if *update {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if got != string(text) {
+				t.Errorf("the trace has changed (-update writes it anew):\n%s", got)
+			}
+		})
+	}
+}
+
+func replay(t *testing.T, text string) string {
+	t.Helper()
+	var out strings.Builder
+	var l *Life
+	base := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for in := bufio.NewScanner(strings.NewReader(text)); in.Scan(); {
+		line := in.Text()
+		if strings.HasPrefix(line, "\t") {
+			continue
+		}
+		fmt.Fprintln(&out, line)
+		words := strings.Fields(line)
+		if len(words) == 0 || strings.HasPrefix(line, "#") {
+			continue
+		}
+		if words[0] == "workers" {
+			l = NewLife(testApp(number(t, words[1])), nil)
+			continue
+		}
+		at, err := time.ParseDuration(words[0])
+		if err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		switch words[1] {
+		case "status":
+			for _, w := range l.Status().Workers {
+				fmt.Fprintf(&out, "\t%s pid %d %s since %s restarts %d looping %v last %q\n", w.Name, w.PID, w.State, w.Since[11:], w.Restarts, w.Looping, w.Last)
+			}
+		case "serving":
+			for _, w := range l.Serving() {
+				fmt.Fprintf(&out, "\t%s %s %s\n", w.Name, w.Address, w.State)
+			}
+		default:
+			for _, a := range l.Step(base.Add(at), parseEvent(t, words[1:])) {
+				fmt.Fprintf(&out, "\t%v\n", a)
+			}
+		}
+	}
+	return out.String()
+}
+
+func number(t *testing.T, s string) int {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func parseEvent(t *testing.T, w []string) Event {
+	t.Helper()
+	rest := ""
+	if len(w) > 2 {
+		rest = strings.Join(w[2:], " ")
+	}
+	switch w[0] {
+	case "begin":
+		return Begin{number(t, w[1])}
+	case "started":
+		return Started{w[1], "127.0.0.1:" + w[2], number(t, w[2])}
+	case "startfailed":
+		return StartFailed{w[1], rest}
+	case "ready":
+		return ReadyOK{w[1]}
+	case "notready":
+		return ReadyFailed{w[1], rest}
+	case "announced":
+		s := Ready
+		if w[2] == "leaving" {
+			s = Leaving
+		}
+		return Announced{w[1], s}
+	case "drained":
+		return Drained{w[1], int64(number(t, w[2]))}
+	case "exited":
+		how, words, _ := strings.Cut(rest, "; ")
+		return Exited{w[1], how, words}
+	case "timer":
+		return Timer{number(t, w[1])}
+	case "replace":
+		return Replace{number(t, w[1])}
+	case "update": // update TICKET WORKERS [COMMAND]
+		a := testApp(number(t, w[2]))
+		if len(w) > 3 {
+			a.Argv = w[3:]
+		}
+		return Update{number(t, w[1]), a}
+	case "stop":
+		return Stop{number(t, w[1])}
+	case "kill":
+		return Kill{}
+	}
+	t.Fatalf("no event %q", w[0])
+	return nil
+}
+
+func TestBackoffDoublesToItsMaximum(t *testing.T) {
+	b := config.Backoff{Min: 100 * time.Millisecond, Max: time.Second}
+	for deaths, want := range map[int]time.Duration{1: 100, 2: 200, 3: 400, 4: 800, 5: 1000, 1 << 30: 1000} {
+		if got := backoff(b, deaths); got != want*time.Millisecond {
+			t.Errorf("after %d deaths %v, want %v", deaths, got, want*time.Millisecond)
+		}
+	}
+	if got := backoff(config.Backoff{Min: time.Second}, 3); got != time.Second {
+		t.Error(got)
+	}
+}

@@ -1,0 +1,111 @@
+package app
+
+import (
+	"bytes"
+	"io"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	lineSize  = 8 << 10 // a longer line is shown in pieces
+	keptLines = 20      // the last ones, for status and error messages
+	keptBytes = 500     // of each
+)
+
+// output cuts what a process writes into lines, passes them on and keeps the last.
+type output struct {
+	who  string
+	sink *Sink
+	part []byte // a line without its end yet
+
+	mu   sync.Mutex
+	last [][]byte // ring
+	next int
+}
+
+// read reads r to its end. It never waits for anything but r.
+func (o *output) read(r io.Reader) {
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := r.Read(buf)
+		o.take(buf[:n])
+		if err != nil { // the end, or the deadline that was set after the process was gone
+			o.flush("")
+			return
+		}
+	}
+}
+
+func (o *output) take(b []byte) {
+	for len(b) > 0 {
+		i := bytes.IndexByte(b, '\n')
+		end := i
+		if i < 0 {
+			end = len(b)
+		}
+		if room := lineSize - len(o.part); end > room {
+			o.part = append(o.part, b[:room]...)
+			b = b[room:]
+			o.flush(" …")
+			continue
+		}
+		o.part = append(o.part, b[:end]...)
+		if i < 0 {
+			return
+		}
+		b = b[i+1:]
+		if len(o.part) == 0 {
+			o.emit(nil) // an empty line is a line
+			continue
+		}
+		o.flush("")
+	}
+}
+
+// flush passes on the line so far; more says that it is not all of it.
+func (o *output) flush(more string) {
+	if len(o.part) == 0 {
+		return
+	}
+	line := bytes.TrimSuffix(o.part, []byte("\r"))
+	o.emit(append(line, more...))
+	o.part = o.part[:0]
+}
+
+func (o *output) emit(line []byte) {
+	o.sink.Line(time.Now(), o.who, line)
+	if len(bytes.TrimSpace(line)) == 0 {
+		return
+	}
+	kept := appendPrintable(nil, line[:min(len(line), keptBytes)])
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.last) < keptLines {
+		o.last = append(o.last, kept)
+		return
+	}
+	o.last[o.next] = kept
+	o.next = (o.next + 1) % keptLines
+}
+
+// lines returns the last lines, oldest first.
+func (o *output) lines() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	all := make([]string, 0, len(o.last))
+	for i := range o.last {
+		all = append(all, string(o.last[(o.next+i)%len(o.last)]))
+	}
+	return all
+}
+
+// words returns the last line, which is what a dying program most often says why with.
+func (o *output) words() string {
+	all := o.lines()
+	if len(all) == 0 {
+		return ""
+	}
+	return strings.TrimSpace(all[len(all)-1])
+}

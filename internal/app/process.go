@@ -1,0 +1,175 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/weirhq/weir/internal/config"
+)
+
+// lastOutput is how long output is waited for once the process group is gone: a process that left the group may hold
+// the pipe open for ever.
+const lastOutput = 200 * time.Millisecond
+
+// Process is the process group of one worker. Any goroutine may use it.
+type Process struct {
+	Worker  string // "web/1.3"
+	Address string // where it is to answer: "127.0.0.1:4001" or "unix:/…"
+
+	app    *config.App
+	cmd    *exec.Cmd
+	out    *output
+	port   int
+	socket string
+	done   chan struct{}
+	how    string // once done
+}
+
+// Launch starts the process of a worker and captures its output. Done tells of its end. It may wait for the disk.
+func Launch(s *Starter, sink *Sink, runDir string, worker Spawn) (*Process, error) {
+	a := worker.App
+	id, err := lookup(a.User)
+	if err != nil {
+		return nil, err
+	}
+	// A directory on a disk that hangs is to hang here and not within fork, where it would hold up every other start.
+	if err := checkDirectory(a.Directory); err != nil {
+		return nil, err
+	}
+	p := &Process{Worker: worker.Worker, app: a, done: make(chan struct{})}
+	p.out = &output{who: a.Name + "/" + strconv.Itoa(worker.Place), sink: sink}
+	own := map[string]string{"WORKER": strconv.Itoa(worker.Place), workerVariable: worker.Worker, runDirVariable: runDir}
+	if a.Socket {
+		if p.socket, err = makeSocket(runDir, a, worker.Place, worker.Gen, id); err != nil {
+			return nil, err
+		}
+		own["SOCKET"], p.Address = p.socket, "unix:"+p.socket
+	} else {
+		if p.port, err = takePort(); err != nil {
+			return nil, err
+		}
+		own["PORT"] = strconv.Itoa(p.port)
+		p.Address = "127.0.0.1:" + own["PORT"]
+	}
+	if err := p.start(s, id, own); err != nil {
+		p.release()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *Process) start(s *Starter, id identity, own map[string]string) error {
+	env := environ(p.app, id, own)
+	path, err := findCommand(p.app, env)
+	if err != nil {
+		return err
+	}
+	argv := make([]string, len(p.app.Argv))
+	for i, word := range p.app.Argv {
+		argv[i] = substitute(word, own)
+	}
+	if n := p.app.Nofile; n > 0 {
+		// The shell sets the limit between fork and the command, so that the command never sees another one.
+		argv = append([]string{"/bin/sh", "-c", `ulimit -n "$0" && exec "$@"`, strconv.FormatUint(n, 10), path}, argv[1:]...)
+		path = "/bin/sh"
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("capturing its output: %w", err)
+	}
+	p.cmd = &exec.Cmd{Path: path, Args: argv, Env: list(env), Dir: p.app.Directory, Stdout: w, Stderr: w, SysProcAttr: attributes(id.credential)}
+	err = s.Start(p.cmd)
+	w.Close() //nolint:errcheck // the child has its own
+	if err != nil {
+		r.Close() //nolint:errcheck // nothing was read
+		return fmt.Errorf("cannot be started: %w", plain(err))
+	}
+	go p.wait(s, r)
+	return nil
+}
+
+// plain takes off "fork/exec /path:", which says the same again.
+func plain(err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return fmt.Errorf("%s: %w", pe.Path, pe.Err)
+	}
+	return err
+}
+
+// wait sees the process through to its end: the leader's, then its group's, then its output's.
+func (p *Process) wait(s *Starter, r *os.File) {
+	read := make(chan struct{})
+	go func() { p.out.read(r); close(read) }()
+	err := s.Wait(p.cmd)
+	p.how = "exit status 0"
+	if err != nil {
+		p.how = err.Error()
+	}
+	p.group(syscall.SIGKILL) // whatever the leader has left behind
+	s.Sweep(p.Worker)
+	if err := r.SetReadDeadline(time.Now().Add(lastOutput)); err != nil {
+		r.Close() //nolint:errcheck // only read; it ends the reader as a deadline would
+	}
+	<-read
+	r.Close() //nolint:errcheck // only read
+	p.release()
+	close(p.done)
+}
+
+func (p *Process) release() {
+	if p.port != 0 {
+		givePort(p.port)
+	}
+	if p.socket != "" {
+		os.Remove(p.socket) //nolint:errcheck // most programs have removed it themselves
+	}
+}
+
+// PID is the leader's.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Done is closed when the leader, its process group and its output have ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Exit says how it ended ("exit status 1", "signal: killed") and its last line of output. Only after Done.
+func (p *Process) Exit() (how, words string) { return p.how, p.out.words() }
+
+// Lines returns the last lines of output, oldest first.
+func (p *Process) Lines() []string { return p.out.lines() }
+
+// Signal sends a signal by its name ("TERM") to the whole process group. A group that is gone is no error.
+func (p *Process) Signal(name string) error {
+	sig, ok := signals[strings.TrimPrefix(name, "SIG")]
+	if !ok {
+		return fmt.Errorf("there is no signal %q", name)
+	}
+	select {
+	case <-p.done:
+		return nil // its number may be another's by now
+	default:
+	}
+	if err := p.group(sig); err != nil {
+		return fmt.Errorf("sending SIG%s to %s: %w", name, p.Worker, err)
+	}
+	return nil
+}
+
+func (p *Process) group(sig syscall.Signal) error {
+	if err := syscall.Kill(-p.cmd.Process.Pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return err
+	}
+	return nil
+}
+
+var signals = map[string]syscall.Signal{
+	"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "QUIT": syscall.SIGQUIT, "HUP": syscall.SIGHUP, "KILL": syscall.SIGKILL,
+	"USR1": syscall.SIGUSR1, "USR2": syscall.SIGUSR2, "WINCH": syscall.SIGWINCH, "ABRT": syscall.SIGABRT,
+}

@@ -1,0 +1,133 @@
+package app
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"time"
+	"unicode/utf8"
+)
+
+// sinkSize bounds what waits for a slow output. A worker never waits for it: beyond this, lines are dropped and counted.
+const sinkSize = 1 << 20
+
+// Sink writes lines of many writers to one output, each whole. Writing to it never waits. Any goroutine may use it.
+type Sink struct {
+	out  io.Writer
+	wake chan struct{}
+	done chan struct{}
+
+	mu      sync.Mutex
+	waiting []byte
+	spare   []byte
+	dropped int
+	total   int
+	closed  bool
+}
+
+// NewSink returns a sink that writes to out.
+func NewSink(out io.Writer) *Sink {
+	s := &Sink{out: out, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	go s.run()
+	return s
+}
+
+// Write takes p, which should be whole lines, and always says that it was written.
+func (s *Sink) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	if s.closed || len(s.waiting)+len(p) > sinkSize {
+		s.dropped++
+		s.total++
+	} else {
+		s.waiting = append(s.waiting, p...)
+	}
+	s.mu.Unlock()
+	s.poke()
+	return len(p), nil
+}
+
+// Line writes one line of a worker's output with the time and who said it.
+func (s *Sink) Line(at time.Time, who string, line []byte) {
+	b := make([]byte, 0, len(line)+len(who)+32)
+	b = at.AppendFormat(b, "2006-01-02T15:04:05.000Z07:00")
+	b = append(b, ' ')
+	b = append(b, who...)
+	b = append(b, ": "...)
+	b = appendPrintable(b, line)
+	s.Write(append(b, '\n')) //nolint:errcheck // never fails
+}
+
+// Dropped returns how many writes were dropped since the beginning.
+func (s *Sink) Dropped() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.total
+}
+
+// Close writes what waits, for at most the given time: an output that nobody reads does not hold weir up.
+func (s *Sink) Close(within time.Duration) {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.poke()
+	t := time.NewTimer(within)
+	defer t.Stop()
+	select {
+	case <-s.done:
+	case <-t.C:
+	}
+}
+
+func (s *Sink) poke() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (s *Sink) run() {
+	defer close(s.done)
+	for range s.wake {
+		for {
+			s.mu.Lock()
+			batch, dropped, closed := s.waiting, s.dropped, s.closed
+			s.waiting, s.dropped = s.spare[:0], 0
+			s.mu.Unlock()
+			if len(batch) == 0 && dropped == 0 {
+				if closed {
+					return
+				}
+				break
+			}
+			// An output that fails (a closed terminal, a full disk) must not stop the workers; there is nowhere else to say so.
+			s.out.Write(batch) //nolint:errcheck // see above
+			if dropped > 0 {
+				fmt.Fprintf(s.out, "%s weir: %d lines dropped: the output is too slow for them\n", time.Now().Format("2006-01-02T15:04:05.000Z07:00"), dropped) //nolint:errcheck // see above
+			}
+			s.mu.Lock()
+			s.spare = batch
+			s.mu.Unlock()
+		}
+	}
+}
+
+// appendPrintable appends a line so that it can neither move a terminal's cursor nor look like two lines: control
+// characters and bytes that are no UTF-8 become \xNN.
+func appendPrintable(b, line []byte) []byte {
+	for i := 0; i < len(line); {
+		c := line[i]
+		if c >= 0x20 && c < 0x7f || c == '\t' {
+			b = append(b, c)
+			i++
+			continue
+		}
+		if r, n := utf8.DecodeRune(line[i:]); c >= 0x80 && (r != utf8.RuneError || n > 1) && r >= 0xa0 {
+			b = append(b, line[i:i+n]...)
+			i += n
+			continue
+		}
+		b = fmt.Appendf(b, `\x%02x`, c)
+		i++
+	}
+	return b
+}

@@ -1,0 +1,122 @@
+package app
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// attributes of a worker: a session and a process group of its own, so that all of it can be signalled and a
+// terminal's ^C reaches only the keeper; killed by the kernel when the keeper dies.
+func attributes(c *syscall.Credential) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL, Credential: c}
+}
+
+const prSetChildSubreaper = 36 // prctl(2)
+
+func adoptOrphans() error {
+	if _, _, errno := syscall.RawSyscall(syscall.SYS_PRCTL, prSetChildSubreaper, 1, 0); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// children returns the children of a process. A kernel without the list of children has them found by their parents.
+func children(pid int) []int {
+	var all []int
+	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	if err != nil {
+		return nil
+	}
+	for _, t := range tasks {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/children", pid, t.Name()))
+		if os.IsNotExist(err) {
+			if _, err := os.Stat("/proc/self/task/" + strconv.Itoa(os.Getpid()) + "/children"); err != nil {
+				return childrenByParent(pid)
+			}
+			continue // the thread has ended
+		}
+		for _, f := range strings.Fields(string(text)) {
+			if n, err := strconv.Atoi(f); err == nil {
+				all = append(all, n)
+			}
+		}
+	}
+	return all
+}
+
+func childrenByParent(pid int) []int {
+	var all []int
+	for _, p := range processes() {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p))
+		if err != nil {
+			continue // it has ended
+		}
+		// pid (name, which may hold anything) state ppid …
+		if i := bytes.LastIndexByte(text, ')'); i > 0 {
+			if f := strings.Fields(string(text[i+1:])); len(f) > 1 && f[1] == strconv.Itoa(pid) {
+				all = append(all, p)
+			}
+		}
+	}
+	return all
+}
+
+func processes() []int {
+	d, err := os.Open("/proc")
+	if err != nil {
+		return nil
+	}
+	defer d.Close() //nolint:errcheck // only read
+	names, err := d.Readdirnames(-1)
+	if err != nil {
+		return nil
+	}
+	var all []int
+	for _, n := range names {
+		if pid, err := strconv.Atoi(n); err == nil {
+			all = append(all, pid)
+		}
+	}
+	return all
+}
+
+func hasEnviron(pid int, pair string) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+	if err != nil {
+		return false // ended, or not ours to look at
+	}
+	for entry := range bytes.SplitSeq(text, []byte{0}) {
+		if string(entry) == pair {
+			return true
+		}
+	}
+	return false
+}
+
+func kill(pid int) bool { return syscall.Kill(pid, syscall.SIGKILL) == nil }
+
+func collect(pid int) {
+	var status syscall.WaitStatus
+	// Nothing to collect (it lives) and somebody else's child are both no news.
+	syscall.Wait4(pid, &status, syscall.WNOHANG, nil) //nolint:errcheck // see above
+}
+
+// KillLeftovers kills the workers that an earlier weir on this run directory left behind: one that was killed cannot
+// see to what its workers had started. The caller holds the run directory's lock. It returns how many there were.
+func KillLeftovers(runDir string) int {
+	pair := runDirVariable + "=" + runDir
+	if hasEnviron(os.Getpid(), pair) {
+		return 0 // a worker that runs weir on its keeper's own run directory: leave its siblings alone
+	}
+	n := 0
+	for _, pid := range processes() {
+		if hasEnviron(pid, pair) && kill(pid) {
+			n++
+		}
+	}
+	return n
+}

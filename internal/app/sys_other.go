@@ -1,0 +1,24 @@
+//go:build !linux
+
+package app
+
+import "syscall"
+
+// Without Linux there is no parent-death signal and no adoption: workers that the keeper does not stop itself stay.
+
+func attributes(c *syscall.Credential) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setsid: true, Credential: c}
+}
+
+func adoptOrphans() error { return nil }
+
+func children(int) []int { return nil }
+
+func hasEnviron(int, string) bool { return false }
+
+func kill(pid int) bool { return syscall.Kill(pid, syscall.SIGKILL) == nil }
+
+func collect(int) {}
+
+// KillLeftovers does nothing here.
+func KillLeftovers(string) int { return 0 }

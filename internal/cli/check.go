@@ -1,0 +1,68 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+
+	"github.com/spf13/cobra"
+	"github.com/weirhq/weir/internal/config"
+)
+
+// errReported is the error of a command that has already said on standard error what is wrong: the process ends with 1
+// and adds nothing.
+var errReported = errors.New("reported")
+
+func checkCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "check FILE",
+		Short: "Check a configuration and start nothing",
+		Long: "Check a configuration, and that this machine has what it names: commands, directories, users, files.\n" +
+			"Everything that is wrong is said at once, with its place and what to write instead. Nothing is started.",
+		Example: "  weir check site.yaml",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return errors.New("one configuration file is checked: write weir check FILE")
+			}
+			return nil
+		},
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE:          func(c *cobra.Command, args []string) error { return check(c, args[0]) },
+	}
+}
+
+func check(c *cobra.Command, path string) error {
+	cfg, warnings, err := config.Load(path, os.LookupEnv)
+	for _, w := range warnings {
+		c.PrintErrln(w)
+	}
+	if err != nil {
+		c.PrintErrln(err)
+		return errReported
+	}
+	_, err = fmt.Fprintf(c.OutOrStdout(), "%s is good: %s\n", path, inventory(cfg))
+	return err
+}
+
+// inventory counts what a configuration has. Pools that apps have without the file's naming them are not counted.
+func inventory(cfg *config.Config) string {
+	pools, routes := 0, 0
+	for _, p := range cfg.Pools {
+		if !p.Own {
+			pools++
+		}
+	}
+	for _, s := range cfg.Sites {
+		routes += len(s.Routes)
+	}
+	return count(len(cfg.Apps), "app") + ", " + count(pools, "pool") + ", " + count(len(cfg.Sites), "site") + ", " + count(routes, "route")
+}
+
+func count(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return strconv.Itoa(n) + " " + noun
+}

@@ -1,0 +1,27 @@
+package cli
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/weirhq/weir/internal/edge"
+)
+
+// edgeCommand is the data plane. `weir run` starts it.
+func edgeCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    "edge",
+		Short:  "Serve requests on sockets handed down by weir run",
+		Hidden: true,
+		Args:   cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			signal.Ignore(syscall.SIGHUP) // for the keeper
+			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			return edge.Main(ctx)
+		},
+	}
+}

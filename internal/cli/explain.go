@@ -1,0 +1,139 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weirhq/weir/internal/config"
+	"github.com/weirhq/weir/internal/exchange"
+	"github.com/weirhq/weir/internal/http1"
+	"github.com/weirhq/weir/internal/route"
+)
+
+// question is the request that weir explain is asked about.
+type question struct {
+	method, url string
+	headers     []string // "Name: value"
+	client      string
+}
+
+func explainCommand() *cobra.Command {
+	var q question
+	c := &cobra.Command{
+		Use:   "explain FILE URL",
+		Short: "Say which route a request would take, and why",
+		Long: "Say what weir would do with a request, before there is one: the site, every route that is tried and why it\n" +
+			"does or does not match, the access rule, the limits, and the pool or other answer. Nothing is sent or started.",
+		Example: "  weir explain site.yaml https://www.example.com/login -X POST -H 'Cookie: beta=1' --client 192.0.2.7",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 2 {
+				return errors.New("a configuration file and a URL are needed: write weir explain FILE URL")
+			}
+			return nil
+		},
+		SilenceUsage: true,
+		RunE: func(c *cobra.Command, args []string) error {
+			text, err := os.ReadFile(args[0])
+			if err != nil {
+				return fmt.Errorf("reading the configuration: %w", err)
+			}
+			// Parse and not Load: a file can be explained on a machine that has none of its apps. What it warns of, weir
+			// check says.
+			cfg, _, err := config.Parse(args[0], text, os.LookupEnv)
+			if err != nil {
+				return err
+			}
+			q.url = args[1]
+			answer, err := explain(cfg, q)
+			if err != nil {
+				return err
+			}
+			_, err = c.OutOrStdout().Write([]byte(answer))
+			return err
+		},
+	}
+	c.Flags().StringVarP(&q.method, "request", "X", "GET", "the method")
+	c.Flags().StringArrayVarP(&q.headers, "header", "H", nil, "a header line, as 'Name: value'; may be given again")
+	c.Flags().StringVar(&q.client, "client", "127.0.0.1", "the address that the request comes from")
+	return c
+}
+
+// explain answers a question about a configuration.
+func explain(cfg *config.Config, q question) (string, error) {
+	table, err := route.New(cfg)
+	if err != nil {
+		return "", err
+	}
+	var x exchange.Exchange
+	head, err := q.head(&x)
+	if err != nil {
+		return "", err
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s %s from %s\n", q.method, q.url, q.client)
+	limits := http1.Limits{Line: cfg.Limits.RequestLine, Fields: cfg.Limits.Fields, Head: cfg.Limits.Head}
+	n, wrong := http1.ParseRequest(head, &x.Req, &limits)
+	switch {
+	case wrong != nil:
+		fmt.Fprintf(&b, "refused  %d: %s; no route is looked at\n", wrong.Status, wrong.Reason)
+		return b.String(), nil
+	case n != len(head):
+		return "", errors.New("the header lines hold more than a head: a line may not be empty")
+	}
+	(&explanation{w: &b, cfg: cfg, x: &x}).write(table.Explain(&x))
+	return b.String(), nil
+}
+
+// head writes the head that the client would send, and notes in the exchange what a head does not say.
+func (q *question) head(x *exchange.Exchange) (head []byte, err error) {
+	scheme, host, target := split(q.url)
+	if scheme != "http" && scheme != "https" || strings.ContainsAny(target, " \r\n") {
+		return nil, fmt.Errorf("%q is no URL that weir serves: write it as https://www.example.com/path?query", q.url)
+	}
+	if x.Client, err = netip.ParseAddr(q.client); err != nil {
+		return nil, fmt.Errorf("client %q is no address: write it as 192.0.2.7", q.client)
+	}
+	x.Scheme = scheme
+	var fields bytes.Buffer
+	for _, h := range q.headers {
+		name, value, ok := strings.Cut(h, ":")
+		if !ok || strings.ContainsAny(h, "\r\n") {
+			return nil, fmt.Errorf("header %q: write it as 'Name: value'", h)
+		}
+		value = strings.TrimSpace(value)
+		if strings.EqualFold(name, "Host") {
+			host = value
+			continue
+		}
+		fmt.Fprintf(&fields, "%s: %s\r\n", name, value)
+	}
+	head = fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", q.method, target, host, fields.Bytes())
+	return head, nil
+}
+
+// split takes a URL apart without judging or changing its path, which is the parser's to do: net/url would clean up
+// what a client can send.
+func split(url string) (scheme, host, target string) {
+	url, _, _ = strings.Cut(url, "#")
+	scheme, rest, ok := strings.Cut(url, "://")
+	if !ok || strings.ContainsAny(scheme, "/?") {
+		scheme, rest = "http", url
+	}
+	end := strings.IndexAny(rest, "/?")
+	if end < 0 {
+		end = len(rest)
+	}
+	if host, target = rest[:end], rest[end:]; host == "" {
+		host = "localhost"
+	}
+	if !strings.HasPrefix(target, "/") {
+		target = "/" + target
+	}
+	return strings.ToLower(scheme), host, target
+}

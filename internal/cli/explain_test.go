@@ -1,0 +1,86 @@
+package cli
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const explained = `
+apps:
+  web: {command: nowhere --port $PORT, workers: 3}
+sites:
+  - hosts: [www.example.com]
+    routes:
+      - match: {path: /static/*}
+        files: {root: DIR}
+      - match: {path: /admin/*}
+        allow: {from: [10.0.0.0/8], else: 404}
+        pool: web
+      - match: {path: /login, method: POST, any: [{cookie: beta}, {header: {X-Beta: "1"}}]}
+        respond: {status: 200, body: hello}
+      - match: {path: /api/*}
+        rewrite: {strip_prefix: /api}
+        pool: web
+      - match: {path: /old/*}
+        redirect: https://www.example.com{uri}
+      - match: {path: /one}
+        pool: web
+  - hosts: ["*.example.org"]
+    routes: [{pool: web}]
+`
+
+func TestExplainCommand(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "weir.yaml")
+	if err := os.WriteFile(file, []byte(strings.ReplaceAll(explained, "DIR", dir)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		want []string
+	}{
+		{[]string{"http://www.example.com/static/a.css"}, []string{"yes www.example.com (weir.yaml:5)", "✓ path begins with /static/", "files from " + dir, "no  *.example.org"}},
+		{[]string{"www.example.com/admin/x"}, []string{"(weir.yaml:9)", "no: 127.0.0.1 is not in 10.0.0.0/8; the answer is 404"}},
+		{[]string{"www.example.com/admin/x", "--client", "10.1.1.1"}, []string{"yes: 10.1.1.1 is in 10.0.0.0/8", "pool web", "3 workers"}},
+		{[]string{"www.example.com/login", "-X", "POST", "-H", "Cookie: beta=1"}, []string{"✓ method is POST", "✓ any of", "✓ cookie beta is there", "✗ header X-Beta is \"1\"  (none)", "200 with 5 B"}},
+		{[]string{"https://www.example.com/api/users?id=1"}, []string{"/api/users becomes /users", "limits   body"}},
+		{[]string{"/old/./x%41?y", "-H", "Host: www.example.com:8080"}, []string{"path     /old/xA", "302 to https://www.example.com/old/xA?y"}},
+		{[]string{"www.example.com/old/a%2Fb"}, []string{"400: the path has an encoded slash"}},
+		{[]string{"www.example.com/none"}, []string{"404: no route of the site matches"}},
+		{[]string{"other.example.net"}, []string{"404: no site has this host", `"other.example.net" is none of its hosts`}},
+		{[]string{"a.example.org"}, []string{`"a.example.org" is under *.example.org`, "takes every request"}},
+		{[]string{"www.example.com/%zz"}, []string{"refused  400"}},
+	} {
+		out, err := runExplain(append([]string{file}, c.args...)...)
+		if err != nil {
+			t.Errorf("%v: %v", c.args, err)
+		}
+		for _, w := range c.want {
+			if !strings.Contains(out, w) {
+				t.Errorf("%v: no %q in\n%s", c.args, w, out)
+			}
+		}
+	}
+	out, err := runExplain(file, "www.example.com/login?x=1", "-X", "POST", "-H", "X-Beta: 1")
+	t.Logf("%v\n%s", err, out)
+	for _, c := range []struct{ args, want string }{
+		{"", "write weir explain FILE URL"}, {file + "|ftp://x/", "write it as https://"}, {file + "|/|--client|x", "write it as 192.0.2.7"}, {file + "|/|-H|x", "'Name: value'"}, {file + ".no|/", "reading the configuration"},
+	} {
+		if _, err := runExplain(strings.Split(c.args, "|")...); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", c.args, err)
+		}
+	}
+}
+
+func runExplain(args ...string) (string, error) {
+	var out bytes.Buffer
+	c := explainCommand()
+	c.SetOut(&out)
+	c.SetErr(&out)
+	c.SetArgs(args)
+	err := c.Execute()
+	return out.String(), err
+}

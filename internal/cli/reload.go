@@ -1,0 +1,36 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+	"github.com/weirhq/weir/internal/api"
+)
+
+func reloadCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "reload [APP]",
+		Short: "Read the configuration anew, or replace an app's workers",
+		Long: "Without an app, read the configuration anew and put it in force: changed apps are replaced, others are not\n" +
+			"touched; a configuration that is wrong changes nothing. With an app, replace its workers one by one: each new\n" +
+			"one is ready before an old one leaves. It answers when that is done.",
+		Example: "  weir reload\n  weir reload photos",
+		Args:    cobra.MaximumNArgs(1),
+	}
+	runDir := runDirFlag(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		client, err := keeperClient(*runDir)
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		what, in := "the configuration", api.Reload{}
+		if len(args) == 1 {
+			what, in.App = "app "+args[0], args[0]
+		}
+		if err := client.Post(c.Context(), "/v1/reload", in, nil); err != nil {
+			return err
+		}
+		c.Printf("reloaded %s\n", what)
+		return nil
+	}
+	return c
+}

@@ -1,0 +1,71 @@
+// Package cli is weir's command line: one file per verb. It reads flags, calls the process or the client that does the
+// work, and shows the result; it decides nothing itself.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+	"github.com/weirhq/weir/internal/api"
+)
+
+// Main runs the command that the arguments name and returns the exit status.
+func Main() int {
+	root := rootCommand()
+	if err := root.ExecuteContext(context.Background()); err != nil {
+		if !errors.Is(err, errReported) {
+			root.PrintErrln("weir: " + err.Error())
+		}
+		return 1
+	}
+	return 0
+}
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "weir",
+		Short: "The web tier of a dynamic site in one program",
+		Long: "weir runs a site's workers and brings requests to them: it keeps workers, balances, serves files,\n" +
+			"and shows what it does. One file says it all: `weir run site.yaml`.",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	// One line each, in the order in which a newcomer meets them.
+	root.AddCommand(
+		runCommand(),
+		checkCommand(),
+		statusCommand(),
+		reloadCommand(),
+		stopCommand(),
+		schemaCommand(),
+		versionCommand(),
+		edgeCommand(),
+	)
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return fmt.Errorf("%w (`%s --help` shows the flags)", err, c.CommandPath())
+	})
+	return root
+}
+
+// runDirFlag adds --run-dir to a command and returns where its value will be.
+func runDirFlag(c *cobra.Command) *string {
+	return c.Flags().String("run-dir", "", "directory of the Unix sockets (default: WEIR_RUN_DIR, /run/weir for root, else $XDG_RUNTIME_DIR/weir)")
+}
+
+// keeperClient is the client of the weir that runs with a run directory; the default one when dir is empty.
+func keeperClient(dir string) (*api.Client, error) {
+	if dir == "" {
+		dir = api.DefaultRunDir(os.LookupEnv)
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("finding the run directory: %w", err)
+	}
+	return api.NewClient(api.KeeperSocket(dir)), nil
+}

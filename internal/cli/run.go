@@ -1,0 +1,83 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"strconv"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/weirhq/weir/internal/config"
+	"github.com/weirhq/weir/internal/keeper"
+)
+
+func runCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "run FILE",
+		Short: "Run a site: its workers, and what serves them",
+		Long: "Run everything that a configuration names, until INT or TERM (a second one stops at once). HUP reads the\n" +
+			"configuration anew, as `weir reload` does. The log and the workers' output go to standard error.",
+		Example: "  weir run site.yaml",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return errors.New("one configuration file is run: write weir run FILE")
+			}
+			return nil
+		},
+	}
+	runDir := runDirFlag(c)
+	c.RunE = func(c *cobra.Command, args []string) error { return runSite(c, args[0], *runDir) }
+	return c
+}
+
+func runSite(c *cobra.Command, file, runDir string) error {
+	loops, err := loops()
+	if err != nil {
+		return err
+	}
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGCHLD)
+	defer signal.Stop(signals)
+	err = keeper.Run(c.Context(), keeper.Options{
+		Load:  func() (*config.Config, []config.Warning, error) { return load(file, runDir) },
+		Loops: loops, Stdout: os.Stdout, Stderr: os.Stderr, Signals: signals, Version: version(), Adopt: true,
+	})
+	var wrong config.Errors
+	var one *config.Error
+	if errors.As(err, &wrong) || errors.As(err, &one) { // they begin with the file, as a compiler's do
+		c.PrintErrln(err)
+		return errReported
+	}
+	return err
+}
+
+// load reads a configuration and puts its sockets where the flag or the environment says.
+func load(file, runDir string) (*config.Config, []config.Warning, error) {
+	cfg, warnings, err := config.Load(file, os.LookupEnv)
+	if err != nil {
+		return nil, warnings, err
+	}
+	if runDir == "" {
+		runDir = os.Getenv("WEIR_RUN_DIR")
+	}
+	if runDir != "" {
+		cfg, err = cfg.WithRunDir(runDir)
+	}
+	return cfg, warnings, err
+}
+
+// loops is how many loops the edge has: WEIR_LOOPS, or one per processor.
+func loops() (int, error) {
+	text := os.Getenv("WEIR_LOOPS")
+	if text == "" {
+		return runtime.NumCPU(), nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > 1024 {
+		return 0, fmt.Errorf("WEIR_LOOPS=%s: write a number of loops from 1 to 1024", text)
+	}
+	return n, nil
+}

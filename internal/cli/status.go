@@ -1,0 +1,139 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/weirhq/weir/internal/api"
+)
+
+func statusCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "status",
+		Short: "Show apps, workers, pools and the edge",
+		Args:  cobra.NoArgs,
+	}
+	runDir := runDirFlag(c)
+	asJSON := c.Flags().Bool("json", false, "as JSON")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		client, err := keeperClient(*runDir)
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		ctx, cancel := context.WithTimeout(c.Context(), 10*time.Second)
+		defer cancel()
+		var s api.Status
+		if err := client.Get(ctx, "/v1/status", &s); err != nil {
+			return err
+		}
+		if *asJSON {
+			e := json.NewEncoder(c.OutOrStdout())
+			e.SetIndent("", "  ")
+			return e.Encode(s)
+		}
+		return show(c.OutOrStdout(), s, time.Now())
+	}
+	return c
+}
+
+// show writes a status for people.
+func show(out io.Writer, s api.Status, now time.Time) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "weir %s, process %d, up %s\n", s.Version, s.PID, ago(s.Since, now))
+	fmt.Fprintf(&b, "file      %s\nlistens   %s\n", s.File, orNone(strings.Join(s.Listen, ", ")))
+	showEdge(&b, s)
+	if s.Problem != "" {
+		fmt.Fprintf(&b, "PROBLEM   %s\n", strings.ReplaceAll(strings.TrimSpace(s.Problem), "\n", "\n          "))
+	}
+	if _, err := io.WriteString(out, b.String()); err != nil {
+		return err
+	}
+	if err := showWorkers(out, s.Apps, now); err != nil {
+		return err
+	}
+	if s.Edge == nil {
+		return nil
+	}
+	return showPools(out, s.Edge.Pools)
+}
+
+func showEdge(b *strings.Builder, s api.Status) {
+	e := s.Edge
+	if e == nil {
+		fmt.Fprintf(b, "edge      DOWN, %d restarts\n", s.EdgeRestarts)
+		return
+	}
+	fmt.Fprintf(b, "edge      process %d, %d restarts, %d connections, %d requests (%d now), 2xx %d, 3xx %d, 4xx %d, 5xx %d\n",
+		e.PID, s.EdgeRestarts, e.Connections, e.Requests, e.Active, e.Status[2], e.Status[3], e.Status[4], e.Status[5])
+	if e.Panics+e.SlowTurns+e.LogDropped > 0 {
+		fmt.Fprintf(b, "          %d faults, %d slow turns, %d log lines dropped\n", e.Panics, e.SlowTurns, e.LogDropped)
+	}
+}
+
+func showWorkers(out io.Writer, apps []api.AppStatus, now time.Time) error {
+	if len(apps) == 0 {
+		return nil
+	}
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "\nWORKER\tSTATE\tFOR\tPROCESS\tRESTARTS\tLAST END") //nolint:errcheck // Flush tells
+	for _, a := range apps {
+		for _, w := range a.Workers {
+			state, pid := w.State, "-"
+			if w.Looping {
+				state += " CRASH LOOP"
+			}
+			if w.PID != 0 {
+				pid = fmt.Sprint(w.PID)
+			}
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\n", w.Name, state, ago(w.Since, now), pid, w.Restarts, w.Last) //nolint:errcheck // Flush tells
+		}
+	}
+	return t.Flush()
+}
+
+func showPools(out io.Writer, pools []api.PoolStatus) error {
+	if len(pools) == 0 {
+		return nil
+	}
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "\nPOOL\tSERVER\tSTATE\tACTIVE\tIDLE\tREQUESTS\tERRORS\tQUEUED") //nolint:errcheck // Flush tells
+	for _, p := range pools {
+		fmt.Fprintf(t, "%s\t\t\t\t\t\t\t%d\n", p.Name, p.Queued) //nolint:errcheck // Flush tells
+		for _, s := range p.Servers {
+			fmt.Fprintf(t, "\t%s\t%s\t%d\t%d\t%d\t%d\n", s.Name, s.State, s.Active, s.Idle, s.Requests, s.Errors) //nolint:errcheck // Flush tells
+		}
+	}
+	return t.Flush()
+}
+
+// ago is the time since a moment, as coarse as a person wants it.
+func ago(since string, now time.Time) string {
+	at, err := time.Parse(time.RFC3339, since)
+	if err != nil {
+		return "?"
+	}
+	d := max(now.Sub(at), 0)
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", d/time.Second)
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%02ds", d/time.Minute, d%time.Minute/time.Second)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh%02dm", d/time.Hour, d%time.Hour/time.Minute)
+	}
+	return fmt.Sprintf("%dd", d/(24*time.Hour))
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "nowhere"
+	}
+	return s
+}

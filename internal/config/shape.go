@@ -1,0 +1,292 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// A kind is a type of value in the file: how it is read, what it is called and how it is described to an editor. All
+// kinds together are the table from which the decoder, the JSON schema and the reference come; see adr/0004.
+type kind[V any] struct {
+	words string // what a user should write: "a time such as 30s"
+	zero  V      // the value when nothing is written
+	shape *shape
+	read  func(*decoder, value) (V, bool) // false: an error was reported
+}
+
+// object is a mapping with known keys.
+type object[T any] struct {
+	info *info
+	all  *table
+	zero T
+	keys []key[T]
+	// done, when set, checks what was read as a whole; at is the mapping, given has the values by key.
+	done func(d *decoder, at value, given map[string]value, t *T)
+	mute bool // places inside of it are not recorded
+}
+
+// key is one key of an object.
+type key[T any] struct {
+	name string
+	read func(*decoder, value, *T)
+}
+
+// info describes an object in words.
+type info struct {
+	name  string // "app": how the schema and the reference call it
+	what  string // "an app": how messages call it
+	doc   string
+	keys  []keyInfo
+	later []laterKey
+	shape *shape
+}
+
+type keyInfo struct {
+	name, words, def, doc string
+	must                  bool
+	shape                 *shape
+}
+
+// laterKey is a key that weir will have and this version has not.
+type laterKey struct{ name, doc string }
+
+// table builds objects and keeps their descriptions in order.
+type table struct {
+	objects []*info
+	headers *object[Headers] // of sites and of routes
+}
+
+// mainObjects are those whose keys people put in the wrong one of.
+var mainObjects = []string{"app", "pool", "site", "route", "match"}
+
+// owner is the one of them that has a key of this name, in words; "" when it is none or several.
+func (t *table) owner(name string) string {
+	found := ""
+	for _, o := range t.objects {
+		if slices.Contains(mainObjects, o.name) && slices.ContainsFunc(o.keys, func(k keyInfo) bool { return k.name == name }) {
+			if found != "" {
+				return ""
+			}
+			found = o.what
+		}
+	}
+	return found
+}
+
+func newObject[T any](t *table, name, what, doc string) *object[T] {
+	o := &object[T]{all: t, info: &info{name: name, what: what, doc: doc}}
+	no := false
+	o.info.shape = &shape{Type: "object", Description: doc, AdditionalProperties: &no}
+	t.objects = append(t.objects, o.info)
+	return o
+}
+
+// add gives the object a key of kind k whose value goes where to says. def is the default as it would be written in
+// the file, or words in parentheses when it depends on something; doc is a sentence for the reference.
+func add[T, V any](o *object[T], name string, k kind[V], to func(*T) *V, def, doc string) {
+	addTo(o, name, k, func(t *T, v V) { *to(t) = v }, def, doc)
+}
+
+// addTo is add for a value that is not put in one place as it is.
+func addTo[T, V any](o *object[T], name string, k kind[V], set func(*T, V), def, doc string) {
+	zero := k.zero
+	if def != "" && def[0] != '(' {
+		zero = readDefault(name, k, def)
+	}
+	set(&o.zero, zero)
+	o.keys = append(o.keys, key[T]{name, func(d *decoder, v value, t *T) {
+		if got, ok := k.read(d, v); ok {
+			set(t, got)
+		}
+	}})
+	s := *k.shape
+	if s.Ref != "" {
+		s = shape{AnyOf: []*shape{k.shape}}
+	}
+	s.Description = doc
+	if def != "" && def[0] != '(' {
+		s.Default = yamlValue(def)
+	}
+	o.info.keys = append(o.info.keys, keyInfo{name: name, words: k.words, def: def, doc: doc, shape: &s})
+	o.info.shape.Properties = append(o.info.shape.Properties, property{name, &s})
+}
+
+// must says that the key last added has to be given.
+func (o *object[T]) must() {
+	k := &o.info.keys[len(o.info.keys)-1]
+	k.must = true
+	o.info.shape.Required = append(o.info.shape.Required, k.name)
+}
+
+// later names a key that is not in this version.
+func (o *object[T]) later(name, doc string) {
+	o.info.later = append(o.info.later, laterKey{name, doc})
+}
+
+// readDefault reads a default as if it stood in a file. A default that cannot be read is a mistake in the table.
+func readDefault[V any](name string, k kind[V], def string) V {
+	var n yaml.Node
+	if err := yaml.Unmarshal([]byte(def), &n); err != nil || len(n.Content) != 1 {
+		panic(fmt.Sprintf("the default of %s is not YAML: %v", name, err))
+	}
+	d := newDecoder("default", nil, func(string) (string, bool) { return "", false }, nowhere{})
+	v, ok := d.at(name, nil, n.Content[0])
+	if !ok {
+		panic("the default of " + name + " is odd")
+	}
+	got, ok := k.read(d, v)
+	if !ok || len(d.errs) > 0 {
+		panic(fmt.Sprintf("the default of %s: %v", name, d.errs))
+	}
+	return got
+}
+
+func yamlValue(text string) any {
+	var v any
+	if err := yaml.Unmarshal([]byte(text), &v); err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// kind makes a kind of the object.
+func (o *object[T]) kind() kind[T] {
+	return kind[T]{words: "a mapping", zero: o.zero, shape: &shape{Ref: "#/$defs/" + o.info.name}, read: o.read}
+}
+
+// read is false only when there is no mapping: a mapping with mistakes in it (which are reported) still counts for
+// what the rest of the file says of it.
+func (o *object[T]) read(d *decoder, v value) (T, bool) {
+	t := o.zero
+	if o.mute {
+		d.muted++
+		defer func() { d.muted-- }()
+	}
+	if !v.isMap() && !v.isNull() {
+		d.wrong(v, "a mapping ("+oneOf(o.names())+")")
+		return t, false
+	}
+	entries, _ := d.allEntries(v, "a mapping ("+oneOf(o.names())+")")
+	given := make(map[string]value, len(entries))
+	for _, e := range entries {
+		given[e.key.Value] = e
+		i := slices.IndexFunc(o.keys, func(k key[T]) bool { return k.name == e.key.Value })
+		switch {
+		case i >= 0 && !e.void:
+			o.keys[i].read(d, e, &t)
+		case i < 0:
+			// A key that was meant counts as given, lest one slip be reported as two.
+			if meant := o.unknown(d, e); meant != "" && given[meant].node == nil {
+				e.void = true
+				given[meant] = e
+			}
+		}
+	}
+	for _, k := range o.info.keys {
+		if _, ok := given[k.name]; k.must && !ok {
+			d.failKey(v, o.info.what+" without "+k.name, "write "+k.name+": "+k.words)
+		}
+	}
+	if o.done != nil {
+		o.done(d, v, given, &t)
+	}
+	return t, true
+}
+
+func (o *object[T]) names() []string {
+	out := make([]string, len(o.keys))
+	for i, k := range o.keys {
+		out[i] = k.name
+	}
+	return out
+}
+
+// unknown reports a key that is not known, and returns the one that was probably meant.
+func (o *object[T]) unknown(d *decoder, e value) (meant string) {
+	name := e.key.Value
+	if d.full() {
+		d.left++
+		return ""
+	}
+	for _, l := range o.info.later {
+		if l.name == name {
+			d.failKey(e, "`"+name+"` is not in this version of weir yet", "take it out ("+l.doc+")")
+			return ""
+		}
+	}
+	hint := "write one of " + oneOf(o.names())
+	if meant = nearest(name, o.names()); meant != "" {
+		hint = fmt.Sprintf("did you mean %q?", meant)
+	} else if other := o.all.owner(name); other != "" {
+		hint = "it belongs into " + other
+	} else if name == "host" {
+		hint = "hosts: of a site says which hosts it is for"
+	}
+	message := fmt.Sprintf("unknown key %q in %s", name, o.info.what)
+	d.failKey(e, message, hint)
+	return meant
+}
+
+// pointer is a kind whose value is nil when nothing is written.
+func pointer[V any](k kind[V]) kind[*V] {
+	return kind[*V]{words: k.words, shape: k.shape, read: func(d *decoder, v value) (*V, bool) {
+		got, ok := k.read(d, v)
+		return &got, ok
+	}}
+}
+
+// short lets a scalar (or, for lists, a list) stand for a whole mapping.
+func short[T, V any](full kind[T], brief kind[V], lists bool, of func(d *decoder, at value, got V) T) kind[T] {
+	return kind[T]{
+		words: brief.words + ", or " + full.words,
+		zero:  full.zero,
+		shape: &shape{AnyOf: []*shape{brief.shape, full.shape}},
+		read: func(d *decoder, v value) (T, bool) {
+			if v.isScalar() || lists && v.isList() {
+				got, ok := brief.read(d, v)
+				if !ok {
+					return full.zero, false
+				}
+				return of(d, v, got), true
+			}
+			return full.read(d, v)
+		},
+	}
+}
+
+// list is values of one kind. With single, one value stands for a list of it. An empty list that is written out is an
+// error unless empty is set.
+func list[V any](k kind[V], words string, single, empty bool) kind[[]V] {
+	s := &shape{Type: "array", Items: k.shape}
+	if !empty {
+		s.MinItems = 1
+	}
+	if single {
+		s = &shape{AnyOf: []*shape{k.shape, s}}
+	}
+	return kind[[]V]{words: words, shape: s, read: func(d *decoder, v value) ([]V, bool) {
+		elements, ok := d.elements(v, single, words)
+		if ok && len(elements) == 0 && !empty {
+			d.fail(v, v.name()+" is empty", "write "+words)
+			return nil, false
+		}
+		out := make([]V, 0, len(elements))
+		for _, e := range elements {
+			got, good := k.read(d, e)
+			if good {
+				out = append(out, got)
+			}
+		}
+		return out, ok
+	}}
+}
+
+// convert is a kind whose values are made of those of another kind.
+func convert[V, W any](k kind[V], to func(V) W) kind[W] {
+	return kind[W]{words: k.words, zero: to(k.zero), shape: k.shape, read: func(d *decoder, v value) (W, bool) {
+		got, ok := k.read(d, v)
+		return to(got), ok
+	}}
+}

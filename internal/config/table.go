@@ -1,0 +1,171 @@
+package config
+
+import (
+	"math"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// tables is the description of the whole file. It is built once and does not change.
+var tables = sync.OnceValue(func() *wholeTable {
+	t := &table{}
+	return &wholeTable{top: topObject(t), objects: t.objects}
+})
+
+type wholeTable struct {
+	top     *object[raw]
+	objects []*info
+}
+
+// raw is a configuration before its names are resolved.
+type raw struct {
+	Config
+	pools []*poolDraft
+}
+
+const noLimit = math.MaxInt32
+
+func topObject(t *table) *object[raw] {
+	o := newObject[raw](t, "configuration", "a configuration", "The whole file.")
+	listen, apps, pools, sites := listenObject(t), appObject(t), poolObject(t), siteObject(t)
+	one := short(listen.kind(), list(listenKind(), "an address, or a list of them", true, false), true,
+		func(_ *decoder, _ value, got []Listen) listening { return listening{http: got} })
+	holder := convert(one, func(l listening) []Listen { return l.http })
+	add(o, "listen", holder, func(r *raw) *[]Listen { return &r.Listen }, `":8080"`,
+		"Where weir accepts plain HTTP.")
+	add(o, "apps", named(apps, "an app", func(a *App, name string, p Place) { a.Name, a.Place = name, p }),
+		func(r *raw) *[]*App { return &r.Apps }, "", "Commands that weir runs as workers, by name.")
+	add(o, "pools", named(pools, "a pool", func(p *poolDraft, name string, at Place) { p.Name, p.Place = name, at }),
+		func(r *raw) *[]*poolDraft { return &r.pools }, "(each app has a pool of its name)",
+		"Servers among which requests are balanced, by name.")
+	add(o, "sites", list(convert(sites.kind(), func(s siteDraft) *Site { return &s.Site }), "a list of sites, each with hosts: and routes:", false, true),
+		func(r *raw) *[]*Site { return &r.Sites }, "(every host goes to the one app or pool there is)",
+		"Host names and their routes.")
+	add(o, "trusted_proxies", list(prefixKind(), "a list of addresses and networks", true, true),
+		func(r *raw) *[]netip.Prefix { return &r.TrustedProxies }, "[]",
+		"Whose X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host, Forwarded and X-Request-ID are believed.")
+	add(o, "log", logObject(t).kind(), func(r *raw) *Log { return &r.Log }, "", "What is written where.")
+	add(o, "limits", limitsObject(t).kind(), func(r *raw) *Limits { return &r.Limits }, "",
+		"Bounds on what a client can make grow.")
+	add(o, "timeouts", timeoutsObject(t).kind(), func(r *raw) *Timeouts { return &r.Timeouts }, "",
+		"Time limits towards clients.")
+	add(o, "run_dir", pathKind("the path of a directory"), func(r *raw) *string { return &r.RunDir },
+		"(/run/weir for root, else $XDG_RUNTIME_DIR/weir, else weir-UID in the directory for temporary files)",
+		"Where weir's and its workers' Unix sockets are. The flag --run-dir wins over it.")
+	o.later("include", "more files")
+	o.later("admin", "the status page and its API over TCP")
+	o.later("cache", "the shared cache")
+	o.later("metrics", "statsd and Graphite")
+	o.done = func(d *decoder, at value, given map[string]value, r *raw) { d.resolve(at, given, r, pools.zero) }
+	return o
+}
+
+type listening struct{ http []Listen }
+
+func listenObject(t *table) *object[listening] {
+	o := newObject[listening](t, "listen", "listen", "Where weir accepts connections.")
+	add(o, "http", list(listenKind(), "an address, or a list of them", true, false),
+		func(l *listening) *[]Listen { return &l.http }, `":8080"`, "Addresses for plain HTTP.")
+	o.later("https", "TLS and certificates")
+	o.later("proxy_protocol", "the PROXY protocol")
+	return o
+}
+
+func logObject(t *table) *object[Log] {
+	access := newObject[AccessLog](t, "access_log", "log.access", "One line for each request.")
+	add(access, "to", logTargetKind(), func(a *AccessLog) *string { return &a.To }, "stdout",
+		"Where the lines go. A file is opened for appending.")
+	add(access, "format", enumKind("json", "combined"), func(a *AccessLog) *string { return &a.Format }, "json",
+		"JSON, or the combined format of Apache and nginx with the request's id at the end.")
+	o := newObject[Log](t, "log", "log", "What is written where.")
+	add(o, "access", access.kind(), func(l *Log) *AccessLog { return &l.Access }, "", "One line for each request.")
+	add(o, "level", enumKind("debug", "info", "warn", "error"), func(l *Log) *string { return &l.Level }, "info",
+		"What weir says of itself, on its standard error: this and what is graver.")
+	return o
+}
+
+func logTargetKind() kind[string] {
+	k := pathKind("stdout, stderr, none, or the path of a file")
+	path := k.read
+	k.read = func(d *decoder, v value) (string, bool) {
+		if v.isScalar() {
+			switch v.node.Value {
+			case "stdout", "stderr", "none":
+				return v.node.Value, true
+			case "off", "no", "false":
+				d.wrong(v, "none")
+				return "", false
+			}
+		}
+		file, ok := path(d, v)
+		if ok {
+			d.checkFolderOf(v, file)
+		}
+		return file, ok
+	}
+	return k
+}
+
+func limitsObject(t *table) *object[Limits] {
+	o := newObject[Limits](t, "limits", "limits", "Bounds on what a client can make grow.")
+	add(o, "request_line", sizeKind[int](64, 1<<20), func(l *Limits) *int { return &l.RequestLine }, "8KiB",
+		"The request line; a longer one gets 414.")
+	add(o, "head", sizeKind[int](256, 1<<20), func(l *Limits) *int { return &l.Head }, "32KiB",
+		"The request line and all fields; a larger head gets 431.")
+	add(o, "fields", intKind(1, 10000), func(l *Limits) *int { return &l.Fields }, "100",
+		"Field lines in a head; more get 431.")
+	add(o, "body", sizeKind[int64](0, 1<<50), func(l *Limits) *int64 { return &l.Body }, "1GiB",
+		"A request's body; a larger one gets 413. 0: no limit. A route can have its own.")
+	add(o, "connections", intKind(0, noLimit), func(l *Limits) *int { return &l.Connections }, "0",
+		"Clients' connections at a time, over all addresses. 0: no limit but that on open files.")
+	o.done = func(d *decoder, at value, given map[string]value, l *Limits) {
+		v, ok := given["request_line"]
+		if !ok {
+			v, ok = given["head"]
+		}
+		if ok && l.RequestLine > l.Head {
+			d.fail(v, "request_line ("+showSize(int64(l.RequestLine))+") is larger than head ("+showSize(int64(l.Head))+")",
+				"head counts the request line too: make it larger")
+		}
+	}
+	return o
+}
+
+func timeoutsObject(t *table) *object[Timeouts] {
+	o := newObject[Timeouts](t, "timeouts", "timeouts", "Time limits towards clients.")
+	low := durationKind(time.Millisecond)
+	add(o, "head", low, func(t *Timeouts) *time.Duration { return &t.Head }, "10s",
+		"From the first byte of a request's head to its last; then 408.")
+	add(o, "body", low, func(t *Timeouts) *time.Duration { return &t.Body }, "30s",
+		"Without a byte while a request's body is received; then 408.")
+	add(o, "send", low, func(t *Timeouts) *time.Duration { return &t.Send }, "30s",
+		"Without a byte taken by the client while a response is sent.")
+	add(o, "idle", low, func(t *Timeouts) *time.Duration { return &t.Idle }, "60s",
+		"A kept connection between two requests.")
+	add(o, "drain", durationKind(0), func(t *Timeouts) *time.Duration { return &t.Drain }, "30s",
+		"For requests under way when weir stops.")
+	return o
+}
+
+// named is a mapping from names to objects, in the order of the file.
+func named[T any](o *object[T], what string, name func(*T, string, Place)) kind[[]*T] {
+	words := "a mapping from names to " + what[2:] + "s"
+	if what[:2] == "an" {
+		words = "a mapping from names to " + what[3:] + "s"
+	}
+	s := &shape{Type: "object", Additional: o.kind().shape, PropertyNames: &shape{Pattern: nameForm.String()}}
+	return kind[[]*T]{words: words, shape: s, read: func(d *decoder, v value) ([]*T, bool) {
+		entries, ok := d.entries(v, words)
+		var out []*T
+		for _, e := range entries {
+			if c := checkName(e.key.Value); c != nil {
+				d.failKey(e, what+" cannot be called "+e.key.Value, c.hint)
+			}
+			t, _ := o.read(d, e)
+			name(&t, e.key.Value, d.placeOf(e))
+			out = append(out, &t) // with mistakes too: others may name it
+		}
+		return out, ok || v.isMap()
+	}}
+}

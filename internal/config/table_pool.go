@@ -1,0 +1,159 @@
+package config
+
+import (
+	"strings"
+	"time"
+)
+
+// poolDraft is a pool before it is known which switches of its buffer nobody touched.
+type poolDraft struct {
+	Pool
+	buffer bufferDraft
+	appAt  value // where its app is named
+}
+
+type bufferDraft struct {
+	Buffer
+	requests, responses *bool
+}
+
+func poolObject(t *table) *object[poolDraft] {
+	o := newObject[poolDraft](t, "pool", "a pool", "Servers among which requests are balanced: an app's workers, or fixed addresses.")
+	add(o, "app", textKind("the name of an app"), func(p *poolDraft) *string { return &p.App }, "",
+		"The app whose workers are the servers.")
+	add(o, "servers", list(serverKind(t), "a list of addresses", false, false), func(p *poolDraft) *[]Server { return &p.Servers }, "",
+		"The servers, when they are no app of this weir.")
+	add(o, "balance", enumWithLater(laterBalance, "round_robin", "least_conn"), func(p *poolDraft) *string { return &p.Balance },
+		"least_conn", "Which server is next: each in turn, or the one with the fewest requests under way.")
+	add(o, "max_conn", intKind(0, 1<<20), func(p *poolDraft) *int { return &p.MaxConn }, "0",
+		"Requests at a time at one server; more wait in the queue. 0: no limit, because only you know how many threads a worker has.")
+	add(o, "queue", queueObject(t).kind(), func(p *poolDraft) *Queue { return &p.Queue }, "",
+		"Requests that wait for a place at a server.")
+	add(o, "retry", retryObject(t).kind(), func(p *poolDraft) *Retry { return &p.Retry }, "",
+		"When a request is tried again at another server.")
+	add(o, "buffer", bufferKind(t), func(p *poolDraft) *bufferDraft { return &p.buffer }, "",
+		"What weir takes over from clients and servers, so that a slow client holds no worker. Only true or false for both ways.")
+	add(o, "timeouts", poolTimeoutsObject(t).kind(), func(p *poolDraft) *PoolTimeouts { return &p.Timeouts }, "",
+		"Time limits towards servers. 0s: none.")
+	add(o, "keep", intKind(0, 1<<16), func(p *poolDraft) *int { return &p.Keep }, "64",
+		"Idle connections that are kept, for each server and each of weir's loops.")
+	o.later("sticky", "sticky sessions")
+	o.later("health", "health checks of servers")
+	o.later("eject", "ejection of failing servers")
+	o.later("slow_start", "slow start")
+	o.done = (*decoder).finishPool
+	return o
+}
+
+var laterBalance = []string{"random_two", "source_hash", "uri_hash", "header_hash", "cookie_hash"}
+
+func serverKind(t *table) kind[Server] {
+	o := newObject[Server](t, "server", "a server", "One server of a pool.")
+	add(o, "address", serverAddressKind(), func(s *Server) *string { return &s.Address }, "",
+		"Its host and port, or unix: and the path of its socket. A name is looked up again as it changes.")
+	o.must()
+	add(o, "weight", intKind(1, 1000), func(s *Server) *int { return &s.Weight }, "1",
+		"Its share of the requests, against the others' weights.")
+	o.later("backup", "backup servers")
+	return short(o.kind(), serverAddressKind(), false, func(_ *decoder, _ value, address string) Server {
+		return Server{Address: address, Weight: 1}
+	})
+}
+
+func queueObject(t *table) *object[Queue] {
+	o := newObject[Queue](t, "queue", "queue", "Requests that wait for a place at a server, first come, first served.")
+	add(o, "size", intKind(0, 1<<20), func(q *Queue) *int { return &q.Size }, "1000", "How many may wait; further ones get 503.")
+	add(o, "timeout", durationKind(time.Millisecond), func(q *Queue) *time.Duration { return &q.Timeout }, "10s",
+		"How long one may wait; then 503.")
+	return o
+}
+
+func retryObject(t *table) *object[Retry] {
+	o := newObject[Retry](t, "retry", "retry", "When a request is tried again at another server. A request that may have had "+
+		"an effect is never sent twice.")
+	add(o, "attempts", intKind(0, 10), func(r *Retry) *int { return &r.Attempts }, "2", "Further tries after the first.")
+	cases := []string{"connect_error", "empty_response", "503"}
+	on := convert(list(enumKind(cases...), "a list of "+oneOf(cases), true, true), func(got []string) Retry {
+		var r Retry
+		for _, c := range got {
+			r.ConnectError = r.ConnectError || c == "connect_error"
+			r.EmptyResponse = r.EmptyResponse || c == "empty_response"
+			r.Status503 = r.Status503 || c == "503"
+		}
+		return r
+	})
+	addTo(o, "on", on, func(r *Retry, got Retry) { got.Attempts = r.Attempts; *r = got }, "[connect_error, empty_response]",
+		"connect_error: no connection, so nothing was sent. empty_response: the server died before its first byte, and the "+
+			"method is idempotent. 503: the server said so, and the method is idempotent.")
+	return o
+}
+
+func bufferKind(t *table) kind[bufferDraft] {
+	o := newObject[bufferDraft](t, "buffer", "buffer", "What weir takes over from clients and servers, so that a slow client holds "+
+		"no worker. Event streams, upgrades and responses with X-Accel-Buffering: no go straight through.")
+	add(o, "requests", pointer(boolKind()), func(b *bufferDraft) **bool { return &b.requests }, "(true for an app's pool)",
+		"A request's body is collected before a server is picked.")
+	add(o, "responses", pointer(boolKind()), func(b *bufferDraft) **bool { return &b.responses }, "(true for an app's pool)",
+		"A response is taken as fast as the server gives it.")
+	add(o, "memory", sizeKind[int64](0, 1<<40), func(b *bufferDraft) *int64 { return &b.Memory }, "1MiB", "Of one body in memory.")
+	add(o, "file", sizeKind[int64](0, 1<<50), func(b *bufferDraft) *int64 { return &b.File }, "1GiB",
+		"Of one body in an unlinked temporary file beyond that.")
+	add(o, "dir", directoryKind(), func(b *bufferDraft) *string { return &b.Dir }, "(/var/tmp)", "Where those files are.")
+	return short(o.kind(), boolKind(), false, func(_ *decoder, _ value, both bool) bufferDraft {
+		b := o.zero
+		b.requests, b.responses = &both, &both
+		return b
+	})
+}
+
+func poolTimeoutsObject(t *table) *object[PoolTimeouts] {
+	o := newObject[PoolTimeouts](t, "pool_timeouts", "timeouts of a pool", "Time limits towards servers. 0s: none.")
+	k := durationKind(0)
+	add(o, "connect", k, func(t *PoolTimeouts) *time.Duration { return &t.Connect }, "2s", "Until a connection stands.")
+	add(o, "first_byte", k, func(t *PoolTimeouts) *time.Duration { return &t.FirstByte }, "60s",
+		"From the end of the request to the first byte of the response; then 504.")
+	add(o, "between_bytes", k, func(t *PoolTimeouts) *time.Duration { return &t.BetweenBytes }, "30s",
+		"Without a byte while a response is received.")
+	add(o, "request", k, func(t *PoolTimeouts) *time.Duration { return &t.Request }, "0s",
+		"The whole request at a server, from its first byte to the response's last.")
+	return o
+}
+
+// finishPool fills in what depends on where the servers come from.
+func (d *decoder) finishPool(at value, given map[string]value, p *poolDraft) {
+	app, hasApp := given["app"]
+	servers, hasServers := given["servers"]
+	switch {
+	case hasApp && hasServers:
+		d.failKey(servers, "a pool with both app and servers", "its servers are the app's workers, or those in servers: take one out")
+	case !hasApp && !hasServers:
+		d.failKey(at, "a pool without servers", "write app: with the name of an app, or servers: with addresses")
+	case hasApp && p.App == "" && app.isScalar():
+		d.fail(app, "app is empty", "write the name of an app")
+	}
+	p.appAt = app
+	p.Buffer = p.buffer.Buffer
+	p.Buffer.Requests, p.Buffer.Responses = orElse(p.buffer.requests, hasApp), orElse(p.buffer.responses, hasApp)
+	if p.Buffer.Dir == "" {
+		p.Buffer.Dir = d.host.temp()
+	}
+	d.checkServers(servers, p.Servers)
+}
+
+func orElse(said *bool, other bool) bool {
+	if said != nil {
+		return *said
+	}
+	return other
+}
+
+func (d *decoder) checkServers(at value, servers []Server) {
+	seen := map[string]bool{}
+	for _, s := range servers {
+		key := strings.ToLower(s.Address)
+		if s.Address != "" && seen[key] {
+			d.failKey(at, "the server "+s.Address+" is in the pool twice", "give it a weight instead")
+		}
+		seen[key] = true
+	}
+}

@@ -1,0 +1,191 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/weirhq/weir/internal/api"
+)
+
+// Main is the edge's process: it takes over what the keeper hands down, serves, and obeys until it is told to stop
+// or the keeper is gone. It returns nil when it stopped in order.
+func Main(ctx context.Context) error {
+	conn, err := api.EdgeConn()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	loops := Loops()
+	// Two more than the loops, which hold theirs while they wait: for the collector, loop.Do and control.
+	runtime.GOMAXPROCS(loops + 2)
+	e, err := New(loops)
+	if err != nil {
+		return report(conn, err)
+	}
+	c := &control{edge: e, stop: make(chan time.Duration, 1)}
+	if err := c.begin(conn); err != nil {
+		_ = e.Stop(canceled()) // nothing is under way yet
+		return report(conn, err)
+	}
+	if err := api.SendReport(conn, api.Report{Ready: true}); err != nil {
+		return err
+	}
+	return c.run(ctx, conn)
+}
+
+// report tells the keeper why the edge cannot serve.
+func report(conn *net.UnixConn, err error) error {
+	return errors.Join(err, api.SendReport(conn, api.Report{Error: err.Error()}))
+}
+
+func canceled() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}
+
+// control is the edge's side of the keeper's commands.
+type control struct {
+	edge   *Edge
+	server *http.Server
+	stop   chan time.Duration
+}
+
+// begin takes the first sockets and the first state.
+func (c *control) begin(conn *net.UnixConn) error {
+	var state *api.EdgeState
+	for {
+		m, files, err := api.ReceiveHandover(conn)
+		if err != nil {
+			return fmt.Errorf("receiving the sockets: %w", err)
+		}
+		switch m.Kind {
+		case "state":
+			s, err := api.ReadState(files[0])
+			if err != nil {
+				return err
+			}
+			state = &s
+		case "start":
+			if state == nil {
+				return errors.New("the keeper sent no state")
+			}
+			return c.edge.Apply(*state)
+		default:
+			if err := c.take(m, files); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// take keeps sockets that were handed down.
+func (c *control) take(m api.Handover, files []*os.File) error {
+	switch m.Kind {
+	case "listener":
+		c.edge.Offer(m.Network, m.Address, files)
+	case "control":
+		ln, err := net.FileListener(files[0])
+		if err != nil {
+			return fmt.Errorf("taking over the control socket: %w", err)
+		}
+		if err := files[0].Close(); err != nil {
+			return err
+		}
+		ln.(*net.UnixListener).SetUnlinkOnClose(false) // it is the keeper's
+		c.server = &http.Server{Handler: c.routes(), ReadHeaderTimeout: 10 * time.Second}
+		go func() {
+			if err := c.server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+				slog.Error("the edge's control socket failed", "error", err)
+			}
+		}()
+	}
+	return nil
+}
+
+// run waits until the edge is to stop, then drains it.
+func (c *control) run(ctx context.Context, conn *net.UnixConn) error {
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		for {
+			m, files, err := api.ReceiveHandover(conn)
+			if err != nil {
+				if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
+					slog.Error("the keeper's channel failed", "error", err)
+				}
+				return
+			}
+			if err := c.take(m, files); err != nil {
+				slog.Error("taking over a socket", "error", err)
+			}
+		}
+	}()
+	within := c.edge.tree.Load().cfg.Timeouts.Drain
+	select {
+	case within = <-c.stop:
+	case <-gone:
+		slog.Warn("the keeper is gone: the edge drains and stops")
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	err := c.edge.Stop(drain)
+	if c.server != nil {
+		err = errors.Join(err, c.server.Close())
+	}
+	_ = conn.Close() // ends the reader above
+	<-gone
+	return err
+}
+
+func (c *control) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
+		api.Answer(w, http.StatusOK, c.edge.Status())
+	})
+	mux.HandleFunc("POST /v1/state", func(w http.ResponseWriter, r *http.Request) {
+		var s api.EdgeState
+		if err := api.ReadRequest(w, r, &s); err != nil {
+			api.AnswerError(w, http.StatusBadRequest, err)
+			return
+		}
+		if err := c.edge.Apply(s); err != nil {
+			api.AnswerError(w, http.StatusUnprocessableEntity, err)
+			return
+		}
+		api.Answer(w, http.StatusOK, map[string]int64{"version": s.Version})
+	})
+	mux.HandleFunc("POST /v1/drain", func(w http.ResponseWriter, r *http.Request) {
+		var d api.Drain
+		if err := api.ReadRequest(w, r, &d); err != nil {
+			api.AnswerError(w, http.StatusBadRequest, err)
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), time.Duration(d.Within)*time.Millisecond)
+		defer cancel()
+		left := c.edge.tree.Load().pools.WaitDrained(ctx, d.Worker)
+		api.Answer(w, http.StatusOK, api.Drained{Left: left})
+	})
+	mux.HandleFunc("POST /v1/stop", func(w http.ResponseWriter, r *http.Request) {
+		var s api.Stop
+		if err := api.ReadRequest(w, r, &s); err != nil {
+			api.AnswerError(w, http.StatusBadRequest, err)
+			return
+		}
+		select {
+		case c.stop <- time.Duration(s.Within) * time.Millisecond:
+		default: // it stops already
+		}
+		api.Answer(w, http.StatusOK, map[string]bool{"stopping": true})
+	})
+	return mux
+}

@@ -1,0 +1,230 @@
+package edge
+
+import (
+	"errors"
+	"log/slog"
+
+	"github.com/weirhq/weir/internal/config"
+	"github.com/weirhq/weir/internal/http1"
+	"github.com/weirhq/weir/internal/journal"
+	"github.com/weirhq/weir/internal/loop"
+	"github.com/weirhq/weir/internal/pool"
+)
+
+// downloader sends a buffered response to the client on a task of its own, so that the handler's task can take the
+// body from the worker as fast as it comes and let the worker go.
+type downloader struct {
+	h       *handler
+	t       *loop.Task
+	spool   spool
+	running bool
+	whole   bool // everything has been put into the spool
+	failed  bool // the client is gone
+}
+
+// deliverBuffered takes the body from the server at its speed and sends it at the client's.
+func (h *handler) deliverBuffered(cfg *config.Pool, data []byte) outcome {
+	h.respondHead()
+	d := &h.download
+	d.running, d.whole, d.failed, d.t = true, false, false, nil
+	h.l.loop.Go(d)
+	for {
+		if !d.put(data, &cfg.Buffer) {
+			break
+		}
+		var err error
+		data, err = h.up.read(h, h.by(cfg.Timeouts.BetweenBytes))
+		if d.failed {
+			break
+		}
+		if err != nil {
+			h.breakOff(err)
+			d.failed = true
+			h.conn.WriteBy(1)
+			break
+		}
+		if data == nil {
+			d.whole = true
+			h.x.Journal.Mark(journal.Received, h.l.loop.Now())
+			h.up.release(h)
+			break
+		}
+	}
+	d.wake()
+	for d.running {
+		if h.t.Park(0) != nil {
+			return done // the engine stops, and the download with it
+		}
+	}
+	d.spool.free(h.l)
+	return done
+}
+
+// put adds to the spool, waiting while that is full; false when the client has gone.
+func (d *downloader) put(data []byte, cfg *config.Buffer) bool {
+	h := d.h
+	for len(data) > 0 && !d.failed {
+		err := d.spool.put(h.t, h.l, data, cfg)
+		if err == nil {
+			d.wake()
+			return true
+		}
+		if !errors.Is(err, errSpoolFull) {
+			// Without room on disk the client's speed becomes the worker's; nothing is lost.
+			slog.Error("a response is not buffered any further", "error", err)
+		}
+		if d.spool.empty() {
+			h.lostClient(err) // not even one piece can be had
+			d.failed = true
+			h.conn.WriteBy(1)
+			return false
+		}
+		if h.t.Park(0) != nil {
+			return false
+		}
+	}
+	return !d.failed
+}
+
+// wake tells the download's task that there is more, or that it is over.
+func (d *downloader) wake() {
+	if d.t != nil {
+		d.t.Wake()
+	}
+}
+
+// Run implements loop.Runner.
+func (d *downloader) Run(t *loop.Task) {
+	d.t = t
+	h := d.h
+	if !d.drain(t) && !d.failed {
+		d.failed = true
+		h.up.closeConn() // wakes the handler's task, which may be waiting for the server
+	}
+	d.running, d.t = false, nil
+	h.t.Wake()
+}
+
+// drain sends until the body is whole and sent; false when it cannot.
+func (d *downloader) drain(t *loop.Task) bool {
+	h := d.h
+	head := h.out
+	for {
+		if p := d.spool.pop(); p != nil {
+			n := len(p)
+			var ok bool
+			if h.chunked {
+				h.out = http1.AppendChunk(head, n)
+				ok = h.write2(h.out, p) && h.write2(crlf, nil)
+			} else {
+				ok = h.write2(head, p)
+			}
+			d.spool.release(h.l, p)
+			if !ok {
+				return false
+			}
+			head = h.out[:0]
+			h.x.Journal.Out += int64(n)
+			h.t.Wake()
+			continue
+		}
+		if d.spool.read < d.spool.wrote {
+			if !d.drainFile(t, head) {
+				return false
+			}
+			head = h.out[:0]
+			h.t.Wake()
+			continue
+		}
+		if d.failed {
+			return false
+		}
+		if d.whole {
+			break
+		}
+		if len(head) > 0 {
+			if !h.write2(head, nil) {
+				return false
+			}
+			head = h.out[:0]
+			continue
+		}
+		if t.Park(0) != nil {
+			return false
+		}
+	}
+	if h.chunked {
+		h.out = http1.AppendLastChunk(head, h.trailers())
+		return h.write2(h.out, nil)
+	}
+	return len(head) == 0 || h.write2(head, nil)
+}
+
+// drainFile sends a step of what stands in the file.
+func (d *downloader) drainFile(t *loop.Task, head []byte) bool {
+	h, s := d.h, &d.spool
+	n := min(s.wrote-s.read, fileStep)
+	if h.chunked {
+		head = http1.AppendChunk(head, int(n))
+	}
+	if len(head) > 0 && !h.write2(head, nil) {
+		return false
+	}
+	for end := s.read + n; s.read < end; {
+		h.conn.WriteBy(h.by(h.tree.cfg.Timeouts.Send))
+		m, err := h.conn.SendFile(t, s.file, s.read, end-s.read)
+		s.read += m
+		h.x.Journal.Out += m
+		if err != nil {
+			h.lostClient(err)
+			return false
+		}
+	}
+	if s.read == s.wrote {
+		s.read, s.wrote = 0, 0 // the file is used again from its beginning
+	}
+	return !h.chunked || h.write2(crlf, nil)
+}
+
+// deliverHeld takes a response of known, moderate length whole before its head goes out. A worker that dies in the
+// middle of it costs the client nothing but time.
+func (h *handler) deliverHeld(cfg *config.Pool, data []byte) outcome {
+	d := &h.download
+	defer d.spool.free(h.l)
+	for {
+		if len(data) > 0 {
+			if err := d.spool.put(h.t, h.l, data, &cfg.Buffer); err != nil {
+				h.x.Journal.Cause = journal.Internal
+				h.fail(500, journal.Internal, "the response could not be buffered")
+				slog.Error("a response could not be buffered", "error", err)
+				return done
+			}
+		}
+		var err error
+		data, err = h.up.read(h, h.by(cfg.Timeouts.BetweenBytes))
+		switch {
+		case errors.Is(err, loop.ErrTimeout):
+			h.up.fault = pool.TimedOut
+			h.x.Journal.Cause = journal.BetweenBytesTimeout
+			return late
+		case isWire(err):
+			return h.breaks(reason(err))
+		case err != nil:
+			h.up.fault = pool.BadResponse
+			h.x.Journal.Cause = journal.ServerReset
+			return empty
+		}
+		if data == nil {
+			break
+		}
+	}
+	h.x.Journal.Mark(journal.Received, h.l.loop.Now())
+	h.up.release(h)
+	h.respondHead()
+	d.whole, d.failed = true, false
+	d.drain(h.t)
+	return done
+}
+
+// sendBy is the deadline for progress of what is sent now.
+func (h *handler) sendBy() loop.Time { return h.by(h.tree.cfg.Timeouts.Send) }

@@ -1,0 +1,349 @@
+package edge
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weirhq/weir/internal/api"
+	"github.com/weirhq/weir/internal/config"
+	"github.com/weirhq/weir/internal/journal"
+	"github.com/weirhq/weir/internal/loop"
+	"github.com/weirhq/weir/internal/message"
+	"github.com/weirhq/weir/internal/pool"
+)
+
+// Edge is the running data plane.
+type Edge struct {
+	// Never change.
+	engine     *loop.Engine
+	locals     []*local
+	env        pool.Env
+	spoolShare int64 // bytes of bodies that one loop holds in memory
+
+	// Read by the loops.
+	tree        atomic.Pointer[tree]
+	connections atomic.Int64
+	stopping    atomic.Bool
+
+	// mu guards the swap of trees and listeners.
+	mu        sync.Mutex
+	log       *journal.Log
+	logTo     config.AccessLog
+	version   int64
+	listeners map[string][]*loop.Listener
+	sockets   map[string][]*os.File // handed down and not listened on yet
+}
+
+// local is what one loop owns of the edge. Only tasks and callbacks of that loop touch it.
+type local struct {
+	edge     *Edge
+	loop     *loop.Loop
+	log      *journal.Writer
+	free     []*handler
+	active   int64
+	spooled  int64 // bytes of bodies held in memory
+	ids      uint64
+	idPrefix []byte
+	date     []byte // the Date field line of dateAt
+	dateAt   int64  // seconds
+	count    counters
+}
+
+// counters are a loop's; they only grow.
+type counters struct {
+	accepted, refused, requests, panics uint64
+	status                              [6]uint64
+}
+
+// spoolMemory bounds what all bodies together hold in memory; beyond it they go to files at once.
+const spoolMemory = 64 << 20
+
+// New starts the loops, which serve nothing yet.
+func New(loops int) (*Edge, error) {
+	e := &Edge{listeners: map[string][]*loop.Listener{}, sockets: map[string][]*os.File{}, spoolShare: spoolMemory / int64(loops)}
+	engine, err := loop.Start(loop.Config{Loops: loops, Panicked: func(_ *loop.Loop, v any, stack []byte) { e.panicked(v, stack) }, Slow: e.slow})
+	if err != nil {
+		return nil, fmt.Errorf("starting the loops: %w", err)
+	}
+	e.engine = engine
+	e.env = pool.Env{Loops: engine.Loops(), Log: slog.Default()}
+	var start [5]byte
+	if _, err := rand.Read(start[:]); err != nil {
+		return nil, errors.Join(fmt.Errorf("reading random bytes: %w", err), engine.Close())
+	}
+	for i, lp := range engine.Loops() {
+		prefix := append(hex.AppendEncode(nil, start[:]), "0123456789abcdef"[i>>4&15], "0123456789abcdef"[i&15])
+		e.locals = append(e.locals, &local{edge: e, loop: lp, idPrefix: prefix})
+	}
+	return e, nil
+}
+
+// Loops returns how many loops an edge on this machine has.
+func Loops() int { return runtime.NumCPU() }
+
+func (e *Edge) panicked(v any, stack []byte) {
+	slog.Error("a request ended by a fault of weir's own; please report this", "panic", fmt.Sprint(v), "stack", string(stack))
+}
+
+func (e *Edge) slow(l *loop.Loop, took time.Duration, stack []byte) {
+	slog.Warn("a loop was held up", "loop", l.Index(), "for", took, "stack", string(stack))
+}
+
+// Apply puts a state in force: everything that can fail is made first, then swapped. On an error nothing has changed.
+func (e *Edge) Apply(s api.EdgeState) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	old := e.tree.Load()
+	if old != nil && s.Source.Revision == old.source.Revision && s.Source.Text == old.source.Text {
+		old.pools.SetWorkers(s.Workers)
+		e.version = s.Version
+		return nil
+	}
+	cfg, _, err := config.Parse(s.Source.Path, []byte(s.Source.Text), func(name string) (string, bool) {
+		v, ok := s.Source.Env[name]
+		return v, ok
+	})
+	if err != nil {
+		return err
+	}
+	if err := e.awaitSockets(cfg.Listen); err != nil {
+		return err
+	}
+	log, err := e.openLog(cfg.Log.Access)
+	if err != nil {
+		return err
+	}
+	next, err := newTree(cfg, e.env, old)
+	if err != nil {
+		if log != e.log {
+			err = errors.Join(err, log.Close())
+		}
+		return err
+	}
+	next.source = s.Source
+	next.pools.SetWorkers(s.Workers)
+	e.useLog(log, cfg.Log.Access)
+	e.tree.Store(next)
+	e.version = s.Version
+	if old != nil {
+		old.pools.Retire(next.pools)
+	}
+	return e.listen(cfg.Listen)
+}
+
+// handoverWait is how long a state waits for the sockets that it listens on: they come by another way.
+const handoverWait = 5 * time.Second
+
+// awaitSockets waits until there is a socket for every address, with e.mu held but while it waits.
+func (e *Edge) awaitSockets(want []config.Listen) error {
+	end := time.Now().Add(handoverWait)
+	for _, w := range want {
+		key := w.Network + " " + w.Address
+		for e.listeners[key] == nil && e.sockets[key] == nil {
+			if time.Now().After(end) {
+				return fmt.Errorf("no socket was handed down for %s", w.Address)
+			}
+			e.mu.Unlock()
+			time.Sleep(5 * time.Millisecond)
+			e.mu.Lock()
+		}
+	}
+	return nil
+}
+
+// openLog opens the access log that a configuration names, or returns the one in use if that is it.
+func (e *Edge) openLog(to config.AccessLog) (*journal.Log, error) {
+	if e.log != nil && to == e.logTo {
+		return e.log, nil
+	}
+	l, err := journal.Open(journal.Options{To: to.To, Format: to.Format, Loops: len(e.locals), Problem: func(err error) {
+		if err != nil {
+			slog.Error("the access log cannot be written: lines are dropped", "error", err)
+			return
+		}
+		slog.Info("the access log is written again")
+	}})
+	if err != nil {
+		return nil, fmt.Errorf("log.access.to: %w", err)
+	}
+	return l, nil
+}
+
+// useLog hands the log's writers to the loops and closes the former log.
+func (e *Edge) useLog(next *journal.Log, to config.AccessLog) {
+	former := e.log
+	if former == next {
+		return
+	}
+	e.onLoops(func(l *local) { l.log = next.Writer(l.loop.Index()) })
+	e.log, e.logTo = next, to
+	if former == nil {
+		return
+	}
+	if err := former.Close(); err != nil {
+		slog.Error("closing the former access log", "error", err)
+	}
+}
+
+// onLoops runs f on every loop and waits.
+func (e *Edge) onLoops(f func(*local)) {
+	var wg sync.WaitGroup
+	for _, l := range e.locals {
+		wg.Add(1)
+		l.loop.Post(func() { f(l); wg.Done() })
+	}
+	wg.Wait()
+}
+
+// listen accepts on the sockets of the addresses given and stops on all others.
+func (e *Edge) listen(want []config.Listen) error {
+	keep := map[string]bool{}
+	for _, w := range want {
+		key := w.Network + " " + w.Address
+		keep[key] = true
+		if e.listeners[key] != nil {
+			continue
+		}
+		files := e.sockets[key]
+		delete(e.sockets, key)
+		for i, f := range files {
+			l := e.locals[i%len(e.locals)]
+			ln, err := l.loop.Listen(f, &listener{l: l, scheme: "http"})
+			if err != nil {
+				return fmt.Errorf("listening on %s: %w", w.Address, err)
+			}
+			e.listeners[key] = append(e.listeners[key], ln)
+		}
+	}
+	for key, list := range e.listeners {
+		if !keep[key] {
+			closeListeners(list)
+			delete(e.listeners, key)
+		}
+	}
+	return nil // sockets that were offered and are not wanted stay: a later state may want them
+}
+
+func closeListeners(list []*loop.Listener) {
+	for _, ln := range list {
+		if err := ln.Close(); err != nil {
+			slog.Error("closing a listener", "error", err)
+		}
+	}
+}
+
+// Offer takes sockets that were handed down for an address; a state that listens there uses them.
+func (e *Edge) Offer(network, address string, files []*os.File) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.sockets[network+" "+address] = files
+}
+
+// Stop accepts no more, waits for the requests under way until the context ends, and closes everything.
+func (e *Edge) Stop(ctx context.Context) error {
+	e.stopping.Store(true)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for key, list := range e.listeners {
+		closeListeners(list)
+		delete(e.listeners, key)
+	}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for e.active() > 0 && ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+	}
+	err := e.engine.Close()
+	if t := e.tree.Load(); t != nil {
+		t.pools.Close()
+	}
+	if e.log != nil {
+		err = errors.Join(err, e.log.Close())
+	}
+	return err
+}
+
+// active counts the connections with a request under way.
+func (e *Edge) active() (n int64) {
+	var mu sync.Mutex
+	e.onLoops(func(l *local) {
+		mu.Lock()
+		n += l.active
+		mu.Unlock()
+	})
+	return n
+}
+
+// Status tells what the edge does.
+func (e *Edge) Status() api.EdgeStatus {
+	s := api.EdgeStatus{PID: os.Getpid(), Connections: e.connections.Load(), Pools: []api.PoolStatus{}}
+	var mu sync.Mutex
+	e.onLoops(func(l *local) {
+		mu.Lock()
+		defer mu.Unlock()
+		s.Accepted += l.count.accepted
+		s.Requests += l.count.requests
+		s.Active += l.active
+		s.Panics += l.count.panics
+		for i, n := range l.count.status {
+			s.Status[i] += n
+		}
+	})
+	for _, l := range e.engine.Loops() {
+		st := l.Stats()
+		s.SlowTurns += st.SlowTurns
+		s.Panics += st.Panics
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s.Version = e.version
+	if e.log != nil {
+		s.LogDropped = e.log.Dropped()
+	}
+	if t := e.tree.Load(); t != nil {
+		s.Pools = t.pools.Status()
+	}
+	return s
+}
+
+// account counts a request that has ended and writes its line.
+func (h *handler) account() {
+	l, j := h.l, &h.x.Journal
+	l.count.requests++
+	if c := j.Status / 100; c > 0 && c < len(l.count.status) {
+		l.count.status[c]++
+	}
+	if l.log == nil {
+		return
+	}
+	line, req := &h.line, &h.x.Req
+	*line = journal.Line{Client: h.x.Client, Scheme: h.x.Scheme, ID: h.x.ID}
+	if h.parsed {
+		line.Method, line.Target, line.Minor, line.Host = req.MethodText, req.Target, req.Minor, req.Host
+		line.Referer, line.UserAgent = req.Fields.Get(message.Referer), req.Fields.Get(message.UserAgent)
+	}
+	line.Take(j, l.loop.Now())
+	l.log.Line(line)
+}
+
+// appendDate appends the Date field line, which is made once a second.
+func (l *local) appendDate(dst []byte) []byte {
+	now := l.loop.Wall()
+	if s := now.Unix(); s != l.dateAt || l.date == nil {
+		l.dateAt = s
+		l.date = now.UTC().AppendFormat(append(l.date[:0], "Date: "...), "Mon, 02 Jan 2006 15:04:05 GMT\r\n")
+	}
+	return append(dst, l.date...)
+}

@@ -1,0 +1,330 @@
+package edge
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"github.com/weirhq/weir/internal/config"
+	"github.com/weirhq/weir/internal/http1"
+	"github.com/weirhq/weir/internal/journal"
+	"github.com/weirhq/weir/internal/loop"
+	"github.com/weirhq/weir/internal/message"
+	"github.com/weirhq/weir/internal/pool"
+)
+
+// outcome is how one try at a server ended.
+type outcome uint8
+
+const (
+	done      outcome = iota // the request was answered, well or badly
+	noConnect                // no connection: nothing was sent
+	unsent                   // the connection was dead before the first byte went out
+	empty                    // the server closed before the client saw anything of a response
+	refused                  // 503, and retry.on names it
+	late                     // a time limit was reached
+	broken                   // the response broke the rules of HTTP
+)
+
+// forward gets the answer from a server of a pool.
+func (h *handler) forward(p *pool.Pool) {
+	cfg := p.Config()
+	h.x.Journal.Pool = cfg.Name
+	if d := cfg.Timeouts.Request; d > 0 {
+		h.deadline = h.l.loop.Now() + int64(d)
+	}
+	if !h.hold(cfg) {
+		return
+	}
+	h.turn.Reset()
+	for {
+		s, err := h.pick(p)
+		if err != nil {
+			h.unpicked(err, cfg)
+			return
+		}
+		o := h.try(s, cfg)
+		h.up.drop(h)
+		if o == done {
+			return
+		}
+		if !h.retries(o, cfg) {
+			h.untried(o)
+			return
+		}
+		h.x.Journal.Retries++
+	}
+}
+
+// pick waits for a place at a server. A client that leaves while it queues is let go.
+func (h *handler) pick(p *pool.Pool) (*pool.Server, error) {
+	now := h.l.loop.Now()
+	h.x.Journal.Mark(journal.Queued, now)
+	s, err := p.Pick(h.t, &h.turn, h.conn)
+	if err != nil {
+		return nil, err
+	}
+	h.up.s = s
+	h.x.Journal.Server = s.Name()
+	h.x.Journal.Mark(journal.Picked, h.l.loop.Now())
+	return s, nil
+}
+
+// try sends the request to one server and delivers what it answers. A kept connection that turns out to be dead is
+// replaced by a fresh one for free: that says nothing about the server.
+func (h *handler) try(s *pool.Server, cfg *config.Pool) outcome {
+	for fresh := false; ; fresh = true {
+		c, reused, err := s.Connect(h.t, fresh, h.by(cfg.Timeouts.Connect))
+		if err != nil {
+			h.x.Journal.Cause = journal.ConnectError
+			if errors.Is(err, loop.ErrTimeout) {
+				h.x.Journal.Cause = journal.ConnectTimeout
+			}
+			h.up.fault = pool.ConnectError
+			return noConnect
+		}
+		h.up.c = c
+		h.x.Journal.Mark(journal.Connected, h.l.loop.Now())
+		o := h.converse(cfg)
+		if reused && !h.answered && (o == unsent || o == empty && h.resendable()) {
+			h.upload.stop()
+			h.up.closeConn()
+			continue
+		}
+		return o
+	}
+}
+
+// resendable reports whether sending the request once more means the same (RFC 9110, section 9.2.2) and is possible.
+func (h *handler) resendable() bool {
+	return h.x.Req.Method.Idempotent() && h.whole()
+}
+
+// whole reports whether the request body, if any, is held to the last byte.
+func (h *handler) whole() bool {
+	return h.x.Req.Body == message.NoBody || h.held != nil || h.spooled
+}
+
+// retries decides whether a failed try may go to another server.
+func (h *handler) retries(o outcome, cfg *config.Pool) bool {
+	if h.answered || h.x.Journal.Retries >= cfg.Retry.Attempts {
+		return false
+	}
+	switch o {
+	case noConnect:
+		return cfg.Retry.ConnectError
+	case unsent:
+		return h.whole()
+	case empty:
+		return cfg.Retry.EmptyResponse && h.resendable()
+	case refused:
+		return true
+	}
+	return false
+}
+
+// unpicked answers a request that got no server.
+func (h *handler) unpicked(err error, cfg *config.Pool) {
+	switch {
+	case errors.Is(err, pool.ErrQueueFull):
+		h.fail(503, journal.QueueFull, "every server is busy and the queue is full")
+	case errors.Is(err, pool.ErrQueueTimeout):
+		h.fail(503, journal.QueueTimeout, "no server had a place within queue.timeout")
+	case errors.Is(err, pool.ErrNoServer):
+		h.fail(503, journal.NoServer, "no server is ready")
+	case errors.Is(err, loop.ErrHangup):
+		h.x.Journal.Cause = journal.ClientGone
+		h.keep = false
+	default:
+		h.fail(503, journal.Stopping, "weir is stopping")
+	}
+}
+
+// untried answers a request whose last try failed.
+func (h *handler) untried(o outcome) {
+	cause := h.x.Journal.Cause
+	switch {
+	case h.upload.err != nil && !h.answered:
+		h.bodyFailed(h.upload.err)
+	case o == late || cause == journal.ConnectTimeout:
+		h.fail(504, cause, "the server did not answer in time")
+	case o == noConnect:
+		h.fail(502, cause, "the server could not be reached")
+	case o == broken:
+		h.fail(502, cause, h.x.Journal.Detail)
+	default:
+		h.fail(502, journal.EmptyResponse, "the server closed the connection before it answered")
+	}
+}
+
+// converse sends the request on the connection in hand, and receives and delivers the response.
+func (h *handler) converse(cfg *config.Pool) outcome {
+	sendErr := h.send()
+	h.x.Journal.Mark(journal.Sent, h.l.loop.Now())
+	if o := h.receive(cfg, sendErr); o != done {
+		return o
+	}
+	h.x.Journal.Cause, h.x.Journal.Detail = journal.NoCause, "" // of an earlier try
+	if h.x.Resp.Status == 101 {
+		h.tunnel()
+		return done
+	}
+	if h.x.Resp.Status == 503 && cfg.Retry.Status503 && h.resendable() && h.x.Journal.Retries < cfg.Retry.Attempts {
+		h.up.fault = pool.Unavailable
+		return refused
+	}
+	return h.deliver(cfg)
+}
+
+// send writes the request. A body that is not in one piece goes by a task of its own.
+func (h *handler) send() error {
+	h.out = h.appendRequest(h.out[:0])
+	c := h.up.c
+	c.WriteBy(h.by(h.tree.cfg.Timeouts.Send))
+	n, err := c.Write2(join(h.out, h.held))
+	h.up.wrote = n > 0
+	if err != nil {
+		return err
+	}
+	if h.spooled || !h.whole() && !h.waits100() {
+		h.upload.start()
+	}
+	return nil
+}
+
+// waits100 reports whether the client holds its body back until the server asks for it.
+func (h *handler) waits100() bool { return h.x.Req.Expect100 && !h.continued }
+
+const (
+	maxInformational = 32              // 1xx responses before a final one
+	continueWait     = 1 * time.Second // for a server that ignores Expect (RFC 9110, section 10.1.1)
+)
+
+// receive reads response heads until a final one, or 101, is there.
+func (h *handler) receive(cfg *config.Pool, sendErr error) outcome {
+	u := &h.up
+	u.in.r, u.in.w = 0, 0
+	if u.in.b == nil {
+		u.in.b = h.l.loop.Buffer()
+	}
+	deadline := h.by(cfg.Timeouts.FirstByte)
+	for informational := 0; ; {
+		if !u.in.empty() {
+			n, err := http1.ParseResponse(u.in.bytes(), h.x.Req.Method, &h.x.Resp, &h.tree.responseLimits)
+			if err != nil {
+				return h.breaks(err.Reason)
+			}
+			if n > 0 {
+				u.in.r += n
+				if s := h.x.Resp.Status; s >= 200 || s == 101 && h.x.Req.Upgrade {
+					u.dec.ResetResponse(h.x.Resp.Body, h.x.Resp.Length, &h.tree.responseLimits)
+					h.x.Journal.Mark(journal.FirstByte, h.l.loop.Now())
+					return done
+				}
+				if informational++; informational > maxInformational || h.x.Resp.Status == 101 {
+					return h.breaks("informational responses that were not asked for")
+				}
+				h.inform()
+				continue
+			}
+		}
+		u.in.room(h.l.loop, tail)
+		if h.waits100() && h.x.Req.Body != message.NoBody && !h.whole() && !h.upload.running {
+			u.c.ReadBy(h.by(continueWait))
+		} else {
+			u.c.ReadBy(deadline)
+		}
+		n, err := u.c.Read(u.in.b[u.in.w : len(u.in.b)-tail])
+		u.in.w += n
+		if n > 0 || err == nil {
+			continue
+		}
+		if errors.Is(err, loop.ErrTimeout) {
+			if h.waits100() {
+				h.goAhead()
+				continue
+			}
+			if next := h.later(cfg, deadline); next != deadline {
+				deadline = next
+				continue
+			}
+			u.fault = pool.TimedOut
+			h.x.Journal.Cause = journal.FirstByteTimeout
+			return late
+		}
+		return h.died(err, sendErr)
+	}
+}
+
+// later moves the deadline of the first byte while the body is still on its way to the server.
+func (h *handler) later(cfg *config.Pool, deadline loop.Time) loop.Time {
+	now := h.l.loop.Now()
+	if h.deadline != 0 && now >= h.deadline {
+		return deadline
+	}
+	if h.upload.running {
+		return h.by(cfg.Timeouts.FirstByte)
+	}
+	if at := h.upload.ended + int64(cfg.Timeouts.FirstByte); h.upload.ended != 0 && at > now && at > deadline {
+		return at
+	}
+	return deadline
+}
+
+// died tells apart what the end of a server's connection without a final response means.
+func (h *handler) died(err, sendErr error) outcome {
+	h.up.fault = pool.EmptyResponse
+	h.x.Journal.Cause = journal.ServerReset
+	if errors.Is(err, io.EOF) {
+		h.x.Journal.Cause = journal.EmptyResponse
+	}
+	if sendErr != nil && !h.up.wrote {
+		return unsent
+	}
+	return empty
+}
+
+// breaks notes a response that is not HTTP as it must be.
+func (h *handler) breaks(reason string) outcome {
+	h.up.fault = pool.BadResponse
+	h.x.Journal.Cause = journal.BadResponse
+	h.x.Journal.Detail = reason
+	return broken
+}
+
+// inform passes a 1xx response on (RFC 9110, section 15.2), to clients that know them.
+func (h *handler) inform() {
+	if h.x.Resp.Status == 100 {
+		if h.waits100() {
+			h.goAhead()
+		}
+		return
+	}
+	if h.x.Req.Minor == 0 {
+		return
+	}
+	h.conn.WriteBy(h.by(h.tree.cfg.Timeouts.Send))
+	h.scratch = h.appendInformational(h.scratch[:0])
+	if _, err := h.conn.Write(h.scratch); err != nil {
+		h.keep = false // the final response will fail in the same way
+	}
+}
+
+// goAhead asks the client for the body that it holds back, and begins to send it on.
+func (h *handler) goAhead() {
+	h.sendContinue()
+	if !h.whole() && !h.upload.running {
+		h.upload.start()
+	}
+}
+
+// sendContinue sends 100 (Continue) once.
+func (h *handler) sendContinue() {
+	h.continued = true
+	h.conn.WriteBy(h.by(h.tree.cfg.Timeouts.Send))
+	if _, err := h.conn.Write(continueLine); err != nil {
+		h.keep = false // the body will not come, and reading it says so
+	}
+}
+
+var continueLine = []byte("HTTP/1.1 100 Continue\r\n\r\n")

@@ -1,0 +1,162 @@
+package edge
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/weirhq/weir/internal/config"
+	"github.com/weirhq/weir/internal/loop"
+)
+
+// spool holds a body between two speeds: in large buffers of the loop up to a limit, then in an unlinked temporary
+// file up to another. What is put in comes out in the same order. It belongs to one loop; the tasks at its ends take
+// turns there, so it needs no lock.
+type spool struct {
+	pieces [][]byte // in memory; the front of the queue
+	file   *os.File // what came after the pieces
+	read   int64    // of the file
+	wrote  int64    // to the file
+	size   int64    // of everything that was put in
+}
+
+var (
+	errSpoolFull = errors.New("body larger than the buffers allow")
+	errDisk      = errors.New("buffering a body")
+)
+
+// put appends data, which it copies. errSpoolFull means that nothing of it was taken.
+func (s *spool) put(t *loop.Task, l *local, data []byte, cfg *config.Buffer) error {
+	if s.wrote == s.read && s.inMemory(l, data, cfg) {
+		return nil
+	}
+	if s.wrote+int64(len(data)) > cfg.File {
+		return errSpoolFull
+	}
+	var err error
+	t.Do(func() {
+		if s.file == nil {
+			if s.file, err = unlinked(cfg.Dir); err != nil {
+				return
+			}
+		}
+		_, err = s.file.WriteAt(data, s.wrote)
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", errDisk, err)
+	}
+	s.wrote += int64(len(data))
+	s.size += int64(len(data))
+	return nil
+}
+
+// inMemory copies data behind the last piece; false when it does not fit in memory.
+func (s *spool) inMemory(l *local, data []byte, cfg *config.Buffer) bool {
+	room := 0
+	last := len(s.pieces) - 1
+	if last >= 0 {
+		room = cap(s.pieces[last]) - len(s.pieces[last])
+	}
+	for need := len(data) - room; need > 0; need -= loop.LargeBufferSize {
+		if int64(len(s.pieces)+1)*loop.LargeBufferSize > cfg.Memory || l.spooled+loop.LargeBufferSize > l.edge.spoolShare {
+			if len(s.pieces) == last+1 {
+				return false
+			}
+			break
+		}
+		l.spooled += loop.LargeBufferSize
+		s.pieces = append(s.pieces, l.loop.LargeBuffer()[:0])
+	}
+	free := 0
+	for i := max(last, 0); i < len(s.pieces); i++ {
+		free += cap(s.pieces[i]) - len(s.pieces[i])
+	}
+	if free < len(data) {
+		s.trim(l)
+		return false
+	}
+	s.size += int64(len(data))
+	for i := max(last, 0); len(data) > 0; i++ {
+		p := s.pieces[i]
+		n := copy(p[len(p):cap(p)], data)
+		s.pieces[i] = p[:len(p)+n]
+		data = data[n:]
+	}
+	return true
+}
+
+// trim gives back pieces at the end that hold nothing.
+func (s *spool) trim(l *local) {
+	for n := len(s.pieces); n > 0 && len(s.pieces[n-1]) == 0; n = len(s.pieces) {
+		s.release(l, s.pieces[n-1])
+		s.pieces = s.pieces[:n-1]
+	}
+}
+
+func (s *spool) release(l *local, piece []byte) {
+	l.loop.Release(piece[:cap(piece)])
+	l.spooled -= loop.LargeBufferSize
+}
+
+// unlinked makes a temporary file that has no name any more: it is gone with the process, whatever happens.
+func unlinked(dir string) (*os.File, error) {
+	f, err := os.CreateTemp(dir, "weir-body-")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// empty reports whether everything that was put in has been taken out.
+func (s *spool) empty() bool { return len(s.pieces) == 0 && s.read == s.wrote }
+
+// pop takes the first piece out of the queue; its owner gives it back with release. nil when there is none in memory.
+func (s *spool) pop() []byte {
+	if len(s.pieces) == 0 {
+		return nil
+	}
+	p := s.pieces[0]
+	n := copy(s.pieces, s.pieces[1:])
+	s.pieces[n] = nil
+	s.pieces = s.pieces[:n]
+	return p
+}
+
+// sendTo writes everything to c and takes nothing out, so that it can be sent again.
+func (s *spool) sendTo(t *loop.Task, c *loop.Conn, by func() loop.Time) error {
+	for _, p := range s.pieces {
+		c.WriteBy(by())
+		if _, err := c.Write(p); err != nil {
+			return err
+		}
+	}
+	for off := int64(0); off < s.wrote; {
+		c.WriteBy(by())
+		n, err := c.SendFile(t, s.file, off, min(s.wrote-off, fileStep))
+		if err != nil {
+			return err
+		}
+		off += n
+	}
+	return nil
+}
+
+// fileStep is how much of a file is sent under one time limit.
+const fileStep = 1 << 20
+
+// free gives everything back.
+func (s *spool) free(l *local) {
+	for _, p := range s.pieces {
+		s.release(l, p)
+	}
+	clear(s.pieces)
+	s.pieces = s.pieces[:0]
+	if s.file != nil {
+		_ = s.file.Close() // its contents are given up
+		s.file = nil
+	}
+	s.read, s.wrote, s.size = 0, 0, 0
+}

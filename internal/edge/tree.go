@@ -1,0 +1,174 @@
+package edge
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/weirhq/weir/internal/api"
+	"github.com/weirhq/weir/internal/config"
+	"github.com/weirhq/weir/internal/exchange"
+	"github.com/weirhq/weir/internal/files"
+	"github.com/weirhq/weir/internal/http1"
+	"github.com/weirhq/weir/internal/loop"
+	"github.com/weirhq/weir/internal/message"
+	"github.com/weirhq/weir/internal/pool"
+	"github.com/weirhq/weir/internal/route"
+)
+
+// tree is all that requests are served by: immutable, built whole from one configuration, swapped by one pointer.
+// Requests under way finish on the tree that they began with.
+type tree struct {
+	cfg            *config.Config
+	source         api.Source // what cfg was made of
+	table          *route.Table
+	pools          *pool.Set
+	sites          []siteTree
+	routes         []routeTree // by route.Route.Index
+	limits         http1.Limits
+	responseLimits http1.Limits
+	firstByte      time.Duration // for the first byte on a new connection
+}
+
+// siteTree is a site with what the edge adds to it.
+type siteTree struct {
+	config *config.Site
+	name   string
+}
+
+// routeTree is a route with what answers it.
+type routeTree struct {
+	route     *route.Route
+	config    *config.Route
+	site      *siteTree
+	name      string
+	pool      *pool.Pool
+	files     *files.Root
+	fixed     []byte
+	bodyLimit int64 // bytes; 0: none
+	response  responsePolicy
+}
+
+// responsePolicy is what a route changes in the fields of responses.
+type responsePolicy struct {
+	set    []byte // whole field lines
+	ids    []message.ID
+	others []string
+}
+
+// removes reports whether a field line is taken out, or replaced.
+func (p *responsePolicy) removes(l *message.Field) bool {
+	if len(p.ids) == 0 && len(p.others) == 0 {
+		return false
+	}
+	if l.ID != message.Other {
+		return slices.Contains(p.ids, l.ID)
+	}
+	for _, n := range p.others {
+		if message.EqualFold(l.Name, n) {
+			return true
+		}
+	}
+	return false
+}
+
+func newResponsePolicy(c *config.Headers) (p responsePolicy) {
+	names := slices.Clone(c.Remove)
+	for _, f := range c.Set {
+		p.set = appendField(p.set, f.Name, f.Value)
+		names = append(names, f.Name)
+	}
+	for _, n := range names {
+		if id := message.Lookup(n); id != message.Other {
+			p.ids = append(p.ids, id)
+		} else {
+			p.others = append(p.others, n)
+		}
+	}
+	return p
+}
+
+// Responses come from servers that are ours: their heads may be larger than clients'.
+var responseLimits = http1.Limits{Line: 8 << 10, Fields: 200, Head: 64 << 10}
+
+// newTree builds a tree; pools that stay as they are are taken over from old, which may be nil.
+func newTree(cfg *config.Config, env pool.Env, old *tree) (*tree, error) {
+	t := &tree{cfg: cfg, responseLimits: responseLimits}
+	t.limits = http1.Limits{Line: cfg.Limits.RequestLine, Fields: cfg.Limits.Fields, Head: min(cfg.Limits.Head, loop.LargeBufferSize)}
+	t.firstByte = cfg.Timeouts.Idle
+	if cfg.Timeouts.Head > 0 && (t.firstByte == 0 || cfg.Timeouts.Head < t.firstByte) {
+		t.firstByte = cfg.Timeouts.Head
+	}
+	var err error
+	if t.table, err = route.New(cfg); err != nil {
+		return nil, err
+	}
+	var oldPools *pool.Set
+	if old != nil {
+		oldPools = old.pools
+	}
+	t.sites = make([]siteTree, len(cfg.Sites))
+	for i, s := range cfg.Sites {
+		t.sites[i] = siteTree{config: s, name: s.Hosts[0]}
+	}
+	roots := map[int]*files.Root{}
+	for _, r := range t.table.Routes() {
+		if r.Config.Files == nil {
+			continue
+		}
+		if roots[r.Index], err = files.New(r.Config.Files); err != nil {
+			return nil, fmt.Errorf("route %s: %w", r.Name, err)
+		}
+	}
+	if t.pools, err = pool.Build(cfg, env, oldPools); err != nil {
+		return nil, err
+	}
+	t.routes = make([]routeTree, len(t.table.Routes()))
+	for _, r := range t.table.Routes() {
+		t.routes[r.Index] = t.newRoute(r, roots[r.Index])
+	}
+	return t, nil
+}
+
+func (t *tree) newRoute(r *route.Route, root *files.Root) routeTree {
+	rt := routeTree{route: r, config: r.Config, site: &t.sites[r.Site.Index], name: r.Name, files: root}
+	if r.Config.Pool != "" {
+		rt.pool = t.pools.Pool(r.Config.Pool)
+	}
+	if r.Config.Respond != nil {
+		rt.fixed = []byte(r.Config.Respond.Body)
+	}
+	rt.bodyLimit = r.Config.Body
+	if rt.bodyLimit < 0 {
+		rt.bodyLimit = t.cfg.Limits.Body
+	}
+	rt.response = newResponsePolicy(&r.Config.Headers)
+	return rt
+}
+
+// find returns the site and the route of a request; nil where there is none.
+func (t *tree) find(x *exchange.Exchange) (*siteTree, *routeTree) {
+	s, r := t.table.Find(x)
+	if s == nil {
+		return nil, nil
+	}
+	if r == nil {
+		return &t.sites[s.Index], nil
+	}
+	return &t.sites[s.Index], &t.routes[r.Index]
+}
+
+// trusts reports whether an address is a trusted proxy's.
+func (t *tree) trusts(a netip.Addr) bool {
+	return len(t.cfg.TrustedProxies) > 0 && contains(t.cfg.TrustedProxies, a)
+}
+
+func contains(list []netip.Prefix, a netip.Addr) bool {
+	for _, p := range list {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}

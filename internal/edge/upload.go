@@ -1,0 +1,100 @@
+package edge
+
+import (
+	"github.com/weirhq/weir/internal/http1"
+	"github.com/weirhq/weir/internal/loop"
+	"github.com/weirhq/weir/internal/message"
+)
+
+// uploader sends a request body to the server on a task of its own, while the handler's task already waits for the
+// response: a server may answer before it has read everything, and one that reads and answers at the same time
+// would else stand still with us.
+type uploader struct {
+	h       *handler
+	running bool
+	stopped bool
+	err     error // why the body did not come whole from the client
+	ended   loop.Time
+}
+
+// start begins to send. The request's head has been written.
+func (u *uploader) start() {
+	u.running, u.stopped, u.err, u.ended = true, false, nil, 0
+	u.h.l.loop.Go(u)
+}
+
+// Run implements loop.Runner.
+func (u *uploader) Run(t *loop.Task) {
+	h := u.h
+	defer func() {
+		u.running = false
+		u.ended = h.l.loop.Now()
+		h.t.Wake()
+	}()
+	if h.spooled {
+		// A server that has had enough says so in its response, which the handler's task reads.
+		_ = h.spool.sendTo(t, h.up.c, h.sendBy)
+		return
+	}
+	chunked := h.x.Req.Body == message.Chunked
+	var frame [24]byte
+	for {
+		data, err := h.readBody()
+		if err != nil {
+			u.err = err
+			if h.up.c != nil && !u.stopped {
+				_ = h.up.c.Reset() // the server must not take a part for the whole
+			}
+			return
+		}
+		if h.up.c == nil || u.stopped {
+			return
+		}
+		h.up.c.WriteBy(h.by(h.tree.cfg.Timeouts.Send))
+		switch {
+		case data == nil && chunked:
+			_, err = h.up.c.Write(http1.AppendLastChunk(frame[:0], nil))
+		case data == nil:
+		case chunked:
+			if _, err = h.up.c.Write2(http1.AppendChunk(frame[:0], len(data)), data); err == nil {
+				_, err = h.up.c.Write(crlf)
+			}
+		default:
+			_, err = h.up.c.Write(data)
+		}
+		if data == nil || err != nil {
+			return
+		}
+	}
+}
+
+// readBy sets the client's deadline unless the upload was stopped, which is an earlier one.
+func (u *uploader) readBy(at loop.Time) {
+	if !u.stopped {
+		u.h.conn.ReadBy(at)
+	}
+}
+
+// stop ends an upload that nobody waits for any more. When it returns, the task is gone.
+func (u *uploader) stop() {
+	if !u.running {
+		return
+	}
+	h := u.h
+	u.stopped = true
+	if !h.spooled {
+		h.conn.ReadBy(1) // ends the read that it may be waiting in
+	}
+	h.up.closeConn()
+	for u.running {
+		if h.t.Park(0) != nil {
+			return // the engine stops, and the upload with it
+		}
+	}
+	if !h.spooled {
+		h.conn.ReadBy(0)
+		h.keep, h.lingers = false, true // the rest of the body is still to come
+	}
+}
+
+var crlf = []byte("\r\n")

@@ -1,0 +1,126 @@
+package edge
+
+import (
+	"errors"
+	"io"
+
+	"github.com/weirhq/weir/internal/http1"
+	"github.com/weirhq/weir/internal/loop"
+	"github.com/weirhq/weir/internal/message"
+	"github.com/weirhq/weir/internal/pool"
+)
+
+// upstream is the place at a server that a request holds, the connection to it, and what has been read from that.
+type upstream struct {
+	s     *pool.Server // holds a place there until Done
+	c     *loop.Conn
+	in    window
+	dec   http1.Decoder
+	fault pool.Outcome
+	wrote bool // some of the request went out
+}
+
+// tail is kept free behind what is read from a server, so that the end of a chunk can be put there.
+const tail = 2
+
+// closeConn closes the server's connection. Another task's operations on it end.
+func (u *upstream) closeConn() {
+	if u.c != nil {
+		_ = u.c.Close() // it is given up: there is nothing to learn from how it closes
+		u.c = nil
+	}
+}
+
+// release gives the connection and the place back after a response was received whole; the bytes stay.
+func (u *upstream) release(h *handler) {
+	if u.s == nil {
+		return
+	}
+	if u.c != nil && h.x.Resp.KeepAlive && u.in.empty() && !h.upload.running && h.upload.err == nil && h.x.Resp.Body != message.UntilClose {
+		u.c.ReadBy(0)
+		u.c.WriteBy(0)
+		u.s.Keep(u.c)
+		u.c = nil
+	}
+	h.upload.stop()
+	u.closeConn()
+	u.s.Done(&h.turn, pool.OK)
+	u.s = nil
+}
+
+// drop gives up whatever is still held.
+func (u *upstream) drop(h *handler) {
+	if u.c != nil || h.upload.running {
+		h.upload.stop()
+		u.closeConn()
+	}
+	if u.s != nil {
+		if u.fault == pool.OK {
+			u.fault = pool.Aborted // what ends well is released
+		}
+		u.s.Done(&h.turn, u.fault)
+		u.s = nil
+	}
+	u.fault = pool.OK
+	u.in.free(h.l.loop)
+}
+
+// gather decodes what has been read, in place, and returns the body bytes of it in one piece, with room for two
+// more bytes behind.
+func (u *upstream) gather() ([]byte, error) {
+	start := u.in.r
+	end := start
+	first := true
+	for !u.in.empty() && !u.dec.Done() {
+		data, n, err := u.dec.Next(u.in.bytes())
+		if err != nil {
+			return nil, err
+		}
+		if len(data) > 0 {
+			if first {
+				// The data stay where they stand: most bodies are not chunked and need no move.
+				start = u.in.r + n - len(data)
+				end, first = start, false
+			}
+			end += copy(u.in.b[end:], data)
+		}
+		u.in.r += n
+		if n == 0 {
+			break
+		}
+	}
+	return u.in.b[start:end], nil
+}
+
+// read returns the next bytes of the response body, nil at its end.
+func (u *upstream) read(h *handler, between loop.Time) ([]byte, error) {
+	for {
+		if u.dec.Done() {
+			return nil, nil
+		}
+		if len(u.in.b) < loop.LargeBufferSize {
+			u.in.free(h.l.loop)
+			u.in.b = h.l.loop.LargeBuffer()
+		}
+		u.in.r, u.in.w = 0, 0
+		u.c.ReadBy(between)
+		n, err := u.c.Read(u.in.b[:len(u.in.b)-tail])
+		u.in.w = n
+		if n == 0 && err != nil {
+			if !errors.Is(err, io.EOF) {
+				return nil, err
+			}
+			if u.dec.EOF() != nil {
+				return nil, io.ErrUnexpectedEOF
+			}
+			return nil, nil
+		}
+		data, derr := u.gather()
+		if derr != nil {
+			return nil, derr
+		}
+		if len(data) > 0 {
+			return data, nil
+		}
+	}
+}

@@ -1,0 +1,328 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/weirhq/weir/internal/api"
+	"github.com/weirhq/weir/internal/app"
+	"github.com/weirhq/weir/internal/config"
+)
+
+const (
+	callTime   = 10 * time.Second // for the edge to answer a call
+	startTime  = 15 * time.Second // for an edge to be ready
+	edgeYoung  = 10 * time.Second // an edge that dies younger than this is a bad sign
+	edgeDeaths = 3                // so many bad signs in a row are no accident; the first restarts are at once
+)
+
+// edge is one process of the data plane.
+type edge struct {
+	cmd     *exec.Cmd
+	conn    *net.UnixConn
+	started time.Time
+	ready   bool
+	problem string // what it reported
+	told    snapshot
+	exited  chan struct{}
+	how     string // once exited
+}
+
+// snapshot is a state as it was told to an edge.
+type snapshot struct {
+	state    api.EdgeState
+	apps     map[string]bool // that the edge knows of with it
+	proposal *proposal
+}
+
+// proposal is a configuration that is to come into force with the next state.
+type proposal struct {
+	cfg    *config.Config
+	source api.Source
+	answer chan error
+}
+
+// snapshot makes the state that an edge should have now.
+func (k *keeper) snapshot(p *proposal) snapshot {
+	cfg, source := k.cfg, k.source
+	if p != nil {
+		cfg, source = p.cfg, p.source
+	}
+	k.version++
+	s := snapshot{state: api.EdgeState{Version: k.version, Source: source, Workers: []api.Worker{}}, apps: map[string]bool{}, proposal: p}
+	for _, a := range cfg.Apps {
+		s.apps[a.Name] = true
+	}
+	for _, r := range k.apps {
+		if s.apps[r.life.App().Name] {
+			s.state.Workers = append(s.state.Workers, r.life.Serving()...)
+		}
+	}
+	return s
+}
+
+// startEdge starts an edge on the sockets with the state in force. If it cannot, it tries again.
+func (k *keeper) startEdge() {
+	if k.stopping || k.edge != nil {
+		return
+	}
+	e, err := k.launchEdge()
+	if err != nil {
+		k.deaths++
+		if !k.told && k.deaths >= edgeDeaths {
+			k.fail(fmt.Errorf("starting the edge: %w", err))
+			return
+		}
+		wait := edgeWait(k.deaths)
+		k.log.Error("the edge cannot be started", "error", err, "next_try", wait)
+		k.after(max(wait, 100*time.Millisecond), k.startEdge)
+		return
+	}
+	k.edge = e
+	k.goes(func() { k.listenTo(e) })
+	k.goes(func() {
+		err := k.starter.Wait(e.cmd)
+		e.how = "exit status 0"
+		if err != nil {
+			e.how = err.Error()
+		}
+		close(e.exited)
+		k.post(func() { k.edgeExited(e) })
+	})
+	k.after(startTime, func() {
+		if k.edge == e && !e.ready {
+			e.problem = fmt.Sprintf("it was not ready within %v", startTime)
+			k.log.Error("the edge is killed", "reason", e.problem)
+			e.signal(syscall.SIGKILL)
+		}
+	})
+}
+
+func (k *keeper) launchEdge() (*edge, error) {
+	conn, theirs, err := api.Pair()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close() //nolint:errcheck // the child has its own
+	argv := k.opts.Edge
+	if argv == nil {
+		argv = []string{itself(), "edge"}
+	}
+	e := &edge{conn: conn, started: time.Now(), told: k.snapshot(nil), exited: make(chan struct{})}
+	// A session of its own: a terminal's ^C is for the keeper, which stops everything in order. No parent-death
+	// signal: when the keeper dies, the pair closes, and the edge finishes what it can.
+	e.cmd = &exec.Cmd{Path: argv[0], Args: append([]string{"weir"}, argv[1:]...), Stdout: k.opts.Stdout, Stderr: k.opts.Stderr, ExtraFiles: []*os.File{theirs}, SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
+	if err := k.starter.Start(e.cmd); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	if err := k.handOver(e); err != nil {
+		// It is started and will exit, since its sockets never come: its death is handled as any other.
+		k.log.Error("handing over to the edge", "error", err)
+		conn.Close() //nolint:errcheck // the error that counts was said
+		e.signal(syscall.SIGKILL)
+	}
+	return e, nil
+}
+
+// itself is the path of this program, as it was started: when the file has been replaced since, the old one, so that
+// keeper and edge are of one version.
+func itself() string {
+	const self = "/proc/self/exe"
+	path, err := os.Executable()
+	if err != nil {
+		return self
+	}
+	now, err1 := os.Stat(path)
+	then, err2 := os.Stat(self)
+	if err1 == nil && err2 == nil && !os.SameFile(now, then) || err1 != nil {
+		return self
+	}
+	return path
+}
+
+func (k *keeper) handOver(e *edge) error {
+	if err := api.SendHandover(e.conn, api.Handover{Kind: "control"}, k.control); err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(k.listeners)) {
+		if err := e.offer(k.listeners[name]); err != nil {
+			return err
+		}
+	}
+	if err := api.SendState(e.conn, e.told.state); err != nil {
+		return err
+	}
+	return api.SendHandover(e.conn, api.Handover{Kind: "start"})
+}
+
+func (e *edge) offer(l *listener) error {
+	return api.SendHandover(e.conn, api.Handover{Kind: "listener", Network: l.spec.Network, Address: l.spec.Address}, l.files...)
+}
+
+func (e *edge) signal(s syscall.Signal) {
+	// It may have exited meanwhile, which is what a signal is for.
+	e.cmd.Process.Signal(s) //nolint:errcheck // see above
+}
+
+// listenTo takes an edge's reports until it is gone.
+func (k *keeper) listenTo(e *edge) {
+	for {
+		r, err := api.ReceiveReport(e.conn)
+		if err != nil {
+			return // its death is told by the process's exit; when it only closed the pair, it is as good as dead
+		}
+		k.post(func() {
+			if r.Error != "" {
+				e.problem = r.Error
+			}
+			if r.Ready && k.edge == e && !e.ready {
+				e.ready = true
+				k.log.Info("the edge serves", "pid", e.cmd.Process.Pid, "after", time.Since(e.started).Round(time.Millisecond))
+				k.dirty = true // what has changed since it was started
+				k.announced(e.told)
+				k.tellReady()
+			}
+		})
+	}
+}
+
+func (k *keeper) edgeExited(e *edge) {
+	e.conn.Close() //nolint:errcheck // it has no other end
+	if k.edge != e {
+		return
+	}
+	k.edge = nil
+	k.dirty = true // whoever waits to be out of it is
+	if k.stopping {
+		return
+	}
+	if time.Since(e.started) > edgeYoung {
+		k.deaths = 0
+	}
+	k.deaths++
+	why := e.how
+	if e.problem != "" {
+		why += ": " + e.problem
+	}
+	if !k.told && !e.ready && (e.problem != "" || k.deaths >= edgeDeaths) {
+		k.fail(fmt.Errorf("the edge cannot serve: %s", why))
+		return
+	}
+	k.restarts++
+	wait := edgeWait(k.deaths)
+	switch {
+	case k.deaths >= edgeDeaths:
+		k.log.Error(fmt.Sprintf("CRASH LOOP: the edge died %d times in a row: %s", k.deaths, why), "next_start", wait)
+	default:
+		k.log.Error("the edge died: it is started again on the same sockets", "how", why)
+	}
+	if wait == 0 {
+		k.startEdge()
+		return
+	}
+	k.after(wait, k.startEdge)
+}
+
+// edgeWait is the wait before the next start of the edge, after so many that lived short.
+func edgeWait(deaths int) time.Duration {
+	if deaths < edgeDeaths {
+		return 0
+	}
+	return min(100*time.Millisecond<<min(deaths-edgeDeaths, 10), 5*time.Second)
+}
+
+// settle tells the edge what has changed, if anything has and the edge can be told.
+func (k *keeper) settle() {
+	for k.dirty && !k.pushing && (k.edge == nil || k.edge.ready) {
+		k.dirty = false
+		if k.edge == nil {
+			k.withoutEdge()
+			continue
+		}
+		k.pushing = true
+		e, s := k.edge, k.snapshot(k.proposal)
+		k.goes(func() {
+			ctx, cancel := context.WithTimeout(k.ctx, callTime)
+			defer cancel()
+			err := k.calls.Post(ctx, "/v1/state", s.state, nil)
+			k.post(func() { k.pushed(e, s, err) })
+		})
+	}
+}
+
+// withoutEdge lets workers leave at once when there is no edge that could give them requests: the next one begins
+// without them.
+func (k *keeper) withoutEdge() {
+	if p := k.proposal; p != nil {
+		k.proposal = nil
+		p.answer <- errors.New("the edge is down")
+	}
+	for _, r := range slices.Clone(k.apps) {
+		for _, w := range r.life.Serving() {
+			if w.State == "leaving" {
+				k.step(r, app.Announced{Worker: w.Name, State: app.Leaving})
+			}
+		}
+	}
+}
+
+// pushed takes the edge's answer to a state.
+func (k *keeper) pushed(e *edge, s snapshot, err error) {
+	k.pushing = false
+	if err == nil && k.edge == e {
+		if s.proposal != nil {
+			k.cfg, k.source = s.proposal.cfg, s.proposal.source
+			k.proposal = nil
+			s.proposal.answer <- nil
+		}
+		k.announced(s)
+		return
+	}
+	if err == nil {
+		err = errors.New("the edge died meanwhile")
+	}
+	if s.proposal != nil {
+		k.proposal = nil
+		k.dirty = true // the state in force, lest it be the other one that is
+		s.proposal.answer <- err
+		return
+	}
+	if k.edge != e {
+		k.dirty = true // a new edge may have taken what was meant for the old one
+		return
+	}
+	if !k.stopping {
+		k.log.Error("the edge did not take over which workers there are; it is told again", "error", err)
+	}
+	k.after(100*time.Millisecond, func() { k.dirty = true })
+}
+
+// announced tells the lives what is in force at the edge. Workers of an app that the edge does not know are as they
+// wish to be: nobody gives them requests.
+func (k *keeper) announced(s snapshot) {
+	state := map[string]string{}
+	for _, w := range s.state.Workers {
+		state[w.Name] = w.State
+	}
+	for _, r := range slices.Clone(k.apps) {
+		known := s.apps[r.life.App().Name]
+		for _, w := range r.life.Serving() {
+			if known && state[w.Name] != w.State {
+				continue // told with the next state
+			}
+			now := app.Ready
+			if w.State == "leaving" {
+				now = app.Leaving
+			}
+			k.step(r, app.Announced{Worker: w.Name, State: now})
+		}
+	}
+}

@@ -1,0 +1,339 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/weirhq/weir/internal/api"
+	"github.com/weirhq/weir/internal/app"
+	"github.com/weirhq/weir/internal/config"
+)
+
+// Options is what the keeper is told by who starts it.
+type Options struct {
+	Load    func() (*config.Config, []config.Warning, error) // reads the configuration; again with each reload
+	Loops   int                                              // sockets per TCP address, as many as the edge has loops
+	Edge    []string                                         // the command of the edge; nil: this program with the argument "edge"
+	Stdout  *os.File                                         // the edge's standard output
+	Stderr  *os.File                                         // the keeper's log, the workers' output, the edge's standard error
+	Signals <-chan os.Signal                                 // INT and TERM stop, a second one at once; HUP reloads
+	Version string                                           // of weir
+	Adopt   bool                                             // orphans of workers become the keeper's children, so that none stays
+	Ready   func()                                           // called once, when every app has a live worker; may be nil
+}
+
+var (
+	errStopping = errors.New("weir is stopping")
+	errBusy     = errors.New("another reload is under way: wait until it is done")
+)
+
+type keeper struct {
+	// Never change.
+	opts    Options
+	log     *slog.Logger
+	level   *slog.LevelVar
+	sink    *app.Sink
+	starter *app.Starter
+	runDir  string
+	since   time.Time
+	lock    *os.File
+	control *os.File // the edge's API socket: it outlives edges, so that nobody is refused while one is replaced
+	server  *http.Server
+	socket  net.Listener // the server's
+	calls   *api.Client  // to the edge
+	ctx     context.Context
+	cancel  context.CancelFunc
+
+	events   chan func()
+	ended    chan struct{} // the goroutine that handles events is done
+	finished chan struct{} // everything is stopped
+	now      chan struct{} // stop at once
+	work     sync.WaitGroup
+	op       chan struct{} // holds one token: who has it reloads
+
+	// Owned by the goroutine that handles events.
+	cfg       *config.Config
+	source    api.Source
+	version   int64 // of the state told last
+	listeners map[string]*listener
+	apps      []*running
+	used      map[string]map[int]int // generations of apps that were removed
+	edge      *edge
+	deaths    int // of edges that lived short, in a row
+	restarts  int // of the edge
+	dirty     bool
+	pushing   bool
+	proposal  *proposal
+	tickets   map[int]chan string
+	ticket    int
+	stopping  bool
+	told      bool // that it is ready
+	problem   string
+	failure   error // why Run is to fail
+}
+
+// Run keeps everything that the configuration names until it is told to stop, and returns nil then. An error before
+// that is one line (more for a configuration with several errors) that a person can act on.
+func Run(ctx context.Context, o Options) error {
+	k, err := open(o)
+	if err != nil {
+		return err
+	}
+	return k.run(ctx)
+}
+
+// run is the one goroutine that handles events.
+func (k *keeper) run(ctx context.Context) error {
+	k.goes(func() {
+		if err := k.server.Serve(k.socket); !errors.Is(err, http.ErrServerClosed) {
+			k.log.Error("the control socket failed: weir status, reload and stop do not work until it is restarted", "error", err)
+		}
+	})
+	k.startEdge()
+	for _, a := range k.cfg.Apps {
+		begun := k.wish(k.add(a), func(t int) app.Event { return app.Begin{Ticket: t} })
+		cfg := k.cfg
+		k.goes(func() {
+			if err := k.answer(begun); err != nil {
+				k.log.Error(misses(cfg, a, err).Error())
+			}
+		})
+	}
+	done := ctx.Done()
+	for {
+		k.settle()
+		select {
+		case f := <-k.events:
+			f()
+		case s := <-k.opts.Signals:
+			k.signal(s)
+		case <-done:
+			done = nil
+			k.stop(k.cfg.Timeouts.Drain)
+		case <-k.finished:
+			k.close()
+			return k.failure
+		}
+	}
+}
+
+func (k *keeper) signal(s os.Signal) {
+	switch s {
+	case syscall.SIGHUP:
+		k.goes(func() {
+			// The error is in the log and the status already.
+			k.reload(api.Reload{}) //nolint:errcheck // see above
+		})
+	case syscall.SIGCHLD:
+		k.goes(k.starter.Reap)
+	default:
+		if k.stopping {
+			k.log.Warn("stopping at once", "signal", s.String())
+			k.atOnce()
+			return
+		}
+		k.log.Info("stopping", "signal", s.String())
+		k.stop(k.cfg.Timeouts.Drain)
+	}
+}
+
+// goes runs f on a goroutine that close waits for.
+func (k *keeper) goes(f func()) {
+	k.work.Add(1)
+	go func() { defer k.work.Done(); f() }()
+}
+
+// post has f run as an event. From any goroutine but the one that handles them. False when that one has ended.
+func (k *keeper) post(f func()) bool {
+	select {
+	case k.events <- f:
+		return true
+	case <-k.ended:
+		return false
+	}
+}
+
+// call is post, and waits until f has run.
+func (k *keeper) call(f func()) error {
+	done := make(chan struct{})
+	if !k.post(func() { defer close(done); f() }) {
+		return errStopping
+	}
+	select {
+	case <-done:
+		return nil
+	case <-k.ended:
+		return errStopping
+	}
+}
+
+// after has f run as an event after some time.
+func (k *keeper) after(d time.Duration, f func()) {
+	time.AfterFunc(d, func() { k.post(f) })
+}
+
+// running is an app and its processes.
+type running struct {
+	life   *app.Life
+	procs  map[string]*app.Process
+	checks map[string]context.CancelFunc
+}
+
+func (k *keeper) add(a *config.App) *running {
+	r := &running{life: app.NewLife(a, k.used[a.Name]), procs: map[string]*app.Process{}, checks: map[string]context.CancelFunc{}}
+	k.apps = append(k.apps, r)
+	return r
+}
+
+func (k *keeper) find(name string) *running {
+	for _, r := range k.apps {
+		if r.life.App().Name == name {
+			return r
+		}
+	}
+	return nil
+}
+
+// wish gives an app's life an event with a new ticket; the channel gets the answer.
+func (k *keeper) wish(r *running, event func(ticket int) app.Event) <-chan string {
+	k.ticket++
+	answer := make(chan string, 1)
+	k.tickets[k.ticket] = answer
+	k.step(r, event(k.ticket))
+	return answer
+}
+
+// step tells a life what happened and does what it wants.
+func (k *keeper) step(r *running, e app.Event) {
+	for _, a := range r.life.Step(time.Now(), e) {
+		k.do(r, a)
+	}
+	k.tellReady()
+}
+
+func (k *keeper) do(r *running, a app.Action) {
+	switch a := a.(type) {
+	case app.Spawn:
+		k.spawn(r, a)
+	case app.Check:
+		k.check(r, a.Worker)
+	case app.Announce:
+		k.dirty = true
+	case app.Drain:
+		k.drain(r, a)
+	case app.Signal:
+		if p := r.procs[a.Worker]; p != nil {
+			if err := p.Signal(a.Name); err != nil {
+				k.log.Error("a worker could not be signalled", "error", err)
+			}
+		}
+	case app.SetTimer:
+		k.after(a.After, func() { k.step(r, app.Timer{ID: a.ID}) })
+	case app.Say:
+		k.log.Log(k.ctx, map[app.Level]slog.Level{app.Info: slog.LevelInfo, app.Warn: slog.LevelWarn, app.Loud: slog.LevelError}[a.Level], a.Text)
+	case app.Done:
+		k.tickets[a.Ticket] <- a.Problem
+		delete(k.tickets, a.Ticket)
+	}
+}
+
+func (k *keeper) spawn(r *running, s app.Spawn) {
+	k.goes(func() {
+		p, err := app.Launch(k.starter, k.sink, k.runDir, s)
+		if err != nil {
+			k.post(func() { k.step(r, app.StartFailed{Worker: s.Worker, Why: err.Error()}) })
+			return
+		}
+		k.post(func() {
+			r.procs[s.Worker] = p
+			k.step(r, app.Started{Worker: s.Worker, Address: p.Address, PID: p.PID()})
+		})
+		<-p.Done()
+		k.post(func() {
+			delete(r.procs, s.Worker)
+			if cancel := r.checks[s.Worker]; cancel != nil {
+				cancel()
+				delete(r.checks, s.Worker)
+			}
+			how, words := p.Exit()
+			k.step(r, app.Exited{Worker: s.Worker, How: how, Words: words})
+		})
+	})
+}
+
+func (k *keeper) check(r *running, worker string) {
+	p := r.procs[worker]
+	ctx, cancel := context.WithCancel(k.ctx)
+	r.checks[worker] = cancel
+	k.goes(func() {
+		err := p.AwaitReady(ctx)
+		k.post(func() {
+			switch {
+			case err == nil:
+				k.step(r, app.ReadyOK{Worker: worker})
+			case ctx.Err() == nil:
+				k.step(r, app.ReadyFailed{Worker: worker, Why: err.Error()})
+			}
+		})
+	})
+}
+
+func (k *keeper) drain(r *running, d app.Drain) {
+	if k.edge == nil {
+		// The event comes later, as every answer does: the actions that led here are not all done yet.
+		k.after(0, func() { k.step(r, app.Drained{Worker: d.Worker}) })
+		return
+	}
+	k.goes(func() {
+		ctx, cancel := context.WithTimeout(k.ctx, d.Within+callTime)
+		defer cancel()
+		var out api.Drained
+		if err := k.calls.Post(ctx, "/v1/drain", api.Drain{Worker: d.Worker, Within: d.Within.Milliseconds()}, &out); err != nil {
+			// An edge that died has no requests; one that hangs must not keep a worker for ever.
+			k.log.Warn("the edge did not say that a worker is drained", "worker", d.Worker, "error", err)
+		}
+		k.post(func() { k.step(r, app.Drained{Worker: d.Worker, Left: out.Left}) })
+	})
+}
+
+// tellReady says once that the site is up: the edge serves, and every app has a live worker.
+func (k *keeper) tellReady() {
+	if k.told || k.stopping || k.edge == nil || !k.edge.ready {
+		return
+	}
+	apps := ""
+	for _, r := range k.apps {
+		if r.life.Live() == 0 {
+			return
+		}
+		n := r.life.App().Workers
+		apps += fmt.Sprintf(", %s (%d %s)", r.life.App().Name, n, plural(n, "worker"))
+	}
+	if apps != "" {
+		apps = " → " + apps[2:]
+	}
+	k.told = true
+	urls := ""
+	for _, l := range k.cfg.Listen {
+		urls += ", " + k.listeners[key(l)].url()
+	}
+	k.log.Info(fmt.Sprintf("ready in %d ms%s%s", time.Since(k.since).Milliseconds(), urls, apps))
+	if k.opts.Ready != nil {
+		k.opts.Ready()
+	}
+}
+
+func plural(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return noun
+}

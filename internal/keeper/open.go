@@ -1,0 +1,218 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/weirhq/weir/internal/api"
+	"github.com/weirhq/weir/internal/app"
+	"github.com/weirhq/weir/internal/config"
+)
+
+// open makes everything that can fail before anything is started. On an error nothing of it is left.
+func open(o Options) (*keeper, error) {
+	since := time.Now()
+	cfg, warnings, err := o.Load()
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range cfg.Apps {
+		if err := app.Preflight(a, cfg.RunDir); err != nil {
+			return nil, placed(cfg, err)
+		}
+	}
+	k := &keeper{
+		opts: o, since: since, runDir: cfg.RunDir, level: &slog.LevelVar{}, cfg: cfg, source: sourceOf(cfg, 1),
+		events: make(chan func()), ended: make(chan struct{}), finished: make(chan struct{}), now: make(chan struct{}),
+		op: make(chan struct{}, 1), listeners: map[string]*listener{}, used: map[string]map[int]int{}, tickets: map[int]chan string{},
+	}
+	k.ctx, k.cancel = context.WithCancel(context.Background())
+	k.level.Set(levelOf(cfg.Log.Level))
+	if err := k.openAll(); err != nil {
+		k.release()
+		return nil, err
+	}
+	k.sink = app.NewSink(o.Stderr)
+	k.log = slog.New(slog.NewTextHandler(k.sink, &slog.HandlerOptions{Level: k.level}))
+	k.warn(cfg, warnings)
+	if n := app.KillLeftovers(k.runDir); n > 0 {
+		k.log.Warn("processes of workers that an earlier weir left behind were killed", "count", n)
+	}
+	return k, nil
+}
+
+func (k *keeper) openAll() error {
+	if err := k.lockRunDir(); err != nil {
+		return err
+	}
+	for _, l := range k.cfg.Listen {
+		opened, err := openListener(l, k.opts.Loops)
+		if err != nil {
+			return k.cfg.ErrorAtPlace(l.Place, err.Error(), "")
+		}
+		k.listeners[key(l)] = opened
+	}
+	ln, err := listenUnix(api.EdgeSocket(k.runDir))
+	if err != nil {
+		return err
+	}
+	k.control, err = ln.File()
+	if err = errors.Join(err, ln.Close(), os.Chmod(api.EdgeSocket(k.runDir), 0o600)); err != nil {
+		return fmt.Errorf("making the edge's control socket: %w", err)
+	}
+	k.calls = api.NewClient(api.EdgeSocket(k.runDir))
+	if k.starter, err = app.NewStarter(k.opts.Adopt); err != nil {
+		return err
+	}
+	return k.openAPI()
+}
+
+// lockRunDir makes the run directory and takes its lock, which the kernel lets go when this process ends.
+func (k *keeper) lockRunDir() error {
+	const hint = "name another by --run-dir, WEIR_RUN_DIR or run_dir in the file"
+	if err := os.MkdirAll(k.runDir, 0o755); err != nil {
+		return fmt.Errorf("the run directory %s cannot be made: %w: %s", k.runDir, bare(err), hint)
+	}
+	path := filepath.Join(k.runDir, "weir.lock")
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return fmt.Errorf("the run directory %s cannot be written to: %w: %s", k.runDir, bare(err), hint)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		pid, _ := os.ReadFile(path) // only to say more
+		f.Close()                   //nolint:errcheck // nothing was written
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return fmt.Errorf("another weir (process %s) runs with the run directory %s: stop it, or %s", strings.TrimSpace(string(pid)), k.runDir, hint)
+		}
+		return fmt.Errorf("locking %s: %w", path, err)
+	}
+	k.lock = f
+	if err := errors.Join(f.Truncate(0), writePID(f)); err != nil {
+		return fmt.Errorf("the run directory %s cannot be written to: %w", k.runDir, err)
+	}
+	// Under the lock nobody else's workers are there: what lies in this directory is of an earlier weir.
+	if err := os.RemoveAll(filepath.Join(k.runDir, "apps")); err != nil {
+		return fmt.Errorf("the run directory %s cannot be cleaned: %w", k.runDir, bare(err))
+	}
+	return nil
+}
+
+func writePID(f *os.File) error {
+	_, err := fmt.Fprintln(f, os.Getpid())
+	return err
+}
+
+// bare takes off the operation and the path that the message has already.
+func bare(err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
+	}
+	return err
+}
+
+func (k *keeper) openAPI() error {
+	path := api.KeeperSocket(k.runDir)
+	ln, err := listenUnix(path)
+	if err != nil {
+		return err
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return errors.Join(fmt.Errorf("making the control socket: %w", err), ln.Close())
+	}
+	k.server = &http.Server{Handler: k.routes(), ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return k.ctx }}
+	k.socket = ln
+	return nil
+}
+
+// warn tells what is allowed and probably not meant.
+func (k *keeper) warn(cfg *config.Config, warnings []config.Warning) {
+	for _, w := range warnings {
+		k.log.Warn(w.String())
+	}
+	if os.Geteuid() == 0 {
+		for _, a := range cfg.Apps {
+			if a.User == "" {
+				k.log.Warn(fmt.Sprintf("app %s runs as root: give it a user (apps.%s.user)", a.Name, a.Name))
+			}
+		}
+	}
+}
+
+func levelOf(name string) slog.Level {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(name)); err != nil {
+		return slog.LevelInfo // the configuration was checked: it is empty in a literal one
+	}
+	return l
+}
+
+func sourceOf(cfg *config.Config, revision int64) api.Source {
+	return api.Source{Path: cfg.File, Text: cfg.Text, Env: cfg.UsedEnv, Revision: revision}
+}
+
+// placed gives an app's fault the place of the key that it comes from.
+func placed(cfg *config.Config, err error) error {
+	var f *app.Fault
+	if !errors.As(err, &f) {
+		return err
+	}
+	return cfg.ErrorAt("apps."+f.App+"."+f.Key, f.Error(), "")
+}
+
+// misses gives a worker that does not start the place of its command.
+func misses(cfg *config.Config, a *config.App, err error) error {
+	return fmt.Errorf("%v: app %s does not start: %w", cfg.ErrorAt("apps."+a.Name+".command", "", "").Place, a.Name, err)
+}
+
+// close ends what still runs, when all workers and the edge are gone.
+func (k *keeper) close() {
+	// A call that asked for the stop is to get its answer; one that hangs is not waited for.
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	close(k.ended)
+	if err := k.server.Shutdown(ctx); err != nil {
+		k.server.Close() //nolint:errcheck // it is the end
+	}
+	k.cancel()
+	k.work.Wait()
+	k.starter.Sweep("")
+	k.log.Info("stopped")
+	k.sink.Close(time.Second)
+	k.release()
+}
+
+// release lets go of what open has made.
+func (k *keeper) release() {
+	k.cancel()
+	for _, l := range k.listeners {
+		l.remove()
+	}
+	if k.starter != nil {
+		k.starter.Close()
+	}
+	if k.control != nil {
+		k.control.Close() //nolint:errcheck // nothing was written
+		k.calls.Close()
+	}
+	if k.socket != nil {
+		k.socket.Close() //nolint:errcheck // the server has closed it if it ran
+	}
+	if k.lock != nil {
+		for _, name := range []string{"weir.sock", "edge.sock", "apps"} {
+			os.RemoveAll(filepath.Join(k.runDir, name)) //nolint:errcheck // the next start clears them too
+		}
+		// The lock file stays: removing it would let two weirs hold locks on two files of one name.
+		k.lock.Close() //nolint:errcheck // its content is for people
+	}
+}

@@ -1,0 +1,285 @@
+package keeper
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/weirhq/weir/internal/api"
+	"github.com/weirhq/weir/internal/app"
+	"github.com/weirhq/weir/internal/config"
+)
+
+// reload does what was asked for and answers when it is done. One at a time; from a goroutine of its own.
+func (k *keeper) reload(r api.Reload) error {
+	select {
+	case k.op <- struct{}{}:
+		defer func() { <-k.op }()
+	default:
+		return errBusy
+	}
+	begun := time.Now()
+	var err error
+	if r.App != "" {
+		err = k.replace(r.App)
+	} else {
+		err = k.reloadAll()
+	}
+	took := time.Since(begun).Round(time.Millisecond)
+	called := k.call(func() {
+		k.problem = ""
+		if err != nil {
+			k.problem = "reload: " + err.Error()
+			k.log.Error("reload failed", "app", r.App, "after", took)
+			for line := range strings.Lines(err.Error() + "\n") {
+				k.sink.Write([]byte(line)) //nolint:errcheck // never fails; a configuration's errors have lines, which slog would make one
+			}
+			return
+		}
+		k.log.Info("reloaded", "app", r.App, "after", took)
+	})
+	return errors.Join(err, called)
+}
+
+// replace gives an app new workers, one by one.
+func (k *keeper) replace(name string) error {
+	return k.wait(func() (*running, func(int) app.Event, error) {
+		r := k.find(name)
+		if r == nil {
+			names := make([]string, 0, len(k.apps))
+			for _, r := range k.apps {
+				names = append(names, r.life.App().Name)
+			}
+			if len(names) == 0 {
+				return nil, nil, fmt.Errorf("there is no app %q: the configuration has none", name)
+			}
+			return nil, nil, fmt.Errorf("there is no app %q: there is %s", name, strings.Join(names, ", "))
+		}
+		return r, func(t int) app.Event { return app.Replace{Ticket: t} }, nil
+	})
+}
+
+// wait gives a life the event that f returns and waits for its answer.
+func (k *keeper) wait(f func() (*running, func(int) app.Event, error)) error {
+	var answer <-chan string
+	var err error
+	if called := k.call(func() {
+		if k.stopping {
+			err = errStopping
+			return
+		}
+		r, event, e := f()
+		if err = e; err == nil {
+			answer = k.wish(r, event)
+		}
+	}); called != nil {
+		return called
+	}
+	if err != nil {
+		return err
+	}
+	return k.answer(answer)
+}
+
+func (k *keeper) answer(c <-chan string) error {
+	select {
+	case problem := <-c:
+		if problem != "" {
+			return errors.New(problem)
+		}
+		return nil
+	case <-k.ended:
+		return errStopping
+	}
+}
+
+// change is what a new configuration changes.
+type change struct {
+	cfg            *config.Config
+	opened, closed []*listener
+	added, removed []*running
+	updated        []*config.App
+}
+
+// reloadAll reads the configuration anew. Up to the moment when the edge takes it, an error changes nothing:
+//
+//	read and check → open new listeners → start new apps, wait until they are ready → the edge takes it over
+//	→ changed apps are replaced worker by worker → removed apps drain and stop
+func (k *keeper) reloadAll() error {
+	cfg, warnings, err := k.opts.Load()
+	if err != nil {
+		return err
+	}
+	c := &change{cfg: cfg}
+	called := k.call(func() { err = k.plan(c, warnings) })
+	if err = errors.Join(called, err); err != nil {
+		return err
+	}
+	if err := k.prepare(c); err != nil {
+		return errors.Join(fmt.Errorf("nothing was changed: %w", err), k.undo(c))
+	}
+	return k.finish(c)
+}
+
+// plan finds out what changes, and opens new listeners. As an event.
+func (k *keeper) plan(c *change, warnings []config.Warning) error {
+	if k.stopping {
+		return errStopping
+	}
+	cfg := c.cfg
+	k.warn(cfg, warnings)
+	if cfg.RunDir != k.runDir {
+		return cfg.ErrorAt("run_dir", fmt.Sprintf("the run directory cannot be changed from %s while weir runs", k.runDir), "stop weir and start it again")
+	}
+	for _, a := range cfg.Apps {
+		if err := app.Preflight(a, k.runDir); err != nil {
+			return placed(cfg, err)
+		}
+	}
+	for _, l := range cfg.Listen {
+		if k.listeners[key(l)] != nil {
+			continue
+		}
+		opened, err := openListener(l, k.opts.Loops)
+		if err != nil {
+			for _, o := range c.opened {
+				o.remove()
+			}
+			return cfg.ErrorAtPlace(l.Place, err.Error(), "")
+		}
+		c.opened = append(c.opened, opened)
+	}
+	for name, l := range k.listeners {
+		if !slices.ContainsFunc(cfg.Listen, func(n config.Listen) bool { return key(n) == name }) {
+			c.closed = append(c.closed, l)
+		}
+	}
+	for _, r := range k.apps {
+		if !slices.ContainsFunc(cfg.Apps, func(a *config.App) bool { return a.Name == r.life.App().Name }) {
+			c.removed = append(c.removed, r)
+		}
+	}
+	for _, l := range c.opened {
+		k.listeners[key(l.spec)] = l // an edge that is started from now on has it
+		if k.edge != nil {
+			if err := k.edge.offer(l); err != nil {
+				k.log.Warn("the edge was not given a new listener; it is about to be replaced", "error", err)
+			}
+		}
+	}
+	return nil
+}
+
+// prepare starts new apps and puts the configuration in force.
+func (k *keeper) prepare(c *change) error {
+	var answers []<-chan string
+	if err := k.call(func() {
+		for _, a := range c.cfg.Apps {
+			if k.stopping {
+				return
+			}
+			if k.find(a.Name) != nil {
+				c.updated = append(c.updated, a)
+				continue
+			}
+			r := k.add(a)
+			c.added = append(c.added, r)
+			answers = append(answers, k.wish(r, func(t int) app.Event { return app.Begin{Ticket: t} }))
+		}
+	}); err != nil {
+		return err
+	}
+	var problems []error
+	for i, a := range answers {
+		if err := k.answer(a); err != nil {
+			problems = append(problems, misses(c.cfg, c.added[i].life.App(), err))
+		}
+	}
+	if err := errors.Join(problems...); err != nil {
+		return err
+	}
+	p := &proposal{cfg: c.cfg, answer: make(chan error, 1)}
+	if err := k.call(func() {
+		if k.stopping {
+			p.answer <- errStopping
+			return
+		}
+		p.source = sourceOf(c.cfg, k.source.Revision+1)
+		k.proposal, k.dirty = p, true
+	}); err != nil {
+		return err
+	}
+	select {
+	case err := <-p.answer:
+		if err != nil {
+			return fmt.Errorf("the edge refused the configuration: %w", err)
+		}
+		return nil
+	case <-k.ended:
+		return errStopping
+	}
+}
+
+// undo takes back what prepare and plan have made.
+func (k *keeper) undo(c *change) error {
+	err := k.call(func() {
+		for _, l := range c.opened {
+			delete(k.listeners, key(l.spec))
+			l.abolish() // the edge has it too, and would let connections wait on it
+		}
+	})
+	return errors.Join(err, k.remove(c.added))
+}
+
+// remove drains and stops apps, all at once, and forgets them.
+func (k *keeper) remove(apps []*running) error {
+	var answers []<-chan string
+	if err := k.call(func() {
+		if k.stopping {
+			return // stop sees to them
+		}
+		for _, r := range apps {
+			answers = append(answers, k.wish(r, func(t int) app.Event { return app.Stop{Ticket: t} }))
+		}
+	}); err != nil {
+		return err
+	}
+	var problems []error
+	for _, a := range answers {
+		problems = append(problems, k.answer(a))
+	}
+	return errors.Join(errors.Join(problems...), k.call(func() {
+		if k.stopping {
+			return
+		}
+		for _, r := range apps {
+			k.used[r.life.App().Name] = r.life.Used()
+		}
+		k.apps = slices.DeleteFunc(k.apps, func(r *running) bool { return slices.Contains(apps, r) })
+	}))
+}
+
+// finish does what follows from a configuration that is in force.
+func (k *keeper) finish(c *change) error {
+	if err := k.call(func() {
+		k.level.Set(levelOf(c.cfg.Log.Level))
+		for _, l := range c.closed {
+			delete(k.listeners, key(l.spec))
+			l.remove()
+		}
+	}); err != nil {
+		return err
+	}
+	var problems []error
+	for _, a := range c.updated {
+		err := k.wait(func() (*running, func(int) app.Event, error) {
+			return k.find(a.Name), func(t int) app.Event { return app.Update{Ticket: t, App: a} }, nil
+		})
+		if err != nil {
+			problems = append(problems, fmt.Errorf("the configuration is in force, but app %s is as it was: %w", a.Name, err))
+		}
+	}
+	return errors.Join(errors.Join(problems...), k.remove(c.removed))
+}

@@ -1,0 +1,105 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/weirhq/weir/internal/api"
+)
+
+// statusTime is how long the edge may take to tell of itself before the status goes without it.
+const statusTime = 2 * time.Second
+
+func (k *keeper) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", k.serveStatus)
+	mux.HandleFunc("POST /v1/reload", k.serveReload)
+	mux.HandleFunc("POST /v1/stop", k.serveStop)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		api.AnswerError(w, http.StatusNotFound, fmt.Errorf("there is no %s %s here: GET /v1/status, POST /v1/reload, POST /v1/stop", r.Method, r.URL.Path))
+	})
+	return mux
+}
+
+func (k *keeper) serveStatus(w http.ResponseWriter, r *http.Request) {
+	var s api.Status
+	edge := false
+	if err := k.call(func() { s, edge = k.status(), k.edge != nil && k.edge.ready }); err != nil {
+		api.AnswerError(w, http.StatusServiceUnavailable, err)
+		return
+	}
+	if edge {
+		ctx, cancel := context.WithTimeout(r.Context(), statusTime)
+		defer cancel()
+		var e api.EdgeStatus
+		if err := k.calls.Get(ctx, "/v1/status", &e); err == nil {
+			s.Edge = &e
+		} else if s.Problem == "" {
+			s.Problem = "the edge does not tell its status: " + err.Error()
+		}
+	}
+	api.Answer(w, http.StatusOK, s)
+}
+
+// status is what the keeper knows itself. As an event.
+func (k *keeper) status() api.Status {
+	s := api.Status{
+		Version: k.opts.Version, PID: os.Getpid(), File: k.cfg.File, Since: k.since.UTC().Format(time.RFC3339),
+		EdgeRestarts: k.restarts, Apps: []api.AppStatus{}, Listen: []string{}, Problem: k.problem,
+	}
+	for _, r := range k.apps {
+		s.Apps = append(s.Apps, r.life.Status())
+	}
+	for _, l := range k.cfg.Listen {
+		if o := k.listeners[key(l)]; o != nil {
+			s.Listen = append(s.Listen, o.addr)
+		}
+	}
+	if k.deaths >= edgeDeaths && s.Problem == "" {
+		s.Problem = fmt.Sprintf("the edge is in a crash loop: it died %d times in a row", k.deaths)
+	}
+	return s
+}
+
+func (k *keeper) serveReload(w http.ResponseWriter, r *http.Request) {
+	var in api.Reload
+	if err := api.ReadRequest(w, r, &in); err != nil {
+		api.AnswerError(w, http.StatusBadRequest, err)
+		return
+	}
+	// It is done to its end also when the caller does not wait for it.
+	answer := make(chan error, 1)
+	k.goes(func() { answer <- k.reload(in) })
+	switch err := <-answer; {
+	case err == nil:
+		api.Answer(w, http.StatusOK, struct{}{})
+	case errors.Is(err, errBusy):
+		api.AnswerError(w, http.StatusConflict, err)
+	default:
+		api.AnswerError(w, http.StatusUnprocessableEntity, err)
+	}
+}
+
+func (k *keeper) serveStop(w http.ResponseWriter, r *http.Request) {
+	in := api.Stop{Within: -1}
+	if err := api.ReadRequest(w, r, &in); err != nil {
+		api.AnswerError(w, http.StatusBadRequest, err)
+		return
+	}
+	err := k.call(func() {
+		drain := k.cfg.Timeouts.Drain
+		if in.Within >= 0 {
+			drain = time.Duration(in.Within) * time.Millisecond
+		}
+		k.log.Info("stopping", "asked_by", "weir stop")
+		k.stop(drain)
+	})
+	if err == nil {
+		<-k.finished
+	}
+	api.Answer(w, http.StatusOK, struct{}{})
+}

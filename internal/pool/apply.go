@@ -1,0 +1,173 @@
+package pool
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/weirhq/weir/internal/config"
+	"github.com/weirhq/weir/internal/pool/balance"
+)
+
+// apply makes the core be as cfg says, with these servers. Servers of the same name and address stay, with their
+// connections, counts and state; those that are not wanted any more drain.
+func (c *core) apply(cfg *config.Pool, ws []want) error {
+	c.mu.Lock()
+	err := c.applyLocked(cfg, ws)
+	c.mu.Unlock()
+	c.settle()
+	return err
+}
+
+func (c *core) applyLocked(cfg *config.Pool, ws []want) error {
+	if c.closed {
+		return nil
+	}
+	old := c.view.Load()
+	have := make(map[string]*Server, len(old.servers)+len(c.leaving))
+	for _, s := range c.leaving {
+		have[s.name] = s
+	}
+	for _, s := range old.servers {
+		have[s.name] = s
+	}
+	v := &view{limit: int64(max(cfg.MaxConn, 0)), keep: cfg.Keep, fixed: cfg.App == "", cfg: cfg}
+	v.waits = !v.fixed || v.limit > 0
+	listed := make(map[*Server]bool, len(ws))
+	var shut []*Server
+	var places []*balance.Places
+	for _, w := range ws {
+		s := have[w.name]
+		if s == nil || s.to != w.to {
+			s = c.newServer(w)
+		}
+		if listed[s] {
+			continue
+		}
+		listed[s] = true
+		if w.leaving {
+			shut = append(shut, s)
+			continue
+		}
+		v.servers = append(v.servers, s)
+		v.weights = append(v.weights, w.weight)
+		places = append(places, &s.places)
+	}
+	picker, err := balance.New(cfg.Balance, places, v.weights)
+	if err != nil {
+		return fmt.Errorf("pool %q: %w", cfg.Name, err)
+	}
+	v.picker = picker
+	// From here on nothing fails. Servers are shut after the view without them is in force, so that nobody who looks
+	// again finds only shut ones.
+	for _, s := range v.servers {
+		c.reopen(s)
+	}
+	c.view.Store(v)
+	for _, s := range old.servers {
+		if !listed[s] {
+			shut = append(shut, s)
+		}
+	}
+	for _, s := range shut {
+		if !s.places.IsShut() {
+			c.shut(s)
+		}
+	}
+	for _, s := range c.leaving {
+		s.gone = !listed[s]
+	}
+	c.prune()
+	return nil
+}
+
+func (c *core) newServer(w want) *Server {
+	s := &Server{name: w.name, address: w.address, to: w.to, worker: w.worker, host: w.host, core: c, lanes: make([]lane, len(c.loops))}
+	return s
+}
+
+// reopen takes a server back that was leaving. Under mu.
+func (c *core) reopen(s *Server) {
+	if !s.places.IsShut() {
+		return
+	}
+	s.places.Reopen()
+	s.places.Up()
+	s.fails.Store(0)
+	s.drained, s.gone = nil, false
+	for i, o := range c.leaving {
+		if o == s {
+			c.leaving = append(c.leaving[:i:i], c.leaving[i+1:]...)
+			break
+		}
+	}
+}
+
+// prune drops servers that nobody lists and nobody is at. Under mu.
+func (c *core) prune() {
+	kept := c.leaving[:0:0]
+	for _, s := range c.leaving {
+		if !s.gone || s.places.Active() > 0 {
+			kept = append(kept, s)
+		}
+	}
+	c.leaving = kept
+}
+
+// retire lets the core serve what old configurations still send to it, without keeping connections.
+func (c *core) retire() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.retired.IsZero() {
+		c.retired = time.Now()
+	}
+	v := *c.view.Load()
+	v.keep = 0
+	c.view.Store(&v)
+	for _, s := range v.servers {
+		c.closeKept(s)
+	}
+}
+
+// lateComers is how long a retired core waits for requests that were routed to it but still receive their bodies.
+const lateComers = 10 * time.Minute
+
+// forgotten says that nobody is at any server or waits for one, and that nobody will come any more.
+func (c *core) forgotten() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := c.waiting.Load()
+	for _, s := range c.all() {
+		n += s.places.Active()
+	}
+	return n == 0 && time.Since(c.retired) > lateComers
+}
+
+// all returns the servers, those that are leaving last. Under mu.
+func (c *core) all() []*Server {
+	v := c.view.Load()
+	return append(v.servers[:len(v.servers):len(v.servers)], c.leaving...)
+}
+
+// close ends all: waiters get loop.ErrClosed, kept connections are closed. Requests under way keep their connections.
+func (c *core) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return
+	}
+	c.closed = true
+	old := c.view.Load()
+	v := *old
+	v.servers, v.weights, v.keep = nil, nil, 0
+	v.picker, _ = balance.New("", nil, nil)
+	c.view.Store(&v)
+	for _, s := range old.servers {
+		if !s.places.IsShut() {
+			c.shut(s)
+		}
+	}
+	for w := c.head; w != nil; w = c.head {
+		c.unlink(w)
+		c.tell(w, nil).Wake()
+	}
+}

@@ -1,0 +1,105 @@
+package balance
+
+import "sync/atomic"
+
+// Places is how many requests are under way at one server and whether it takes more, in one word, so that a place is
+// taken and the server found open in the same step. All loops share it; it lies alone on its cache lines.
+//
+// A server is open, down (a connection failed; it rests), on trial (one request may try it again, and by taking the
+// place it makes the server down for the others until it is known how that went), or shut (it leaves: no place is
+// ever given again, so that a count of 0 is final).
+type Places struct {
+	_ [64]byte
+	w atomic.Uint64
+	_ [120]byte
+}
+
+// word is flags above a count.
+type word uint64
+
+const (
+	down  word = 1 << 62
+	trial word = 1 << 61
+	shut  word = 1 << 60
+	count      = shut - 1
+)
+
+func (w word) active() int64 { return int64(w & count) }
+
+func (w word) free(limit int64, any bool) bool {
+	if w&(down|shut) != 0 && (w&shut != 0 || !any) {
+		return false
+	}
+	return limit <= 0 || w.active() < limit
+}
+
+func (p *Places) load() word { return word(p.w.Load()) }
+
+// Active returns the number of places taken.
+func (p *Places) Active() int64 { return p.load().active() }
+
+// Open says that the server takes requests, if a place is free.
+func (p *Places) Open() bool { return p.load()&(down|shut) == 0 }
+
+// IsShut says that the server leaves.
+func (p *Places) IsShut() bool { return p.load()&shut != 0 }
+
+// Take takes a place if there is one below the limit (0: no limit) and the server is open; any passes over down.
+// onTrial tells the taker that it alone tries the server out: it must see to it that Up, Down or Trial follows.
+func (p *Places) Take(limit int64, any bool) (ok, onTrial bool) {
+	for {
+		old := p.load()
+		if !old.free(limit, any) {
+			return false, false
+		}
+		w := old + 1
+		if old&trial != 0 {
+			w = w&^trial | down
+		}
+		if p.w.CompareAndSwap(uint64(old), uint64(w)) {
+			return true, old&trial != 0
+		}
+	}
+}
+
+// Leave gives a place back. last is true when the server is shut and nobody is left. A place that was never taken
+// is a broken invariant, and a panic.
+func (p *Places) Leave() (last bool) {
+	w := word(p.w.Add(^uint64(0)))
+	if w&count == count {
+		panic("balance: a place was given back twice")
+	}
+	return w&shut != 0 && w&count == 0
+}
+
+// Down closes the server until Trial or Up.
+func (p *Places) Down() { p.set(down, trial) }
+
+// Trial lets one request try the server. It does nothing to a server that is not down.
+func (p *Places) Trial() {
+	for {
+		old := p.load()
+		if old&down == 0 || p.w.CompareAndSwap(uint64(old), uint64(old&^down|trial)) {
+			return
+		}
+	}
+}
+
+// Up opens the server.
+func (p *Places) Up() { p.set(0, down|trial) }
+
+// Shut ends the giving of places; left is how many are still taken.
+func (p *Places) Shut() (left int64) { return p.set(shut, 0).active() }
+
+// Reopen undoes Shut.
+func (p *Places) Reopen() { p.set(0, shut) }
+
+func (p *Places) set(on, off word) word {
+	for {
+		old := p.load()
+		w := old&^off | on
+		if p.w.CompareAndSwap(uint64(old), uint64(w)) {
+			return w
+		}
+	}
+}

@@ -1,0 +1,153 @@
+// Package pool holds the servers among which requests are balanced: how many requests are under way at each, which are
+// open, the queue of requests that wait for a place, the connections that are kept, and the addresses behind names. What is next is
+// decided by package balance. The package sends no request and retries none: it knows no HTTP.
+//
+// A request's life here is Pick (a place at a server), Connect (a connection to it, a kept one or a new one), Keep (the
+// connection rests for the next request) and Done (the place is given back, to the first in the queue if there is one).
+//
+// Configurations come and go as Sets; what lasts is the core behind a pool's name: its servers with their connections, counts and
+// state, and its queue. A Set is built beside the old one, and takes over the cores when the old one retires.
+package pool
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weirhq/weir/internal/config"
+	"github.com/weirhq/weir/internal/loop"
+	"github.com/weirhq/weir/internal/pool/balance"
+)
+
+// Errors of Pick, besides loop.ErrHangup (the client went away while its request was queued) and loop.ErrClosed.
+var (
+	ErrNoServer     = errors.New("no server is ready")
+	ErrQueueFull    = errors.New("queue is full")
+	ErrQueueTimeout = errors.New("no place at a server within the queue's time limit")
+)
+
+// Pool is one pool as one configuration sees it.
+type Pool struct {
+	cfg *config.Pool
+	c   *core
+}
+
+// Config returns the pool's configuration: that of the Set the pool was taken from, whatever came later.
+func (p *Pool) Config() *config.Pool { return p.cfg }
+
+// core is what outlives a configuration: found again by the pool's name.
+type core struct {
+	name    string
+	loops   []*loop.Loop
+	cursors []balance.Cursor     // one a loop, that loop's own; the last is guarded by mu
+	owner   atomic.Pointer[Set]  // the Set in force: is told what happens, resolves names, closes
+	view    atomic.Pointer[view] // replaced under mu
+
+	_       [64]byte
+	waiting atomic.Int64 // length of the queue; changed under mu, read by everyone who picks or is done
+	_       [64]byte
+
+	mu         sync.Mutex
+	head, tail *Turn     // the queue
+	leaving    []*Server // shut; dropped when nobody is left at them
+	retired    time.Time // no configuration in force has it any more
+	closed     bool
+}
+
+// view is what picks need to know, immutable: a pick works on one view from beginning to end.
+type view struct {
+	servers []*Server // the i-th is the picker's i-th
+	weights []int
+	picker  balance.Picker
+	limit   int64 // places per server, 0: no limit
+	keep    int   // idle connections per server and loop
+	fixed   bool  // servers are given; else they are an app's workers
+	waits   bool  // requests may wait for a place
+	cfg     *config.Pool
+}
+
+func newCore(name string, loops []*loop.Loop) *core {
+	c := &core{name: name, loops: loops, cursors: balance.NewCursors(len(loops) + 1)}
+	c.view.Store(&view{cfg: &config.Pool{Name: name}})
+	return c
+}
+
+// Pick waits for a place at a server and returns that server. The place is turn's until the server's Done.
+//
+// While somebody waits, newcomers queue up behind; a request that is tried again (servers are in turn's memory since
+// Done) goes before those that were not tried yet, for it is older, and avoids its old servers while another is open. Requests wait
+// when all servers are at their max_conn, and in an app's pool also while no worker is ready: one may be so in a moment.
+// The wait is bounded by the queue's size and time limit. client, if not nil, is watched meanwhile: a watch that the caller
+// had set on it is over then. When turn was reset, nothing of an earlier request is left.
+//
+// The errors are ErrNoServer (there is none, or none came within the time limit), ErrQueueFull, ErrQueueTimeout, loop.ErrHangup and
+// loop.ErrClosed; no place is held then.
+func (p *Pool) Pick(t *loop.Task, turn *Turn, client *loop.Conn) (*Server, error) {
+	c := p.c
+	if turn.server != nil {
+		panic("pool: Pick with a place in hand")
+	}
+	l := t.Loop()
+	turn.lane = l.Index()
+	if c.waiting.Load() == 0 {
+		if s := c.view.Load().take(&c.cursors[turn.lane], turn); s != nil {
+			turn.server = s
+			s.lanes[turn.lane].requests.Add(1)
+			return s, nil
+		}
+	}
+	s, err := c.wait(t, turn, client)
+	if err != nil {
+		return nil, err
+	}
+	s.lanes[turn.lane].requests.Add(1)
+	return s, nil
+}
+
+// take takes a place for turn. nil: there is none that it should have now.
+func (v *view) take(cur *balance.Cursor, turn *Turn) *Server {
+	q := balance.Query{Cursor: cur, Limit: v.limit}
+	if turn.ntried > 0 && v.untried(turn, false) {
+		q.Skip = turn.skip() // all others may be full: then it waits for one of them
+	}
+	for {
+		i := v.picker.Pick(q)
+		if i >= 0 {
+			s := v.servers[i]
+			if ok, trial := s.places.Take(v.limit, q.Any); ok {
+				turn.trial = trial
+				return s
+			}
+			continue // another loop was faster
+		}
+		if q.Any || !v.fixed || v.anyOpen() {
+			return nil
+		}
+		// All fixed servers rest after failed connects: better try one than fail at once. (A worker that refuses
+		// connections is dead, and the next one will be there soon: an app's requests wait.)
+		q.Any, q.Skip = true, nil
+		if turn.ntried > 0 && v.untried(turn, true) {
+			q.Skip = turn.skip()
+		}
+	}
+}
+
+// untried says whether there is a server to use that turn did not try yet.
+func (v *view) untried(turn *Turn, any bool) bool {
+	for _, s := range v.servers {
+		if (any || s.places.Open()) && !turn.hasTried(s) {
+			return true
+		}
+	}
+	return false
+}
+
+func (v *view) anyOpen() bool {
+	for _, s := range v.servers {
+		if s.places.Open() {
+			return true
+		}
+	}
+	return false
+}

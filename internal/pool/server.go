@@ -1,0 +1,240 @@
+package pool
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/weirhq/weir/internal/loop"
+	"github.com/weirhq/weir/internal/pool/balance"
+)
+
+// Outcome is how a request at a server ended, as far as the server is concerned.
+type Outcome uint8
+
+// The outcomes. All but OK and Aborted count as errors of the server, and a turn avoids the server from then on.
+const (
+	OK            Outcome = iota
+	Aborted               // not the server's doing: the client went away, weir stops
+	ConnectError          // no connection
+	EmptyResponse         // it closed before the first byte
+	BadResponse           // what it sent is no response, or was cut off
+	TimedOut              // a time limit of the pool
+	Unavailable           // it answered that it cannot now (503), and the request will be tried elsewhere
+)
+
+// Server is one server of a pool: an address, requests under way and kept connections.
+type Server struct {
+	places balance.Places // first: it brings its own padding
+
+	name    string
+	address string // as users write it
+	to      loop.Addr
+	worker  string // the worker's name, for an app's
+	host    string // the name that it was resolved from, as configured; empty: none
+	core    *core
+	lanes   []lane // by loop
+
+	fails atomic.Int32 // connects failed in a row; changed under core.mu
+
+	// guarded by core.mu
+	timer   *time.Timer   // ends the rest after a failed connect
+	resting bool          // the timer runs
+	drained chan struct{} // made when the server is shut, closed when nobody is left
+	gone    bool          // a shut worker that its keeper's list no longer has
+}
+
+// Name returns the server's name: the worker's, or the address as configured, with the resolved address behind it when it was a host name.
+func (s *Server) Name() string { return s.name }
+
+// Address returns where the server is: host:port, or "unix:" and a path.
+func (s *Server) Address() string { return s.address }
+
+// Connect returns a connection to the server: the kept one of the task's loop that was used last, unless fresh, or a new
+// one, dialled until the deadline. In a task that holds a place at the server. The caller owns the connection, and
+// ends its life with Keep or Close. An error of a kept connection is to be expected at any time, for servers close
+// them as they like; then Connect fresh. A failed dial lets the server rest, so that other requests do not try it; a
+// dial that the task's own end cut short does not.
+func (s *Server) Connect(t *loop.Task, fresh bool, deadline loop.Time) (c *loop.Conn, reused bool, err error) {
+	l := t.Loop()
+	if !fresh {
+		if c = s.lanes[l.Index()].pop(); c != nil {
+			return c, true, nil
+		}
+	}
+	c, err = l.Dial(t, s.to, deadline)
+	switch {
+	case err == nil:
+		if s.fails.Load() != 0 || !s.places.Open() {
+			s.core.recovered(s)
+		}
+	case serversFault(err):
+		s.core.failed(s, err)
+	}
+	return c, false, err
+}
+
+// serversFault tells a failed connect from one that was given up on our side.
+func serversFault(err error) bool {
+	return !errors.Is(err, loop.ErrClosed) && !errors.Is(err, loop.ErrHangup)
+}
+
+// Keep takes a connection over that may be used for another request. It rests on its loop, for a while and with
+// others up to the pool's limit; else it is closed. On the connection's loop.
+func (s *Server) Keep(c *loop.Conn) {
+	if s.places.IsShut() {
+		c.Close()
+		return
+	}
+	l := c.Loop()
+	s.lanes[l.Index()].push(c, s.core.view.Load().keep, l.Now()+int64(keepFor))
+}
+
+// Done gives turn's place at the server back, and counts how the request ended. Once for each Pick, on the turn's loop.
+func (s *Server) Done(turn *Turn, o Outcome) {
+	if turn.server != s {
+		panic("pool: Done without a place at this server")
+	}
+	if o != OK && o != Aborted {
+		s.lanes[turn.lane].errors.Add(1)
+		turn.remember(s)
+	}
+	s.giveBack(turn, o == OK)
+}
+
+// giveBack ends turn's place.
+func (s *Server) giveBack(turn *Turn, well bool) {
+	turn.server = nil
+	if turn.trial {
+		turn.trial = false
+		s.core.tried(s, well)
+	}
+	c := s.core
+	if s.places.Leave() {
+		c.deserted(s)
+	}
+	if c.waiting.Load() > 0 {
+		c.handOn(s)
+	}
+}
+
+// takeFor takes a place for turn, whatever the balance.
+func (s *Server) takeFor(turn *Turn, limit int64) bool {
+	ok, trial := s.places.Take(limit, false)
+	if ok {
+		turn.trial = trial
+	}
+	return ok
+}
+
+const (
+	restMin = 250 * time.Millisecond
+	restMax = 10 * time.Second
+)
+
+// restFor is how long a server rests after so many failed connects in a row. Then one request tries it.
+func restFor(fails int32) time.Duration {
+	if fails > 10 {
+		return restMax
+	}
+	return min(restMin<<max(fails-1, 0), restMax)
+}
+
+// failed lets the server rest. Requests that were under way when the first connect failed, and fail too, do not prolong it.
+func (c *core) failed(s *Server, err error) {
+	c.mu.Lock()
+	if s.resting || c.closed || s.places.IsShut() {
+		c.mu.Unlock()
+		return
+	}
+	fails := s.fails.Add(1)
+	s.places.Down()
+	s.resting = true
+	if s.timer == nil {
+		s.timer = time.AfterFunc(restFor(fails), func() { c.rested(s) })
+	} else {
+		s.timer.Reset(restFor(fails))
+	}
+	c.mu.Unlock()
+	if o := c.owner.Load(); o != nil {
+		if fails == 1 {
+			o.note(event{pool: c.name, server: s.name, err: err, what: serverDown})
+		}
+		if s.host != "" {
+			o.resolveSoon()
+		}
+	}
+	c.settle() // those who waited for this one may now take another again
+}
+
+// rested lets one request try the server.
+func (c *core) rested(s *Server) {
+	c.mu.Lock()
+	if s.resting {
+		s.resting = false
+		s.places.Trial()
+	}
+	c.mu.Unlock()
+	c.settle()
+}
+
+// recovered opens the server again.
+func (c *core) recovered(s *Server) {
+	c.mu.Lock()
+	was := s.fails.Swap(0)
+	if s.resting {
+		s.resting = false
+		s.timer.Stop()
+	}
+	s.places.Up()
+	c.mu.Unlock()
+	if o := c.owner.Load(); o != nil && was != 0 {
+		o.note(event{pool: c.name, server: s.name, what: serverUp})
+	}
+	c.settle()
+}
+
+// tried ends a trial that no connect decided: a kept connection served it, or it was given up before it had one.
+func (c *core) tried(s *Server, well bool) {
+	if s.places.Open() {
+		return
+	}
+	if well {
+		c.recovered(s)
+		return
+	}
+	c.mu.Lock()
+	if !s.resting {
+		s.places.Trial()
+	}
+	c.mu.Unlock()
+	c.settle()
+}
+
+// shut gives the server no new request: it drains. Its kept connections are closed on their loops. Under mu.
+func (c *core) shut(s *Server) {
+	s.drained = make(chan struct{})
+	if s.places.Shut() == 0 {
+		close(s.drained)
+	}
+	if s.resting {
+		s.resting = false
+		s.timer.Stop()
+	}
+	c.leaving = append(c.leaving, s)
+	c.closeKept(s)
+}
+
+// deserted is called by the last one who leaves a server that is shut.
+func (c *core) deserted(s *Server) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s.drained == nil || s.places.Active() != 0 {
+		return // reopened since
+	}
+	select {
+	case <-s.drained:
+	default:
+		close(s.drained)
+	}
+}

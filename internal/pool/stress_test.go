@@ -1,0 +1,209 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/weirhq/weir/internal/api"
+	"github.com/weirhq/weir/internal/config"
+	"github.com/weirhq/weir/internal/loop"
+)
+
+// stress is thousands of requests on all loops while workers come, go and fail, with time limits and clients that
+// end waits in the same moment as places are granted.
+type stress struct {
+	t       *testing.T
+	s       *Set
+	p       *Pool
+	limit   int64
+	client  loop.Addr
+	at      sync.Map // *Server → *atomic.Int64: how many the tasks say are there
+	granted atomic.Int64
+	refused atomic.Int64
+	hungup  atomic.Int64
+}
+
+func (st *stress) request(task *loop.Task, seed uint64) {
+	r := rand.New(rand.NewPCG(seed, 1))
+	var client *loop.Conn
+	if r.IntN(10) == 0 {
+		c, err := task.Loop().Dial(task, st.client, soon(task))
+		if err != nil {
+			st.t.Errorf("dialing: %v", err)
+			return
+		}
+		client = c
+		defer c.Close()
+	}
+	var turn Turn
+	for range 3 {
+		sv, err := st.p.Pick(task, &turn, client)
+		if err != nil {
+			switch {
+			case errors.Is(err, loop.ErrHangup):
+				st.hungup.Add(1)
+			case errors.Is(err, ErrQueueTimeout), errors.Is(err, ErrQueueFull), errors.Is(err, ErrNoServer):
+				st.refused.Add(1)
+			default:
+				st.t.Errorf("picking: %v", err)
+			}
+			return
+		}
+		st.granted.Add(1)
+		v, _ := st.at.LoadOrStore(sv, new(atomic.Int64))
+		n := v.(*atomic.Int64)
+		if now := n.Add(1); now > st.limit {
+			st.t.Errorf("%d requests at %s, the limit is %d", now, sv.Name(), st.limit)
+		}
+		for range r.IntN(30) { // each lets all other tasks of the loop run
+			if err := task.Sleep(0); err != nil {
+				st.t.Errorf("sleeping: %v", err)
+			}
+		}
+		if r.IntN(20) == 0 {
+			if err := task.Sleep(time.Millisecond); err != nil {
+				st.t.Errorf("sleeping: %v", err)
+			}
+		}
+		n.Add(-1)
+		switch n := r.IntN(100); {
+		case n < 10:
+			sv.Done(&turn, BadResponse)
+			continue
+		case n < 11 && r.IntN(10) == 0:
+			sv.core.failed(sv, errRefused)
+			sv.Done(&turn, ConnectError)
+			continue
+		case n < 30:
+			sv.core.recovered(sv)
+			sv.Done(&turn, Aborted)
+		default:
+			sv.Done(&turn, OK)
+		}
+		return
+	}
+}
+
+// disturb replaces workers until it is told to stop, and then waits for each that left to be drained.
+func (st *stress) disturb(ctx context.Context) {
+	r := rand.New(rand.NewPCG(7, 7))
+	alive := []string{"web/0", "web/1", "web/2"}
+	for n := 3; ctx.Err() == nil; n++ {
+		i := r.IntN(len(alive))
+		left := alive[i]
+		alive[i] = fmt.Sprintf("web/%d", n)
+		var ws []api.Worker
+		for _, name := range alive {
+			ws = append(ws, worker(name, "ready"))
+		}
+		if r.IntN(2) == 0 {
+			ws = append(ws, worker(left, "leaving"))
+		}
+		if r.IntN(10) == 0 {
+			st.s.SetWorkers(nil) // all crashed
+		}
+		st.s.SetWorkers(ws)
+		wait, cancel := context.WithTimeout(ctx, 20*time.Second)
+		if left := st.s.WaitDrained(wait, left); left != 0 && ctx.Err() == nil {
+			st.t.Errorf("%d requests do not leave", left)
+		}
+		cancel()
+		if r.IntN(4) == 0 {
+			next, err := Build(pools(st.p.cfg), st.s.env, st.s)
+			if err != nil {
+				st.t.Error(err)
+				return
+			}
+			st.s.Retire(next)
+			st.s = next
+		}
+	}
+}
+
+func TestStress(t *testing.T) {
+	onBoth(t, 3, func(t *testing.T, e *loop.Engine) {
+		tasks := 10000
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		wg.Go(func() { // clients: they stay for a moment, and go
+			for {
+				c, err := ln.Accept()
+				if err != nil {
+					return
+				}
+				wg.Go(func() {
+					time.Sleep(time.Duration(rand.IntN(3000)) * time.Microsecond)
+					c.Close()
+				})
+			}
+		})
+		at, err := parseAddress(ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg := ofApp("web", "web", 2)
+		cfg.Balance = []string{"round_robin", "least_conn"}[rand.IntN(2)]
+		cfg.Queue = config.Queue{Size: 300, Timeout: 20 * time.Millisecond}
+		first := build(t, pools(cfg), env(e), nil)
+		first.SetWorkers([]api.Worker{worker("web/0", "ready"), worker("web/1", "ready"), worker("web/2", "ready")})
+		st := &stress{t: t, s: first, p: first.Pool("web"), limit: 2, client: at.to}
+
+		ctx, cancel := context.WithCancel(t.Context())
+		disturbed := make(chan struct{})
+		go func() { defer close(disturbed); st.disturb(ctx) }()
+		places := make(chan struct{}, 400) // requests under way at a time
+		var all []<-chan struct{}
+		for i := range tasks {
+			places <- struct{}{}
+			all = append(all, start(e.Loops()[i%3], func(task *loop.Task) {
+				defer func() { <-places }()
+				st.request(task, uint64(i))
+			}))
+		}
+		for _, done := range all {
+			finished(t, done)
+		}
+		cancel()
+		<-disturbed
+		ln.Close()
+		wg.Wait()
+
+		last := st.s
+		c := st.p.c
+		if n := c.waiting.Load(); n != 0 || c.head != nil || c.tail != nil {
+			t.Errorf("%d in the queue, want 0", n)
+		}
+		for _, sv := range last.Status()[0].Servers {
+			if sv.Active != 0 {
+				t.Errorf("%d requests at %s, want 0", sv.Active, sv.Name)
+			}
+		}
+		var counted uint64
+		st.at.Range(func(k, v any) bool {
+			sv := k.(*Server)
+			counted += sv.status().Requests
+			if n := sv.places.Active(); n != 0 {
+				t.Errorf("%d requests at %s, want 0", n, sv.Name())
+			}
+			return true
+		})
+		if int64(counted) != st.granted.Load() {
+			t.Errorf("the servers counted %d requests, the tasks %d", counted, st.granted.Load())
+		}
+		if st.granted.Load() < int64(tasks)/10 || st.refused.Load() == 0 {
+			t.Errorf("%d granted, %d refused: this is no stress", st.granted.Load(), st.refused.Load())
+		}
+		t.Logf("%d places granted, %d refused, %d clients gone", st.granted.Load(), st.refused.Load(), st.hungup.Load())
+		last.Close()
+	})
+}
