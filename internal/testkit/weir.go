@@ -111,10 +111,9 @@ func (w *Weir) fill(text string) string {
 
 func (w *Weir) start(s Setup) {
 	w.t.Helper()
-	args := append([]string{"run", "--run-dir", w.RunDir}, s.Args...)
-	w.cmd = exec.Command(w.binary, append(args, w.File)...)
+	w.cmd = exec.Command(w.binary, append(append([]string{"run"}, s.Args...), w.File)...)
 	w.cmd.Dir = w.Dir
-	w.cmd.Env = append(os.Environ(), "GORACE=halt_on_error=1 exitcode=66")
+	w.cmd.Env = append(os.Environ(), "WEIR_RUN_DIR="+w.RunDir, "GORACE=halt_on_error=1 exitcode=66")
 	for _, e := range s.Env {
 		w.cmd.Env = append(w.cmd.Env, w.fill(e))
 	}
@@ -194,13 +193,14 @@ func (w *Weir) Get(path string) (status int, body string) {
 // Dial connects to weir.
 func (w *Weir) Dial() *Conn { w.t.Helper(); return Dial(w.t, w.Address) }
 
-// Command runs `weir` with the arguments and --run-dir, and returns what it said and its exit code.
+// Command runs `weir` with the arguments and this run directory, and returns what it said and its exit code.
 func (w *Weir) Command(args ...string) (stdout, stderr string, code int) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, w.binary, append([]string{"--run-dir", w.RunDir}, args...)...)
+	cmd := exec.CommandContext(ctx, w.binary, args...)
 	cmd.Dir = w.Dir
+	cmd.Env = append(os.Environ(), "WEIR_RUN_DIR="+w.RunDir)
 	var out, problem bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &problem
 	err := cmd.Run()
