@@ -40,6 +40,7 @@ func rootCommand() *cobra.Command {
 	root.AddCommand(
 		runCommand(),
 		checkCommand(),
+		explainCommand(),
 		statusCommand(),
 		reloadCommand(),
 		stopCommand(),
