@@ -111,10 +111,9 @@ func (w *Weir) fill(text string) string {
 
 func (w *Weir) start(s Setup) {
 	w.t.Helper()
-	args := append([]string{"run", "--run-dir", w.RunDir}, s.Args...)
-	w.cmd = exec.Command(w.binary, append(args, w.File)...)
+	w.cmd = exec.Command(w.binary, append(append([]string{"run"}, s.Args...), w.File)...)
 	w.cmd.Dir = w.Dir
-	w.cmd.Env = append(os.Environ(), "GORACE=halt_on_error=1 exitcode=66")
+	w.cmd.Env = append(os.Environ(), "WEIR_RUN_DIR="+w.RunDir, "GORACE=halt_on_error=1 exitcode=66")
 	for _, e := range s.Env {
 		w.cmd.Env = append(w.cmd.Env, w.fill(e))
 	}
@@ -194,13 +193,14 @@ func (w *Weir) Get(path string) (status int, body string) {
 // Dial connects to weir.
 func (w *Weir) Dial() *Conn { w.t.Helper(); return Dial(w.t, w.Address) }
 
-// Command runs `weir` with the arguments and --run-dir, and returns what it said and its exit code.
+// Command runs `weir` with the arguments and this run directory, and returns what it said and its exit code.
 func (w *Weir) Command(args ...string) (stdout, stderr string, code int) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, w.binary, append([]string{"--run-dir", w.RunDir}, args...)...)
+	cmd := exec.CommandContext(ctx, w.binary, args...)
 	cmd.Dir = w.Dir
+	cmd.Env = append(os.Environ(), "WEIR_RUN_DIR="+w.RunDir)
 	var out, problem bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &problem
 	err := cmd.Run()
@@ -239,19 +239,19 @@ func (w *Weir) Keeper() Process {
 	return w.process(w.cmd.Process.Pid)
 }
 
-// Edge is the process that handles traffic.
-func (w *Weir) Edge() Process {
+// Edge is the process that handles traffic. One that has just died is waited for.
+func (w *Weir) Edge() (edge Process) {
 	w.t.Helper()
-	for _, p := range w.Processes() {
-		if f := strings.Fields(p.Command); len(f) > 1 && p.Parent == w.cmd.Process.Pid && f[0] == w.binary && f[1] == "edge" && p.State != 'Z' {
-			return p
+	Eventually(w.t, Patience, "weir has an edge", func() bool {
+		s := w.Status()
+		if s.Edge == nil {
+			return false
 		}
-	}
-	if s := w.Status(); s.Edge != nil {
-		return w.process(s.Edge.PID)
-	}
-	w.t.Fatalf("weir has no edge\n%s", w.Output())
-	return Process{}
+		p, ok := process(s.Edge.PID)
+		edge = p
+		return ok && p.Alive()
+	})
+	return edge
 }
 
 // Workers are the processes of an app's workers that get requests.
@@ -327,17 +327,19 @@ func (w *Weir) Stop() {
 
 // finish is the clean-up: it stops weir unless the test has done so, and shows its output when the test has failed.
 func (w *Weir) finish() {
+	defer func() {
+		if w.t.Failed() {
+			w.t.Logf("output of weir:\n%s", w.Output())
+		}
+	}()
 	select {
 	case <-w.exited:
 		Gone(w.t, 5*time.Second, w.was)
 	default:
 		w.Stop()
 	}
-	if out := w.Output(); strings.Contains(out, "WARNING: DATA RACE") {
+	if strings.Contains(w.Output(), "WARNING: DATA RACE") {
 		w.t.Errorf("weir has a data race")
-	}
-	if w.t.Failed() {
-		w.t.Logf("output of weir:\n%s", w.Output())
 	}
 }
 
