@@ -11,7 +11,7 @@ type shape struct {
 	Ref                  string     `json:"$ref,omitempty"`
 	Description          string     `json:"description,omitempty"`
 	Type                 any        `json:"type,omitempty"`
-	Enum                 []any   `json:"enum,omitempty"`
+	Enum                 []any      `json:"enum,omitempty"`
 	Pattern              string     `json:"pattern,omitempty"`
 	Minimum              *int       `json:"minimum,omitempty"`
 	Maximum              *int       `json:"maximum,omitempty"`
