@@ -91,21 +91,22 @@ func (s *Sink) run() {
 		for {
 			s.mu.Lock()
 			batch, dropped, closed := s.waiting, s.dropped, s.closed
-			s.waiting, s.dropped = s.spare[:0], 0
-			s.mu.Unlock()
 			if len(batch) == 0 && dropped == 0 {
+				s.mu.Unlock()
 				if closed {
 					return
 				}
 				break
 			}
+			s.waiting, s.spare, s.dropped = s.spare, nil, 0 // two buffers, never one under both names
+			s.mu.Unlock()
 			// An output that fails (a closed terminal, a full disk) must not stop the workers; there is nowhere else to say so.
 			s.out.Write(batch) //nolint:errcheck // see above
 			if dropped > 0 {
 				fmt.Fprintf(s.out, "%s weir: %d lines dropped: the output is too slow for them\n", time.Now().Format("2006-01-02T15:04:05.000Z07:00"), dropped) //nolint:errcheck // see above
 			}
 			s.mu.Lock()
-			s.spare = batch
+			s.spare = batch[:0]
 			s.mu.Unlock()
 		}
 	}

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"fmt"
+
 	"github.com/spf13/cobra"
 	"github.com/weirhq/weir/internal/api"
 )
@@ -29,8 +31,8 @@ func reloadCommand() *cobra.Command {
 		if err := client.Post(c.Context(), "/v1/reload", in, nil); err != nil {
 			return err
 		}
-		c.Printf("reloaded %s\n", what)
-		return nil
+		_, err = fmt.Fprintf(c.OutOrStdout(), "reloaded %s\n", what)
+		return err
 	}
 	return c
 }

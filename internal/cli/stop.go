@@ -34,8 +34,8 @@ func stopCommand() *cobra.Command {
 		if err := client.Post(c.Context(), "/v1/stop", in, nil); err != nil {
 			return err
 		}
-		c.Println("stopped")
-		return nil
+		_, err = fmt.Fprintln(c.OutOrStdout(), "stopped")
+		return err
 	}
 	return c
 }

@@ -75,7 +75,8 @@ type keeper struct {
 	tickets   map[int]chan string
 	ticket    int
 	stopping  bool
-	told      bool // that it is ready
+	warned    map[string]bool // apps that run as root
+	told      bool            // that it is ready
 	problem   string
 	failure   error // why Run is to fail
 }

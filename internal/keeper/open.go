@@ -34,7 +34,7 @@ func open(o Options) (*keeper, error) {
 	k := &keeper{
 		opts: o, since: since, runDir: cfg.RunDir, level: &slog.LevelVar{}, cfg: cfg, source: sourceOf(cfg, 1),
 		events: make(chan func()), ended: make(chan struct{}), finished: make(chan struct{}), now: make(chan struct{}),
-		op: make(chan struct{}, 1), listeners: map[string]*listener{}, used: map[string]map[int]int{}, tickets: map[int]chan string{},
+		op: make(chan struct{}, 1), listeners: map[string]*listener{}, used: map[string]map[int]int{}, tickets: map[int]chan string{}, warned: map[string]bool{},
 	}
 	k.ctx, k.cancel = context.WithCancel(context.Background())
 	k.level.Set(levelOf(cfg.Log.Level))
@@ -142,7 +142,8 @@ func (k *keeper) warn(cfg *config.Config, warnings []config.Warning) {
 	}
 	if os.Geteuid() == 0 {
 		for _, a := range cfg.Apps {
-			if a.User == "" {
+			if a.User == "" && !k.warned[a.Name] {
+				k.warned[a.Name] = true
 				k.log.Warn(fmt.Sprintf("app %s runs as root: give it a user (apps.%s.user)", a.Name, a.Name))
 			}
 		}

@@ -27,18 +27,22 @@ func (k *keeper) reload(r api.Reload) error {
 	} else {
 		err = k.reloadAll()
 	}
+	what := "the configuration"
+	if r.App != "" {
+		what = "app " + r.App
+	}
 	took := time.Since(begun).Round(time.Millisecond)
 	called := k.call(func() {
 		k.problem = ""
 		if err != nil {
 			k.problem = "reload: " + err.Error()
-			k.log.Error("reload failed", "app", r.App, "after", took)
+			k.log.Error("reloading "+what+" failed", "after", took)
 			for line := range strings.Lines(err.Error() + "\n") {
 				k.sink.Write([]byte(line)) //nolint:errcheck // never fails; a configuration's errors have lines, which slog would make one
 			}
 			return
 		}
-		k.log.Info("reloaded", "app", r.App, "after", took)
+		k.log.Info("reloaded "+what, "after", took)
 	})
 	return errors.Join(err, called)
 }

@@ -1,0 +1,87 @@
+package app
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// The test binary is its own worker: `app.test worker MODE [ARG]`.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[1] == "worker" {
+		work(os.Args[2], os.Args[3:])
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func work(mode string, args []string) {
+	switch mode {
+	case "serve":
+		serveWorker()
+	case "say":
+		fmt.Println(strings.Join(args, " "))
+		os.Exit(3)
+	case "raw":
+		os.Stdout.Write([]byte("a\x00b\x1b[31m\xff ü\r\n\n" + strings.Repeat("x", 3*lineSize) + "end"))
+		os.Exit(0)
+	case "flood":
+		for range 1000 {
+			os.Stdout.Write([]byte(strings.Repeat(strings.Repeat("y", 99)+"\n", 100)))
+		}
+	case "stubborn":
+		signal.Ignore(syscall.SIGTERM)
+		fmt.Println("stubborn is up")
+		time.Sleep(time.Hour)
+	case "family": // a child in the group, and one that has left it
+		child := exec.Command(os.Args[0], "worker", "sleep")
+		escaped := exec.Command(os.Args[0], "worker", "sleep")
+		escaped.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		child.Stdout, escaped.Stdout = os.Stdout, os.Stdout // they hold the pipe open
+		if child.Start() != nil || escaped.Start() != nil {
+			os.Exit(9)
+		}
+		fmt.Println("family", child.Process.Pid, escaped.Process.Pid)
+		time.Sleep(time.Hour)
+	case "sleep":
+		signal.Ignore(syscall.SIGTERM)
+		time.Sleep(time.Hour)
+	case "limits":
+		out, err := exec.Command("/bin/sh", "-c", "ulimit -n; ulimit -Hn; id -un; id -Gn; pwd; env | sort").CombinedOutput()
+		fmt.Printf("%s%v\n", out, err)
+		os.Exit(0)
+	}
+}
+
+func serveWorker() {
+	network, address := "tcp", "127.0.0.1:"+os.Getenv("PORT")
+	if s := os.Getenv("SOCKET"); s != "" {
+		network, address = "unix", s
+	}
+	ln, err := net.Listen(network, address)
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	calls := 0
+	http.Serve(ln, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		calls++
+		switch {
+		case r.URL.Path == "/never":
+			w.WriteHeader(http.StatusServiceUnavailable)
+		case r.URL.Path == "/third" && (calls < 3 || r.Host != "site.example"):
+			w.WriteHeader(http.StatusServiceUnavailable)
+		case r.URL.Path == "/moved":
+			http.Redirect(w, r, "/third", http.StatusFound)
+		}
+	}))
+}
