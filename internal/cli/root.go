@@ -11,13 +11,18 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/weirhq/weir/internal/api"
+	"github.com/weirhq/weir/internal/config"
 )
 
 // Main runs the command that the arguments name and returns the exit status.
 func Main() int {
 	root := rootCommand()
 	if err := root.ExecuteContext(context.Background()); err != nil {
-		if !errors.Is(err, errReported) {
+		var wrong config.Errors
+		var one *config.Error
+		if errors.As(err, &wrong) || errors.As(err, &one) {
+			root.PrintErrln(err) // they begin with the file, as a compiler's do
+		} else {
 			root.PrintErrln("weir: " + err.Error())
 		}
 		return 1

@@ -41,17 +41,10 @@ func runSite(c *cobra.Command, file, runDir string) error {
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGCHLD)
 	defer signal.Stop(signals)
-	err = keeper.Run(c.Context(), keeper.Options{
+	return keeper.Run(c.Context(), keeper.Options{
 		Load:  func() (*config.Config, []config.Warning, error) { return load(file, runDir) },
 		Loops: loops, Stdout: os.Stdout, Stderr: os.Stderr, Signals: signals, Version: version(), Adopt: true,
 	})
-	var wrong config.Errors
-	var one *config.Error
-	if errors.As(err, &wrong) || errors.As(err, &one) { // they begin with the file, as a compiler's do
-		c.PrintErrln(err)
-		return errReported
-	}
-	return err
 }
 
 // load reads a configuration and puts its sockets where the flag or the environment says.
