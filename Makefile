@@ -58,7 +58,6 @@ bench: ## run the Go benchmarks
 
 bench-peers: build ## measure weir beside nginx and HAProxy, write docs/benchmarks.md
 	@$(NEED) nginx-light haproxy wrk
-	$(GO) build -trimpath -o bin/hello ./examples/hello
 	$(GO) run ./bench/peers -out docs/benchmarks.md
 
 clean: ## remove what was built
