@@ -14,7 +14,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if f := os.Getenv("WEIR_LOOP_TEST_CHILD"); f != "" {
+	if f := os.Getenv(childVariable); f != "" {
 		os.Exit(childMain(f))
 	}
 	goleak.VerifyTestMain(m)
