@@ -61,6 +61,12 @@ func (h *handler) respondWhole(n int64) {
 
 // respondHead makes the head of the response in h.out and settles how the client finds the end of the body.
 func (h *handler) respondHead() {
+	h.makeHead()
+	h.answers()
+}
+
+// makeHead makes the head while the response's fields stand in the buffer.
+func (h *handler) makeHead() {
 	h.chunked = false
 	switch h.x.Resp.Body {
 	case message.Chunked, message.UntilClose:
@@ -74,6 +80,10 @@ func (h *handler) respondHead() {
 		h.keep = false
 	}
 	h.out = h.appendResponse(h.out[:0])
+}
+
+// answers notes that the head that was made is the answer.
+func (h *handler) answers() {
 	h.answered = true
 	h.x.Journal.Status = h.x.Resp.Status
 }

@@ -191,6 +191,8 @@ func (d *downloader) drainFile(t *loop.Task, head []byte) bool {
 func (h *handler) deliverHeld(cfg *config.Pool, data []byte) outcome {
 	d := &h.download
 	defer d.spool.free(h.l)
+	// The fields are views into the buffer that the next read gives away or fills anew: the head is made now.
+	h.makeHead()
 	for {
 		if len(data) > 0 {
 			if err := d.spool.put(h.t, h.l, data, &cfg.Buffer); err != nil {
@@ -220,7 +222,7 @@ func (h *handler) deliverHeld(cfg *config.Pool, data []byte) outcome {
 	}
 	h.x.Journal.Mark(journal.Received, h.l.loop.Now())
 	h.up.release(h)
-	h.respondHead()
+	h.answers()
 	d.whole, d.failed = true, false
 	d.drain(h.t)
 	return done

@@ -138,6 +138,8 @@ func (h *handler) finish() {
 		h.spool.free(h.l)
 		h.spooled = false
 	}
+	h.x.Journal.Mark(journal.Delivered, h.l.loop.Now())
+	h.account()
 	h.passOver()
 	if h.l.edge.stopping.Load() {
 		h.keep = false
@@ -145,8 +147,6 @@ func (h *handler) finish() {
 	if !h.keep && !h.in.empty() {
 		h.lingers = true
 	}
-	h.x.Journal.Mark(journal.Delivered, h.l.loop.Now())
-	h.account()
 }
 
 // passOver reads off what is left of a small request body that nobody wanted, so that the connection can be kept.
