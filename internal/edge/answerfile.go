@@ -112,10 +112,10 @@ func (h *handler) appendOwnHead(dst []byte, status int) []byte {
 	return h.l.appendDate(dst)
 }
 
-// endOwnHead ends it.
+// endOwnHead ends it. dst holds nothing but the head.
 func (h *handler) endOwnHead(dst []byte) []byte {
 	if h.route != nil {
-		dst = append(dst, h.route.response.set...)
+		dst = append(h.route.response.strike(dst), h.route.response.set...)
 	}
 	dst = appendField(dst, "X-Request-ID", h.x.ID)
 	return h.appendConnection(dst)

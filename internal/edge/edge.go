@@ -67,9 +67,13 @@ type counters struct {
 const spoolMemory = 64 << 20
 
 // New starts the loops, which serve nothing yet.
-func New(loops int) (*Edge, error) {
-	e := &Edge{listeners: map[string][]*loop.Listener{}, sockets: map[string][]*os.File{}, spoolShare: spoolMemory / int64(loops)}
-	engine, err := loop.Start(loop.Config{Loops: loops, Panicked: func(_ *loop.Loop, v any, stack []byte) { e.panicked(v, stack) }, Slow: e.slow})
+func New(loops int) (*Edge, error) { return start(loop.Config{Loops: loops}) }
+
+func start(cfg loop.Config) (*Edge, error) {
+	e := &Edge{listeners: map[string][]*loop.Listener{}, sockets: map[string][]*os.File{}, spoolShare: spoolMemory / int64(cfg.Loops)}
+	cfg.Panicked = func(_ *loop.Loop, v any, stack []byte) { e.panicked(v, stack) }
+	cfg.Slow = e.slow
+	engine, err := loop.Start(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("starting the loops: %w", err)
 	}

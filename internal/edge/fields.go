@@ -224,9 +224,10 @@ func listHas[T []byte | string](v []byte, token T) bool {
 	return false
 }
 
-// lastUntrusted returns the last address of an X-Forwarded-For value that is not a trusted proxy's; found is false
-// when all of them are, and the first is returned then.
-func lastUntrusted(v []byte, t *tree) (a netip.Addr, found bool) {
+// lastUntrusted returns the last address of an X-Forwarded-For value that is not a trusted proxy's. ends is false when
+// all of them are, and the first is returned then: what stands before it is still to be believed. What cannot be read
+// ends the chain of trust, and the address behind it (the zero value: none) is returned.
+func lastUntrusted(v []byte, t *tree) (a netip.Addr, ends bool) {
 	for len(v) > 0 {
 		i := len(v)
 		for i > 0 && v[i-1] != ',' {
@@ -239,7 +240,7 @@ func lastUntrusted(v []byte, t *tree) (a netip.Addr, found bool) {
 			if p, err := netip.ParseAddrPort(string(e)); err == nil {
 				b = p.Addr()
 			} else {
-				return a, true // what cannot be read ends the chain of trust
+				return a, true
 			}
 		}
 		a = b.Unmap()

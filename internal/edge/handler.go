@@ -290,11 +290,12 @@ func (h *handler) believe() {
 		if f.List[i].ID != message.XForwardedFor {
 			continue
 		}
-		if a, ok := lastUntrusted(f.List[i].Value, h.tree); a.IsValid() {
+		a, ends := lastUntrusted(f.List[i].Value, h.tree)
+		if a.IsValid() {
 			x.Client = a
-			if ok {
-				break
-			}
+		}
+		if ends {
+			break
 		}
 	}
 	switch v := f.Get(message.XForwardedProto); {

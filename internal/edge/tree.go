@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -71,6 +72,24 @@ func (p *responsePolicy) removes(l *message.Field) bool {
 		}
 	}
 	return false
+}
+
+// strike takes out of a head that weir made itself what the policy removes or replaces, but not the framing.
+func (p *responsePolicy) strike(head []byte) []byte {
+	if len(p.ids) == 0 && len(p.others) == 0 {
+		return head
+	}
+	kept := bytes.IndexByte(head, '\n') + 1 // the status line
+	for rest := head[kept:]; len(rest) > 0; {
+		end := bytes.IndexByte(rest, '\n') + 1
+		name := rest[:bytes.IndexByte(rest, ':')]
+		l := message.Field{ID: message.Lookup(name), Name: name}
+		if l.ID == message.ContentLength || !p.removes(&l) {
+			kept += copy(head[kept:], rest[:end])
+		}
+		rest = rest[end:]
+	}
+	return head[:kept]
 }
 
 func newResponsePolicy(c *config.Headers) (p responsePolicy) {

@@ -186,6 +186,25 @@ func (k *Conn) Request() *Message {
 	return m
 }
 
+// More reports whether something comes before the peer closes. It reads nothing off.
+func (k *Conn) More() bool {
+	k.t.Helper()
+	k.deadline()
+	_, err := k.r.Peek(1)
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		k.fail("neither bytes nor the end within %v", k.limit)
+	}
+	return err == nil
+}
+
+// TryResponse is Response that returns what is wrong, with as much as came: for tests of answers that break off.
+func (k *Conn) TryResponse(method string) (*Message, error) {
+	k.t.Helper()
+	k.deadline()
+	return readResponse(k.r, method)
+}
+
 // Closed expects that the peer closes and sends nothing more. A reset is as good.
 func (k *Conn) Closed() {
 	k.t.Helper()

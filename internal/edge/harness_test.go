@@ -1,0 +1,172 @@
+package edge
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/weirhq/weir/internal/api"
+	"github.com/weirhq/weir/internal/loop"
+	"github.com/weirhq/weir/internal/testkit"
+)
+
+func TestMain(m *testing.M) {
+	slog.SetDefault(slog.New(slog.NewTextHandler(io.Discard, nil))) // faults are provoked here on purpose
+	goleak.VerifyTestMain(m)
+}
+
+// running is an edge in this process, with one address to ask it at.
+type running struct {
+	*Edge
+	t       testing.TB
+	addr    string
+	text    string // of its configuration, without listen
+	version int64
+	stopped bool
+}
+
+// eachBody runs a test on both bodies of tasks.
+func eachBody(t *testing.T, f func(t *testing.T, body loop.Config)) {
+	for _, goroutines := range []bool{false, true} {
+		if !goroutines && runtime.GOOS != "linux" {
+			continue
+		}
+		name := "fibers"
+		if goroutines {
+			name = "goroutines"
+		}
+		t.Run(name, func(t *testing.T) { f(t, loop.Config{Loops: 2, Goroutines: goroutines}) })
+	}
+}
+
+var fibers = loop.Config{Loops: 2}
+
+// serveEdge runs an edge with two loops on a free port. text is the configuration without listen; what is left
+// behind when it has stopped fails the test.
+func serveEdge(t testing.TB, body loop.Config, text string) *running {
+	t.Helper()
+	testkit.Leaks(t)
+	e, err := start(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &running{Edge: e, t: t}
+	t.Cleanup(func() { r.stop(10 * time.Second) })
+	r.addr = r.offer()
+	if err := r.apply(text); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// offer hands a listening socket to the edge, a descriptor of it for each loop, and returns its address.
+func (r *running) offer() string {
+	r.t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer ln.Close()
+	var files []*os.File
+	for range r.locals {
+		f, err := ln.(*net.TCPListener).File()
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		files = append(files, f)
+	}
+	addr := ln.Addr().String()
+	r.Offer("tcp", addr, files)
+	return addr
+}
+
+// apply puts a configuration in force that listens on the edge's address and on others.
+func (r *running) apply(text string, more ...string) error {
+	r.t.Helper()
+	if !strings.Contains(text, "log:") {
+		text = "log: {access: {to: none}}\n" + text
+	}
+	listen := "listen: ['" + strings.Join(append([]string{r.addr}, more...), "', '") + "']\n"
+	r.version++
+	return r.Apply(api.EdgeState{Version: r.version, Source: api.Source{
+		Path: r.t.TempDir() + "/weir.yaml", Text: listen + text, Revision: r.version}})
+}
+
+func (r *running) stop(within time.Duration) {
+	r.t.Helper()
+	if r.stopped {
+		return
+	}
+	r.stopped = true
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	if err := r.Stop(ctx); err != nil {
+		r.t.Error(err)
+	}
+	if n := r.connections.Load(); n != 0 {
+		r.t.Errorf("%d connections are counted after the end", n)
+	}
+}
+
+// quiet waits until no request is under way.
+func (r *running) quiet() {
+	r.t.Helper()
+	testkit.Eventually(r.t, testkit.Patience, "requests under way ended", func() bool { return r.active() == 0 })
+}
+
+// onePool is a configuration with a pool p of these servers that gets every request. more is put into the pool.
+func onePool(more string, servers ...string) string {
+	if more != "" {
+		more = ", " + more
+	}
+	return "pools: {p: {servers: ['" + strings.Join(servers, "', '") + "']" + more + "}}\n" +
+		"sites: [{hosts: ['*'], routes: [{pool: p}]}]\n"
+}
+
+const bothBuffers = "buffer: true"
+
+// crlf writes a script's line feeds as the wire has them.
+func wire(text string) string { return strings.ReplaceAll(text, "\n", "\r\n") }
+
+// plain writes what came from the wire as scripts do, with what differs from run to run taken out.
+func plain(text string) string {
+	text = dates.ReplaceAllString(strings.ReplaceAll(text, "\r\n", "\n"), "Date: DATE")
+	return ids.ReplaceAllString(text, "X-Request-ID: ID")
+}
+
+var (
+	dates = regexp.MustCompile(`Date: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT`)
+	ids   = regexp.MustCompile(`X-Request-ID: [0-9a-f]{22}\b`)
+)
+
+// answers is an origin that reads whole requests and answers the n-th of each connection with the n-th text, the
+// last one again and again. After a text that ends in "<close>" it closes, after "<reset>" it resets.
+func answers(t testing.TB, network string, texts ...string) *testkit.Origin {
+	return testkit.ServeOrigin(t, network, func(_ int, c *testkit.Conn) {
+		for i := 0; ; i++ {
+			if !c.More() {
+				return
+			}
+			c.Request()
+			text := texts[min(i, len(texts)-1)]
+			head, closes := strings.CutSuffix(text, "<close>")
+			head, resets := strings.CutSuffix(head, "<reset>")
+			c.Send(wire(head))
+			if resets {
+				c.Reset()
+			}
+			if closes || resets {
+				return
+			}
+		}
+	})
+}
