@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -241,4 +242,38 @@ var processTime = func() time.Duration {
 		return 0
 	}
 	return cpuTime()
+}
+
+// A small file to a socket, as for a page's pictures.
+func BenchmarkSendFile(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "f")
+	if err := os.WriteFile(path, make([]byte, 16<<10), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	e := startEngine(b, Config{Loops: 2})
+	addr := listenTCP(b, e.Loops()[0], serve(func(t *Task, c *Conn) {
+		big := t.Loop().LargeBuffer()
+		for {
+			if _, err := c.Read(big); err != nil {
+				return
+			}
+		}
+	}))
+	onLoop(b, e.Loops()[1], func(t *Task) {
+		c := mustDial(b, t, addr)
+		defer c.Close()
+		used := processTime()
+		for range b.N {
+			if _, err := c.SendFile(t, f, 0, 16<<10); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+		b.ReportMetric(float64(processTime()-used)/float64(b.N), "cpu-ns/op")
+	})
 }

@@ -350,7 +350,7 @@ func TestManyConnections(t *testing.T) {
 	every(t, Config{Loops: 2}, func(t *testing.T, e *Engine, listen listenFunc) {
 		addr := listen(t, e.Loops()[0], acceptFunc(func(c *Conn) { newServer(c) }))
 		var wg sync.WaitGroup
-		for range 50 {
+		for range 20 {
 			wg.Add(1)
 			begin(e.Loops()[1], func(task *Task) {
 				defer wg.Done()
