@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -28,6 +29,7 @@ func runChild(t *testing.T, name, body string) {
 }
 
 func childMain(what string) int {
+	runtime.GOMAXPROCS(maxLoops + 2)
 	name, body, _ := strings.Cut(what, " ")
 	f := map[string]func(*Engine) error{"descriptors": descriptorsChild, "idle": idleChild}[name]
 	e, err := Start(Config{Loops: 2, Goroutines: body == "goroutines"})

@@ -72,7 +72,8 @@ func (c *Conn) Write2(a, b []byte) (int64, error) {
 	return c.write2Fiber(a, b)
 }
 
-// SendFile writes n bytes of f from offset off. The disk is waited for off the loop. It returns io.ErrUnexpectedEOF
+// SendFile writes n bytes of f from offset off. The disk is waited for off the loop; no more than LargeBufferSize bytes that
+// are in the page cache are written at once. It returns io.ErrUnexpectedEOF
 // when f has less. f must stay open and the connection must not be written to meanwhile.
 func (c *Conn) SendFile(t *Task, f *os.File, off, n int64) (int64, error) {
 	t.mustRun("SendFile")

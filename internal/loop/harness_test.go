@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -17,8 +18,12 @@ func TestMain(m *testing.M) {
 	if f := os.Getenv(childVariable); f != "" {
 		os.Exit(childMain(f))
 	}
+	runtime.GOMAXPROCS(maxLoops + 2)
 	goleak.VerifyTestMain(m)
 }
+
+// maxLoops is how many loops a test starts at most.
+const maxLoops = 2
 
 // patience bounds every wait of the tests; what takes longer hangs.
 const patience = 20 * time.Second
