@@ -83,6 +83,10 @@ func (h *handler) try(s *pool.Server, cfg *config.Pool) outcome {
 			h.up.fault = pool.ConnectError
 			return noConnect
 		}
+		if reused && !h.resendable() && !c.Alive() {
+			_ = c.Close() // the server closed it while it rested; a request that must not be sent twice would be lost on it
+			continue
+		}
 		h.up.c = c
 		h.x.Journal.Mark(journal.Connected, h.l.loop.Now())
 		o := h.converse(cfg)

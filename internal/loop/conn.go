@@ -281,6 +281,20 @@ func (c *Conn) Rest(r Rester, until Time) {
 	c.restFiber(until)
 }
 
+// Alive asks the system whether an idle connection is still open and silent; a peer's close that no event has told of
+// yet is seen. Where that cannot be asked without waiting, it goes by what is known.
+func (c *Conn) Alive() bool {
+	if c.state&(closed|finished|broken) != 0 {
+		return false
+	}
+	if c.std != nil {
+		return !c.std.has && c.std.err == nil
+	}
+	var b [1]byte
+	_, e := sysRecv(int(c.fd), b[:], sysPeek)
+	return e == errAgain
+}
+
 // Unrest ends the rest from elsewhere on the loop, so that the connection can be used again; its Rester will not be
 // called. False if the peer is already known to have closed or to have sent something.
 func (c *Conn) Unrest() bool {
