@@ -20,13 +20,14 @@ type downloader struct {
 	running bool
 	whole   bool // everything has been put into the spool
 	failed  bool // the client is gone
+	noDisk  bool // the file could not be written; it was said
 }
 
 // deliverBuffered takes the body from the server at its speed and sends it at the client's.
 func (h *handler) deliverBuffered(cfg *config.Pool, data []byte) outcome {
 	h.respondHead()
 	d := &h.download
-	d.running, d.whole, d.failed, d.t = true, false, false, nil
+	d.running, d.whole, d.failed, d.noDisk, d.t = true, false, false, false, nil
 	h.l.loop.Go(d)
 	for {
 		if !d.put(data, &cfg.Buffer) {
@@ -69,8 +70,9 @@ func (d *downloader) put(data []byte, cfg *config.Buffer) bool {
 			d.wake()
 			return true
 		}
-		if !errors.Is(err, errSpoolFull) {
+		if errors.Is(err, errDisk) && !d.noDisk {
 			// Without room on disk the client's speed becomes the worker's; nothing is lost.
+			d.noDisk = true
 			slog.Error("a response is not buffered any further", "error", err)
 		}
 		if d.spool.empty() {
@@ -180,9 +182,7 @@ func (d *downloader) drainFile(t *loop.Task, head []byte) bool {
 			return false
 		}
 	}
-	if s.read == s.wrote {
-		s.read, s.wrote = 0, 0 // the file is used again from its beginning
-	}
+	s.rewind()
 	return !h.chunked || h.write2(crlf, nil)
 }
 

@@ -18,6 +18,15 @@ type spool struct {
 	read   int64    // of the file
 	wrote  int64    // to the file
 	size   int64    // of everything that was put in
+
+	writing bool // to the file, off the loop
+}
+
+// rewind uses the file again from its beginning when everything in it has been taken out.
+func (s *spool) rewind() {
+	if s.read == s.wrote && !s.writing {
+		s.read, s.wrote = 0, 0
+	}
 }
 
 var (
@@ -27,21 +36,26 @@ var (
 
 // put appends data, which it copies. errSpoolFull means that nothing of it was taken.
 func (s *spool) put(t *loop.Task, l *local, data []byte, cfg *config.Buffer) error {
+	s.rewind()
 	if s.wrote == s.read && s.inMemory(l, data, cfg) {
 		return nil
 	}
 	if s.wrote+int64(len(data)) > cfg.File {
 		return errSpoolFull
 	}
+	// Meanwhile the other end may take out all that was there; the file must not begin anew under this write.
+	s.writing = true
+	file, at := s.file, s.wrote
 	var err error
 	t.Do(func() {
-		if s.file == nil {
-			if s.file, err = unlinked(cfg.Dir); err != nil {
+		if file == nil {
+			if file, err = unlinked(cfg.Dir); err != nil {
 				return
 			}
 		}
-		_, err = s.file.WriteAt(data, s.wrote)
+		_, err = file.WriteAt(data, at)
 	})
+	s.writing, s.file = false, file
 	if err != nil {
 		return fmt.Errorf("%w: %w", errDisk, err)
 	}
