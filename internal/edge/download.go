@@ -182,7 +182,6 @@ func (d *downloader) drainFile(t *loop.Task, head []byte) bool {
 			return false
 		}
 	}
-	s.rewind()
 	return !h.chunked || h.write2(crlf, nil)
 }
 

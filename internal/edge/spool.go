@@ -18,15 +18,6 @@ type spool struct {
 	read   int64    // of the file
 	wrote  int64    // to the file
 	size   int64    // of everything that was put in
-
-	writing bool // to the file, off the loop
-}
-
-// rewind uses the file again from its beginning when everything in it has been taken out.
-func (s *spool) rewind() {
-	if s.read == s.wrote && !s.writing {
-		s.read, s.wrote = 0, 0
-	}
 }
 
 var (
@@ -36,30 +27,39 @@ var (
 
 // put appends data, which it copies. errSpoolFull means that nothing of it was taken.
 func (s *spool) put(t *loop.Task, l *local, data []byte, cfg *config.Buffer) error {
-	s.rewind()
 	if s.wrote == s.read && s.inMemory(l, data, cfg) {
 		return nil
 	}
-	if s.wrote+int64(len(data)) > cfg.File {
+	// A file that has been taken out whole begins anew. It is cut off first, never written over: what was sent from it
+	// may still stand in the socket as pages of the file, not as a copy.
+	file, at := s.file, s.wrote
+	anew := s.wrote == s.read && s.wrote > 0
+	if anew {
+		at = 0
+	}
+	if at+int64(len(data)) > cfg.File {
 		return errSpoolFull
 	}
-	// Meanwhile the other end may take out all that was there; the file must not begin anew under this write.
-	s.writing = true
-	file, at := s.file, s.wrote
 	var err error
 	t.Do(func() {
-		if file == nil {
-			if file, err = unlinked(cfg.Dir); err != nil {
-				return
-			}
+		switch {
+		case file == nil:
+			file, err = unlinked(cfg.Dir)
+		case anew:
+			err = file.Truncate(0)
 		}
-		_, err = file.WriteAt(data, at)
+		if err == nil {
+			_, err = file.WriteAt(data, at)
+		}
 	})
-	s.writing, s.file = false, file
+	s.file = file
 	if err != nil {
 		return fmt.Errorf("%w: %w", errDisk, err)
 	}
-	s.wrote += int64(len(data))
+	if anew {
+		s.read = 0 // the other end has waited meanwhile: there was nothing for it
+	}
+	s.wrote = at + int64(len(data))
 	s.size += int64(len(data))
 	return nil
 }
