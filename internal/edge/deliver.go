@@ -181,8 +181,8 @@ func (h *handler) breakOff(err error) {
 	default:
 		h.x.Journal.Cause = journal.ServerReset
 	}
-	if !h.chunked {
-		_ = h.conn.Reset() // a plain close could be read as the end of the body
+	if !h.chunked && h.x.Resp.Body != message.ByLength {
+		_ = h.conn.Reset() // a plain close would be read as the end of the body
 	}
 }
 

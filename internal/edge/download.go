@@ -40,8 +40,7 @@ func (h *handler) deliverBuffered(cfg *config.Pool, data []byte) outcome {
 		}
 		if err != nil {
 			h.breakOff(err)
-			d.failed = true
-			h.conn.WriteBy(1)
+			d.failed = true // what is here already is still sent
 			break
 		}
 		if data == nil {

@@ -205,6 +205,13 @@ func (k *Conn) TryResponse(method string) (*Message, error) {
 	return readResponse(k.r, method)
 }
 
+// Raw returns what is still to come, without a step of its own: with the deadline of the step that is to begin now.
+func (k *Conn) Raw() io.Reader {
+	k.t.Helper()
+	k.deadline()
+	return k.r
+}
+
 // Closed expects that the peer closes and sends nothing more. A reset is as good.
 func (k *Conn) Closed() {
 	k.t.Helper()
