@@ -452,10 +452,11 @@ func TestFairness(t *testing.T) {
 				}
 			}
 		}))
-		stop := make(chan struct{})
+		stop, begun := make(chan struct{}), make(chan struct{})
 		begin(e.Loops()[1], func(task *Task) { // floods
 			c := mustDial(t, task, addr)
 			defer c.Close()
+			close(begun)
 			for {
 				select {
 				case <-stop:
@@ -467,6 +468,7 @@ func TestFairness(t *testing.T) {
 				}
 			}
 		})
+		<-begun
 		echoes := listen(t, e.Loops()[0], serve(echo))
 		c := dial(t, echoes)
 		for range 100 {
