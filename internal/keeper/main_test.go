@@ -41,12 +41,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
+// work is a worker. The modes that must not get ready never listen: to accept, were it for a moment, is to be ready.
 func work(mode string) {
-	ln, err := net.Listen("tcp", "127.0.0.1:"+os.Getenv("PORT"))
-	if err != nil {
-		fmt.Println(err)
-		os.Exit(1)
-	}
 	switch mode {
 	case "stubborn":
 		signal.Ignore(syscall.SIGTERM)
@@ -59,7 +55,6 @@ func work(mode string) {
 			os.Exit(7)
 		}
 	case "never":
-		ln.Close()
 		time.Sleep(time.Hour)
 	case "family":
 		child := exec.Command("sleep", "3600")
@@ -67,6 +62,11 @@ func work(mode string) {
 			os.Exit(9)
 		}
 		fmt.Println("family", child.Process.Pid)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:"+os.Getenv("PORT"))
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
 	}
 	http.Serve(ln, http.NotFoundHandler())
 }
