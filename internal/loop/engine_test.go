@@ -355,7 +355,6 @@ func TestEchoDoesNotAllocate(t *testing.T) {
 // server serves one request a task and rests in between, as the edge does.
 type server struct {
 	conn *Conn
-	pool [1]byte
 }
 
 func newServer(c *Conn) *server {
