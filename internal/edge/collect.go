@@ -75,6 +75,7 @@ func (h *handler) passHeld() bool {
 		return false
 	}
 	h.in.r += len(h.held)
+	h.continued = true // the client did not wait
 	h.x.Journal.In = int64(len(h.held))
 	return true
 }

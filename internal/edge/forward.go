@@ -179,6 +179,7 @@ func (h *handler) converse(cfg *config.Pool) outcome {
 // send writes the request. A body that is not in one piece goes by a task of its own.
 func (h *handler) send() error {
 	h.out = h.appendRequest(h.out[:0])
+	h.up.sent = false
 	c := h.up.c
 	c.WriteBy(h.by(h.tree.cfg.Timeouts.Send))
 	n, err := c.Write2(join(h.out, h.held))
@@ -186,8 +187,12 @@ func (h *handler) send() error {
 	if err != nil {
 		return err
 	}
-	if h.spooled || !h.whole() && !h.waits100() {
+	switch {
+	case h.waits100(): // the body follows when the server asks for it
+	case h.spooled || !h.whole():
 		h.upload.start()
+	default:
+		h.up.sent = true
 	}
 	return nil
 }
@@ -229,7 +234,7 @@ func (h *handler) receive(cfg *config.Pool, sendErr error) outcome {
 			}
 		}
 		u.in.room(h.l.loop, tail)
-		if h.waits100() && h.x.Req.Body != message.NoBody && !h.whole() && !h.upload.running {
+		if h.waits100() {
 			u.c.ReadBy(h.by(continueWait))
 		} else {
 			u.c.ReadBy(deadline)
@@ -278,7 +283,10 @@ func (h *handler) died(err, sendErr error) outcome {
 	if errors.Is(err, io.EOF) {
 		h.x.Journal.Cause = journal.EmptyResponse
 	}
-	if sendErr != nil && !h.up.wrote {
+	switch {
+	case h.upload.err != nil:
+		h.up.fault = pool.Aborted // we cut it off, since the client's body did not come whole
+	case sendErr != nil && !h.up.wrote:
 		return unsent
 	}
 	return empty
@@ -313,9 +321,7 @@ func (h *handler) inform() {
 // goAhead asks the client for the body that it holds back, and begins to send it on.
 func (h *handler) goAhead() {
 	h.sendContinue()
-	if !h.whole() && !h.upload.running {
-		h.upload.start()
-	}
+	h.upload.start()
 }
 
 // sendContinue sends 100 (Continue) once.
