@@ -66,7 +66,7 @@ func (d *downloader) put(data []byte, cfg *config.Buffer) bool {
 		err := d.spool.put(h.t, h.l, data, cfg)
 		if err == nil {
 			d.wake()
-			return true
+			break // the client may have gone meanwhile
 		}
 		if !errors.Is(err, errSpoolFull) {
 			// Without room on disk the client's speed becomes the worker's; nothing is lost.
@@ -169,18 +169,16 @@ func (d *downloader) drainFile(t *loop.Task, head []byte) bool {
 	if len(head) > 0 && !h.write2(head, nil) {
 		return false
 	}
-	for end := s.read + n; s.read < end; {
-		h.conn.WriteBy(h.by(h.tree.cfg.Timeouts.Send))
-		m, err := h.conn.SendFile(t, s.file, s.read, end-s.read)
-		s.read += m
+	for left := n; left > 0; {
+		h.conn.WriteBy(h.sendBy())
+		m, err := h.conn.SendFile(t, s.file, s.read, left)
+		s.took(m)
+		left -= m
 		h.x.Journal.Out += m
 		if err != nil {
 			h.lostClient(err)
 			return false
 		}
-	}
-	if s.read == s.wrote {
-		s.read, s.wrote = 0, 0 // the file is used again from its beginning
 	}
 	return !h.chunked || h.write2(crlf, nil)
 }

@@ -17,6 +17,7 @@ type spool struct {
 	file   *os.File // what came after the pieces
 	read   int64    // of the file
 	wrote  int64    // to the file
+	writes bool     // a write to the file is under way: its place must not be given to others
 	size   int64    // of everything that was put in
 }
 
@@ -34,14 +35,21 @@ func (s *spool) put(t *loop.Task, l *local, data []byte, cfg *config.Buffer) err
 		return errSpoolFull
 	}
 	var err error
+	s.writes = true
 	t.Do(func() {
 		if s.file == nil {
-			if s.file, err = unlinked(cfg.Dir); err != nil {
-				return
-			}
+			s.file, err = unlinked(cfg.Dir)
+		} else if s.wrote == 0 {
+			// The socket may still hold pages of the file's former contents, which sendfile did not copy: writing over
+			// them would change what the client gets. Cut off, they are no longer the file's.
+			err = s.file.Truncate(0)
+		}
+		if err != nil {
+			return
 		}
 		_, err = s.file.WriteAt(data, s.wrote)
 	})
+	s.writes = false
 	if err != nil {
 		return fmt.Errorf("%w: %w", errDisk, err)
 	}
@@ -108,6 +116,14 @@ func unlinked(dir string) (*os.File, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+// took notes that so much of the file has been taken out. An emptied file is used again from its beginning.
+func (s *spool) took(n int64) {
+	s.read += n
+	if s.read == s.wrote && !s.writes {
+		s.read, s.wrote = 0, 0
+	}
 }
 
 // empty reports whether everything that was put in has been taken out.
