@@ -372,3 +372,85 @@ func TestSlowReadersHoldNoWorker(t *testing.T) {
 	}
 	wantNothingHeld(t, r)
 }
+
+// Buffers that hold little or nothing make weir slower, not wrong.
+func TestNoRoomToHold(t *testing.T) {
+	origin := plainOrigin(t, func(c *plainConn, head string) bool {
+		n := int64(100 << 10)
+		if strings.HasPrefix(head, "GET /large") {
+			n = 3 << 20
+		}
+		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", n)
+		return sendBody(c, content(3, n), false) == nil
+	})
+	for _, buffer := range []string{"memory: 0, file: 0", "memory: 128KiB, file: 0", "memory: 0, file: 64KiB", "memory: 0, file: 256KiB"} {
+		t.Run(buffer, func(t *testing.T) {
+			eachBody(t, func(t *testing.T, body loop.Config) {
+				r := serveEdge(t, body, onePool("buffer: {responses: true, "+buffer+"}", origin))
+				c := dialPlain(t, r.addr)
+				for target, n := range map[string]int64{"/small": 100 << 10, "/large": 3 << 20} {
+					fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", target)
+					head, err := c.head()
+					if err != nil {
+						t.Fatal(err)
+					}
+					h := sha256.New()
+					if err := c.body(head, h); err != nil || text(h) != sum(content(3, n)) {
+						t.Fatalf("%s: another body, %v\n%s", target, err, head)
+					}
+				}
+				wantNothingHeld(t, r)
+			})
+		})
+	}
+}
+
+// A server is bothered only when the body is there, wherever it is held.
+func TestBodiesAreCollected(t *testing.T) {
+	for _, b := range buffers[1:] {
+		t.Run(b.name, func(t *testing.T) {
+			eachBody(t, func(t *testing.T, body loop.Config) {
+				o := echo(t, "tcp")
+				r := serveEdge(t, body, onePool(b.more, o.Address))
+				c := testkit.Dial(t, r.addr)
+				half := strings.Repeat("x", 300<<10)
+				c.Send(wire(post+"Content-Length: 614400\n\n") + half)
+				c.Silent(20 * time.Millisecond)
+				if o.Connections() != 0 {
+					t.Error("a server was asked before the body was there")
+				}
+				c.Send(half)
+				if m := wantStatus(c, 200); m.Body != "POST / "+half+half {
+					t.Errorf("the server got another body")
+				}
+			})
+		})
+	}
+}
+
+// A client that goes away while its answer is buffered ends the work for it, wherever that stands just then.
+func TestClientLeavesDownload(t *testing.T) {
+	for _, b := range buffers {
+		t.Run(b.name, func(t *testing.T) {
+			eachBody(t, func(t *testing.T, body loop.Config) {
+				origin := plainOrigin(t, func(c *plainConn, head string) bool {
+					fmt.Fprint(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+					return sendBody(c, content(3, 8<<20), true) == nil
+				})
+				r := serveEdge(t, body, onePool(b.more, origin))
+				for i := range 20 {
+					c := dialPlain(t, r.addr)
+					fmt.Fprint(c, wire(get))
+					if _, err := io.CopyN(io.Discard, c.r, int64(i)*100_000); err != nil {
+						t.Fatal(err)
+					}
+					c.Close()
+				}
+				wantNothingHeld(t, r)
+				if s := r.Status(); s.Panics != 0 {
+					t.Errorf("%d panics", s.Panics)
+				}
+			})
+		})
+	}
+}

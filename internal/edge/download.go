@@ -64,19 +64,17 @@ func (d *downloader) put(data []byte, cfg *config.Buffer) bool {
 	h := d.h
 	for len(data) > 0 && !d.failed {
 		err := d.spool.put(h.t, h.l, data, cfg)
-		if err == nil {
-			d.wake()
-			break // the client may have gone meanwhile
-		}
-		if !errors.Is(err, errSpoolFull) {
+		if err != nil && !errors.Is(err, errSpoolFull) {
 			// Without room on disk the client's speed becomes the worker's; nothing is lost.
 			slog.Error("a response is not buffered any further", "error", err)
 		}
-		if d.spool.empty() {
-			h.lostClient(err) // not even one piece can be had
-			d.failed = true
-			h.conn.WriteBy(1)
-			return false
+		if err != nil && d.spool.empty() {
+			d.spool.keep(h.l, data)
+			err = nil
+		}
+		if err == nil {
+			d.wake()
+			break // the client may have gone meanwhile
 		}
 		if h.t.Park(0) != nil {
 			return false
@@ -191,10 +189,7 @@ func (h *handler) deliverHeld(cfg *config.Pool, data []byte) outcome {
 	for {
 		if len(data) > 0 {
 			if err := d.spool.put(h.t, h.l, data, &cfg.Buffer); err != nil {
-				h.x.Journal.Cause = journal.Internal
-				h.fail(500, journal.Internal, "the response could not be buffered")
-				slog.Error("a response could not be buffered", "error", err)
-				return done
+				return h.deliverBuffered(cfg, data) // it cannot be held
 			}
 		}
 		var err error

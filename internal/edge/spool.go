@@ -58,6 +58,15 @@ func (s *spool) put(t *loop.Task, l *local, data []byte, cfg *config.Buffer) err
 	return nil
 }
 
+// keep copies data into a buffer of its own, whatever the limits say: the one piece without which nothing moves. data
+// is no longer than a large buffer.
+func (s *spool) keep(l *local, data []byte) {
+	l.spooled += loop.LargeBufferSize
+	p := l.loop.LargeBuffer()
+	s.pieces = append(s.pieces, p[:copy(p, data)])
+	s.size += int64(len(data))
+}
+
 // inMemory copies data behind the last piece; false when it does not fit in memory.
 func (s *spool) inMemory(l *local, data []byte, cfg *config.Buffer) bool {
 	room := 0
