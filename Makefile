@@ -56,9 +56,9 @@ fuzz: need-build ## run each fuzz target for FUZZTIME (default 10m)
 bench: ## run the Go benchmarks
 	$(GO) test -run='^$$' -bench=. -benchmem ./internal/...
 
-bench-peers: build ## measure weir beside nginx and HAProxy, write the table
-	$(NEED) nginx-light haproxy wrk
-	bench/run
+bench-peers: build ## measure weir beside nginx and HAProxy, write docs/benchmarks.md
+	@$(NEED) nginx-light haproxy wrk
+	$(GO) run ./bench/peers -out docs/benchmarks.md
 
 clean: ## remove what was built
 	rm -rf bin .run

@@ -164,7 +164,7 @@ func (b *bench) idling(p *peer) ([]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	time.Sleep(time.Second) // what was put off until after the requests is done now
+	time.Sleep(3 * time.Second) // what was put off until after the requests is done now
 	cpu, after, err := r.usage()
 	if err != nil {
 		return nil, err

@@ -12,7 +12,7 @@ if ! "$python" -c 'import django, gunicorn' 2>/dev/null; then
 fi
 
 data=${GUESTBOOK_DATA:-data}
-mkdir -p "$data"
+mkdir -p "$data/uploads"
 (
 	flock 9
 	if [ ! -s "$data/secret_key" ]; then

@@ -14,6 +14,10 @@ import (
 // loopDeaths in a row, none of them after Backoff.Reset of life, are a crash loop.
 const loopDeaths = 3
 
+// liveWait is the longest wait for a worker that died after it had served: it is not broken from the start, and each
+// place that waits is capacity that the others lack.
+const liveWait = time.Second
+
 // Life is the life of one app's workers. An app has as many places as workers; a place has at most one worker that
 // serves (cur), while it is replaced a coming one (next), and workers that leave (old).
 //
@@ -369,6 +373,12 @@ func (l *Life) died(p *place, w *worker, was State, how string) {
 		return
 	}
 	wait := backoff(l.app.Backoff, p.deaths)
+	switch {
+	case was == Live && l.Live() == 0:
+		wait = l.app.Backoff.Min // it can serve, and nobody else does: waiting would spare the machine and fail the clients
+	case was == Live:
+		wait = min(wait, max(liveWait, l.app.Backoff.Min))
+	}
 	p.backoff = l.after(wait)
 	if p.deaths < loopDeaths {
 		l.say(Warn, "%s; next start in %v", p.last, wait)

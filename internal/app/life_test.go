@@ -21,7 +21,7 @@ func testApp(workers int) *config.App {
 		Name: "web", Argv: []string{"serve"}, Workers: workers,
 		Ready:   config.Ready{Within: 30 * time.Second},
 		Stop:    config.Stop{Signal: "TERM", Within: 10 * time.Second},
-		Backoff: config.Backoff{Min: 100 * time.Millisecond, Max: time.Second, Reset: 10 * time.Second},
+		Backoff: config.Backoff{Min: 100 * time.Millisecond, Max: 30 * time.Second, Reset: 10 * time.Second},
 	}
 }
 

@@ -18,10 +18,14 @@ func edgeCommand() *cobra.Command {
 		Hidden: true,
 		Args:   cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			loops, err := loops()
+			if err != nil {
+				return err
+			}
 			signal.Ignore(syscall.SIGHUP) // for the keeper
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
-			return edge.Main(ctx)
+			return edge.Main(ctx, loops)
 		},
 	}
 }

@@ -4,14 +4,18 @@ import (
 	"bufio"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
 	"math/rand/v2"
 	"net"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/testkit"
@@ -65,9 +69,22 @@ type plainConn struct {
 	r *bufio.Reader
 }
 
-func dialPlain(t testing.TB, addr string) *plainConn {
+func dialPlain(t testing.TB, addr string) *plainConn { return dialBy(t, addr, &net.Dialer{}) }
+
+// dialSmall connects with small segments and a small buffer, so that the other end soon feels how slowly this one reads.
+func dialSmall(t testing.TB, addr string) *plainConn {
+	return dialBy(t, addr, &net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
+		var err error
+		return errors.Join(c.Control(func(fd uintptr) {
+			err = errors.Join(unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_MAXSEG, 1400),
+				unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 16<<10))
+		}), err)
+	}})
+}
+
+func dialBy(t testing.TB, addr string, d *net.Dialer) *plainConn {
 	t.Helper()
-	c, err := net.Dial("tcp", addr)
+	c, err := d.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -337,10 +354,7 @@ func TestSlowReadersHoldNoWorker(t *testing.T) {
 	r := serveEdge(t, fibers, onePool("max_conn: 1, buffer: {responses: true, memory: 128KiB}", origin))
 	var all []*plainConn
 	for range readers {
-		c := dialPlain(t, r.addr)
-		if err := c.Conn.(*net.TCPConn).SetReadBuffer(32 << 10); err != nil {
-			t.Fatal(err)
-		}
+		c := dialSmall(t, r.addr)
 		fmt.Fprint(c, wire(get))
 		all = append(all, c)
 	}

@@ -15,15 +15,14 @@ import (
 	"github.com/weirhq/weir/internal/api"
 )
 
-// Main is the edge's process: it takes over what the keeper hands down, serves, and obeys until it is told to stop
+// Main is the edge's process, with a number of loops: it takes over what the keeper hands down, serves, and obeys until it is told to stop
 // or the keeper is gone. It returns nil when it stopped in order.
-func Main(ctx context.Context) error {
+func Main(ctx context.Context, loops int) error {
 	conn, err := api.EdgeConn()
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	loops := Loops()
 	// Two more than the loops, which hold theirs while they wait: for the collector, loop.Do and control.
 	runtime.GOMAXPROCS(loops + 2)
 	e, err := New(loops)

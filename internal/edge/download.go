@@ -20,13 +20,19 @@ type downloader struct {
 	running bool
 	whole   bool // everything has been put into the spool
 	failed  bool // the client is gone
+	noDisk  bool // the file could not be written; it was said
 }
 
 // deliverBuffered takes the body from the server at its speed and sends it at the client's.
 func (h *handler) deliverBuffered(cfg *config.Pool, data []byte) outcome {
 	h.respondHead()
-	d := &h.download
-	d.running, d.whole, d.failed, d.t = true, false, false, nil
+	return h.download.run(cfg, data)
+}
+
+// run passes on what is in the spool, data and the rest of the body, behind a head that was made.
+func (d *downloader) run(cfg *config.Pool, data []byte) outcome {
+	h := d.h
+	d.running, d.whole, d.failed, d.noDisk, d.t = true, false, false, false, nil
 	h.l.loop.Go(d)
 	for {
 		if !d.put(data, &cfg.Buffer) {
@@ -64,8 +70,9 @@ func (d *downloader) put(data []byte, cfg *config.Buffer) bool {
 	h := d.h
 	for len(data) > 0 && !d.failed {
 		err := d.spool.put(h.t, h.l, data, cfg)
-		if err != nil && !errors.Is(err, errSpoolFull) {
+		if errors.Is(err, errDisk) && !d.noDisk {
 			// Without room on disk the client's speed becomes the worker's; nothing is lost.
+			d.noDisk = true
 			slog.Error("a response is not buffered any further", "error", err)
 		}
 		if err != nil && d.spool.empty() {
@@ -167,16 +174,12 @@ func (d *downloader) drainFile(t *loop.Task, head []byte) bool {
 	if len(head) > 0 && !h.write2(head, nil) {
 		return false
 	}
-	for left := n; left > 0; {
-		h.conn.WriteBy(h.sendBy())
-		m, err := h.conn.SendFile(t, s.file, s.read, left)
-		s.took(m)
-		left -= m
-		h.x.Journal.Out += m
-		if err != nil {
-			h.lostClient(err)
-			return false
-		}
+	m, err := h.pushFile(t, h.conn, s.file, s.read, n)
+	s.read += m
+	h.x.Journal.Out += m
+	if err != nil {
+		h.lostClient(err)
+		return false
 	}
 	return !h.chunked || h.write2(crlf, nil)
 }
@@ -186,18 +189,21 @@ func (d *downloader) drainFile(t *loop.Task, head []byte) bool {
 func (h *handler) deliverHeld(cfg *config.Pool, data []byte) outcome {
 	d := &h.download
 	defer d.spool.free(h.l)
+	// The fields are views into the buffer that the next read gives away or fills anew: the head is made now.
+	h.makeHead()
 	for {
 		if len(data) > 0 {
 			if err := d.spool.put(h.t, h.l, data, &cfg.Buffer); err != nil {
-				return h.deliverBuffered(cfg, data) // it cannot be held
+				h.answers()
+				return d.run(cfg, data) // it cannot be held
 			}
 		}
 		var err error
 		data, err = h.up.read(h, h.by(cfg.Timeouts.BetweenBytes))
 		switch {
-		case errors.Is(err, loop.ErrTimeout):
+		case isTimeout(err):
 			h.up.fault = pool.TimedOut
-			h.x.Journal.Cause = journal.BetweenBytesTimeout
+			h.x.Journal.Cause = h.limit(journal.BetweenBytesTimeout)
 			return late
 		case isWire(err):
 			return h.breaks(reason(err))
@@ -212,7 +218,7 @@ func (h *handler) deliverHeld(cfg *config.Pool, data []byte) outcome {
 	}
 	h.x.Journal.Mark(journal.Received, h.l.loop.Now())
 	h.up.release(h)
-	h.respondHead()
+	h.answers()
 	d.whole, d.failed = true, false
 	d.drain(h.t)
 	return done

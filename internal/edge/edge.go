@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -91,9 +90,6 @@ func start(cfg loop.Config) (*Edge, error) {
 	return e, nil
 }
 
-// Loops returns how many loops an edge on this machine has.
-func Loops() int { return runtime.NumCPU() }
-
 func (e *Edge) panicked(v any, stack []byte) {
 	slog.Error("a request ended by a fault of weir's own; please report this", "panic", fmt.Sprint(v), "stack", string(stack))
 }
@@ -107,6 +103,9 @@ func (e *Edge) Apply(s api.EdgeState) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	old := e.tree.Load()
+	if s.Version < e.version {
+		return fmt.Errorf("state %d is older than state %d, which is in force", s.Version, e.version)
+	}
 	if old != nil && s.Source.Revision == old.source.Revision && s.Source.Text == old.source.Text {
 		old.pools.SetWorkers(s.Workers)
 		e.version = s.Version
@@ -249,7 +248,13 @@ func closeListeners(list []*loop.Listener) {
 func (e *Edge) Offer(network, address string, files []*os.File) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.sockets[network+" "+address] = files
+	key := network + " " + address
+	for _, f := range e.sockets[key] { // handed down before and never wanted
+		if err := f.Close(); err != nil {
+			slog.Error("closing a socket that nobody listens on", "address", address, "error", err)
+		}
+	}
+	e.sockets[key] = files
 }
 
 // Stop accepts no more, waits for the requests under way until the context ends, and closes everything.

@@ -30,17 +30,15 @@ const (
 func (h *handler) forward(p *pool.Pool) {
 	cfg := p.Config()
 	h.x.Journal.Pool = cfg.Name
-	if d := cfg.Timeouts.Request; d > 0 {
-		h.deadline = h.l.loop.Now() + int64(d)
-	}
 	if !h.hold(cfg) {
 		return
 	}
 	h.turn.Reset()
 	for {
-		s, err := h.pick(p)
+		s, err := h.pick(p, cfg)
 		if err != nil {
-			h.unpicked(err, cfg)
+			h.deadline = 0 // it must not cut off the answer
+			h.unpicked(err)
 			return
 		}
 		o := h.try(s, cfg)
@@ -49,6 +47,7 @@ func (h *handler) forward(p *pool.Pool) {
 			return
 		}
 		if !h.retries(o, cfg) {
+			h.deadline = 0
 			h.untried(o)
 			return
 		}
@@ -57,7 +56,7 @@ func (h *handler) forward(p *pool.Pool) {
 }
 
 // pick waits for a place at a server. A client that leaves while it queues is let go.
-func (h *handler) pick(p *pool.Pool) (*pool.Server, error) {
+func (h *handler) pick(p *pool.Pool, cfg *config.Pool) (*pool.Server, error) {
 	now := h.l.loop.Now()
 	h.x.Journal.Mark(journal.Queued, now)
 	s, err := p.Pick(h.t, &h.turn, h.conn)
@@ -66,7 +65,11 @@ func (h *handler) pick(p *pool.Pool) (*pool.Server, error) {
 	}
 	h.up.s = s
 	h.x.Journal.Server = s.Name()
-	h.x.Journal.Mark(journal.Picked, h.l.loop.Now())
+	now = h.l.loop.Now()
+	h.x.Journal.Mark(journal.Picked, now)
+	if d := cfg.Timeouts.Request; d > 0 && h.deadline == 0 {
+		h.deadline = now + int64(d)
+	}
 	return s, nil
 }
 
@@ -74,14 +77,22 @@ func (h *handler) pick(p *pool.Pool) (*pool.Server, error) {
 // replaced by a fresh one for free: that says nothing about the server.
 func (h *handler) try(s *pool.Server, cfg *config.Pool) outcome {
 	for fresh := false; ; fresh = true {
+		if h.limit(journal.NoCause) != journal.NoCause {
+			h.x.Journal.Cause = journal.RequestTimeout // earlier tries took it all: this server is not to blame
+			return late
+		}
 		c, reused, err := s.Connect(h.t, fresh, h.by(cfg.Timeouts.Connect))
 		if err != nil {
 			h.x.Journal.Cause = journal.ConnectError
-			if errors.Is(err, loop.ErrTimeout) {
-				h.x.Journal.Cause = journal.ConnectTimeout
+			if isTimeout(err) {
+				h.x.Journal.Cause = h.limit(journal.ConnectTimeout)
 			}
 			h.up.fault = pool.ConnectError
 			return noConnect
+		}
+		if reused && !h.resendable() && !c.Alive() {
+			_ = c.Close() // the server closed it while it rested; a request that must not be sent twice would be lost on it
+			continue
 		}
 		h.up.c = c
 		h.x.Journal.Mark(journal.Connected, h.l.loop.Now())
@@ -124,7 +135,7 @@ func (h *handler) retries(o outcome, cfg *config.Pool) bool {
 }
 
 // unpicked answers a request that got no server.
-func (h *handler) unpicked(err error, cfg *config.Pool) {
+func (h *handler) unpicked(err error) {
 	switch {
 	case errors.Is(err, pool.ErrQueueFull):
 		h.fail(503, journal.QueueFull, "every server is busy and the queue is full")
@@ -146,14 +157,14 @@ func (h *handler) untried(o outcome) {
 	switch {
 	case h.upload.err != nil && !h.answered:
 		h.bodyFailed(h.upload.err)
-	case o == late || cause == journal.ConnectTimeout:
+	case o == late || cause == journal.ConnectTimeout || cause == journal.RequestTimeout:
 		h.fail(504, cause, "the server did not answer in time")
 	case o == noConnect:
 		h.fail(502, cause, "the server could not be reached")
 	case o == broken:
 		h.fail(502, cause, h.x.Journal.Detail)
 	default:
-		h.fail(502, journal.EmptyResponse, "the server closed the connection before it answered")
+		h.fail(502, cause, "the server closed the connection before it answered")
 	}
 }
 
@@ -180,9 +191,8 @@ func (h *handler) converse(cfg *config.Pool) outcome {
 func (h *handler) send() error {
 	h.out = h.appendRequest(h.out[:0])
 	h.up.sent = false
-	c := h.up.c
-	c.WriteBy(h.by(h.tree.cfg.Timeouts.Send))
-	n, err := c.Write2(join(h.out, h.held))
+	a, b := join(h.out, h.held)
+	n, err := h.push(h.up.c, a, b)
 	h.up.wrote = n > 0
 	if err != nil {
 		return err
@@ -244,7 +254,7 @@ func (h *handler) receive(cfg *config.Pool, sendErr error) outcome {
 		if n > 0 || err == nil {
 			continue
 		}
-		if errors.Is(err, loop.ErrTimeout) {
+		if isTimeout(err) {
 			if h.waits100() {
 				h.goAhead()
 				continue
@@ -254,7 +264,7 @@ func (h *handler) receive(cfg *config.Pool, sendErr error) outcome {
 				continue
 			}
 			u.fault = pool.TimedOut
-			h.x.Journal.Cause = journal.FirstByteTimeout
+			h.x.Journal.Cause = h.limit(journal.FirstByteTimeout)
 			return late
 		}
 		return h.died(err, sendErr)

@@ -44,7 +44,7 @@ type handler struct {
 	upload   uploader
 	download downloader
 
-	deadline  loop.Time // of the whole request, 0: none
+	deadline  loop.Time // of the whole request at a server, 0: none
 	keep      bool      // the connection lives on after this request
 	rests     bool      // the connection was given back to the loop
 	parsed    bool      // x.Req is whole
@@ -138,6 +138,8 @@ func (h *handler) finish() {
 		h.spool.free(h.l)
 		h.spooled = false
 	}
+	h.x.Journal.Mark(journal.Delivered, h.l.loop.Now())
+	h.account()
 	h.passOver()
 	if h.l.edge.stopping.Load() {
 		h.keep = false
@@ -145,8 +147,6 @@ func (h *handler) finish() {
 	if !h.keep && !h.in.empty() {
 		h.lingers = true
 	}
-	h.x.Journal.Mark(journal.Delivered, h.l.loop.Now())
-	h.account()
 }
 
 // passOver reads off what is left of a small request body that nobody wanted, so that the connection can be kept.
@@ -199,6 +199,14 @@ func (h *handler) by(d time.Duration) loop.Time {
 		return h.deadline
 	}
 	return at
+}
+
+// limit names the time limit that was reached: that of a phase, or that of the whole request.
+func (h *handler) limit(phase journal.Cause) journal.Cause {
+	if h.deadline != 0 && h.deadline <= h.l.loop.Now() {
+		return journal.RequestTimeout
+	}
+	return phase
 }
 
 // protect ends one request, and not the edge, when our own code panics.

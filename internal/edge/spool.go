@@ -17,7 +17,6 @@ type spool struct {
 	file   *os.File // what came after the pieces
 	read   int64    // of the file
 	wrote  int64    // to the file
-	writes bool     // a write to the file is under way: its place must not be given to others
 	size   int64    // of everything that was put in
 }
 
@@ -31,29 +30,36 @@ func (s *spool) put(t *loop.Task, l *local, data []byte, cfg *config.Buffer) err
 	if s.wrote == s.read && s.inMemory(l, data, cfg) {
 		return nil
 	}
-	if s.wrote+int64(len(data)) > cfg.File {
+	// A file that has been taken out whole begins anew. It is cut off first, never written over: what was sent from it
+	// may still stand in the socket as pages of the file, not as a copy.
+	file, at := s.file, s.wrote
+	anew := s.wrote == s.read && s.wrote > 0
+	if anew {
+		at = 0
+	}
+	if at+int64(len(data)) > cfg.File {
 		return errSpoolFull
 	}
 	var err error
-	s.writes = true
 	t.Do(func() {
-		if s.file == nil {
-			s.file, err = unlinked(cfg.Dir)
-		} else if s.wrote == 0 {
-			// The socket may still hold pages of the file's former contents, which sendfile did not copy: writing over
-			// them would change what the client gets. Cut off, they are no longer the file's.
-			err = s.file.Truncate(0)
+		switch {
+		case file == nil:
+			file, err = unlinked(cfg.Dir)
+		case anew:
+			err = file.Truncate(0)
 		}
-		if err != nil {
-			return
+		if err == nil {
+			_, err = file.WriteAt(data, at)
 		}
-		_, err = s.file.WriteAt(data, s.wrote)
 	})
-	s.writes = false
+	s.file = file
 	if err != nil {
 		return fmt.Errorf("%w: %w", errDisk, err)
 	}
-	s.wrote += int64(len(data))
+	if anew {
+		s.read = 0 // the other end has waited meanwhile: there was nothing for it
+	}
+	s.wrote = at + int64(len(data))
 	s.size += int64(len(data))
 	return nil
 }
@@ -127,14 +133,6 @@ func unlinked(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// took notes that so much of the file has been taken out. An emptied file is used again from its beginning.
-func (s *spool) took(n int64) {
-	s.read += n
-	if s.read == s.wrote && !s.writes {
-		s.read, s.wrote = 0, 0
-	}
-}
-
 // empty reports whether everything that was put in has been taken out.
 func (s *spool) empty() bool { return len(s.pieces) == 0 && s.read == s.wrote }
 
@@ -150,23 +148,15 @@ func (s *spool) pop() []byte {
 	return p
 }
 
-// sendTo writes everything to c and takes nothing out, so that it can be sent again.
-func (s *spool) sendTo(t *loop.Task, c *loop.Conn, by func() loop.Time) error {
+// sendTo writes everything to the server and takes nothing out, so that it can be sent again.
+func (s *spool) sendTo(t *loop.Task, h *handler, c *loop.Conn) error {
 	for _, p := range s.pieces {
-		c.WriteBy(by())
-		if _, err := c.Write(p); err != nil {
+		if _, err := h.push(c, p, nil); err != nil {
 			return err
 		}
 	}
-	for off := int64(0); off < s.wrote; {
-		c.WriteBy(by())
-		n, err := c.SendFile(t, s.file, off, min(s.wrote-off, fileStep))
-		if err != nil {
-			return err
-		}
-		off += n
-	}
-	return nil
+	_, err := h.pushFile(t, c, s.file, 0, s.wrote)
+	return err
 }
 
 // fileStep is how much of a file is sent under one time limit.

@@ -40,7 +40,9 @@ func (h *handler) tunnel() {
 	h.in.r, h.in.w = 0, 0
 	h.deadline = 0
 	last := h.l.loop.Now()
-	up := &pipe{from: h.conn, to: h.up.c, buf: h.in.b, count: &h.x.Journal.In, last: &last, notify: h.t, running: true}
+	buf := h.l.loop.Buffer() // not the request's: its head is still to be logged
+	defer h.l.loop.Release(buf)
+	up := &pipe{from: h.conn, to: h.up.c, buf: buf, count: &h.x.Journal.In, last: &last, notify: h.t, running: true}
 	down := &pipe{from: h.up.c, to: h.conn, buf: h.up.in.b, count: &h.x.Journal.Out, last: &last}
 	h.l.loop.Go(up)
 	down.Run(h.t)

@@ -35,7 +35,7 @@ func (u *uploader) Run(t *loop.Task) {
 	}()
 	if h.spooled {
 		// A server that has had enough says so in its response, which the handler's task reads.
-		h.up.sent = h.spool.sendTo(t, h.up.c, h.sendBy) == nil
+		h.up.sent = h.spool.sendTo(t, h, h.up.c) == nil
 		return
 	}
 	chunked := h.x.Req.Body == message.Chunked
@@ -49,20 +49,20 @@ func (u *uploader) Run(t *loop.Task) {
 			}
 			return
 		}
-		if h.up.c == nil || u.stopped {
+		c := h.up.c
+		if c == nil || u.stopped {
 			return
 		}
-		h.up.c.WriteBy(h.by(h.tree.cfg.Timeouts.Send))
 		switch {
 		case data == nil && chunked:
-			_, err = h.up.c.Write(http1.AppendLastChunk(frame[:0], nil))
+			_, err = h.push(c, http1.AppendLastChunk(frame[:0], nil), nil)
 		case data == nil:
 		case chunked:
-			if _, err = h.up.c.Write2(http1.AppendChunk(frame[:0], len(data)), data); err == nil {
-				_, err = h.up.c.Write(crlf)
+			if _, err = h.push(c, http1.AppendChunk(frame[:0], len(data)), data); err == nil {
+				_, err = h.push(c, crlf, nil)
 			}
 		default:
-			_, err = h.up.c.Write(data)
+			_, err = h.push(c, data, nil)
 		}
 		if data == nil || err != nil {
 			h.up.sent = err == nil

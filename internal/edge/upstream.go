@@ -49,6 +49,7 @@ func (u *upstream) release(h *handler) {
 	u.closeConn()
 	u.s.Done(&h.turn, pool.OK)
 	u.s = nil
+	h.deadline = 0 // from here on it is between the client and us
 }
 
 // drop gives up whatever is still held.

@@ -239,6 +239,22 @@ func edgeWait(deaths int) time.Duration {
 	return min(100*time.Millisecond<<min(deaths-edgeDeaths, 10), 5*time.Second)
 }
 
+// ask calls an edge, and gives up when it dies: the control socket outlives it, so a call that it had not taken yet
+// would wait there for its successor.
+func (k *keeper) ask(e *edge, within time.Duration, path string, in, out any) error {
+	ctx, cancel := context.WithTimeout(k.ctx, within)
+	answered := make(chan struct{})
+	k.goes(func() {
+		select {
+		case <-e.exited:
+		case <-answered:
+		}
+		cancel()
+	})
+	defer close(answered)
+	return k.calls.Post(ctx, path, in, out)
+}
+
 // settle tells the edge what has changed, if anything has and the edge can be told.
 func (k *keeper) settle() {
 	for k.dirty && !k.pushing && (k.edge == nil || k.edge.ready) {
@@ -250,9 +266,7 @@ func (k *keeper) settle() {
 		k.pushing = true
 		e, s := k.edge, k.snapshot(k.proposal)
 		k.goes(func() {
-			ctx, cancel := context.WithTimeout(k.ctx, callTime)
-			defer cancel()
-			err := k.calls.Post(ctx, "/v1/state", s.state, nil)
+			err := k.ask(e, callTime, "/v1/state", s.state, nil)
 			k.post(func() { k.pushed(e, s, err) })
 		})
 	}

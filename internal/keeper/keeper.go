@@ -20,7 +20,7 @@ import (
 // Options is what the keeper is told by who starts it.
 type Options struct {
 	Load    func() (*config.Config, []config.Warning, error) // reads the configuration; again with each reload
-	Loops   int                                              // sockets per TCP address, as many as the edge has loops
+	Loops   int                                              // sockets per TCP address, as many as the edge has loops; 0: one per processor
 	Edge    []string                                         // the command of the edge; nil: this program with the argument "edge"
 	Stdout  *os.File                                         // the edge's standard output
 	Stderr  *os.File                                         // the keeper's log, the workers' output, the edge's standard error
@@ -293,11 +293,10 @@ func (k *keeper) drain(r *running, d app.Drain) {
 		k.after(0, func() { k.step(r, app.Drained{Worker: d.Worker}) })
 		return
 	}
+	e := k.edge
 	k.goes(func() {
-		ctx, cancel := context.WithTimeout(k.ctx, d.Within+callTime)
-		defer cancel()
 		var out api.Drained
-		if err := k.calls.Post(ctx, "/v1/drain", api.Drain{Worker: d.Worker, Within: d.Within.Milliseconds()}, &out); err != nil {
+		if err := k.ask(e, d.Within+callTime, "/v1/drain", api.Drain{Worker: d.Worker, Within: d.Within.Milliseconds()}, &out); err != nil {
 			// An edge that died has no requests; one that hangs must not keep a worker for ever.
 			k.log.Warn("the edge did not say that a worker is drained", "worker", d.Worker, "error", err)
 		}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -22,6 +23,9 @@ import (
 // open makes everything that can fail before anything is started. On an error nothing of it is left.
 func open(o Options) (*keeper, error) {
 	since := time.Now()
+	if o.Loops == 0 {
+		o.Loops = runtime.NumCPU()
+	}
 	cfg, warnings, err := o.Load()
 	if err != nil {
 		return nil, err

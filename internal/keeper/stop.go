@@ -1,7 +1,6 @@
 package keeper
 
 import (
-	"context"
 	"slices"
 	"syscall"
 	"time"
@@ -57,14 +56,9 @@ func (k *keeper) atOnce() {
 }
 
 func (k *keeper) stopEdge(e *edge, drain time.Duration) {
-	ctx, cancel := context.WithTimeout(k.ctx, callTime)
-	defer cancel()
-	stop := func() {}
-	if err := k.calls.Post(ctx, "/v1/stop", api.Stop{Within: drain.Milliseconds()}, nil); err != nil {
-		// It is not ready yet, hangs, or is dead.
-		stop = func() { e.signal(syscall.SIGTERM) }
+	if err := k.ask(e, callTime, "/v1/stop", api.Stop{Within: drain.Milliseconds()}, nil); err != nil {
+		e.signal(syscall.SIGTERM) // it is not ready yet, hangs, or is dead
 	}
-	stop()
 	if k.gone(e, drain+edgeGrace) {
 		return
 	}

@@ -42,6 +42,9 @@ func (ln *Listener) acceptBaton() {
 		nc, err := s.Accept()
 		l.take(nil, id)
 		if !ln.active {
+			if err == nil {
+				_ = nc.Close() // came too late
+			}
 			break
 		}
 		if err != nil {
@@ -49,7 +52,6 @@ func (ln *Listener) acceptBaton() {
 		} else {
 			peer, state := nameOf(nc.RemoteAddr())
 			l.callAccept(ln.handler, l.attachStd(nc, peer, state))
-			nc = nil
 		}
 		l.give()
 		if err != nil {

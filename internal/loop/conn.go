@@ -72,7 +72,8 @@ func (c *Conn) Write2(a, b []byte) (int64, error) {
 	return c.write2Fiber(a, b)
 }
 
-// SendFile writes n bytes of f from offset off. The disk is waited for off the loop. It returns io.ErrUnexpectedEOF
+// SendFile writes n bytes of f from offset off. The disk is waited for off the loop; no more than LargeBufferSize bytes that
+// are in the page cache are written at once. It returns io.ErrUnexpectedEOF
 // when f has less. f must stay open and the connection must not be written to meanwhile.
 func (c *Conn) SendFile(t *Task, f *os.File, off, n int64) (int64, error) {
 	t.mustRun("SendFile")
@@ -278,6 +279,20 @@ func (c *Conn) Rest(r Rester, until Time) {
 		return
 	}
 	c.restFiber(until)
+}
+
+// Alive asks the system whether an idle connection is still open and silent; a peer's close that no event has told of
+// yet is seen. Where that cannot be asked without waiting, it goes by what is known.
+func (c *Conn) Alive() bool {
+	if c.state&(closed|finished|broken) != 0 {
+		return false
+	}
+	if c.std != nil {
+		return !c.std.has && c.std.err == nil
+	}
+	var b [1]byte
+	_, e := sysRecv(int(c.fd), b[:], sysPeek)
+	return e == errAgain
 }
 
 // Unrest ends the rest from elsewhere on the loop, so that the connection can be used again; its Rester will not be

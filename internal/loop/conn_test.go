@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -377,12 +378,15 @@ func TestSendFile(t *testing.T) {
 			if n, err := c.SendFile(task, f, off, size); n != size || err != nil {
 				t.Errorf("sent %d, %v", n, err)
 			}
+			if n, err := c.SendFile(task, f, 3, 70_000); n != 70_000 || err != nil {
+				t.Errorf("sent %d of a small part: %v", n, err)
+			}
 			if n, err := c.SendFile(task, f, size, 100); n != off || err != io.ErrUnexpectedEOF {
 				t.Errorf("sent %d beyond the end: %v", n, err)
 			}
 		}))
 		got, err := io.ReadAll(dial(t, addr))
-		if want := append(data[off:len(data):len(data)], data[size:]...); err != nil || !bytes.Equal(got, want) {
+		if want := slices.Concat(data[off:], data[3:70_003], data[size:]); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("got %d bytes, %v", len(got), err)
 		}
 	})
@@ -448,10 +452,11 @@ func TestFairness(t *testing.T) {
 				}
 			}
 		}))
-		stop := make(chan struct{})
+		stop, begun := make(chan struct{}), make(chan struct{})
 		begin(e.Loops()[1], func(task *Task) { // floods
 			c := mustDial(t, task, addr)
 			defer c.Close()
+			close(begun)
 			for {
 				select {
 				case <-stop:
@@ -463,6 +468,7 @@ func TestFairness(t *testing.T) {
 				}
 			}
 		})
+		<-begun
 		echoes := listen(t, e.Loops()[0], serve(echo))
 		c := dial(t, echoes)
 		for range 100 {

@@ -354,12 +354,12 @@ func (t *Task) parkFiber(deadline Time) error {
 func (t *Task) sleepFiber(d time.Duration) error {
 	l := t.loop
 	at := l.now + Time(d)
-	for at > l.now {
-		if l.closing {
-			t.spend(0)
-			return ErrClosed
-		}
+	for at > l.now && !l.closing {
 		t.waitUntil(waitsTime, at)
+	}
+	if l.closing {
+		t.spend(0)
+		return ErrClosed
 	}
 	return nil
 }

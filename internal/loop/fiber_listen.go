@@ -4,6 +4,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -229,6 +230,11 @@ func (c *Conn) connected(deadline Time) error {
 	c.writeBy = 0
 	if e := sysConnected(int(c.fd)); e != 0 {
 		return e
+	}
+	// A free port of the range from which the kernel gave us ours may happen to be ours: TCP then connects a socket to
+	// itself (simultaneous open, RFC 9293 section 3.5), and a server that is down seems to echo.
+	if us, them, _, _ := c.names(); us == them && us.IsValid() {
+		return syscall.ECONNREFUSED
 	}
 	return nil
 }

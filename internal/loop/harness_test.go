@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -14,11 +15,18 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if f := os.Getenv("WEIR_LOOP_TEST_CHILD"); f != "" {
+	if f := os.Getenv(childVariable); f != "" {
 		os.Exit(childMain(f))
+	}
+	runtime.GOMAXPROCS(maxLoops + 2)
+	if ln, err := net.Listen("tcp", "127.0.0.1:0"); err == nil { // opens what the runtime keeps open
+		ln.Close()
 	}
 	goleak.VerifyTestMain(m)
 }
+
+// maxLoops is how many loops a test starts at most.
+const maxLoops = 2
 
 // patience bounds every wait of the tests; what takes longer hangs.
 const patience = 20 * time.Second

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"os"
+	"runtime"
 	"strconv"
 	"syscall"
 	"unsafe"
@@ -165,6 +166,20 @@ func sysSendFile(fd int, f *os.File, off int64, n int) (sent int, e syscall.Errn
 		e = unix.EBADF
 	}
 	return max(sent, 0), e
+}
+
+// sysReadCached reads from a file what is in the page cache: it never waits for the disk, and returns less, or an error,
+// where it would have to.
+func sysReadCached(f *os.File, b []byte, off int64) (int, syscall.Errno) {
+	iov := unix.Iovec{Base: unsafe.SliceData(b)}
+	iov.SetLen(len(b))
+	// The offset in two words, of which 64-bit kernels take the first alone.
+	n, _, e := syscall.RawSyscall6(unix.SYS_PREADV2, f.Fd(), uintptr(unsafe.Pointer(&iov)), 1, uintptr(off), uintptr(uint64(off)>>32), unix.RWF_NOWAIT)
+	runtime.KeepAlive(f)
+	if e != 0 {
+		return 0, e
+	}
+	return int(n), 0
 }
 
 // sysAccept takes a connection; peer is zero for a Unix socket.

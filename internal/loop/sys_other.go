@@ -43,6 +43,9 @@ func sysSend2(fd int, a, b []byte) (int, syscall.Errno)        { return 0, sysca
 func sysSendFile(fd int, f *os.File, off int64, n int) (int, syscall.Errno) {
 	return 0, syscall.ENOSYS
 }
+func sysReadCached(f *os.File, b []byte, off int64) (int, syscall.Errno) {
+	return 0, syscall.ENOSYS
+}
 func sysAccept(fd int) (conn int, peer netip.AddrPort, e syscall.Errno) {
 	return -1, peer, syscall.ENOSYS
 }

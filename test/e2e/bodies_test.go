@@ -280,3 +280,37 @@ func TestIdle(t *testing.T) {
 		t.Errorf("an idle edge uses processor time: %v ticks of 10 ms in three seconds", used)
 	}
 }
+
+// TestHeadBeforeBody: a server sends its head, and its body later. What other connections do in between must not
+// show in the fields.
+func TestHeadBeforeBody(t *testing.T) {
+	const head = "HTTP/1.1 200 OK\r\nX-First: one\r\nX-Second: " + pattern62 + "\r\nContent-Type: text/plain\r\nContent-Length: 10\r\n\r\n"
+	o := testkit.ServeOrigin(t, "tcp", func(_ int, c *testkit.Conn) {
+		c.Request()
+		c.Send(head)
+		c.Wait("body")
+		c.Send("0123456789")
+	})
+	w := testkit.Run(t, testkit.Setup{Config: hello(1, `
+pools:
+  late: {servers: [{address: "`+o.Address+`"}], buffer: {responses: true}}
+sites:
+  - hosts: ["*"]
+    routes:
+      - {match: {path: /late}, pool: late}
+      - pool: hello
+`)})
+	c := w.Dial()
+	c.Send("GET /late HTTP/1.1\r\nHost: a\r\n\r\n")
+	testkit.Eventually(t, 5*time.Second, "the server has the request", func() bool { return o.Got(0) != "" })
+	// Fresh connections, so that every loop has its turn.
+	for range 50 {
+		w.Get("/echo?" + strings.Repeat("secret", 200))
+	}
+	o.Open("body")
+	if m := c.Response("GET"); m.Status != 200 || m.Field("X-First") != "one" || m.Field("X-Second") != pattern62 || m.Body != "0123456789" {
+		t.Errorf("got %+v", m)
+	}
+}
+
+const pattern62 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"

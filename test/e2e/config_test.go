@@ -28,7 +28,7 @@ func TestFaultyConfigurations(t *testing.T) {
 		{"no such directory", strings.Replace(hello(1, ""), "socket: true", "directory: /nonexistent", 1), []string{"weir.yaml:", "/nonexistent"}},
 		{"no such command", strings.Replace(hello(1, ""), "@HELLO@", "no-such-program", 1), []string{"weir.yaml:", "no-such-program"}},
 		{"unset variable", strings.Replace(hello(1, ""), "@HELLO@", "${WEIR_E2E_UNSET}", 1), []string{"weir.yaml:", "WEIR_E2E_UNSET"}},
-		{"port taken", strings.Replace(hello(1, ""), "@ADDRESS@", taken.Addr().String(), 1), []string{taken.Addr().String(), "in use"}},
+		{"port taken", strings.Replace(hello(1, ""), "@ADDRESS@", taken.Addr().String(), 1), []string{taken.Addr().String(), "taken"}},
 		{"no YAML", "apps: [", []string{"weir.yaml:"}},
 		{"empty", "", []string{"weir.yaml"}},
 	} {
@@ -71,9 +71,9 @@ sites:
       - {pool: hello}
 `), Ready: "/"})
 	for want, args := range map[string][]string{
-		"files":    {"http://www.example.com/static/x"},
-		"redirect": {"http://www.example.com/x", "-H", "X-Beta: 1"},
-		"hello":    {"http://www.example.com/x"},
+		"files":  {"http://www.example.com/static/x"},
+		"302 to": {"http://www.example.com/x", "-H", "X-Beta: 1"},
+		"hello":  {"http://www.example.com/x"},
 	} {
 		if out := w.Do(append([]string{"explain", w.File}, args...)...); !strings.Contains(out, want) {
 			t.Errorf("explain %v does not say %q: %s", args, want, out)

@@ -1,0 +1,367 @@
+package keeper
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/weirhq/weir/internal/api"
+	"github.com/weirhq/weir/internal/config"
+	"go.uber.org/goleak"
+)
+
+// The test binary is its own worker, edge and keeper: `keeper.test worker MODE`, `keeper.test edge DIR`,
+// `keeper.test keep DIR`.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 2 {
+		switch os.Args[1] {
+		case "worker":
+			work(os.Args[2])
+			return
+		case "edge":
+			fakeEdge(os.Args[2])
+			return
+		case "keep":
+			keep(os.Args[2])
+			return
+		}
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func work(mode string) {
+	ln, err := net.Listen("tcp", "127.0.0.1:"+os.Getenv("PORT"))
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	switch mode {
+	case "stubborn":
+		signal.Ignore(syscall.SIGTERM)
+	case "crash":
+		fmt.Println("crashing as told")
+		os.Exit(7)
+	case "crash-on-file": // until the file is there
+		if _, err := os.Stat(os.Getenv("FILE")); err != nil {
+			fmt.Println("no file")
+			os.Exit(7)
+		}
+	case "never":
+		ln.Close()
+		time.Sleep(time.Hour)
+	case "family":
+		child := exec.Command("sleep", "3600")
+		if child.Start() != nil {
+			os.Exit(9)
+		}
+		fmt.Println("family", child.Process.Pid)
+	}
+	http.Serve(ln, http.NotFoundHandler())
+}
+
+// fakeEdge speaks the keeper's protocol, answers every request with its process's number, and notes what it is told
+// in DIR/edge.log. Files in DIR say how it is to behave: "fail" (report that it cannot serve), "refuse" (states of
+// other revisions), "hang" (never stop).
+func fakeEdge(dir string) {
+	is := func(name string) bool { _, err := os.Stat(filepath.Join(dir, name)); return err == nil }
+	out, err := os.OpenFile(filepath.Join(dir, "edge.log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		panic(err)
+	}
+	note := func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }
+	conn, err := api.EdgeConn()
+	if err != nil {
+		panic(err)
+	}
+	var revision int64
+	tell := func(s api.EdgeState) {
+		revision = s.Source.Revision
+		var names []string
+		for _, w := range s.Workers {
+			names = append(names, w.Name+"="+w.State)
+		}
+		note("state %s", strings.Join(names, " "))
+	}
+	exit := make(chan struct{})
+	var once sync.Once
+	mux := http.NewServeMux()
+	var mu sync.Mutex
+	mux.HandleFunc("POST /v1/state", func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		var s api.EdgeState
+		if err := api.ReadRequest(w, r, &s); err != nil {
+			api.AnswerError(w, 400, err)
+		} else if is("refuse") && s.Source.Revision != revision {
+			api.AnswerError(w, 422, errors.New("the fake edge does not like it"))
+		} else {
+			tell(s)
+			api.Answer(w, 200, struct{}{})
+		}
+	})
+	mux.HandleFunc("POST /v1/drain", func(w http.ResponseWriter, r *http.Request) {
+		var d api.Drain
+		if err := api.ReadRequest(w, r, &d); err != nil {
+			api.AnswerError(w, 400, err)
+			return
+		}
+		note("drain %s", d.Worker)
+		api.Answer(w, 200, api.Drained{})
+	})
+	mux.HandleFunc("POST /v1/stop", func(w http.ResponseWriter, _ *http.Request) {
+		note("stop")
+		api.Answer(w, 200, struct{}{})
+		if !is("hang") {
+			time.AfterFunc(20*time.Millisecond, func() { once.Do(func() { close(exit) }) })
+		}
+	})
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
+		api.Answer(w, 200, api.EdgeStatus{PID: os.Getpid()})
+	})
+	go func() {
+		for {
+			h, files, err := api.ReceiveHandover(conn)
+			if err != nil {
+				note("keeper gone")
+				once.Do(func() { close(exit) })
+				return
+			}
+			switch h.Kind {
+			case "state":
+				s, err := api.ReadState(files[0])
+				if err != nil {
+					panic(err)
+				}
+				tell(s)
+			case "start":
+				if is("fail") {
+					api.SendReport(conn, api.Report{Error: "the fake edge is to fail"})
+					os.Exit(1)
+				}
+				api.SendReport(conn, api.Report{Ready: true})
+			default:
+				var handler http.Handler = mux
+				if h.Kind == "listener" {
+					note("listener %s %d", h.Address, len(files))
+					handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, os.Getpid()) })
+				}
+				for _, f := range files {
+					ln, err := net.FileListener(f)
+					if err != nil {
+						panic(err)
+					}
+					f.Close()
+					if u, ok := ln.(*net.UnixListener); ok {
+						u.SetUnlinkOnClose(false)
+					}
+					go http.Serve(ln, handler)
+				}
+			}
+		}
+	}()
+	<-exit
+}
+
+// keep runs a keeper for DIR/site.json, a config.Config.
+func keep(dir string) {
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGCHLD)
+	err := Run(context.Background(), Options{
+		Load: func() (*config.Config, []config.Warning, error) {
+			text, err := os.ReadFile(filepath.Join(dir, "site.json"))
+			if err != nil {
+				return nil, nil, err
+			}
+			var c config.Config
+			return &c, nil, json.Unmarshal(text, &c)
+		},
+		Loops: 2, Edge: []string{os.Args[0], "edge", dir}, Stdout: os.Stdout, Stderr: os.Stderr, Signals: signals, Adopt: true,
+	})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// site is a keeper that runs in the test's process.
+type site struct {
+	t       *testing.T
+	dir     string
+	client  *api.Client
+	signals chan os.Signal
+	done    chan struct{}
+	err     error // once done
+
+	mu   sync.Mutex
+	cfg  config.Config
+	load error
+}
+
+func newApp(name, mode string, workers int) *config.App {
+	return &config.App{
+		Name: name, Argv: []string{os.Args[0], "worker", mode}, Workers: workers, Env: map[string]string{},
+		Ready:   config.Ready{Within: 20 * time.Second, Every: 20 * time.Millisecond},
+		Stop:    config.Stop{Signal: "TERM", Within: 10 * time.Second},
+		Backoff: config.Backoff{Min: 10 * time.Millisecond, Max: 40 * time.Millisecond, Reset: time.Minute},
+	}
+}
+
+func newSite(t *testing.T, apps ...*config.App) *site {
+	t.Helper()
+	s := &site{t: t, dir: t.TempDir(), signals: make(chan os.Signal, 8), done: make(chan struct{})}
+	s.cfg = config.Config{
+		File: "site.yaml", RunDir: filepath.Join(s.dir, "run"), Listen: []config.Listen{{Network: "unix", Address: filepath.Join(s.dir, "http.sock")}},
+		Apps: apps, Timeouts: config.Timeouts{Drain: 10 * time.Second}, Log: config.Log{Level: "debug"},
+	}
+	s.client = api.NewClient(api.KeeperSocket(s.cfg.RunDir))
+	return s
+}
+
+func (s *site) options() Options {
+	out, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() {
+		out.Close()
+		if s.t.Failed() {
+			s.t.Logf("log:\n%sedge:\n%s", s.read("log"), s.read("edge.log"))
+		}
+	})
+	return Options{
+		Load: func() (*config.Config, []config.Warning, error) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			c := s.cfg
+			return &c, nil, s.load
+		},
+		Loops: 2, Edge: []string{os.Args[0], "edge", s.dir}, Stdout: out, Stderr: out, Signals: s.signals, Version: "test",
+	}
+}
+
+// start runs the keeper and waits until it is ready, if it is to be.
+func (s *site) start(wait bool) *site {
+	s.t.Helper()
+	o := s.options()
+	ready := make(chan struct{})
+	o.Ready = func() { close(ready) }
+	go func() {
+		s.err = Run(context.Background(), o)
+		close(s.done)
+	}()
+	s.t.Cleanup(func() {
+		s.signals <- syscall.SIGTERM
+		s.signals <- syscall.SIGTERM
+		s.over()
+		s.client.Close()
+	})
+	if wait {
+		select {
+		case <-ready:
+		case <-s.done:
+			s.t.Fatal("it ended: ", s.err)
+		case <-time.After(20 * time.Second):
+			s.t.Fatal("it does not get ready")
+		}
+	}
+	return s
+}
+
+func (s *site) over() {
+	s.t.Helper()
+	select {
+	case <-s.done:
+	case <-time.After(30 * time.Second):
+		s.t.Error("it does not stop")
+	}
+}
+
+func (s *site) change(f func(c *config.Config)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cfg.Apps = append([]*config.App(nil), s.cfg.Apps...)
+	s.cfg.Listen = append([]config.Listen(nil), s.cfg.Listen...)
+	f(&s.cfg)
+}
+
+func (s *site) read(name string) string {
+	text, err := os.ReadFile(filepath.Join(s.dir, name))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		s.t.Fatal(err)
+	}
+	return string(text)
+}
+
+func (s *site) touch(name string) {
+	if err := os.WriteFile(filepath.Join(s.dir, name), nil, 0o644); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *site) status() api.Status {
+	s.t.Helper()
+	var st api.Status
+	if err := s.client.Get(s.t.Context(), "/v1/status", &st); err != nil {
+		s.t.Fatal(err)
+	}
+	return st
+}
+
+// workers shows the workers and their states in one line.
+func (s *site) workers() string {
+	s.t.Helper()
+	var all []string
+	for _, a := range s.status().Apps {
+		for _, w := range a.Workers {
+			all = append(all, w.Name+"="+w.State)
+		}
+	}
+	return strings.Join(all, " ")
+}
+
+func (s *site) reload(app string) error {
+	return s.client.Post(s.t.Context(), "/v1/reload", api.Reload{App: app}, nil)
+}
+
+// get asks the edge behind a listener for its process's number.
+func get(network, address string) (string, error) {
+	t := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, network, address)
+	}}
+	c := http.Client{Transport: t, Timeout: 5 * time.Second}
+	resp, err := c.Get("http://edge/")
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	var pid string
+	_, err = fmt.Fscan(resp.Body, &pid)
+	return pid, err
+}
+
+func until(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !f(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain until %s", what)
+		}
+	}
+}
+
+func alive(pid int) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err == nil && !strings.Contains(string(text), ") Z ")
+}
