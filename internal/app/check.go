@@ -33,6 +33,7 @@ func (p *Process) AwaitReady(ctx context.Context) error {
 func awaitReady(ctx context.Context, r config.Ready, try func(context.Context) error) error {
 	within, cancel := context.WithTimeout(ctx, r.Within)
 	defer cancel()
+	end, _ := within.Deadline() // its sockets may say that it is over before within does
 	every := r.Every
 	if every <= 0 {
 		every = time.Second
@@ -44,7 +45,7 @@ func awaitReady(ctx context.Context, r config.Ready, try func(context.Context) e
 		if err == nil {
 			return nil
 		}
-		if within.Err() == nil || last == nil {
+		if time.Now().Before(end) || last == nil {
 			last = err // the error of a try that ran out of time says less than the one before
 		}
 		t := time.NewTimer(wait)

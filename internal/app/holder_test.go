@@ -12,11 +12,6 @@ import (
 )
 
 func TestReadinessIsThatOfTheWorkerItself(t *testing.T) {
-	impatient := func(t *testing.T, mode string) *Process {
-		a := helper(mode)
-		a.Ready.Within = 500 * time.Millisecond
-		return open(t, false).launch(t, a)
-	}
 	// other starts a process that serves on the worker's port.
 	other := func(t *testing.T, p *Process, env ...string) *exec.Cmd {
 		cmd := exec.Command(os.Args[0], "worker", "serve")
@@ -28,7 +23,9 @@ func TestReadinessIsThatOfTheWorkerItself(t *testing.T) {
 		return cmd
 	}
 	t.Run("an older process has the port", func(t *testing.T) {
-		p := impatient(t, "sleep")
+		a := helper("sleep")
+		a.Ready.Within = 500 * time.Millisecond
+		p := open(t, false).launch(t, a)
 		ln, err := net.Listen("tcp", p.Address)
 		if err != nil {
 			t.Fatal(err)
@@ -40,14 +37,15 @@ func TestReadinessIsThatOfTheWorkerItself(t *testing.T) {
 		}
 	})
 	t.Run("another worker has the port", func(t *testing.T) {
-		p := impatient(t, "sleep")
+		p := open(t, false).launch(t, helper("sleep"))
 		cmd := other(t, p, workerVariable+"=web/1.1", runDirVariable+"=/another")
-		if err := p.AwaitReady(t.Context()); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("(process %d) has its port", cmd.Process.Pid)) {
+		until(t, "it listens", func() bool { return len(listening(p.port)) > 0 })
+		if err := p.answers(); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("(process %d) has its port", cmd.Process.Pid)) {
 			t.Error(err)
 		}
 	})
 	t.Run("a younger process has it, as a container's proxy would", func(t *testing.T) {
-		p := impatient(t, "sleep")
+		p := open(t, false).launch(t, helper("sleep"))
 		other(t, p)
 		if err := p.AwaitReady(t.Context()); err != nil {
 			t.Error(err)

@@ -271,6 +271,20 @@ func TestBadReloadChangesNothing(t *testing.T) {
 	}
 }
 
+func TestReopen(t *testing.T) {
+	s := newSite(t).start(true)
+	s.signals <- syscall.SIGUSR1
+	until(t, "the signal reaches the edge", func() bool { return strings.Contains(s.read("edge.log"), "reopen\n") })
+	until(t, "it is said", func() bool { return strings.Contains(s.read("log"), "opened the access log anew") })
+	if err := s.client.Post(t.Context(), "/v1/reopen", struct{}{}, nil); err != nil || strings.Count(s.read("edge.log"), "reopen\n") != 2 {
+		t.Error(err)
+	}
+	s.touch("no disk")
+	if err := s.client.Post(t.Context(), "/v1/reopen", struct{}{}, nil); err == nil || err.Error() != "no space left on device" {
+		t.Error(err)
+	}
+}
+
 func TestCrashLoopIsSaidLoudly(t *testing.T) {
 	web := newApp("web", "crash-on-file", 1)
 	s := newSite(t, web)

@@ -127,6 +127,14 @@ func fakeEdge(dir string) {
 			time.AfterFunc(20*time.Millisecond, func() { once.Do(func() { close(exit) }) })
 		}
 	})
+	mux.HandleFunc("POST /v1/reopen", func(w http.ResponseWriter, _ *http.Request) {
+		note("reopen")
+		if is("no disk") {
+			api.AnswerError(w, 422, errors.New("no space left on device"))
+			return
+		}
+		api.Answer(w, 200, struct{}{})
+	})
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
 		api.Answer(w, 200, api.EdgeStatus{PID: os.Getpid()})
 	})
