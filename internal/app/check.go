@@ -20,14 +20,20 @@ const (
 )
 
 // AwaitReady asks the worker until it is ready, for at most its app's Ready.Within. The error says what it last was;
-// it is ctx's when ctx ends before.
+// it is ctx's when ctx ends before. An answer counts only if this process lives and nobody else has its port.
 func (p *Process) AwaitReady(ctx context.Context) error {
-	return awaitReady(ctx, p.app.Ready, p.Address)
+	return awaitReady(ctx, p.app.Ready, func(ctx context.Context) error {
+		if err := try(ctx, p.app.Ready, p.Address); err != nil {
+			return err
+		}
+		return p.answers()
+	})
 }
 
-func awaitReady(ctx context.Context, r config.Ready, address string) error {
+func awaitReady(ctx context.Context, r config.Ready, try func(context.Context) error) error {
 	within, cancel := context.WithTimeout(ctx, r.Within)
 	defer cancel()
+	end, _ := within.Deadline() // its sockets may say that it is over before within does
 	every := r.Every
 	if every <= 0 {
 		every = time.Second
@@ -35,11 +41,11 @@ func awaitReady(ctx context.Context, r config.Ready, address string) error {
 	wait := min(firstTry, every)
 	var last error
 	for {
-		err := try(within, r, address)
+		err := try(within)
 		if err == nil {
 			return nil
 		}
-		if within.Err() == nil || last == nil {
+		if time.Now().Before(end) || last == nil {
 			last = err // the error of a try that ran out of time says less than the one before
 		}
 		t := time.NewTimer(wait)

@@ -5,14 +5,12 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"net"
 	"os"
 	"os/user"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 
 	"github.com/weirhq/weir/internal/config"
@@ -284,37 +282,4 @@ func makeSocket(runDir string, a *config.App, place, gen int, id identity) (stri
 		return "", fmt.Errorf("removing an old socket: %w", err)
 	}
 	return path, nil
-}
-
-// ports are those given to workers that still live. A port is found by binding and closing: between that and the
-// worker's own bind somebody else may take it; then the worker dies, and the next start gets another port.
-var ports = struct {
-	sync.Mutex
-	taken map[int]bool
-}{taken: map[int]bool{}}
-
-func takePort() (int, error) {
-	ports.Lock()
-	defer ports.Unlock()
-	for range 100 {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return 0, fmt.Errorf("finding a free port: %w", err)
-		}
-		port := ln.Addr().(*net.TCPAddr).Port
-		if err := ln.Close(); err != nil {
-			return 0, fmt.Errorf("finding a free port: %w", err)
-		}
-		if !ports.taken[port] {
-			ports.taken[port] = true
-			return port, nil
-		}
-	}
-	return 0, errors.New("finding a free port: the system offers only ports that other workers have")
-}
-
-func givePort(port int) {
-	ports.Lock()
-	defer ports.Unlock()
-	delete(ports.taken, port)
 }

@@ -52,6 +52,12 @@ func work(mode string, args []string) {
 		}
 		fmt.Println("family", child.Process.Pid, escaped.Process.Pid)
 		time.Sleep(time.Hour)
+	case "delegate": // a child serves, in a session of its own
+		child := exec.Command(os.Args[0], "worker", "serve")
+		child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		if err := child.Run(); err != nil {
+			os.Exit(9)
+		}
 	case "sleep":
 		signal.Ignore(syscall.SIGTERM)
 		time.Sleep(time.Hour)

@@ -24,10 +24,12 @@ type Process struct {
 	Address string // where it is to answer: "127.0.0.1:4001" or "unix:/…"
 
 	app    *config.App
+	runDir string
 	cmd    *exec.Cmd
 	out    *output
 	port   int
 	socket string
+	ended  chan struct{} // the leader
 	done   chan struct{}
 	how    string // once done
 }
@@ -43,7 +45,7 @@ func Launch(s *Starter, sink *Sink, runDir string, worker Spawn) (*Process, erro
 	if err := checkDirectory(a.Directory); err != nil {
 		return nil, err
 	}
-	p := &Process{Worker: worker.Worker, app: a, done: make(chan struct{})}
+	p := &Process{Worker: worker.Worker, app: a, runDir: runDir, ended: make(chan struct{}), done: make(chan struct{})}
 	p.out = &output{who: a.Name + "/" + strconv.Itoa(worker.Place), sink: sink}
 	own := map[string]string{"WORKER": strconv.Itoa(worker.Place), workerVariable: worker.Worker, runDirVariable: runDir}
 	if a.Socket {
@@ -109,6 +111,7 @@ func (p *Process) wait(s *Starter, r *os.File) {
 	read := make(chan struct{})
 	go func() { p.out.read(r); close(read) }()
 	err := s.Wait(p.cmd)
+	close(p.ended)
 	p.how = "exit status 0"
 	if err != nil {
 		p.how = err.Error()

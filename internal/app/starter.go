@@ -110,7 +110,7 @@ func (s *Starter) Sweep(worker string) {
 		found := false
 		err := s.on(func() {
 			for _, pid := range children(os.Getpid()) {
-				if !s.own[pid] && (worker == "" || hasEnviron(pid, workerVariable+"="+worker)) {
+				if !s.own[pid] && (worker == "" || variableOf(pid, workerVariable) == worker) {
 					found = kill(pid) || found
 				}
 			}

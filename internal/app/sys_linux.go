@@ -1,7 +1,6 @@
 package app
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"strconv"
@@ -51,50 +50,11 @@ func children(pid int) []int {
 func childrenByParent(pid int) []int {
 	var all []int
 	for _, p := range processes() {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p))
-		if err != nil {
-			continue // it has ended
-		}
-		// pid (name, which may hold anything) state ppid …
-		if i := bytes.LastIndexByte(text, ')'); i > 0 {
-			if f := strings.Fields(string(text[i+1:])); len(f) > 1 && f[1] == strconv.Itoa(pid) {
-				all = append(all, p)
-			}
+		if s, err := statOf(p); err == nil && s.parent == pid {
+			all = append(all, p)
 		}
 	}
 	return all
-}
-
-func processes() []int {
-	d, err := os.Open("/proc")
-	if err != nil {
-		return nil
-	}
-	defer d.Close() //nolint:errcheck // only read
-	names, err := d.Readdirnames(-1)
-	if err != nil {
-		return nil
-	}
-	var all []int
-	for _, n := range names {
-		if pid, err := strconv.Atoi(n); err == nil {
-			all = append(all, pid)
-		}
-	}
-	return all
-}
-
-func hasEnviron(pid int, pair string) bool {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-	if err != nil {
-		return false // ended, or not ours to look at
-	}
-	for entry := range bytes.SplitSeq(text, []byte{0}) {
-		if string(entry) == pair {
-			return true
-		}
-	}
-	return false
 }
 
 func kill(pid int) bool { return syscall.Kill(pid, syscall.SIGKILL) == nil }
@@ -108,13 +68,12 @@ func collect(pid int) {
 // KillLeftovers kills the workers that an earlier weir on this run directory left behind: one that was killed cannot
 // see to what its workers had started. The caller holds the run directory's lock. It returns how many there were.
 func KillLeftovers(runDir string) int {
-	pair := runDirVariable + "=" + runDir
-	if hasEnviron(os.Getpid(), pair) {
+	if variableOf(os.Getpid(), runDirVariable) == runDir {
 		return 0 // a worker that runs weir on its keeper's own run directory: leave its siblings alone
 	}
 	n := 0
 	for _, pid := range processes() {
-		if hasEnviron(pid, pair) && kill(pid) {
+		if variableOf(pid, runDirVariable) == runDir && kill(pid) {
 			n++
 		}
 	}

@@ -22,7 +22,7 @@ func edgeCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			signal.Ignore(syscall.SIGHUP) // for the keeper
+			signal.Ignore(syscall.SIGHUP, syscall.SIGUSR1) // for the keeper; some send them to a whole group
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			return edge.Main(ctx, loops)

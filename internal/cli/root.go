@@ -48,6 +48,7 @@ func rootCommand() *cobra.Command {
 		explainCommand(),
 		statusCommand(),
 		reloadCommand(),
+		reopenCommand(),
 		stopCommand(),
 		schemaCommand(),
 		versionCommand(),

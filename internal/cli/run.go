@@ -19,7 +19,7 @@ func runCommand() *cobra.Command {
 		Use:   "run FILE",
 		Short: "Run a site: its workers, and what serves them",
 		Long: "Run everything that a configuration names, until INT or TERM (a second one stops at once). HUP reads the\n" +
-			"configuration anew, as `weir reload` does. The log and the workers' output go to standard error.",
+			"configuration anew, as `weir reload` does; USR1 opens the access log anew, as `weir reopen` does. The log and the workers' output go to standard error.",
 		Example: "  weir run site.yaml",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -39,7 +39,7 @@ func runSite(c *cobra.Command, file, runDir string) error {
 		return err
 	}
 	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGCHLD)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGCHLD)
 	defer signal.Stop(signals)
 	return keeper.Run(c.Context(), keeper.Options{
 		Load:  func() (*config.Config, []config.Warning, error) { return load(file, runDir) },

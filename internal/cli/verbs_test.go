@@ -80,7 +80,7 @@ func TestStatusOverTheSocket(t *testing.T) {
 				return
 			}
 			api.Answer(w, 200, struct{}{})
-		case "/v1/stop":
+		case "/v1/stop", "/v1/reopen":
 			api.Answer(w, 200, struct{}{})
 		}
 	}), ReadHeaderTimeout: time.Second}
@@ -91,6 +91,7 @@ func TestStatusOverTheSocket(t *testing.T) {
 		`"version": "v1"`:              {"status", "--json"},
 		"weir v1, process 12":          {"status"},
 		"reloaded app web":             {"reload", "web"},
+		"opened the access log anew\n": {"reopen"},
 		"stopped":                      {"stop", "--within", "1s"},
 		"edge      DOWN, 0 restarts\n": {"status"},
 	} {

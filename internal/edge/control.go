@@ -151,6 +151,17 @@ func (c *control) routes() http.Handler {
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
 		api.Answer(w, http.StatusOK, c.edge.Status())
 	})
+	mux.HandleFunc("GET /v1/alive", func(w http.ResponseWriter, _ *http.Request) {
+		c.edge.onLoops(func(*local) {}) // each loop has to take a turn
+		api.Answer(w, http.StatusOK, struct{}{})
+	})
+	mux.HandleFunc("POST /v1/reopen", func(w http.ResponseWriter, _ *http.Request) {
+		if err := c.edge.Reopen(); err != nil {
+			api.AnswerError(w, http.StatusUnprocessableEntity, err)
+			return
+		}
+		api.Answer(w, http.StatusOK, struct{}{})
+	})
 	mux.HandleFunc("POST /v1/state", func(w http.ResponseWriter, r *http.Request) {
 		var s api.EdgeState
 		if err := api.ReadRequest(w, r, &s); err != nil {

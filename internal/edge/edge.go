@@ -197,6 +197,16 @@ func (e *Edge) useLog(next *journal.Log, to config.AccessLog) {
 	}
 }
 
+// Reopen opens the access log's file anew, which has been renamed. When it cannot be opened, the old one stays.
+func (e *Edge) Reopen() error {
+	e.mu.Lock() // a reload may be about to replace the log
+	defer e.mu.Unlock()
+	if e.log == nil {
+		return nil // the first state opens it
+	}
+	return e.log.Reopen()
+}
+
 // onLoops runs f on every loop and waits.
 func (e *Edge) onLoops(f func(*local)) {
 	var wg sync.WaitGroup

@@ -32,7 +32,6 @@ type running struct {
 	*Edge
 	t       testing.TB
 	addr    string
-	text    string // of its configuration, without listen
 	version int64
 	stopped bool
 }

@@ -172,6 +172,15 @@ func (e *edge) signal(s syscall.Signal) {
 	e.cmd.Process.Signal(s) //nolint:errcheck // see above
 }
 
+func (e *edge) dead() bool {
+	select {
+	case <-e.exited:
+		return true
+	default:
+		return false
+	}
+}
+
 // listenTo takes an edge's reports until it is gone.
 func (k *keeper) listenTo(e *edge) {
 	for {
@@ -239,7 +248,7 @@ func edgeWait(deaths int) time.Duration {
 	return min(100*time.Millisecond<<min(deaths-edgeDeaths, 10), 5*time.Second)
 }
 
-// ask calls an edge, and gives up when it dies: the control socket outlives it, so a call that it had not taken yet
+// ask calls an edge (GET if there is nothing to tell it), and gives up when it dies: the control socket outlives it, so a call that it had not taken yet
 // would wait there for its successor.
 func (k *keeper) ask(e *edge, within time.Duration, path string, in, out any) error {
 	ctx, cancel := context.WithTimeout(k.ctx, within)
@@ -252,6 +261,9 @@ func (k *keeper) ask(e *edge, within time.Duration, path string, in, out any) er
 		cancel()
 	})
 	defer close(answered)
+	if in == nil {
+		return k.calls.Get(ctx, path, out)
+	}
 	return k.calls.Post(ctx, path, in, out)
 }
 

@@ -24,7 +24,7 @@ type Options struct {
 	Edge    []string                                         // the command of the edge; nil: this program with the argument "edge"
 	Stdout  *os.File                                         // the edge's standard output
 	Stderr  *os.File                                         // the keeper's log, the workers' output, the edge's standard error
-	Signals <-chan os.Signal                                 // INT and TERM stop, a second one at once; HUP reloads
+	Signals <-chan os.Signal                                 // INT and TERM stop, a second one at once; HUP reloads, USR1 reopens the access log
 	Version string                                           // of weir
 	Adopt   bool                                             // orphans of workers become the keeper's children, so that none stays
 	Ready   func()                                           // called once, when every app has a live worker; may be nil
@@ -132,6 +132,10 @@ func (k *keeper) signal(s os.Signal) {
 		k.goes(func() {
 			// The error is in the log and the status already.
 			k.reload(api.Reload{}) //nolint:errcheck // see above
+		})
+	case syscall.SIGUSR1:
+		k.goes(func() {
+			k.reopen() //nolint:errcheck // as above
 		})
 	case syscall.SIGCHLD:
 		k.goes(k.starter.Reap)

@@ -221,24 +221,25 @@ func TestBadReloadChangesNothing(t *testing.T) {
 	freed := free.Addr().String()
 	free.Close()
 	good := s.cfg
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name   string
 		change func(*config.Config)
 		want   string
 	}{
-		"unreadable": {func(*config.Config) { s.load = errors.New("site.yaml:3:1: unknown key") }, "site.yaml:3:1: unknown key"},
-		"no command": {func(c *config.Config) { c.Apps = append(c.Apps, &config.App{Name: "x", Argv: []string{"/no/such"}}) }, "there is no command /no/such"},
-		"port taken": {func(c *config.Config) {
+		{"unreadable", func(*config.Config) { s.load = errors.New("site.yaml:3:1: unknown key") }, "site.yaml:3:1: unknown key"},
+		{"no command", func(c *config.Config) { c.Apps = append(c.Apps, &config.App{Name: "x", Argv: []string{"/no/such"}}) }, "there is no command /no/such"},
+		{"port taken", func(c *config.Config) {
 			c.Listen = append(c.Listen, config.Listen{Network: "tcp", Address: taken.Addr().String()})
 		}, "is taken by"},
-		"new app dies": {func(c *config.Config) { c.Apps = append(c.Apps, newApp("x", "crash", 1)) }, "nothing was changed: site.yaml: app x does not start: x/1.1 died before it was ready: exit status 7; its last words: crashing as told"},
-		"edge refuses": {func(c *config.Config) {
+		{"new app dies", func(c *config.Config) { c.Apps = append(c.Apps, newApp("x", "crash", 1)) }, "nothing was changed: site.yaml: app x does not start: x/1.1 died before it was ready: exit status 7; its last words: crashing as told"},
+		{"edge refuses", func(c *config.Config) {
 			s.touch("refuse")
 			c.Apps = append(c.Apps, newApp("x", "serve", 1))
 			c.Listen = append(c.Listen, config.Listen{Network: "tcp", Address: freed})
 		}, "nothing was changed: the edge refused the configuration: the fake edge does not like it"},
-		"run dir": {func(c *config.Config) { c.RunDir = s.dir }, "the run directory cannot be changed"},
+		{"run dir", func(c *config.Config) { c.RunDir = s.dir }, "the run directory cannot be changed"},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			s.change(c.change)
 			err := s.reload("")
 			if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -266,6 +267,20 @@ func TestBadReloadChangesNothing(t *testing.T) {
 		t.Fatal("the address of a refused configuration cannot be had again: ", err)
 	}
 	if _, err := get("tcp", freed); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestReopen(t *testing.T) {
+	s := newSite(t).start(true)
+	s.signals <- syscall.SIGUSR1
+	until(t, "the signal reaches the edge", func() bool { return strings.Contains(s.read("edge.log"), "reopen\n") })
+	until(t, "it is said", func() bool { return strings.Contains(s.read("log"), "opened the access log anew") })
+	if err := s.client.Post(t.Context(), "/v1/reopen", struct{}{}, nil); err != nil || strings.Count(s.read("edge.log"), "reopen\n") != 2 {
+		t.Error(err)
+	}
+	s.touch("no disk")
+	if err := s.client.Post(t.Context(), "/v1/reopen", struct{}{}, nil); err == nil || err.Error() != "no space left on device" {
 		t.Error(err)
 	}
 }

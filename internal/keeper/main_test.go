@@ -41,12 +41,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
+// work is a worker. The modes that must not get ready never listen: to accept, were it for a moment, is to be ready.
 func work(mode string) {
-	ln, err := net.Listen("tcp", "127.0.0.1:"+os.Getenv("PORT"))
-	if err != nil {
-		fmt.Println(err)
-		os.Exit(1)
-	}
 	switch mode {
 	case "stubborn":
 		signal.Ignore(syscall.SIGTERM)
@@ -59,7 +55,6 @@ func work(mode string) {
 			os.Exit(7)
 		}
 	case "never":
-		ln.Close()
 		time.Sleep(time.Hour)
 	case "family":
 		child := exec.Command("sleep", "3600")
@@ -67,6 +62,11 @@ func work(mode string) {
 			os.Exit(9)
 		}
 		fmt.Println("family", child.Process.Pid)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:"+os.Getenv("PORT"))
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
 	}
 	http.Serve(ln, http.NotFoundHandler())
 }
@@ -126,6 +126,14 @@ func fakeEdge(dir string) {
 		if !is("hang") {
 			time.AfterFunc(20*time.Millisecond, func() { once.Do(func() { close(exit) }) })
 		}
+	})
+	mux.HandleFunc("POST /v1/reopen", func(w http.ResponseWriter, _ *http.Request) {
+		note("reopen")
+		if is("no disk") {
+			api.AnswerError(w, 422, errors.New("no space left on device"))
+			return
+		}
+		api.Answer(w, 200, struct{}{})
 	})
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
 		api.Answer(w, 200, api.EdgeStatus{PID: os.Getpid()})

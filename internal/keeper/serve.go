@@ -18,9 +18,10 @@ func (k *keeper) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", k.serveStatus)
 	mux.HandleFunc("POST /v1/reload", k.serveReload)
+	mux.HandleFunc("POST /v1/reopen", k.serveReopen)
 	mux.HandleFunc("POST /v1/stop", k.serveStop)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		api.AnswerError(w, http.StatusNotFound, fmt.Errorf("there is no %s %s here: GET /v1/status, POST /v1/reload, POST /v1/stop", r.Method, r.URL.Path))
+		api.AnswerError(w, http.StatusNotFound, fmt.Errorf("there is no %s %s here: GET /v1/status, POST /v1/reload, POST /v1/reopen, POST /v1/stop", r.Method, r.URL.Path))
 	})
 	return mux
 }
@@ -82,6 +83,30 @@ func (k *keeper) serveReload(w http.ResponseWriter, r *http.Request) {
 	default:
 		api.AnswerError(w, http.StatusUnprocessableEntity, err)
 	}
+}
+
+func (k *keeper) serveReopen(w http.ResponseWriter, _ *http.Request) {
+	if err := k.reopen(); err != nil {
+		api.AnswerError(w, http.StatusUnprocessableEntity, err)
+		return
+	}
+	api.Answer(w, http.StatusOK, struct{}{})
+}
+
+// reopen has the edge open its access log anew. An edge that is started later, or instead, opens it anyway.
+func (k *keeper) reopen() error {
+	var e *edge
+	if err := k.call(func() { e = k.edge }); err != nil {
+		return err
+	}
+	if e != nil {
+		if err := k.ask(e, callTime, "/v1/reopen", struct{}{}, nil); err != nil && !e.dead() {
+			k.log.Error("the access log cannot be opened anew: the old file is written on", "error", err)
+			return err
+		}
+	}
+	k.log.Info("opened the access log anew")
+	return nil
 }
 
 func (k *keeper) serveStop(w http.ResponseWriter, r *http.Request) {
