@@ -117,5 +117,5 @@ func (h *handler) endOwnHead(dst []byte) []byte {
 	return h.appendConnection(dst)
 }
 
-// isHead reports whether the client asked for the head alone.
-func (h *handler) isHead() bool { return h.parsed && h.x.Req.Method == message.HEAD }
+// isHead reports whether the client asked for the head alone, as far as its request could be read.
+func (h *handler) isHead() bool { return h.x.Req.Method == message.HEAD }

@@ -32,7 +32,7 @@ func (h *handler) serve() {
 		return
 	}
 	if route == nil {
-		h.site = site
+		h.site, h.x.Journal.Site = site, site.name
 		h.fail(404, journal.NoRoute, "no route of the site matches")
 		return
 	}
