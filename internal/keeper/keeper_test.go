@@ -285,6 +285,35 @@ func TestReopen(t *testing.T) {
 	}
 }
 
+func TestEdgeThatHangsIsReplaced(t *testing.T) {
+	s := newSite(t, newApp("web", "serve", 1))
+	s.pulse = 200 * time.Millisecond * slow
+	s.start(true)
+	asked := func() int { return strings.Count(s.read("edge.log"), "alive?\n") }
+	// One miss, as after a suspended machine, is nothing.
+	s.touch("miss")
+	before := asked()
+	until(t, "it was asked again and again", func() bool { return asked() >= before+3 })
+	was := s.status()
+	if was.EdgeRestarts != 0 {
+		t.Fatal("it was replaced for a miss")
+	}
+	if err := syscall.Kill(was.Edge.PID, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "another one serves", func() bool {
+		pid, err := get("unix", was.Listen[0])
+		return err == nil && pid != strconv.Itoa(was.Edge.PID)
+	})
+	until(t, "it has said that it is ready", func() bool { return s.status().Edge != nil })
+	if st := s.status(); st.EdgeRestarts != 1 || s.workers() != "web/1.1=live" {
+		t.Errorf("%+v", st)
+	}
+	if log := s.read("log"); !strings.Contains(log, "THE EDGE HANGS") || !strings.Contains(log, "signal: killed: it hung: no sign of life in ") {
+		t.Error("it is not said")
+	}
+}
+
 func TestCrashLoopIsSaidLoudly(t *testing.T) {
 	web := newApp("web", "crash-on-file", 1)
 	s := newSite(t, web)

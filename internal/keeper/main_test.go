@@ -135,6 +135,17 @@ func fakeEdge(dir string) {
 		}
 		api.Answer(w, 200, struct{}{})
 	})
+	mux.HandleFunc("GET /v1/alive", func(w http.ResponseWriter, r *http.Request) {
+		note("alive?")
+		if missed := is("miss"); missed || is("deaf") {
+			if missed { // this one only
+				os.Remove(filepath.Join(dir, "miss"))
+			}
+			<-r.Context().Done()
+			return
+		}
+		api.Answer(w, 200, struct{}{})
+	})
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
 		api.Answer(w, 200, api.EdgeStatus{PID: os.Getpid()})
 	})
@@ -212,6 +223,8 @@ type site struct {
 	done    chan struct{}
 	err     error // once done
 
+	pulse time.Duration
+
 	mu   sync.Mutex
 	cfg  config.Config
 	load error
@@ -255,7 +268,7 @@ func (s *site) options() Options {
 			c := s.cfg
 			return &c, nil, s.load
 		},
-		Loops: 2, Edge: []string{os.Args[0], "edge", s.dir}, Stdout: out, Stderr: out, Signals: s.signals, Version: "test",
+		Loops: 2, Edge: []string{os.Args[0], "edge", s.dir}, Stdout: out, Stderr: out, Signals: s.signals, Version: "test", Pulse: s.pulse,
 	}
 }
 

@@ -26,6 +26,9 @@ func open(o Options) (*keeper, error) {
 	if o.Loops == 0 {
 		o.Loops = runtime.NumCPU()
 	}
+	if o.Pulse == 0 {
+		o.Pulse = defaultPulse
+	}
 	cfg, warnings, err := o.Load()
 	if err != nil {
 		return nil, err
