@@ -23,6 +23,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	runtime.GOMAXPROCS(fibers.Loops + 2)                            // as Main does: the loops keep theirs while they wait
 	slog.SetDefault(slog.New(slog.NewTextHandler(io.Discard, nil))) // faults are provoked here on purpose
 	goleak.VerifyTestMain(m)
 }
