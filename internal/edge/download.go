@@ -201,13 +201,14 @@ func (h *handler) deliverHeld(cfg *config.Pool, data []byte) outcome {
 		var err error
 		data, err = h.up.read(h, h.by(cfg.Timeouts.BetweenBytes))
 		switch {
+		case err == nil:
 		case isTimeout(err):
 			h.up.fault = pool.TimedOut
 			h.x.Journal.Cause = h.limit(journal.BetweenBytesTimeout)
 			return late
 		case isWire(err):
 			return h.breaks(reason(err))
-		case err != nil:
+		default:
 			h.up.fault = pool.BadResponse
 			h.x.Journal.Cause = journal.ServerReset
 			return empty
