@@ -86,7 +86,7 @@ func (p *Process) start(s *Starter, id identity, own map[string]string) error {
 	if err != nil {
 		return fmt.Errorf("capturing its output: %w", err)
 	}
-	p.cmd = &exec.Cmd{Path: path, Args: argv, Env: list(env), Dir: p.app.Directory, Stdout: w, Stderr: w, SysProcAttr: attributes(id.credential)}
+	p.cmd = &exec.Cmd{Path: path, Args: argv, Env: list(env), Dir: p.app.Directory, Stdout: w, Stderr: w, SysProcAttr: attributes(id.credential, s.Guarded.Load())}
 	err = s.Start(p.cmd)
 	w.Close() //nolint:errcheck // the child has its own
 	if err != nil {
@@ -138,6 +138,11 @@ func (p *Process) release() {
 
 // PID is the leader's.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Ward is what a guard has to know of it.
+func (p *Process) Ward() Ward {
+	return Ward{PID: p.PID(), Signal: p.app.Stop.Signal, Within: p.app.Stop.Within.Milliseconds()}
+}
 
 // Done is closed when the leader, its process group and its output have ended.
 func (p *Process) Done() <-chan struct{} { return p.done }

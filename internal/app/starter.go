@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"runtime"
 	"sync"
+	"sync/atomic"
 )
 
 // Starter starts processes, all from one operating system thread that lives as long as the starter: the kernel sends
@@ -17,6 +18,10 @@ type Starter struct {
 	done   chan struct{}
 	once   sync.Once
 	adopts bool
+
+	// Guarded says that a guard stops the workers if the keeper dies. While it is not, the kernel kills those that are
+	// started then.
+	Guarded atomic.Bool
 
 	own map[int]bool // on the thread: processes that somebody waits for
 }
@@ -44,7 +49,7 @@ func NewStarter(adopt bool) (*Starter, error) {
 	return s, nil
 }
 
-// Close ends the thread. Workers that still live are killed by the kernel.
+// Close ends the thread. Workers that still live and were started unguarded are killed by the kernel.
 func (s *Starter) Close() { s.once.Do(func() { close(s.done) }) }
 
 var errStarterClosed = errors.New("weir is stopping")

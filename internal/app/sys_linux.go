@@ -9,9 +9,13 @@ import (
 )
 
 // attributes of a worker: a session and a process group of its own, so that all of it can be signalled and a
-// terminal's ^C reaches only the keeper; killed by the kernel when the keeper dies.
-func attributes(c *syscall.Credential) *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL, Credential: c}
+// terminal's ^C reaches only the keeper; killed by the kernel when the keeper dies, unless a guard sees to that.
+func attributes(c *syscall.Credential, guarded bool) *syscall.SysProcAttr {
+	a := &syscall.SysProcAttr{Setsid: true, Credential: c}
+	if !guarded {
+		a.Pdeathsig = syscall.SIGKILL
+	}
+	return a
 }
 
 const prSetChildSubreaper = 36 // prctl(2)

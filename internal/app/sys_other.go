@@ -4,9 +4,10 @@ package app
 
 import "syscall"
 
-// Without Linux there is no parent-death signal and no adoption: workers that the keeper does not stop itself stay.
+// Without Linux there is no parent-death signal and no adoption: when keeper and guard die at the
+// same time, workers stay.
 
-func attributes(c *syscall.Credential) *syscall.SysProcAttr {
+func attributes(c *syscall.Credential, _ bool) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setsid: true, Credential: c}
 }
 

@@ -53,6 +53,7 @@ func rootCommand() *cobra.Command {
 		schemaCommand(),
 		versionCommand(),
 		edgeCommand(),
+		guardCommand(),
 	)
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w (`%s --help` shows the flags)", err, c.CommandPath())

@@ -23,7 +23,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	runtime.GOMAXPROCS(fibers.Loops + 2)                            // as Main does: the loops keep theirs while they wait
+	// What a process with two loops has (Main): with fewer, the goroutines beside the loops wait for milliseconds.
+	runtime.GOMAXPROCS(4)
 	slog.SetDefault(slog.New(slog.NewTextHandler(io.Discard, nil))) // faults are provoked here on purpose
 	goleak.VerifyTestMain(m)
 }

@@ -198,6 +198,7 @@ func (k *keeper) listenTo(e *edge) {
 				k.dirty = true // what has changed since it was started
 				k.announced(e.told)
 				k.tellReady()
+				k.goes(func() { k.watch(e) })
 			}
 		})
 	}

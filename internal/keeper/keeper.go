@@ -22,11 +22,13 @@ type Options struct {
 	Load    func() (*config.Config, []config.Warning, error) // reads the configuration; again with each reload
 	Loops   int                                              // sockets per TCP address, as many as the edge has loops; 0: one per processor
 	Edge    []string                                         // the command of the edge; nil: this program with the argument "edge"
+	Guard   []string                                         // the command of the guard; nil: this program with the argument "guard"
 	Stdout  *os.File                                         // the edge's standard output
 	Stderr  *os.File                                         // the keeper's log, the workers' output, the edge's standard error
 	Signals <-chan os.Signal                                 // INT and TERM stop, a second one at once; HUP reloads, USR1 reopens the access log
 	Version string                                           // of weir
 	Adopt   bool                                             // orphans of workers become the keeper's children, so that none stays
+	Pulse   time.Duration                                    // between two signs of life of the edge; 0: five seconds
 	Ready   func()                                           // called once, when every app has a live worker; may be nil
 }
 
@@ -67,6 +69,7 @@ type keeper struct {
 	apps      []*running
 	used      map[string]map[int]int // generations of apps that were removed
 	edge      *edge
+	guard     *guard
 	deaths    int // of edges that lived short, in a row
 	restarts  int // of the edge
 	dirty     bool
@@ -98,6 +101,7 @@ func (k *keeper) run(ctx context.Context) error {
 			k.log.Error("the control socket failed: weir status, reload and stop do not work until it is restarted", "error", err)
 		}
 	})
+	k.startGuard()
 	k.startEdge()
 	for _, a := range k.cfg.Apps {
 		begun := k.wish(k.add(a), func(t int) app.Event { return app.Begin{Ticket: t} })
@@ -111,6 +115,7 @@ func (k *keeper) run(ctx context.Context) error {
 	done := ctx.Done()
 	for {
 		k.settle()
+		k.tellGuard()
 		select {
 		case f := <-k.events:
 			f()

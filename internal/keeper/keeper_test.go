@@ -1,12 +1,10 @@
 package keeper
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -285,6 +283,35 @@ func TestReopen(t *testing.T) {
 	}
 }
 
+func TestEdgeThatHangsIsReplaced(t *testing.T) {
+	s := newSite(t, newApp("web", "serve", 1))
+	s.pulse = 200 * time.Millisecond * slow
+	s.start(true)
+	asked := func() int { return strings.Count(s.read("edge.log"), "alive?\n") }
+	// One miss, as after a suspended machine, is nothing.
+	s.touch("miss")
+	before := asked()
+	until(t, "it was asked again and again", func() bool { return asked() >= before+3 })
+	was := s.status()
+	if was.EdgeRestarts != 0 {
+		t.Fatal("it was replaced for a miss")
+	}
+	if err := syscall.Kill(was.Edge.PID, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "another one serves", func() bool {
+		pid, err := get("unix", was.Listen[0])
+		return err == nil && pid != strconv.Itoa(was.Edge.PID)
+	})
+	until(t, "it has said that it is ready", func() bool { return s.status().Edge != nil })
+	if st := s.status(); st.EdgeRestarts != 1 || s.workers() != "web/1.1=live" {
+		t.Errorf("%+v", st)
+	}
+	if log := s.read("log"); !strings.Contains(log, "THE EDGE HANGS") || !strings.Contains(log, "signal: killed: it hung: no sign of life in ") {
+		t.Error("it is not said")
+	}
+}
+
 func TestCrashLoopIsSaidLoudly(t *testing.T) {
 	web := newApp("web", "crash-on-file", 1)
 	s := newSite(t, web)
@@ -434,53 +461,71 @@ func TestStaleSocketIsReplacedAndLiveOneIsNot(t *testing.T) {
 
 func TestNothingOutlivesAKeeperThatIsKilled(t *testing.T) {
 	s := newSite(t, newApp("web", "family", 2))
-	text, err := json.Marshal(s.cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(s.dir, "site.json"), text, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	var log strings.Builder
-	first := exec.Command(os.Args[0], "keep", s.dir)
-	first.Stderr = &log
-	if err := first.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer first.Process.Kill()
-	until(t, "it is ready", func() bool {
-		var st api.Status
-		err := s.client.Get(t.Context(), "/v1/status", &st)
-		return err == nil && st.Edge != nil && len(st.Apps) == 1 && st.Apps[0].Workers[0].State == "live" && st.Apps[0].Workers[1].State == "live"
-	})
+	first := s.keep("first.log")
+	until(t, "it is ready", func() bool { return s.up("web/1.1=live web/2.1=live") })
 	st := s.status()
+	var family []int
+	until(t, "both have said what they started", func() bool {
+		family = nil
+		for line := range strings.Lines(s.read("first.log")) {
+			if _, rest, ok := strings.Cut(line, ": family "); ok {
+				pid, err := strconv.Atoi(strings.TrimSpace(rest))
+				if err != nil {
+					t.Fatal(err)
+				}
+				family = append(family, pid)
+			}
+		}
+		return len(family) == 2
+	})
+	s.touch("slow")
 	if err := first.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "edge and workers are gone", func() bool {
-		return !alive(st.Edge.PID) && !alive(st.Apps[0].Workers[0].PID) && !alive(st.Apps[0].Workers[1].PID)
-	})
 	first.Wait()
-	// What the workers themselves had started is found and ended by the next weir on this run directory.
-	var family []int
-	for line := range strings.Lines(log.String()) {
-		if _, rest, ok := strings.Cut(line, ": family "); ok {
-			pid, err := strconv.Atoi(strings.TrimSpace(rest))
-			if err != nil {
-				t.Fatal(err)
-			}
-			family = append(family, pid)
+	leader := st.Apps[0].Workers[0].PID
+	until(t, "the guard has noticed", func() bool { return strings.Contains(s.read("first.log"), "weir run died: the edge finishes") })
+	// The edge still has requests: the workers are there for them.
+	for range 10 {
+		time.Sleep(10 * time.Millisecond)
+		if !alive(leader) || !alive(st.Edge.PID) {
+			t.Fatal("a worker was stopped before the edge had drained")
 		}
 	}
-	if len(family) != 2 {
-		t.Fatal(log.String())
-	}
-	second := exec.Command(os.Args[0], "keep", s.dir)
-	if err := second.Start(); err != nil {
+	if err := os.Remove(filepath.Join(s.dir, "slow")); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the leftovers are gone", func() bool { return !alive(family[0]) && !alive(family[1]) })
-	until(t, "the second one answers", func() bool { return s.client.Get(t.Context(), "/v1/status", nil) == nil })
+	until(t, "edge, workers and what they had started are gone", func() bool {
+		return !alive(st.Edge.PID) && !alive(leader) && !alive(st.Apps[0].Workers[1].PID) && !alive(family[0]) && !alive(family[1])
+	})
+	until(t, "the guard has done", func() bool { return strings.Contains(s.read("first.log"), "left behind is gone") })
+	s.client.Close()
+}
+
+// A weir that is started where another was killed does not wait for its guard, and does not suffer from it.
+func TestNextWeirEndsWhatTheLastOneLeft(t *testing.T) {
+	s := newSite(t, newApp("web", "family", 1))
+	s.cfg.Apps[0].Stop.Within = time.Hour
+	first := s.keep("first.log")
+	until(t, "it is ready", func() bool { return s.up("web/1.1=live") })
+	st := s.status()
+	s.touch("slow") // the first edge does not finish, so the guard waits
+	first.Process.Kill()
+	first.Wait()
+	until(t, "the guard has noticed", func() bool { return strings.Contains(s.read("first.log"), "weir run died") })
+	second := s.keep("second.log")
+	until(t, "the second one is ready", func() bool { return s.up("web/1.1=live") })
+	if alive(st.Apps[0].Workers[0].PID) {
+		t.Error("the old worker lives")
+	}
+	now := s.status()
+	if err := os.Remove(filepath.Join(s.dir, "slow")); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the first guard has done", func() bool { return strings.Contains(s.read("first.log"), "left behind is gone") })
+	if after := s.status(); s.workers() != "web/1.1=live" || after.Apps[0].Workers[0].PID != now.Apps[0].Workers[0].PID || after.EdgeRestarts != 0 {
+		t.Errorf("the guard of the first hurt the second: %+v", after)
+	}
 	if err := second.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -488,6 +533,29 @@ func TestNothingOutlivesAKeeperThatIsKilled(t *testing.T) {
 		t.Error(err)
 	}
 	s.client.Close()
+}
+
+func TestGuardIsBackWhenItDies(t *testing.T) {
+	s := newSite(t, newApp("web", "serve", 1)).start(true)
+	guards := func() (pids []int) {
+		for _, pid := range childrenOf(t, os.Getpid()) {
+			if text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err == nil && strings.Contains(string(text), "\x00guard\x00"+s.cfg.RunDir) {
+				pids = append(pids, pid)
+			}
+		}
+		return pids
+	}
+	was := guards()
+	if len(was) != 1 {
+		t.Fatal(was)
+	}
+	if err := syscall.Kill(was[0], syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "another is there", func() bool { now := guards(); return len(now) == 1 && now[0] != was[0] })
+	if s.workers() != "web/1.1=live" || !strings.Contains(s.read("log"), "the guard died") {
+		t.Error(s.workers())
+	}
 }
 
 func TestNoDescriptorStays(t *testing.T) {

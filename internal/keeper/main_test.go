@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -33,11 +34,18 @@ func TestMain(m *testing.M) {
 		case "edge":
 			fakeEdge(os.Args[2])
 			return
+		case "guard":
+			if err := Guard(os.Stdin, os.Args[2], os.Stderr); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			return
 		case "keep":
 			keep(os.Args[2])
 			return
 		}
 	}
+	os.Setenv("GORACE", "atexit_sleep_ms=0") // else the race detector makes every edge and guard take a second to exit
 	goleak.VerifyTestMain(m)
 }
 
@@ -135,14 +143,33 @@ func fakeEdge(dir string) {
 		}
 		api.Answer(w, 200, struct{}{})
 	})
+	mux.HandleFunc("GET /v1/alive", func(w http.ResponseWriter, r *http.Request) {
+		note("alive?")
+		if missed := is("miss"); missed || is("deaf") {
+			if missed { // this one only
+				os.Remove(filepath.Join(dir, "miss"))
+			}
+			<-r.Context().Done()
+			return
+		}
+		api.Answer(w, 200, struct{}{})
+	})
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
 		api.Answer(w, 200, api.EdgeStatus{PID: os.Getpid()})
 	})
+	var accepting []net.Listener // not the control socket, as in the real one
 	go func() {
 		for {
 			h, files, err := api.ReceiveHandover(conn)
 			if err != nil {
 				note("keeper gone")
+				for _, ln := range accepting {
+					ln.Close()
+				}
+				for is("slow") { // it drains
+					time.Sleep(5 * time.Millisecond)
+				}
+				note("drained")
 				once.Do(func() { close(exit) })
 				return
 			}
@@ -174,6 +201,9 @@ func fakeEdge(dir string) {
 					if u, ok := ln.(*net.UnixListener); ok {
 						u.SetUnlinkOnClose(false)
 					}
+					if h.Kind == "listener" {
+						accepting = append(accepting, ln)
+					}
 					go http.Serve(ln, handler)
 				}
 			}
@@ -195,7 +225,7 @@ func keep(dir string) {
 			var c config.Config
 			return &c, nil, json.Unmarshal(text, &c)
 		},
-		Loops: 2, Edge: []string{os.Args[0], "edge", dir}, Stdout: os.Stdout, Stderr: os.Stderr, Signals: signals, Adopt: true,
+		Loops: 2, Edge: []string{os.Args[0], "edge", dir}, Guard: []string{os.Args[0], "guard"}, Stdout: os.Stdout, Stderr: os.Stderr, Signals: signals, Adopt: true,
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -211,6 +241,8 @@ type site struct {
 	signals chan os.Signal
 	done    chan struct{}
 	err     error // once done
+
+	pulse time.Duration
 
 	mu   sync.Mutex
 	cfg  config.Config
@@ -255,7 +287,7 @@ func (s *site) options() Options {
 			c := s.cfg
 			return &c, nil, s.load
 		},
-		Loops: 2, Edge: []string{os.Args[0], "edge", s.dir}, Stdout: out, Stderr: out, Signals: s.signals, Version: "test",
+		Loops: 2, Edge: []string{os.Args[0], "edge", s.dir}, Guard: []string{os.Args[0], "guard"}, Stdout: out, Stderr: out, Signals: s.signals, Version: "test", Pulse: s.pulse,
 	}
 }
 
@@ -285,6 +317,41 @@ func (s *site) start(wait bool) *site {
 		}
 	}
 	return s
+}
+
+// keep runs the keeper as a process of its own.
+func (s *site) keep(log string) *exec.Cmd {
+	s.t.Helper()
+	text, err := json.Marshal(s.cfg)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(s.dir, "site.json"), text, 0o644); err != nil {
+		s.t.Fatal(err)
+	}
+	out, err := os.Create(filepath.Join(s.dir, log))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer out.Close()
+	cmd := exec.Command(os.Args[0], "keep", s.dir)
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() {
+		cmd.Process.Kill() // it has ended if the test went well
+		if s.t.Failed() {
+			s.t.Logf("%s:\n%s", log, s.read(log))
+		}
+	})
+	return cmd
+}
+
+// up says whether the keeper answers, has an edge, and its workers are in these states.
+func (s *site) up(workers string) bool {
+	var st api.Status
+	return s.client.Get(s.t.Context(), "/v1/status", &st) == nil && st.Edge != nil && s.workers() == workers
 }
 
 func (s *site) over() {
@@ -367,6 +434,27 @@ func until(t *testing.T, what string, f func() bool) {
 			t.Fatalf("waited in vain until %s", what)
 		}
 	}
+}
+
+func childrenOf(t *testing.T, pid int) (all []int) {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range tasks {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // the thread has ended
+		}
+		for _, word := range strings.Fields(string(text)) {
+			n, err := strconv.Atoi(word)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, n)
+		}
+	}
+	return all
 }
 
 func alive(pid int) bool {

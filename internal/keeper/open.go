@@ -26,6 +26,9 @@ func open(o Options) (*keeper, error) {
 	if o.Loops == 0 {
 		o.Loops = runtime.NumCPU()
 	}
+	if o.Pulse == 0 {
+		o.Pulse = defaultPulse
+	}
 	cfg, warnings, err := o.Load()
 	if err != nil {
 		return nil, err
@@ -87,28 +90,49 @@ func (k *keeper) lockRunDir() error {
 	if err := os.MkdirAll(k.runDir, 0o755); err != nil {
 		return fmt.Errorf("the run directory %s cannot be made: %w: %s", k.runDir, bare(err), hint)
 	}
-	path := filepath.Join(k.runDir, "weir.lock")
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
-	if err != nil {
-		return fmt.Errorf("the run directory %s cannot be written to: %w: %s", k.runDir, bare(err), hint)
+	f, err := takeLock(k.runDir)
+	// The guard of a weir that was killed holds it for a moment, at the very end.
+	for end := time.Now().Add(lockWait); errors.Is(err, syscall.EWOULDBLOCK) && time.Now().Before(end); f, err = takeLock(k.runDir) {
+		time.Sleep(lockWait / 20)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		pid, _ := os.ReadFile(path) // only to say more
-		f.Close()                   //nolint:errcheck // nothing was written
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return fmt.Errorf("another weir (process %s) runs with the run directory %s: stop it, or %s", strings.TrimSpace(string(pid)), k.runDir, hint)
-		}
-		return fmt.Errorf("locking %s: %w", path, err)
+	switch {
+	case errors.Is(err, syscall.EWOULDBLOCK):
+		pid, _ := os.ReadFile(lockPath(k.runDir)) // only to say more
+		return fmt.Errorf("another weir (process %s) runs with the run directory %s: stop it, or %s", strings.TrimSpace(string(pid)), k.runDir, hint)
+	case err != nil:
+		return fmt.Errorf("the run directory %s cannot be written to: %w: %s", k.runDir, bare(err), hint)
 	}
 	k.lock = f
 	if err := errors.Join(f.Truncate(0), writePID(f)); err != nil {
 		return fmt.Errorf("the run directory %s cannot be written to: %w", k.runDir, err)
 	}
-	// Under the lock nobody else's workers are there: what lies in this directory is of an earlier weir.
-	if err := os.RemoveAll(filepath.Join(k.runDir, "apps")); err != nil {
-		return fmt.Errorf("the run directory %s cannot be cleaned: %w", k.runDir, bare(err))
+	// Under the lock all that lies in this directory is of an earlier weir, even if its edge, which finishes what it has,
+	// answers there still.
+	for _, name := range contents {
+		if err := os.RemoveAll(filepath.Join(k.runDir, name)); err != nil {
+			return fmt.Errorf("the run directory %s cannot be cleaned: %w", k.runDir, bare(err))
+		}
 	}
 	return nil
+}
+
+// contents of a run directory, but for the lock file.
+var contents = []string{"weir.sock", "edge.sock", "apps"}
+
+const lockWait = 200 * time.Millisecond
+
+func lockPath(runDir string) string { return filepath.Join(runDir, "weir.lock") }
+
+// takeLock takes the lock of a run directory; EWOULDBLOCK says that somebody has it.
+func takeLock(runDir string) (*os.File, error) {
+	f, err := os.OpenFile(lockPath(runDir), os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(os.NewSyscallError("locking", err), f.Close())
+	}
+	return f, nil
 }
 
 func writePID(f *os.File) error {
@@ -186,6 +210,7 @@ func (k *keeper) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	close(k.ended)
+	k.endGuard()
 	if err := k.server.Shutdown(ctx); err != nil {
 		k.server.Close() //nolint:errcheck // it is the end
 	}
@@ -214,7 +239,7 @@ func (k *keeper) release() {
 		k.socket.Close() //nolint:errcheck // the server has closed it if it ran
 	}
 	if k.lock != nil {
-		for _, name := range []string{"weir.sock", "edge.sock", "apps"} {
+		for _, name := range contents {
 			os.RemoveAll(filepath.Join(k.runDir, name)) //nolint:errcheck // the next start clears them too
 		}
 		// The lock file stays: removing it would let two weirs hold locks on two files of one name.
