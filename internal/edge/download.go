@@ -101,12 +101,16 @@ func (d *downloader) wake() {
 func (d *downloader) Run(t *loop.Task) {
 	d.t = t
 	h := d.h
-	if !d.drain(t) && !d.failed {
-		d.failed = true
-		h.up.closeConn() // wakes the handler's task, which may be waiting for the server
-	}
-	d.running, d.t = false, nil
-	h.t.Wake()
+	sent := false
+	defer func() { // deferred: the handler's task waits for it even if we panic
+		if !sent && !d.failed {
+			d.failed = true
+			h.up.closeConn() // wakes the handler's task, which may be waiting for the server
+		}
+		d.running, d.t = false, nil
+		h.t.Wake()
+	}()
+	sent = d.drain(t)
 }
 
 // drain sends until the body is whole and sent; false when it cannot.

@@ -219,7 +219,9 @@ func TestPanic(t *testing.T) {
 		c.Closed()
 		other.Send(wire(get))
 		wantStatus(other, 200)
-		if s := r.Status(); s.Panics != 1 || s.Status[5] != 1 || s.Status[2] != 2 || s.Requests != 3 {
+		// A request is counted behind its answer.
+		testkit.Eventually(t, testkit.Patience, "three requests are counted", func() bool { return r.Status().Requests == 3 })
+		if s := r.Status(); s.Panics != 1 || s.Status[5] != 1 || s.Status[2] != 2 {
 			t.Errorf("counted %+v", s)
 		}
 		for _, l := range readLog(t, file, 3) {
