@@ -101,12 +101,16 @@ func (d *downloader) wake() {
 func (d *downloader) Run(t *loop.Task) {
 	d.t = t
 	h := d.h
-	if !d.drain(t) && !d.failed {
-		d.failed = true
-		h.up.closeConn() // wakes the handler's task, which may be waiting for the server
-	}
-	d.running, d.t = false, nil
-	h.t.Wake()
+	sent := false
+	defer func() { // deferred: the handler's task waits for it even if we panic
+		if !sent && !d.failed {
+			d.failed = true
+			h.up.closeConn() // wakes the handler's task, which may be waiting for the server
+		}
+		d.running, d.t = false, nil
+		h.t.Wake()
+	}()
+	sent = d.drain(t)
 }
 
 // drain sends until the body is whole and sent; false when it cannot.
@@ -201,13 +205,14 @@ func (h *handler) deliverHeld(cfg *config.Pool, data []byte) outcome {
 		var err error
 		data, err = h.up.read(h, h.by(cfg.Timeouts.BetweenBytes))
 		switch {
+		case err == nil:
 		case isTimeout(err):
 			h.up.fault = pool.TimedOut
 			h.x.Journal.Cause = h.limit(journal.BetweenBytesTimeout)
 			return late
 		case isWire(err):
 			return h.breaks(reason(err))
-		case err != nil:
+		default:
 			h.up.fault = pool.BadResponse
 			h.x.Journal.Cause = journal.ServerReset
 			return empty

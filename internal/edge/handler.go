@@ -160,7 +160,7 @@ func (h *handler) passOver() {
 		h.body.free(h.l.loop)
 		return
 	}
-	h.conn.ReadBy(h.l.loop.Now() + int64(lingerTime))
+	h.deadline = h.l.loop.Now() + int64(lingerTime) // for all of it: bytes that drip are no reason to wait
 	for left := lingerBytes; ; {
 		data, err := h.readBody()
 		left -= len(data)

@@ -311,6 +311,21 @@ func TestUnwantedBodies(t *testing.T) {
 	})
 }
 
+// Nor can a client keep a connection busy with a body that nobody wants, a byte a while.
+func TestUnwantedBodyThatDrips(t *testing.T) {
+	r := serveEdge(t, fibers, "sites: [{hosts: ['*'], routes: [{respond: {status: 200, body: hi}}]}]\n")
+	c := testkit.Dial(t, r.addr)
+	c.Send(wire(post + "Content-Length: 100000\n\n"))
+	wantStatus(c, 200)
+	began := time.Now()
+	for c.TrySend("x") == nil && time.Since(began) < testkit.Patience {
+		time.Sleep(50 * time.Millisecond)
+	}
+	if took := time.Since(began); took > 3*lingerTime {
+		t.Errorf("it went on for %v", took)
+	}
+}
+
 // A final answer that comes while the body is still on its way ends the upload.
 func TestEarlyAnswer(t *testing.T) {
 	eachBody(t, func(t *testing.T, body loop.Config) {
