@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"slices"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -14,6 +17,7 @@ import (
 // Wards is what a guard has to see to when the keeper dies. The keeper tells it as a line of JSON whenever it changes;
 // the last whole line counts.
 type Wards struct {
+	Keeper  int    `json:"keeper"`
 	Edge    int    `json:"edge,omitempty"` // its process; 0 none
 	Drain   int64  `json:"drain_ms"`       // it may take so long to finish, and is killed then
 	Workers []Ward `json:"workers,omitempty"`
@@ -21,7 +25,9 @@ type Wards struct {
 
 // Ward is one worker's process group.
 type Ward struct {
+	Name   string `json:"name"`   // "web/1", as its output is marked
 	PID    int    `json:"pid"`    // of its leader
+	Output int    `json:"output"` // the keeper's descriptor of the pipe that it writes to
 	Signal string `json:"signal"` // that stops it, "TERM"
 	Within int64  `json:"within_ms"`
 }
@@ -33,8 +39,12 @@ const guardTick = 20 * time.Millisecond
 // about. Then it does what the keeper would have done: it waits until the edge has finished, stops the workers, kills
 // those that do not heed, and calls sweep. A keeper that has stopped everything itself says so by wards without
 // anybody; there is nothing to do then.
-func Guard(in io.Reader, log *slog.Logger, sweep func()) error {
-	g := guard{log: log}
+//
+// Meanwhile it holds the pipes that workers write to, and shows what comes in sink once the keeper is dead: a worker
+// whose pipe nobody reads gets SIGPIPE or an error with the next line that it prints, in the middle of a request.
+func Guard(in io.Reader, sink *Sink, log *slog.Logger, sweep func()) error {
+	g := guard{log: log, pipes: map[int]*os.File{}}
+	defer g.hold(nil)
 	lines := bufio.NewReader(in)
 	for {
 		line, err := lines.ReadBytes('\n')
@@ -54,9 +64,11 @@ func Guard(in io.Reader, log *slog.Logger, sweep func()) error {
 		return nil
 	}
 	log.Error("weir run died: the edge finishes what it has, then the workers are stopped", "workers", len(g.wards.Workers))
+	shown := g.show(sink)
 	g.awaitEdge()
 	g.stopWorkers()
 	sweep()
+	shown()
 	log.Info("everything that a dead weir run left behind is gone")
 	return nil
 }
@@ -65,6 +77,7 @@ type guard struct {
 	log    *slog.Logger
 	wards  Wards
 	starts map[int]uint64 // when they began, so that a number that comes again is not mistaken
+	pipes  map[int]*os.File
 }
 
 func (g *guard) told(w Wards) {
@@ -81,6 +94,50 @@ func (g *guard) told(w Wards) {
 		note(ward.PID)
 	}
 	g.wards, g.starts = w, starts
+	g.hold(w.Workers)
+}
+
+// hold opens the pipes of new workers and closes those of old ones. Where there is no /proc there are none.
+func (g *guard) hold(workers []Ward) {
+	for pid, f := range g.pipes {
+		if !slices.ContainsFunc(workers, func(w Ward) bool { return w.PID == pid }) {
+			f.Close() //nolint:errcheck // only read
+			delete(g.pipes, pid)
+		}
+	}
+	for _, w := range workers {
+		if g.pipes[w.PID] != nil {
+			continue
+		}
+		f, err := os.OpenFile(fmt.Sprintf("/proc/%d/fd/%d", g.wards.Keeper, w.Output), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+		if err != nil {
+			continue // the worker, or the keeper, has ended meanwhile
+		}
+		if info, err := f.Stat(); err != nil || info.Mode().Type() != os.ModeNamedPipe {
+			f.Close() //nolint:errcheck // the number is another file's by now
+			continue
+		}
+		g.pipes[w.PID] = f
+	}
+}
+
+// show reads what workers write from now on. The function that it returns waits for the last of it.
+func (g *guard) show(sink *Sink) (wait func()) {
+	var all sync.WaitGroup
+	for _, w := range g.wards.Workers {
+		if f := g.pipes[w.PID]; f != nil {
+			all.Add(1)
+			go func() { defer all.Done(); (&output{who: w.Name, sink: sink}).read(f) }()
+		}
+	}
+	return func() {
+		for _, f := range g.pipes {
+			if err := f.SetReadDeadline(time.Now().Add(lastOutput)); err != nil {
+				f.Close() //nolint:errcheck // only read; it ends the reader as a deadline would
+			}
+		}
+		all.Wait()
+	}
 }
 
 // another says whether a process number belongs to another process by now. While its group has members it cannot.

@@ -19,6 +19,7 @@ type begun struct {
 	t      *testing.T
 	keeper *io.PipeWriter
 	log    buffer
+	out    buffer
 	swept  atomic.Bool
 	done   chan error
 }
@@ -26,7 +27,11 @@ type begun struct {
 func beginGuard(t *testing.T) *begun {
 	r, w := io.Pipe()
 	b := &begun{t: t, keeper: w, done: make(chan error, 1)}
-	go func() { b.done <- Guard(r, slog.New(slog.NewTextHandler(&b.log, nil)), func() { b.swept.Store(true) }) }()
+	sink := NewSink(&b.out)
+	t.Cleanup(func() { sink.Close(5 * time.Second) })
+	go func() {
+		b.done <- Guard(r, sink, slog.New(slog.NewTextHandler(&b.log, nil)), func() { b.swept.Store(true) })
+	}()
 	return b
 }
 
@@ -114,6 +119,49 @@ func TestGuardKillsWhatDoesNotHeed(t *testing.T) {
 	}
 }
 
+func TestGuardTakesOverTheOutput(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("sh", "-c", "read go; echo first; echo second && sleep 3600")
+	cmd.Stdout, cmd.SysProcAttr = w, &syscall.SysProcAttr{Setsid: true}
+	begin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	b := beginGuard(t)
+	wards := Wards{Keeper: os.Getpid(), Workers: []Ward{{Name: "web/1", PID: cmd.Process.Pid, Output: int(r.Fd()), Signal: "TERM", Within: 10_000}}}
+	b.tell(wards)
+	b.tell(wards) // the first one has been taken in then
+	r.Close()     // the keeper's, as when it dies
+	edge := exec.Command("sleep", "3600")
+	if err := edge.Start(); err != nil {
+		t.Fatal(err)
+	}
+	wards.Edge, wards.Drain = edge.Process.Pid, 60_000
+	b.tell(wards)
+	b.keeper.Close()
+	if _, err := begin.Write([]byte("go\n")); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "what it says is shown", func() bool {
+		return strings.Contains(b.out.String(), "web/1: first\n") && strings.Contains(b.out.String(), "web/1: second\n")
+	})
+	edge.Process.Kill()
+	edge.Wait()
+	if err := b.end(); err != nil {
+		t.Error(err)
+	}
+	if err := cmd.Wait(); err == nil || err.Error() != "signal: terminated" {
+		t.Error(err)
+	}
+}
+
 func TestGuardHasNothingToDo(t *testing.T) {
 	b := beginGuard(t)
 	b.tell(Wards{Edge: os.Getpid()})
@@ -136,7 +184,7 @@ func TestGuardKnowsAProcessNumberThatCameAgain(t *testing.T) {
 	}
 	defer func() { cmd.Process.Kill(); cmd.Wait() }()
 	pid := cmd.Process.Pid
-	g := guard{log: slog.New(slog.DiscardHandler)}
+	g := guard{log: slog.New(slog.DiscardHandler), pipes: map[int]*os.File{}}
 	g.told(Wards{Edge: pid, Workers: []Ward{{PID: pid, Signal: "KILL"}}})
 	if g.gone(pid) {
 		t.Error("it lives")

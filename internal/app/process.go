@@ -27,6 +27,7 @@ type Process struct {
 	runDir string
 	cmd    *exec.Cmd
 	out    *output
+	pipe   int // the descriptor that out is read from
 	port   int
 	socket string
 	ended  chan struct{} // the leader
@@ -93,6 +94,9 @@ func (p *Process) start(s *Starter, id identity, own map[string]string) error {
 		r.Close() //nolint:errcheck // nothing was read
 		return fmt.Errorf("cannot be started: %w", plain(err))
 	}
+	if raw, err := r.SyscallConn(); err == nil { // Fd would make it wait for a reader's turn in the kernel
+		raw.Control(func(fd uintptr) { p.pipe = int(fd) }) //nolint:errcheck // r is open
+	}
 	go p.wait(s, r)
 	return nil
 }
@@ -141,7 +145,7 @@ func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // Ward is what a guard has to know of it.
 func (p *Process) Ward() Ward {
-	return Ward{PID: p.PID(), Signal: p.app.Stop.Signal, Within: p.app.Stop.Within.Milliseconds()}
+	return Ward{Name: p.out.who, PID: p.PID(), Output: p.pipe, Signal: p.app.Stop.Signal, Within: p.app.Stop.Within.Milliseconds()}
 }
 
 // Done is closed when the leader, its process group and its output have ended.

@@ -34,7 +34,9 @@ const (
 
 // Guard is the guard's process: in is the pipe from the keeper.
 func Guard(in io.Reader, runDir string, out io.Writer) error {
-	return app.Guard(in, slog.New(slog.NewTextHandler(out, nil)), func() {
+	sink := app.NewSink(out)
+	defer sink.Close(time.Second)
+	return app.Guard(in, sink, slog.New(slog.NewTextHandler(sink, nil)), func() {
 		// Under the lock, for a new weir may have been started here: then it has killed what was left.
 		if lock, err := takeLock(runDir); err == nil {
 			app.KillLeftovers(runDir)
@@ -103,7 +105,7 @@ func (k *keeper) tellGuard() {
 	if g == nil {
 		return
 	}
-	w := app.Wards{Drain: (k.cfg.Timeouts.Drain + edgeGrace).Milliseconds()}
+	w := app.Wards{Keeper: os.Getpid(), Drain: (k.cfg.Timeouts.Drain + edgeGrace).Milliseconds()}
 	if k.edge != nil {
 		w.Edge = k.edge.cmd.Process.Pid
 	}
