@@ -168,7 +168,7 @@ func TestSendTimeout(t *testing.T) {
 	for _, b := range []struct{ name, more string }{buffers[0], buffers[2]} {
 		t.Run(b.name, func(t *testing.T) {
 			eachBody(t, func(t *testing.T, body loop.Config) {
-				const size = 1 << 20
+				const size = 640 << 10
 				origin := plainOrigin(t, func(c *plainConn, head string) bool {
 					fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", size)
 					return sendBody(c, content(9, size), false) == nil
