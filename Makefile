@@ -13,7 +13,7 @@ BUILD_NEEDS = ca-certificates
 TEST_NEEDS  = $(BUILD_NEEDS) gcc libc6-dev curl python3-django gunicorn
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test vet unit e2e lint fmt vulncheck fuzz bench bench-peers clean need-build need-test
+.PHONY: help build demo test vet unit e2e lint fmt vulncheck fuzz bench bench-peers profile clean need-build need-test
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ fuzz: need-build ## run each fuzz target for FUZZTIME (default 10m)
 
 bench: ## run the Go benchmarks
 	$(GO) test -run='^$$' -bench=. -benchmem ./internal/...
+
+profile: ## make the profile that the compiler optimises bin/weir by (cmd/weir/default.pgo) anew
+	$(GO) test -run='^$$' -bench=Proxied -benchtime=800000x -cpuprofile=cmd/weir/default.pgo -o bin/edge.test ./internal/edge
 
 bench-peers: build ## measure weir beside nginx and HAProxy, write docs/benchmarks.md
 	@$(NEED) nginx-light haproxy wrk

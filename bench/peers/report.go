@@ -76,7 +76,7 @@ const preface = `Written by ` + "`make bench-peers`" + `; the configurations are
 weir, nginx and HAProxy do the same work in turns, each turn with a fresh process. The load generator (wrk), the origin and
 the proxy share the machine's cores, so the rates tell about all three; what counts is the processor time per request of
 the proxy's own process tree, user and system. All have two workers, threads or loops, keep connections on both sides and
-set X-Forwarded-For and X-Forwarded-Proto (weir sets Via and X-Request-ID too). Values are medians, with lowest and highest
+set X-Forwarded-For, -Proto and -Host, Via and X-Request-ID, the last two in responses too. Values are medians, with lowest and highest
 of the first column. The last column compares the first with the better of nginx and HAProxy.
 
 `

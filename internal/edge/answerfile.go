@@ -66,17 +66,13 @@ func (h *handler) closeFile(a *files.Answer) {
 	}
 }
 
-// sendPart sends a stretch of the file, in steps that must each make progress.
+// sendPart sends a stretch of the file.
 func (h *handler) sendPart(a *files.Answer, p files.Part) bool {
-	for off, end := p.Off, p.Off+p.N; off < end; {
-		h.conn.WriteBy(h.sendBy())
-		n, err := h.conn.SendFile(h.t, a.File, off, min(end-off, fileStep))
-		off += n
-		h.x.Journal.Out += n
-		if err != nil {
-			h.lostClient(err)
-			return false
-		}
+	n, err := h.pushFile(h.t, h.conn, a.File, p.Off, p.N)
+	h.x.Journal.Out += n
+	if err != nil {
+		h.lostClient(err)
+		return false
 	}
 	return true
 }
@@ -121,5 +117,5 @@ func (h *handler) endOwnHead(dst []byte) []byte {
 	return h.appendConnection(dst)
 }
 
-// isHead reports whether the client asked for the head alone.
-func (h *handler) isHead() bool { return h.parsed && h.x.Req.Method == message.HEAD }
+// isHead reports whether the client asked for the head alone, as far as its request could be read.
+func (h *handler) isHead() bool { return h.x.Req.Method == message.HEAD }

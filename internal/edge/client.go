@@ -137,6 +137,8 @@ func (h *handler) headCut(err error, begun bool) headRead {
 		return headNone
 	}
 	h.identify()
+	// What could be read, for the log: the bytes may have moved since.
+	_, _ = http1.ParseRequest(h.in.bytes(), &h.x.Req, &h.tree.limits)
 	switch {
 	case errors.Is(err, loop.ErrTimeout):
 		h.fail(408, journal.HeadTimeout, "the head did not come within timeouts.head")

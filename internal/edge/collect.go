@@ -26,7 +26,7 @@ func (h *handler) hold(cfg *config.Pool) bool {
 	if !cfg.Buffer.Requests || req.Upgrade {
 		return true
 	}
-	if req.Body == message.ByLength && req.Length > cfg.Buffer.File {
+	if req.Body == message.ByLength && req.Length > max(cfg.Buffer.File, h.memoryFor(&cfg.Buffer)) {
 		return true // too large to hold: it streams
 	}
 	if h.waits100() {
@@ -36,6 +36,11 @@ func (h *handler) hold(cfg *config.Pool) bool {
 		return h.holdRest()
 	}
 	return h.collect(cfg)
+}
+
+// memoryFor is how much of one body may be held in memory now.
+func (h *handler) memoryFor(cfg *config.Buffer) int64 {
+	return min(cfg.Memory, h.l.edge.spoolShare-h.l.spooled)
 }
 
 // holdHere takes a body of known length that stands whole behind its head.
@@ -75,6 +80,7 @@ func (h *handler) passHeld() bool {
 		return false
 	}
 	h.in.r += len(h.held)
+	h.continued = true // the client did not wait
 	h.x.Journal.In = int64(len(h.held))
 	return true
 }

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"errors"
+	"os"
 
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/http1"
@@ -136,12 +137,39 @@ func (h *handler) frame(head, data []byte) (a, b []byte) {
 
 // write2 sends to the client; false means that it is gone or too slow, which the journal then says.
 func (h *handler) write2(a, b []byte) bool {
-	h.conn.WriteBy(h.sendBy())
-	_, err := h.conn.Write2(join(a, b))
+	a, b = join(a, b)
+	_, err := h.push(h.conn, a, b)
 	if err != nil {
 		h.lostClient(err)
 	}
 	return err == nil
+}
+
+// push writes all of a and b. The time limit is for progress: who takes some of it within the time gets the rest, too.
+func (h *handler) push(c *loop.Conn, a, b []byte) (done int64, err error) {
+	for {
+		c.WriteBy(h.sendBy())
+		n, err := c.Write2(a, b)
+		done += n
+		if n == 0 || !isTimeout(err) {
+			return done, err
+		}
+		m := min(int(n), len(a))
+		a, b = a[m:], b[int(n)-m:]
+	}
+}
+
+// pushFile sends n bytes of a file in the same way.
+func (h *handler) pushFile(t *loop.Task, c *loop.Conn, f *os.File, off, n int64) (done int64, err error) {
+	for done < n {
+		c.WriteBy(h.sendBy())
+		m, err := c.SendFile(t, f, off+done, min(n-done, fileStep))
+		done += m
+		if err != nil && (m == 0 || !isTimeout(err)) {
+			return done, err
+		}
+	}
+	return done, nil
 }
 
 // join copies a small b behind a where there is room: that costs less than the kernel's second buffer.
@@ -162,8 +190,8 @@ func (h *handler) lostClient(err error) {
 	}
 	h.cut = true
 	h.x.Journal.Cause = journal.ClientGone
-	if errors.Is(err, loop.ErrTimeout) {
-		h.x.Journal.Cause = journal.SendTimeout
+	if isTimeout(err) {
+		h.x.Journal.Cause = h.limit(journal.SendTimeout)
 	}
 }
 
@@ -172,9 +200,9 @@ func (h *handler) breakOff(err error) {
 	h.keep, h.cut = false, true
 	h.up.fault = pool.BadResponse
 	switch {
-	case errors.Is(err, loop.ErrTimeout):
+	case isTimeout(err):
 		h.up.fault = pool.TimedOut
-		h.x.Journal.Cause = journal.BetweenBytesTimeout
+		h.x.Journal.Cause = h.limit(journal.BetweenBytesTimeout)
 	case isWire(err):
 		h.up.fault = pool.BadResponse
 		h.x.Journal.Cause, h.x.Journal.Detail = journal.BadResponse, reason(err)

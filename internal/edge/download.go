@@ -26,7 +26,12 @@ type downloader struct {
 // deliverBuffered takes the body from the server at its speed and sends it at the client's.
 func (h *handler) deliverBuffered(cfg *config.Pool, data []byte) outcome {
 	h.respondHead()
-	d := &h.download
+	return h.download.run(cfg, data)
+}
+
+// run passes on what is in the spool, data and the rest of the body, behind a head that was made.
+func (d *downloader) run(cfg *config.Pool, data []byte) outcome {
+	h := d.h
 	d.running, d.whole, d.failed, d.noDisk, d.t = true, false, false, false, nil
 	h.l.loop.Go(d)
 	for {
@@ -65,20 +70,18 @@ func (d *downloader) put(data []byte, cfg *config.Buffer) bool {
 	h := d.h
 	for len(data) > 0 && !d.failed {
 		err := d.spool.put(h.t, h.l, data, cfg)
-		if err == nil {
-			d.wake()
-			return true
-		}
 		if errors.Is(err, errDisk) && !d.noDisk {
 			// Without room on disk the client's speed becomes the worker's; nothing is lost.
 			d.noDisk = true
 			slog.Error("a response is not buffered any further", "error", err)
 		}
-		if d.spool.empty() {
-			h.lostClient(err) // not even one piece can be had
-			d.failed = true
-			h.conn.WriteBy(1)
-			return false
+		if err != nil && d.spool.empty() {
+			d.spool.keep(h.l, data)
+			err = nil
+		}
+		if err == nil {
+			d.wake()
+			break // the client may have gone meanwhile
 		}
 		if h.t.Park(0) != nil {
 			return false
@@ -98,12 +101,16 @@ func (d *downloader) wake() {
 func (d *downloader) Run(t *loop.Task) {
 	d.t = t
 	h := d.h
-	if !d.drain(t) && !d.failed {
-		d.failed = true
-		h.up.closeConn() // wakes the handler's task, which may be waiting for the server
-	}
-	d.running, d.t = false, nil
-	h.t.Wake()
+	sent := false
+	defer func() { // deferred: the handler's task waits for it even if we panic
+		if !sent && !d.failed {
+			d.failed = true
+			h.up.closeConn() // wakes the handler's task, which may be waiting for the server
+		}
+		d.running, d.t = false, nil
+		h.t.Wake()
+	}()
+	sent = d.drain(t)
 }
 
 // drain sends until the body is whole and sent; false when it cannot.
@@ -171,15 +178,12 @@ func (d *downloader) drainFile(t *loop.Task, head []byte) bool {
 	if len(head) > 0 && !h.write2(head, nil) {
 		return false
 	}
-	for end := s.read + n; s.read < end; {
-		h.conn.WriteBy(h.by(h.tree.cfg.Timeouts.Send))
-		m, err := h.conn.SendFile(t, s.file, s.read, end-s.read)
-		s.read += m
-		h.x.Journal.Out += m
-		if err != nil {
-			h.lostClient(err)
-			return false
-		}
+	m, err := h.pushFile(t, h.conn, s.file, s.read, n)
+	s.read += m
+	h.x.Journal.Out += m
+	if err != nil {
+		h.lostClient(err)
+		return false
 	}
 	return !h.chunked || h.write2(crlf, nil)
 }
@@ -194,22 +198,21 @@ func (h *handler) deliverHeld(cfg *config.Pool, data []byte) outcome {
 	for {
 		if len(data) > 0 {
 			if err := d.spool.put(h.t, h.l, data, &cfg.Buffer); err != nil {
-				h.x.Journal.Cause = journal.Internal
-				h.fail(500, journal.Internal, "the response could not be buffered")
-				slog.Error("a response could not be buffered", "error", err)
-				return done
+				h.answers()
+				return d.run(cfg, data) // it cannot be held
 			}
 		}
 		var err error
 		data, err = h.up.read(h, h.by(cfg.Timeouts.BetweenBytes))
 		switch {
-		case errors.Is(err, loop.ErrTimeout):
+		case err == nil:
+		case isTimeout(err):
 			h.up.fault = pool.TimedOut
-			h.x.Journal.Cause = journal.BetweenBytesTimeout
+			h.x.Journal.Cause = h.limit(journal.BetweenBytesTimeout)
 			return late
 		case isWire(err):
 			return h.breaks(reason(err))
-		case err != nil:
+		default:
 			h.up.fault = pool.BadResponse
 			h.x.Journal.Cause = journal.ServerReset
 			return empty

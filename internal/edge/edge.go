@@ -294,6 +294,7 @@ func (e *Edge) Stop(ctx context.Context) error {
 	err := e.engine.Close()
 	if t := e.tree.Load(); t != nil {
 		t.pools.Close()
+		err = errors.Join(err, t.closeRoots())
 	}
 	if e.log != nil {
 		err = errors.Join(err, e.log.Close())
@@ -356,10 +357,8 @@ func (h *handler) account() {
 	}
 	line, req := &h.line, &h.x.Req
 	*line = journal.Line{Client: h.x.Client, Scheme: h.x.Scheme, ID: h.x.ID}
-	if h.parsed {
-		line.Method, line.Target, line.Minor, line.Host = req.MethodText, req.Target, req.Minor, req.Host
-		line.Referer, line.UserAgent = req.Fields.Get(message.Referer), req.Fields.Get(message.UserAgent)
-	}
+	line.Method, line.Target, line.Minor, line.Host = req.MethodText, req.Target, req.Minor, req.Host
+	line.Referer, line.UserAgent = req.Fields.Get(message.Referer), req.Fields.Get(message.UserAgent)
 	line.Take(j, l.loop.Now())
 	l.log.Line(line)
 }

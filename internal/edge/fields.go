@@ -65,7 +65,7 @@ func (h *handler) appendRequest(dst []byte) []byte {
 	case req.Fields.Has(message.ContentLength):
 		dst = append(dst, "Content-Length: 0\r\n"...)
 	}
-	if h.waits100() && !h.whole() {
+	if h.waits100() {
 		dst = append(dst, "Expect: 100-continue\r\n"...)
 	}
 	te := hasToken(&req.Fields, message.TE, "trailers")

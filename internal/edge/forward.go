@@ -30,17 +30,15 @@ const (
 func (h *handler) forward(p *pool.Pool) {
 	cfg := p.Config()
 	h.x.Journal.Pool = cfg.Name
-	if d := cfg.Timeouts.Request; d > 0 {
-		h.deadline = h.l.loop.Now() + int64(d)
-	}
 	if !h.hold(cfg) {
 		return
 	}
 	h.turn.Reset()
 	for {
-		s, err := h.pick(p)
+		s, err := h.pick(p, cfg)
 		if err != nil {
-			h.unpicked(err, cfg)
+			h.deadline = 0 // it must not cut off the answer
+			h.unpicked(err)
 			return
 		}
 		o := h.try(s, cfg)
@@ -49,6 +47,7 @@ func (h *handler) forward(p *pool.Pool) {
 			return
 		}
 		if !h.retries(o, cfg) {
+			h.deadline = 0
 			h.untried(o)
 			return
 		}
@@ -57,7 +56,7 @@ func (h *handler) forward(p *pool.Pool) {
 }
 
 // pick waits for a place at a server. A client that leaves while it queues is let go.
-func (h *handler) pick(p *pool.Pool) (*pool.Server, error) {
+func (h *handler) pick(p *pool.Pool, cfg *config.Pool) (*pool.Server, error) {
 	now := h.l.loop.Now()
 	h.x.Journal.Mark(journal.Queued, now)
 	s, err := p.Pick(h.t, &h.turn, h.conn)
@@ -66,7 +65,11 @@ func (h *handler) pick(p *pool.Pool) (*pool.Server, error) {
 	}
 	h.up.s = s
 	h.x.Journal.Server = s.Name()
-	h.x.Journal.Mark(journal.Picked, h.l.loop.Now())
+	now = h.l.loop.Now()
+	h.x.Journal.Mark(journal.Picked, now)
+	if d := cfg.Timeouts.Request; d > 0 && h.deadline == 0 {
+		h.deadline = now + int64(d)
+	}
 	return s, nil
 }
 
@@ -74,11 +77,15 @@ func (h *handler) pick(p *pool.Pool) (*pool.Server, error) {
 // replaced by a fresh one for free: that says nothing about the server.
 func (h *handler) try(s *pool.Server, cfg *config.Pool) outcome {
 	for fresh := false; ; fresh = true {
+		if h.limit(journal.NoCause) != journal.NoCause {
+			h.x.Journal.Cause = journal.RequestTimeout // earlier tries took it all: this server is not to blame
+			return late
+		}
 		c, reused, err := s.Connect(h.t, fresh, h.by(cfg.Timeouts.Connect))
 		if err != nil {
 			h.x.Journal.Cause = journal.ConnectError
-			if errors.Is(err, loop.ErrTimeout) {
-				h.x.Journal.Cause = journal.ConnectTimeout
+			if isTimeout(err) {
+				h.x.Journal.Cause = h.limit(journal.ConnectTimeout)
 			}
 			h.up.fault = pool.ConnectError
 			return noConnect
@@ -128,7 +135,7 @@ func (h *handler) retries(o outcome, cfg *config.Pool) bool {
 }
 
 // unpicked answers a request that got no server.
-func (h *handler) unpicked(err error, cfg *config.Pool) {
+func (h *handler) unpicked(err error) {
 	switch {
 	case errors.Is(err, pool.ErrQueueFull):
 		h.fail(503, journal.QueueFull, "every server is busy and the queue is full")
@@ -150,14 +157,14 @@ func (h *handler) untried(o outcome) {
 	switch {
 	case h.upload.err != nil && !h.answered:
 		h.bodyFailed(h.upload.err)
-	case o == late || cause == journal.ConnectTimeout:
+	case o == late || cause == journal.ConnectTimeout || cause == journal.RequestTimeout:
 		h.fail(504, cause, "the server did not answer in time")
 	case o == noConnect:
 		h.fail(502, cause, "the server could not be reached")
 	case o == broken:
 		h.fail(502, cause, h.x.Journal.Detail)
 	default:
-		h.fail(502, journal.EmptyResponse, "the server closed the connection before it answered")
+		h.fail(502, cause, "the server closed the connection before it answered")
 	}
 }
 
@@ -183,15 +190,19 @@ func (h *handler) converse(cfg *config.Pool) outcome {
 // send writes the request. A body that is not in one piece goes by a task of its own.
 func (h *handler) send() error {
 	h.out = h.appendRequest(h.out[:0])
-	c := h.up.c
-	c.WriteBy(h.by(h.tree.cfg.Timeouts.Send))
-	n, err := c.Write2(join(h.out, h.held))
+	h.up.sent = false
+	a, b := join(h.out, h.held)
+	n, err := h.push(h.up.c, a, b)
 	h.up.wrote = n > 0
 	if err != nil {
 		return err
 	}
-	if h.spooled || !h.whole() && !h.waits100() {
+	switch {
+	case h.waits100(): // the body follows when the server asks for it
+	case h.spooled || !h.whole():
 		h.upload.start()
+	default:
+		h.up.sent = true
 	}
 	return nil
 }
@@ -233,7 +244,7 @@ func (h *handler) receive(cfg *config.Pool, sendErr error) outcome {
 			}
 		}
 		u.in.room(h.l.loop, tail)
-		if h.waits100() && h.x.Req.Body != message.NoBody && !h.whole() && !h.upload.running {
+		if h.waits100() {
 			u.c.ReadBy(h.by(continueWait))
 		} else {
 			u.c.ReadBy(deadline)
@@ -243,7 +254,7 @@ func (h *handler) receive(cfg *config.Pool, sendErr error) outcome {
 		if n > 0 || err == nil {
 			continue
 		}
-		if errors.Is(err, loop.ErrTimeout) {
+		if isTimeout(err) {
 			if h.waits100() {
 				h.goAhead()
 				continue
@@ -253,7 +264,7 @@ func (h *handler) receive(cfg *config.Pool, sendErr error) outcome {
 				continue
 			}
 			u.fault = pool.TimedOut
-			h.x.Journal.Cause = journal.FirstByteTimeout
+			h.x.Journal.Cause = h.limit(journal.FirstByteTimeout)
 			return late
 		}
 		return h.died(err, sendErr)
@@ -282,7 +293,10 @@ func (h *handler) died(err, sendErr error) outcome {
 	if errors.Is(err, io.EOF) {
 		h.x.Journal.Cause = journal.EmptyResponse
 	}
-	if sendErr != nil && !h.up.wrote {
+	switch {
+	case h.upload.err != nil:
+		h.up.fault = pool.Aborted // we cut it off, since the client's body did not come whole
+	case sendErr != nil && !h.up.wrote:
 		return unsent
 	}
 	return empty
@@ -317,9 +331,7 @@ func (h *handler) inform() {
 // goAhead asks the client for the body that it holds back, and begins to send it on.
 func (h *handler) goAhead() {
 	h.sendContinue()
-	if !h.whole() && !h.upload.running {
-		h.upload.start()
-	}
+	h.upload.start()
 }
 
 // sendContinue sends 100 (Continue) once.

@@ -44,7 +44,7 @@ type handler struct {
 	upload   uploader
 	download downloader
 
-	deadline  loop.Time // of the whole request, 0: none
+	deadline  loop.Time // of the whole request at a server, 0: none
 	keep      bool      // the connection lives on after this request
 	rests     bool      // the connection was given back to the loop
 	parsed    bool      // x.Req is whole
@@ -160,7 +160,7 @@ func (h *handler) passOver() {
 		h.body.free(h.l.loop)
 		return
 	}
-	h.conn.ReadBy(h.l.loop.Now() + int64(lingerTime))
+	h.deadline = h.l.loop.Now() + int64(lingerTime) // for all of it: bytes that drip are no reason to wait
 	for left := lingerBytes; ; {
 		data, err := h.readBody()
 		left -= len(data)
@@ -199,6 +199,14 @@ func (h *handler) by(d time.Duration) loop.Time {
 		return h.deadline
 	}
 	return at
+}
+
+// limit names the time limit that was reached: that of a phase, or that of the whole request.
+func (h *handler) limit(phase journal.Cause) journal.Cause {
+	if h.deadline != 0 && h.deadline <= h.l.loop.Now() {
+		return journal.RequestTimeout
+	}
+	return phase
 }
 
 // protect ends one request, and not the edge, when our own code panics.

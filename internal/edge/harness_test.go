@@ -23,6 +23,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	// What a process with two loops has (Main): with fewer, the goroutines beside the loops wait for milliseconds.
+	runtime.GOMAXPROCS(4)
 	slog.SetDefault(slog.New(slog.NewTextHandler(io.Discard, nil))) // faults are provoked here on purpose
 	goleak.VerifyTestMain(m)
 }
@@ -32,7 +34,6 @@ type running struct {
 	*Edge
 	t       testing.TB
 	addr    string
-	text    string // of its configuration, without listen
 	version int64
 	stopped bool
 }
@@ -82,7 +83,9 @@ func (r *running) offer() string {
 	share := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		var err error
 		return errors.Join(c.Control(func(fd uintptr) {
-			err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+			// Accepted sockets inherit the small buffer: writes that do not fit at once are the rule here.
+			err = errors.Join(unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1),
+				unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF, 64<<10))
 		}), err)
 	}}
 	addr := "127.0.0.1:0"

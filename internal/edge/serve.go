@@ -12,8 +12,9 @@ func (h *handler) serve() {
 	// What the head says of the connection and the body.
 	req := &h.x.Req
 	h.keep = req.KeepAlive
-	// Other protocols than WebSocket are not switched to: h2c on an HTTP/1 connection carries requests past every rule.
-	req.Upgrade = req.Upgrade && message.EqualFold(req.Fields.Get(message.Upgrade), "websocket")
+	// Other protocols than WebSocket are not switched to: h2c on an HTTP/1 connection carries requests past every rule. Nor
+	// is one behind a request with a body, which would have to be whole first (RFC 9110, section 7.8).
+	req.Upgrade = req.Upgrade && req.Body == message.NoBody && message.EqualFold(req.Fields.Get(message.Upgrade), "websocket")
 	h.dec.Reset(req.Body, req.Length, &h.tree.limits)
 
 	// Who answers. OPTIONS * and TRACE speak to weir itself.
@@ -31,7 +32,7 @@ func (h *handler) serve() {
 		return
 	}
 	if route == nil {
-		h.site = site
+		h.site, h.x.Journal.Site = site, site.name
 		h.fail(404, journal.NoRoute, "no route of the site matches")
 		return
 	}

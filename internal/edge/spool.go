@@ -64,6 +64,15 @@ func (s *spool) put(t *loop.Task, l *local, data []byte, cfg *config.Buffer) err
 	return nil
 }
 
+// keep copies data into a buffer of its own, whatever the limits say: the one piece without which nothing moves. data
+// is no longer than a large buffer.
+func (s *spool) keep(l *local, data []byte) {
+	l.spooled += loop.LargeBufferSize
+	p := l.loop.LargeBuffer()
+	s.pieces = append(s.pieces, p[:copy(p, data)])
+	s.size += int64(len(data))
+}
+
 // inMemory copies data behind the last piece; false when it does not fit in memory.
 func (s *spool) inMemory(l *local, data []byte, cfg *config.Buffer) bool {
 	room := 0
@@ -139,23 +148,15 @@ func (s *spool) pop() []byte {
 	return p
 }
 
-// sendTo writes everything to c and takes nothing out, so that it can be sent again.
-func (s *spool) sendTo(t *loop.Task, c *loop.Conn, by func() loop.Time) error {
+// sendTo writes everything to the server and takes nothing out, so that it can be sent again.
+func (s *spool) sendTo(t *loop.Task, h *handler, c *loop.Conn) error {
 	for _, p := range s.pieces {
-		c.WriteBy(by())
-		if _, err := c.Write(p); err != nil {
+		if _, err := h.push(c, p, nil); err != nil {
 			return err
 		}
 	}
-	for off := int64(0); off < s.wrote; {
-		c.WriteBy(by())
-		n, err := c.SendFile(t, s.file, off, min(s.wrote-off, fileStep))
-		if err != nil {
-			return err
-		}
-		off += n
-	}
-	return nil
+	_, err := h.pushFile(t, c, s.file, 0, s.wrote)
+	return err
 }
 
 // fileStep is how much of a file is sent under one time limit.

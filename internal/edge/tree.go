@@ -2,6 +2,7 @@ package edge
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -164,6 +165,17 @@ func (t *tree) newRoute(r *route.Route, root *files.Root) routeTree {
 	}
 	rt.response = newResponsePolicy(&r.Config.Headers)
 	return rt
+}
+
+// closeRoots closes the directories, when no request is under way any more. Those of a tree that was replaced are left
+// to the collector, which closes them when the last request on it has gone.
+func (t *tree) closeRoots() (err error) {
+	for i := range t.routes {
+		if f := t.routes[i].files; f != nil {
+			err = errors.Join(err, f.Close())
+		}
+	}
+	return err
 }
 
 // find returns the site and the route of a request; nil where there is none.

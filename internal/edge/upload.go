@@ -1,6 +1,8 @@
 package edge
 
 import (
+	"time"
+
 	"github.com/weirhq/weir/internal/http1"
 	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/message"
@@ -33,7 +35,7 @@ func (u *uploader) Run(t *loop.Task) {
 	}()
 	if h.spooled {
 		// A server that has had enough says so in its response, which the handler's task reads.
-		_ = h.spool.sendTo(t, h.up.c, h.sendBy)
+		h.up.sent = h.spool.sendTo(t, h, h.up.c) == nil
 		return
 	}
 	chunked := h.x.Req.Body == message.Chunked
@@ -47,22 +49,37 @@ func (u *uploader) Run(t *loop.Task) {
 			}
 			return
 		}
-		if h.up.c == nil || u.stopped {
+		c := h.up.c
+		if c == nil || u.stopped {
 			return
 		}
-		h.up.c.WriteBy(h.by(h.tree.cfg.Timeouts.Send))
 		switch {
 		case data == nil && chunked:
-			_, err = h.up.c.Write(http1.AppendLastChunk(frame[:0], nil))
+			_, err = h.push(c, http1.AppendLastChunk(frame[:0], nil), nil)
 		case data == nil:
 		case chunked:
-			if _, err = h.up.c.Write2(http1.AppendChunk(frame[:0], len(data)), data); err == nil {
-				_, err = h.up.c.Write(crlf)
+			if _, err = h.push(c, http1.AppendChunk(frame[:0], len(data)), data); err == nil {
+				_, err = h.push(c, crlf, nil)
 			}
 		default:
-			_, err = h.up.c.Write(data)
+			_, err = h.push(c, data, nil)
 		}
 		if data == nil || err != nil {
+			h.up.sent = err == nil
+			return
+		}
+	}
+}
+
+// settleTime is for the last bytes of a body that are on their way to a server which has answered already.
+const settleTime = 20 * time.Millisecond
+
+// settle lets an upload end by itself that is as good as over, so that both connections can be kept.
+func (u *uploader) settle() {
+	h := u.h
+	by := h.l.loop.Now() + int64(settleTime)
+	for u.running && h.dec.Done() {
+		if h.t.Park(by) != nil {
 			return
 		}
 	}
@@ -91,8 +108,8 @@ func (u *uploader) stop() {
 			return // the engine stops, and the upload with it
 		}
 	}
-	if !h.spooled {
-		h.conn.ReadBy(0)
+	h.conn.ReadBy(0)
+	if !h.dec.Done() {
 		h.keep, h.lingers = false, true // the rest of the body is still to come
 	}
 }

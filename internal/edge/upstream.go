@@ -18,6 +18,7 @@ type upstream struct {
 	dec   http1.Decoder
 	fault pool.Outcome
 	wrote bool // some of the request went out
+	sent  bool // all of it did
 }
 
 // tail is kept free behind what is read from a server, so that the end of a chunk can be put there.
@@ -36,7 +37,9 @@ func (u *upstream) release(h *handler) {
 	if u.s == nil {
 		return
 	}
-	if u.c != nil && h.x.Resp.KeepAlive && u.in.empty() && !h.upload.running && h.upload.err == nil && h.x.Resp.Body != message.UntilClose {
+	h.upload.settle()
+	// On a connection that still waits for the rest of a body the next request would be taken for that.
+	if u.c != nil && u.sent && h.x.Resp.KeepAlive && u.in.empty() && h.x.Resp.Body != message.UntilClose {
 		u.c.ReadBy(0)
 		u.c.WriteBy(0)
 		u.s.Keep(u.c)
@@ -46,6 +49,7 @@ func (u *upstream) release(h *handler) {
 	u.closeConn()
 	u.s.Done(&h.turn, pool.OK)
 	u.s = nil
+	h.deadline = 0 // from here on it is between the client and us
 }
 
 // drop gives up whatever is still held.

@@ -138,7 +138,6 @@ func isIPv6(s []byte) bool {
 		}
 		if i < len(s) && s[i] == '.' {
 			groups += 2
-			i = len(s)
 			if !isIPv4(s[start:]) {
 				return false
 			}

@@ -52,9 +52,10 @@ type Config struct {
 	Goroutines bool // tasks are goroutines even where fibers are to be had
 	// Panicked is told of a panic in a task or a callback, on its loop; the task alone ends. Nil logs an error.
 	Panicked func(l *Loop, value any, stack []byte)
-	// Slow is told of a turn of a loop that took longer than SlowTurn (50 ms when 0), with the stack that caused
-	// it, taken while the turn went on; it may be empty when it could not be had. A turn that does not end is told
-	// after twenty times SlowTurn. Called on a goroutine of its own. Nil logs a warning.
+	// Slow is told of a turn of a loop that took longer than SlowTurn (50 ms when 0), with the stack that caused it,
+	// taken while the turn went on. The stack is empty when it could not be had in time, and is taken once a second
+	// at most. A turn that does not end is told after twenty times SlowTurn. Called on the watchdog's goroutine,
+	// which Close waits for. Nil logs a warning.
 	Slow     func(l *Loop, took time.Duration, stack []byte)
 	SlowTurn time.Duration
 }

@@ -81,7 +81,7 @@ func (l *Loop) drive() {
 func (l *Loop) take(t *Task, id uint64) {
 	l.baton.held.Lock()
 	l.cur = t
-	l.readClock()
+	l.setClock(time.Now())
 	l.phase.Store(l.now | 1)
 	l.holder.Store(id)
 	l.engine.dog.noticeTurn(l)
@@ -90,6 +90,7 @@ func (l *Loop) take(t *Task, id uint64) {
 
 func (l *Loop) give() {
 	l.noteSlowTurn(l.phase.Load())
+	l.noteMissedTurn(time.Now())
 	l.showStats()
 	l.cur = nil
 	l.phase.Store(0)

@@ -452,26 +452,30 @@ func TestFairness(t *testing.T) {
 				}
 			}
 		}))
-		stop := make(chan struct{})
+		stop, begun, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
 		begin(e.Loops()[1], func(task *Task) { // floods
+			defer close(ended)
 			c := mustDial(t, task, addr)
 			defer c.Close()
+			close(begun)
 			for {
 				select {
 				case <-stop:
 					return
 				default:
 				}
-				if _, err := c.Write(make([]byte, 1<<20)); err != nil {
+				if _, err := c.Write(lots[:1<<20]); err != nil {
+					t.Error(err)
 					return
 				}
 			}
 		})
-		echoes := listen(t, e.Loops()[0], serve(echo))
-		c := dial(t, echoes)
+		await(t, begun, "the flood")
+		c := dial(t, listen(t, e.Loops()[0], serve(echo)))
 		for range 100 {
 			ask(t, c, "and me?")
 		}
 		close(stop)
+		await(t, ended, "the end of the flood")
 	})
 }

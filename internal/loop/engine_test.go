@@ -222,23 +222,59 @@ func TestSlowTurnIsTold(t *testing.T) {
 	bodies(t, cfg, func(t *testing.T, e *Engine) {
 		told = box[report]{}
 		l := e.Loops()[0]
-		within(t, e.Loops()[1], func(*Task) {})
-		within(t, l, func(*Task) { theOneToBlame(100 * time.Millisecond) })
-		eventually(t, "the slow turn is told", func() bool { return len(told.get()) > 0 })
-		r := told.get()[0]
-		if r.took < 100*time.Millisecond || r.took > patience || !strings.Contains(r.stack, "theOneToBlame") {
-			t.Errorf("took %v, stack:\n%s", r.took, r.stack)
+		// More than once, for on a busy machine the watchdog may come too late for the stack.
+		blamed := func() bool {
+			for _, r := range told.get() {
+				if r.took >= 100*time.Millisecond && r.took < patience && strings.Contains(r.stack, "theOneToBlame") {
+					return strings.Count(r.stack, "goroutine ") <= 3
+				}
+			}
+			return false
 		}
-		if strings.Count(r.stack, "goroutine ") > 3 {
-			t.Errorf("more than one stack:\n%s", r.stack)
-		}
-		eventually(t, "it is counted", func() bool { return l.Stats().SlowTurns == 1 })
+		eventually(t, "the slow turn is told with its stack", func() bool {
+			within(t, l, func(*Task) { theOneToBlame(100 * time.Millisecond) })
+			return blamed()
+		})
+		eventually(t, "it is counted", func() bool { return l.Stats().SlowTurns >= 1 })
+		eventually(t, "the watchdog sleeps", e.dog.asleep.Load)
 
 		// One that does not end is told while it goes on.
+		before := len(told.get())
 		release := make(chan struct{})
 		begin(l, func(*Task) { <-release })
-		eventually(t, "the endless turn is told", func() bool { return len(told.get()) > 1 })
+		eventually(t, "the endless turn is told", func() bool { return len(told.get()) > before })
 		close(release)
+	})
+}
+
+// A turn that the watchdog could not look at is told all the same.
+func TestMissedSlowTurnIsTold(t *testing.T) {
+	var hold atomic.Pointer[chan struct{}] // keeps the watchdog from its work, once
+	var told box[time.Duration]
+	cfg := Config{SlowTurn: 30 * time.Millisecond, Slow: func(l *Loop, took time.Duration, stack []byte) {
+		told.put(took)
+		if release := hold.Swap(nil); release != nil {
+			<-*release
+		}
+	}}
+	bodies(t, cfg, func(t *testing.T, e *Engine) {
+		release := make(chan struct{})
+		hold.Store(&release)
+		l := e.Loops()[0]
+		first := len(told.get())
+		within(t, l, func(*Task) { theOneToBlame(50 * time.Millisecond) })
+		eventually(t, "the first is told", func() bool { return len(told.get()) > first })
+		within(t, l, func(*Task) { theOneToBlame(200 * time.Millisecond) })
+		within(t, l, func(*Task) {})
+		close(release)
+		eventually(t, "the second is told", func() bool {
+			for _, took := range told.get()[first:] {
+				if took >= 200*time.Millisecond {
+					return true
+				}
+			}
+			return false
+		})
 	})
 }
 
@@ -319,7 +355,6 @@ func TestEchoDoesNotAllocate(t *testing.T) {
 // server serves one request a task and rests in between, as the edge does.
 type server struct {
 	conn *Conn
-	pool [1]byte
 }
 
 func newServer(c *Conn) *server {

@@ -130,6 +130,7 @@ func (l *Loop) waitEvents() int {
 		if ms > 0 {
 			ms -= first
 		}
+		l.noteMissedTurn(time.Now())
 		n = l.poll.waitYielding(ms)
 	}
 	// Interrupted by the scheduler: take a turn all the same, so that it is heeded.
@@ -156,7 +157,9 @@ func (l *Loop) idleFor() int {
 //
 //go:noinline
 func (l *Loop) turn(events int) {
-	l.readClock()
+	now := time.Now()
+	l.noteMissedTurn(now)
+	l.setClock(now)
 	began := l.now | 1
 	l.phase.Store(began)
 	l.holder.Store(l.fibers.id)

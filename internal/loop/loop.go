@@ -21,6 +21,7 @@ type Loop struct {
 	now       Time
 	wall      time.Time
 	closing   bool
+	untold    bool    // how long the last turn took has not been looked at
 	tasks     []*Task // all that exist, at rest ones too
 	listeners []*Listener
 	running   int    // tasks that have something to run
@@ -40,6 +41,7 @@ type Loop struct {
 	awake  atomic.Bool   // the watchdog knows that the loop is at work
 	slow   atomic.Int64  // the turn that the watchdog has an eye on, as in phase
 	took   atomic.Int64  // how long that turn took, once it is over
+	missed atomic.Int64  // the longest slow turn that the watchdog had no eye on
 	inbox  inbox
 	shown  shownStats
 
@@ -51,7 +53,7 @@ type Loop struct {
 
 func newLoop(e *Engine, index int) *Loop {
 	l := &Loop{engine: e, index: index, ended: make(chan struct{})}
-	l.readClock()
+	l.setClock(time.Now())
 	return l
 }
 
@@ -64,9 +66,9 @@ func (l *Loop) Now() Time { return l.now }
 // Wall is the wall clock of this turn (UTC), coarse to a turn. Only on the loop.
 func (l *Loop) Wall() time.Time { return l.wall.UTC() }
 
-func (l *Loop) readClock() {
-	l.wall = time.Now()
-	l.now = l.engine.clock(l.wall)
+func (l *Loop) setClock(now time.Time) {
+	l.wall, l.untold = now, true
+	l.now = l.engine.clock(now)
 }
 
 // Go starts a task. Only on the loop (from a task or a callback); the task runs in this turn or the next.

@@ -78,6 +78,20 @@ func (l *Loop) noteSlowTurn(began Time) {
 	}
 }
 
+// noteMissedTurn looks at a turn that is over for one that the watchdog did not see, because the machine was too busy
+// to run it in time; then it is told without a stack. now is the next clock reading that a fibers' loop makes anyway, so up to
+// keepMilliseconds of waiting may be in it.
+func (l *Loop) noteMissedTurn(now time.Time) {
+	if !l.untold {
+		return
+	}
+	l.untold = false
+	took := now.Sub(l.wall)
+	if took > l.engine.cfg.SlowTurn+keepMilliseconds*time.Millisecond && l.slow.Load() != l.now|1 {
+		l.missed.Store(max(l.missed.Load(), int64(took)))
+	}
+}
+
 func (d *watchdog) run() {
 	defer close(d.ended)
 	tick := d.engine.cfg.SlowTurn / 4
@@ -132,6 +146,10 @@ func (d *watchdog) lookAt(l *Loop, s *seenLoop, now Time) time.Duration {
 	if s.began != 0 && s.began != began {
 		d.tell(l, s, now)
 		*s = seenLoop{turns: s.turns}
+	}
+	if took := l.missed.Swap(0); took != 0 {
+		l.shown.slowTurns.Add(1)
+		d.engine.cfg.Slow(l, time.Duration(took), nil)
 	}
 	if turns := l.shown.turns.Load(); began == 0 && turns == s.turns {
 		l.awake.Store(false)

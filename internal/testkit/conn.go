@@ -82,6 +82,12 @@ func (k *Conn) fail(format string, args ...any) {
 	runtime.Goexit()
 }
 
+// Fail fails the test as a step that went wrong does.
+func (k *Conn) Fail(format string, args ...any) {
+	k.t.Helper()
+	k.fail(format, args...)
+}
+
 // Within sets how long each later step may take.
 func (k *Conn) Within(d time.Duration) *Conn {
 	k.limit = d

@@ -103,6 +103,7 @@ func TestConfigurationReloadUnderLoad(t *testing.T) {
 	if s := w.Status(); !strings.Contains(s.Problem, "repsond") {
 		t.Errorf("status does not tell of the refused reload: %+v", s)
 	}
+	f.After(t, 50)
 	noneFailed(t, "POST", f.Stop(), 50)
 	for pid := range pids(w.Workers("hello")) {
 		if !workers[pid] {

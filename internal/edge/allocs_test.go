@@ -1,0 +1,179 @@
+package edge
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// frugal is a client's or server's end of a connection that allocates nothing once it is made.
+type frugal struct {
+	net.Conn
+	buf []byte
+}
+
+// upTo reads until what it has read ends in a text.
+func (f *frugal) upTo(end []byte) error {
+	for n := 0; ; {
+		m, err := f.Read(f.buf[n:])
+		if err != nil {
+			return err
+		}
+		if n += m; bytes.HasSuffix(f.buf[:n], end) {
+			return nil
+		}
+	}
+}
+
+// whole reads a response: a head, and a body of n bytes behind it.
+func (f *frugal) whole(n int) error {
+	got, want := 0, 0
+	for want == 0 || got < want {
+		m, err := f.Read(f.buf[got:])
+		if err != nil {
+			return err
+		}
+		got += m
+		if want == 0 {
+			if i := bytes.Index(f.buf[:got], blankLine); i >= 0 {
+				want = i + len(blankLine) + n
+			}
+		}
+	}
+	if got > want || !bytes.HasPrefix(f.buf, okLine) {
+		return fmt.Errorf("%d bytes, want %d: %.60q", got, want, f.buf[:got])
+	}
+	return nil
+}
+
+var (
+	blankLine = []byte("\r\n\r\n")
+	okLine    = []byte("HTTP/1.1 200 OK\r\n")
+)
+
+// frugalOrigin answers every request that ends in an empty line, or in end, with the same bytes.
+func frugalOrigin(t testing.TB, network, end, answer string) string {
+	t.Helper()
+	address := "127.0.0.1:0"
+	if network == "unix" {
+		address = t.TempDir() + "/o.sock"
+	}
+	ln, err := net.Listen(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			nc, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			all.Go(func() {
+				defer nc.Close()
+				f := &frugal{nc, make([]byte, 16<<10)}
+				end, answer := []byte(end), []byte(answer)
+				for f.upTo(end) == nil {
+					if _, err := f.Write(answer); err != nil {
+						return
+					}
+				}
+			})
+		}
+	})
+	t.Cleanup(func() { ln.Close(); all.Wait() })
+	if network == "unix" {
+		return "unix:" + address
+	}
+	return ln.Addr().String()
+}
+
+// A proxied request allocates nothing, once the loops have what they need.
+func TestNoAllocations(t *testing.T) {
+	const conns, warm, rounds = 8, 200, 1250
+	body := strings.Repeat("x", 1<<10)
+	answer := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	long := strings.Repeat("y", 20<<10)
+	longAnswer := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(long), long)
+	chunked := "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n400\r\n" + body + "\r\n0\r\n\r\n"
+	ask := wire("GET /a/b?c=d HTTP/1.1\nHost: a\nUser-Agent: test\nAccept: */*\nCookie: a=b\nConnection: keep-alive\n\n")
+	send := wire(post+"Content-Length: 1024\n\n") + body
+	for _, row := range []struct {
+		name, network, pool, log, send, reads, answer string
+		length                                        int // of the answer's body
+	}{
+		{"GET", "tcp", "", "", ask, "\r\n\r\n", answer, len(body)},
+		{"GET over a Unix socket", "unix", "", "", ask, "\r\n\r\n", answer, len(body)},
+		{"GET with an access log", "tcp", "", "log", ask, "\r\n\r\n", answer, len(body)},
+		{"GET with buffers", "tcp", bothBuffers, "", ask, "\r\n\r\n", answer, len(body)},
+		{"GET of something longer, with buffers", "tcp", bothBuffers, "", ask, "\r\n\r\n", longAnswer, len(long)},
+		{"GET of something longer", "tcp", "", "", ask, "\r\n\r\n", longAnswer, len(long)},
+		{"GET of something chunked", "tcp", "", "", ask, "\r\n\r\n", chunked, len(body)},
+		{"POST", "tcp", "", "", send, "xx", answer, len(body)},
+		{"POST with buffers and a limit on connections", "tcp", bothBuffers + ", max_conn: 4", "", send, "xx", answer, len(body)},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			origin := frugalOrigin(t, row.network, row.reads, row.answer)
+			log := ""
+			if row.log != "" {
+				log, _ = logged(t)
+			}
+			r := serveEdge(t, fibers, log+onePool(row.pool, origin))
+			clients := make([]*frugal, conns)
+			for i := range clients {
+				nc, err := net.Dial("tcp", r.addr)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer nc.Close()
+				clients[i] = &frugal{nc, make([]byte, 64<<10)}
+			}
+			request := []byte(row.send)
+			// Every client waits for the others before and after the stretch that is measured.
+			var ready, over sync.WaitGroup
+			start, end := make(chan struct{}), make(chan struct{})
+			ready.Add(conns)
+			over.Add(conns)
+			errs := make([]error, conns)
+			var done sync.WaitGroup
+			for i, c := range clients {
+				done.Go(func() {
+					run := func(n int) {
+						for ; n > 0 && errs[i] == nil; n-- {
+							if _, errs[i] = c.Write(request); errs[i] == nil {
+								errs[i] = c.whole(row.length)
+							}
+						}
+					}
+					run(warm)
+					ready.Done()
+					<-start
+					run(rounds)
+					over.Done()
+					<-end
+				})
+			}
+			ready.Wait()
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			close(start)
+			over.Wait()
+			runtime.ReadMemStats(&after)
+			close(end)
+			done.Wait()
+			for _, err := range errs {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			per := float64(after.Mallocs-before.Mallocs) / (conns * rounds)
+			if per >= 0.05 {
+				t.Errorf("%.3f allocations a request", per)
+			}
+		})
+	}
+}

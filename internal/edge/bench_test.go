@@ -1,0 +1,118 @@
+package edge
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"runtime"
+	"sync"
+	"testing"
+
+	"github.com/weirhq/weir/internal/loop"
+)
+
+// The traffic of the benchmark and of the test for allocations: client and origin are made of net's connections and
+// fixed buffers, so that whatever is allocated is the edge's.
+
+const (
+	steadyRequest  = "GET /some/page?of=it HTTP/1.1\r\nHost: www.example.com\r\nUser-Agent: bench\r\nAccept: */*\r\nAccept-Encoding: gzip\r\nCookie: a=b\r\n\r\n"
+	steadyResponse = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nDate: Sat, 21 Nov 2026 00:00:00 GMT\r\nContent-Length: 1024\r\n\r\n"
+)
+
+// steadyOrigin answers every request head with the same response.
+func steadyOrigin(tb testing.TB) string {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { ln.Close() })
+	answer := append([]byte(steadyResponse), bytes.Repeat([]byte("x"), 1024)...)
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				b := make([]byte, 4096)
+				for {
+					if _, err := c.Read(b); err != nil { // a head comes in one piece here
+						return
+					}
+					if _, err := c.Write(answer); err != nil {
+						return
+					}
+				}
+			}()
+		}
+	}()
+	return ln.Addr().String()
+}
+
+// steadyClients returns a function that makes n requests on each of some kept connections.
+func steadyClients(tb testing.TB, addr string, conns int) func(n int) {
+	var list []net.Conn
+	for range conns {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		tb.Cleanup(func() { c.Close() })
+		list = append(list, c)
+	}
+	request, end := []byte(steadyRequest), []byte("xxxx")
+	return func(n int) {
+		var wg sync.WaitGroup
+		for _, c := range list {
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				b := make([]byte, 8192)
+				for range n {
+					if _, err := c.Write(request); err != nil {
+						tb.Error(err)
+						return
+					}
+					// Head and body come in one write, as long as they are small.
+					m, err := io.ReadAtLeast(c, b, 1100)
+					if err != nil || !bytes.HasSuffix(b[:m], end) {
+						tb.Errorf("%q %v", b[:m], err)
+						return
+					}
+				}
+			}()
+		}
+		wg.Wait()
+	}
+}
+
+func steadyEdge(tb testing.TB, conns int) func(n int) {
+	origin := steadyOrigin(tb)
+	r := serveEdge(tb, loop.Config{Loops: 2}, "pools: {p: {servers: [\""+origin+"\"]}}\nsites: [{hosts: ['*'], routes: [{pool: p}]}]\n")
+	return steadyClients(tb, r.addr, conns)
+}
+
+// TestProxiedRequestsDoNotAllocate: once the kept connections, handlers and buffers are there, a request costs none.
+func TestProxiedRequestsDoNotAllocate(t *testing.T) {
+	ask := steadyEdge(t, 4)
+	ask(500)
+	const n = 5000
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	ask(n)
+	runtime.ReadMemStats(&after)
+	if per := float64(after.Mallocs-before.Mallocs) / (4 * n); per > 0.02 {
+		t.Errorf("%.3f allocations a request", per)
+	}
+}
+
+// BenchmarkProxied is also what cmd/weir/default.pgo is made with (CONTRIBUTING says how).
+func BenchmarkProxied(b *testing.B) {
+	const conns = 64
+	ask := steadyEdge(b, conns)
+	ask(100)
+	b.ReportAllocs()
+	b.ResetTimer()
+	ask(b.N/conns + 1)
+}
