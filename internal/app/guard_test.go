@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/weirhq/weir/internal/notice"
 )
 
 // begun is a guard that runs in the test's process; keeper is the end of the pipe that dies.
@@ -27,7 +29,7 @@ type begun struct {
 func beginGuard(t *testing.T) *begun {
 	r, w := io.Pipe()
 	b := &begun{t: t, keeper: w, done: make(chan error, 1)}
-	sink := NewSink(&b.out)
+	sink := NewSink(&b.out, notice.Form{})
 	t.Cleanup(func() { sink.Close(5 * time.Second) })
 	go func() {
 		b.done <- Guard(r, sink, slog.New(slog.NewTextHandler(&b.log, nil)), func() { b.swept.Store(true) })

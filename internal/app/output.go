@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/weirhq/weir/internal/notice"
 )
 
 const (
@@ -79,7 +81,7 @@ func (o *output) emit(line []byte) {
 	if len(bytes.TrimSpace(line)) == 0 {
 		return
 	}
-	kept := appendPrintable(nil, line[:min(len(line), keptBytes)])
+	kept := notice.AppendPrintable(nil, line[:min(len(line), keptBytes)])
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.last) < keptLines {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/weirhq/weir/internal/config"
+	"github.com/weirhq/weir/internal/notice"
 )
 
 // buffer is a writer that may be read while it is written to.
@@ -42,7 +43,7 @@ func open(t *testing.T, adopt bool) *house {
 		t.Fatal(err)
 	}
 	h := &house{starter: s, out: &buffer{}, dir: t.TempDir()}
-	h.sink = NewSink(h.out)
+	h.sink = NewSink(h.out, notice.Form{})
 	t.Cleanup(func() { h.starter.Close(); h.sink.Close(5 * time.Second) })
 	return h
 }
@@ -122,12 +123,14 @@ func TestReadyByPortAndSocket(t *testing.T) {
 func TestNotReady(t *testing.T) {
 	h := open(t, false)
 	for path, want := range map[string]string{
-		"/never": "did not answer GET /never with 2xx within 300ms (it answered 503",
+		"/never": "did not answer GET /never with 2xx within 1s (it answered 503",
 		"/moved": "(it answered 302",
 	} {
 		a := helper("serve")
-		a.Ready = config.Ready{Path: path, Within: 300 * time.Millisecond, Every: 20 * time.Millisecond}
-		if err := h.launch(t, a).AwaitReady(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+		a.Ready = config.Ready{Path: path, Within: time.Second, Every: 20 * time.Millisecond}
+		p := h.launch(t, a)
+		until(t, "it listens", func() bool { return len(listening(p.port)) > 0 })
+		if err := p.AwaitReady(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Error(err)
 		}
 	}
@@ -187,7 +190,7 @@ func TestSlowOutputHoldsNoWorkerUp(t *testing.T) {
 	h := open(t, false)
 	s := stuck{make(chan struct{})}
 	h.sink.Close(time.Second)
-	h.sink = NewSink(s)
+	h.sink = NewSink(s, notice.Form{})
 	p := h.launch(t, helper("flood")) // 10 MB
 	h.over(t, p)
 	if h.sink.Dropped() == 0 {
@@ -204,7 +207,7 @@ func TestSlowOutputHoldsNoWorkerUp(t *testing.T) {
 
 func TestSinkWritesEachLineOnceAndSaysWhatItDropped(t *testing.T) {
 	var out buffer
-	s := NewSink(&out)
+	s := NewSink(&out, notice.Form{})
 	for i := range 2000 {
 		fmt.Fprintf(s, "line %d\n", i)
 		if i%100 == 0 {
@@ -217,7 +220,7 @@ func TestSinkWritesEachLineOnceAndSaysWhatItDropped(t *testing.T) {
 	for i := range 2000 {
 		want += fmt.Sprintf("line %d\n", i)
 	}
-	if got, rest, _ := strings.Cut(out.String(), "20"+time.Now().Format("06")+"-"); got != want || !strings.Contains(rest, "weir: 1 lines dropped") {
+	if got, rest, _ := strings.Cut(out.String(), "20"+time.Now().Format("06")+"-"); got != want || !strings.Contains(rest, "weir: warning: 1 lines dropped") {
 		t.Errorf("%d bytes, want %d; then %q", len(got), len(want), rest)
 	}
 }

@@ -3,9 +3,11 @@ package app
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"sync"
 	"time"
-	"unicode/utf8"
+
+	"github.com/weirhq/weir/internal/notice"
 )
 
 // sinkSize bounds what waits for a slow output. A worker never waits for it: beyond this, lines are dropped and counted.
@@ -13,9 +15,10 @@ const sinkSize = 1 << 20
 
 // Sink writes lines of many writers to one output, each whole. Writing to it never waits. Any goroutine may use it.
 type Sink struct {
-	out  io.Writer
-	wake chan struct{}
-	done chan struct{}
+	out     io.Writer
+	printer *notice.Printer
+	wake    chan struct{}
+	done    chan struct{}
 
 	mu      sync.Mutex
 	waiting []byte
@@ -25,9 +28,9 @@ type Sink struct {
 	closed  bool
 }
 
-// NewSink returns a sink that writes to out.
-func NewSink(out io.Writer) *Sink {
-	s := &Sink{out: out, wake: make(chan struct{}, 1), done: make(chan struct{})}
+// NewSink returns a sink that writes to out, in a form for it.
+func NewSink(out io.Writer, form notice.Form) *Sink {
+	s := &Sink{out: out, printer: notice.NewPrinter(form), wake: make(chan struct{}, 1), done: make(chan struct{})}
 	go s.run()
 	return s
 }
@@ -48,13 +51,12 @@ func (s *Sink) Write(p []byte) (int, error) {
 
 // Line writes one line of a worker's output with the time and who said it.
 func (s *Sink) Line(at time.Time, who string, line []byte) {
-	b := make([]byte, 0, len(line)+len(who)+32)
-	b = at.AppendFormat(b, "2006-01-02T15:04:05.000Z07:00")
-	b = append(b, ' ')
-	b = append(b, who...)
-	b = append(b, ": "...)
-	b = appendPrintable(b, line)
-	s.Write(append(b, '\n')) //nolint:errcheck // never fails
+	s.Write(s.printer.Append(make([]byte, 0, len(line)+len(who)+64), at, who, slog.LevelInfo, line, "")) //nolint:errcheck // never fails
+}
+
+// Logger returns a logger of the process called who, whose lines are among the others.
+func (s *Sink) Logger(who string, level slog.Leveler) *slog.Logger {
+	return slog.New(notice.Handler(s, s.printer, who, level))
 }
 
 // Dropped returns how many writes were dropped since the beginning.
@@ -103,32 +105,11 @@ func (s *Sink) run() {
 			// An output that fails (a closed terminal, a full disk) must not stop the workers; there is nowhere else to say so.
 			s.out.Write(batch) //nolint:errcheck // see above
 			if dropped > 0 {
-				fmt.Fprintf(s.out, "%s weir: %d lines dropped: the output is too slow for them\n", time.Now().Format("2006-01-02T15:04:05.000Z07:00"), dropped) //nolint:errcheck // see above
+				s.out.Write(s.printer.Append(nil, time.Now(), "weir", slog.LevelWarn, fmt.Appendf(nil, "%d lines dropped: the output is too slow for them", dropped), "")) //nolint:errcheck // see above
 			}
 			s.mu.Lock()
 			s.spare = batch[:0]
 			s.mu.Unlock()
 		}
 	}
-}
-
-// appendPrintable appends a line so that it can neither move a terminal's cursor nor look like two lines: control
-// characters and bytes that are no UTF-8 become \xNN.
-func appendPrintable(b, line []byte) []byte {
-	for i := 0; i < len(line); {
-		c := line[i]
-		if c >= 0x20 && c < 0x7f || c == '\t' {
-			b = append(b, c)
-			i++
-			continue
-		}
-		if r, n := utf8.DecodeRune(line[i:]); c >= 0x80 && (r != utf8.RuneError || n > 1) && r >= 0xa0 {
-			b = append(b, line[i:i+n]...)
-			i += n
-			continue
-		}
-		b = fmt.Appendf(b, `\x%02x`, c)
-		i++
-	}
-	return b
 }

@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/weirhq/weir/internal/api"
+	"github.com/weirhq/weir/internal/notice"
 )
 
 func statusCommand() *cobra.Command {
@@ -38,19 +40,23 @@ func statusCommand() *cobra.Command {
 			e.SetIndent("", "  ")
 			return e.Encode(s)
 		}
-		return show(c.OutOrStdout(), s, time.Now())
+		return show(c.OutOrStdout(), s, time.Now(), notice.FormFor(os.Stdout, os.Getenv).Colour)
 	}
 	return c
 }
 
 // show writes a status for people.
-func show(out io.Writer, s api.Status, now time.Time) error {
+func show(out io.Writer, s api.Status, now time.Time, colour bool) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "weir %s, process %d, up %s\n", s.Version, s.PID, ago(s.Since, now))
 	fmt.Fprintf(&b, "file      %s\nlistens   %s\n", s.File, orNone(strings.Join(s.Listen, ", ")))
 	showEdge(&b, s)
-	if s.Problem != "" {
-		fmt.Fprintf(&b, "PROBLEM   %s\n", strings.ReplaceAll(strings.TrimSpace(s.Problem), "\n", "\n          "))
+	for _, p := range problems(s) {
+		line := "PROBLEM   " + strings.ReplaceAll(strings.TrimSpace(p), "\n", "\n          ")
+		if colour {
+			line = "\x1b[1;31m" + line + "\x1b[0m"
+		}
+		fmt.Fprintln(&b, line)
 	}
 	if _, err := io.WriteString(out, b.String()); err != nil {
 		return err
@@ -62,6 +68,27 @@ func show(out io.Writer, s api.Status, now time.Time) error {
 		return nil
 	}
 	return showPools(out, s.Edge.Pools)
+}
+
+// problems are what must not be overlooked.
+func problems(s api.Status) []string {
+	var all []string
+	if s.Problem != "" {
+		all = append(all, s.Problem)
+	}
+	for _, a := range s.Apps {
+		looping, last := 0, ""
+		for _, w := range a.Workers {
+			if w.Looping {
+				looping++
+				last = w.Last
+			}
+		}
+		if looping > 0 {
+			all = append(all, fmt.Sprintf("CRASH LOOP: %d of %d workers of %s die again and again: %s", looping, len(a.Workers), a.Name, last))
+		}
+	}
+	return all
 }
 
 func showEdge(b *strings.Builder, s api.Status) {
@@ -107,7 +134,7 @@ func showPools(out io.Writer, pools []api.PoolStatus) error {
 	for _, p := range pools {
 		fmt.Fprintf(t, "%s\t\t\t\t\t\t\t%d\n", p.Name, p.Queued) //nolint:errcheck // Flush tells
 		for _, s := range p.Servers {
-			fmt.Fprintf(t, "\t%s\t%s\t%d\t%d\t%d\t%d\n", s.Name, s.State, s.Active, s.Idle, s.Requests, s.Errors) //nolint:errcheck // Flush tells
+			fmt.Fprintf(t, "\t%s\t%s\t%d\t%d\t%d\t%d\t\n", s.Name, s.State, s.Active, s.Idle, s.Requests, s.Errors) //nolint:errcheck // Flush tells
 		}
 	}
 	return t.Flush()

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/weirhq/weir/internal/api"
+	"github.com/weirhq/weir/internal/notice"
 )
 
 // Main is the edge's process, with a number of loops: it takes over what the keeper hands down, serves, and obeys until it is told to stop
@@ -25,10 +26,13 @@ func Main(ctx context.Context, loops int) error {
 	defer conn.Close()
 	// Two more than the loops, which hold theirs while they wait: for the collector, loop.Do and control.
 	runtime.GOMAXPROCS(loops + 2)
+	level := &slog.LevelVar{}
+	slog.SetDefault(slog.New(notice.Handler(os.Stderr, notice.NewPrinter(notice.FormFor(os.Stderr, os.Getenv)), "edge", level)))
 	e, err := New(loops)
 	if err != nil {
 		return report(conn, err)
 	}
+	e.level = level
 	c := &control{edge: e, stop: make(chan time.Duration, 1)}
 	if err := c.begin(conn); err != nil {
 		_ = e.Stop(canceled()) // nothing is under way yet

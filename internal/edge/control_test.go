@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -66,6 +67,22 @@ func TestRotationLosesNoLine(t *testing.T) {
 	r.stop(10 * time.Second)
 	if text, err := os.ReadFile(path + ".2"); err != nil || !strings.Contains(string(text), "/after") {
 		t.Errorf("%v %s", err, text)
+	}
+}
+
+func TestLogLevelIsHeeded(t *testing.T) {
+	r := serveEdge(t, fibers, onePool("", "127.0.0.1:1"))
+	r.level = &slog.LevelVar{}
+	for _, c := range []struct {
+		text string
+		want slog.Level
+	}{{"error", slog.LevelError}, {"debug", slog.LevelDebug}} {
+		if err := r.apply("log: {access: {to: none}, level: " + c.text + "}\n" + onePool("", "127.0.0.1:1")); err != nil || r.level.Level() != c.want {
+			t.Error(c.text, r.level, err)
+		}
+	}
+	if err := r.apply(onePool("", "127.0.0.1:1")); err != nil || r.level.Level() != slog.LevelInfo {
+		t.Error(r.level, err)
 	}
 }
 

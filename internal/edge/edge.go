@@ -26,7 +26,8 @@ type Edge struct {
 	engine     *loop.Engine
 	locals     []*local
 	env        pool.Env
-	spoolShare int64 // bytes of bodies that one loop holds in memory
+	level      *slog.LevelVar // of what the process says; nil: as it is
+	spoolShare int64          // bytes of bodies that one loop holds in memory
 
 	// Read by the loops.
 	tree        atomic.Pointer[tree]
@@ -135,6 +136,12 @@ func (e *Edge) Apply(s api.EdgeState) error {
 	next.source = s.Source
 	next.pools.SetWorkers(s.Workers)
 	e.useLog(log, cfg.Log.Access)
+	if e.level != nil {
+		// The configuration was checked: a level that cannot be read is none, and Info stays.
+		var l slog.Level
+		_ = l.UnmarshalText([]byte(cfg.Log.Level))
+		e.level.Set(l)
+	}
 	e.tree.Store(next)
 	e.version = s.Version
 	if old != nil {

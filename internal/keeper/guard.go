@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/weirhq/weir/internal/app"
+	"github.com/weirhq/weir/internal/notice"
 )
 
 // The guard is a small process that does nothing while the keeper lives. It holds the reading end of a pipe whose
@@ -33,10 +34,10 @@ const (
 )
 
 // Guard is the guard's process: in is the pipe from the keeper.
-func Guard(in io.Reader, runDir string, out io.Writer) error {
-	sink := app.NewSink(out)
+func Guard(in io.Reader, runDir string, out *os.File) error {
+	sink := app.NewSink(out, notice.FormFor(out, os.Getenv))
 	defer sink.Close(time.Second)
-	return app.Guard(in, sink, slog.New(slog.NewTextHandler(sink, nil)), func() {
+	return app.Guard(in, sink, sink.Logger("guard", slog.LevelInfo), func() {
 		// Under the lock, for a new weir may have been started here: then it has killed what was left.
 		if lock, err := takeLock(runDir); err == nil {
 			app.KillLeftovers(runDir)

@@ -181,9 +181,13 @@ func TestReloadOfTheFile(t *testing.T) {
 		c.Apps = []*config.App{newApp("web", "serve", 1), newApp("new", "serve", 2)}
 		c.Listen = []config.Listen{{Network: "tcp", Address: "127.0.0.1:0"}}
 		c.Text = "changed"
+		c.Log.Level = "error"
 	})
 	if err := s.reload(""); err != nil {
 		t.Fatal(err)
+	}
+	if strings.Contains(s.read("log"), "weir: reloaded") {
+		t.Error("log.level: error was not heeded")
 	}
 	if got := s.workers(); got != "web/1.1=live new/1.1=live new/2.1=live" {
 		t.Error(got)

@@ -18,6 +18,7 @@ import (
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/app"
 	"github.com/weirhq/weir/internal/config"
+	"github.com/weirhq/weir/internal/notice"
 )
 
 // open makes everything that can fail before anything is started. On an error nothing of it is left.
@@ -49,8 +50,8 @@ func open(o Options) (*keeper, error) {
 		k.release()
 		return nil, err
 	}
-	k.sink = app.NewSink(o.Stderr)
-	k.log = slog.New(slog.NewTextHandler(k.sink, &slog.HandlerOptions{Level: k.level}))
+	k.sink = app.NewSink(o.Stderr, notice.FormFor(o.Stderr, os.Getenv))
+	k.log = k.sink.Logger("weir", k.level)
 	k.warn(cfg, warnings)
 	if n := app.KillLeftovers(k.runDir); n > 0 {
 		k.log.Warn("processes of workers that an earlier weir left behind were killed", "count", n)

@@ -26,6 +26,7 @@ var tiers = map[string]int{
 	"journal": 0,
 	"pages":   0,
 	"metrics": 0,
+	"notice":  0,
 
 	// Of the tier of http1; it is made of leaves.
 	"exchange": 3,
