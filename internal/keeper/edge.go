@@ -81,7 +81,7 @@ func (k *keeper) startEdge() {
 			k.fail(fmt.Errorf("starting the edge: %w", err))
 			return
 		}
-		wait := edgeWait(k.deaths)
+		wait := edgeWait(k.deaths, false)
 		k.log.Error("the edge cannot be started", "error", err, "next_try", wait)
 		k.after(max(wait, 100*time.Millisecond), k.startEdge)
 		return
@@ -227,7 +227,7 @@ func (k *keeper) edgeExited(e *edge) {
 		return
 	}
 	k.restarts++
-	wait := edgeWait(k.deaths)
+	wait := edgeWait(k.deaths, e.ready)
 	switch {
 	case k.deaths >= edgeDeaths:
 		k.log.Error(fmt.Sprintf("CRASH LOOP: the edge died %d times in a row: %s", k.deaths, why), "next_start", wait)
@@ -241,10 +241,15 @@ func (k *keeper) edgeExited(e *edge) {
 	k.after(wait, k.startEdge)
 }
 
-// edgeWait is the wait before the next start of the edge, after so many that lived short.
-func edgeWait(deaths int) time.Duration {
+// edgeWait is the wait before the next start of the edge, after so many that lived short; served says that the last one
+// was ready. Then a start is known to work and costs milliseconds, while every wait is requests that nobody answers: it
+// only keeps a death at each request from taking the whole machine.
+func edgeWait(deaths int, served bool) time.Duration {
 	if deaths < edgeDeaths {
 		return 0
+	}
+	if served {
+		return 50 * time.Millisecond
 	}
 	return min(100*time.Millisecond<<min(deaths-edgeDeaths, 10), 5*time.Second)
 }

@@ -89,9 +89,7 @@ func TestEdgeIsBackOnTheSameSockets(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if took := time.Since(began); i < edgeDeaths-1 {
-			worst = max(worst, took)
-		}
+		worst = max(worst, time.Since(began))
 		until(t, "it has noticed", func() bool { st := s.status(); return st.EdgeRestarts == i+1 && st.Edge != nil })
 	}
 	t.Logf("back after at most %v", worst)
