@@ -40,7 +40,7 @@ func listenKind() kind[Listen] {
 	parse := scalar(words, stringShape(), parseListen)
 	return kind[Listen]{words: words, shape: parse.shape, read: func(d *decoder, v value) (Listen, bool) {
 		l, ok := parse.read(d, v)
-		l.Place = d.placeOf(v)
+		l.Place = d.place(v.node)
 		if !ok || l.Network != "unix" {
 			return l, ok
 		}
