@@ -78,6 +78,7 @@ type keeper struct {
 	tickets   map[int]chan string
 	ticket    int
 	stopping  bool
+	asked     time.Time // when a signal asked for the stop
 	warned    map[string]bool // apps that run as root
 	told      bool            // that it is ready
 	problem   string
@@ -131,6 +132,10 @@ func (k *keeper) run(ctx context.Context) error {
 	}
 }
 
+// oneWish is the time in which a second signal to stop is still the first wish: timeout(1), shells and other supervisors
+// signal the process and then its group. A person who has no patience needs longer.
+const oneWish = 200 * time.Millisecond
+
 func (k *keeper) signal(s os.Signal) {
 	switch s {
 	case syscall.SIGHUP:
@@ -146,11 +151,15 @@ func (k *keeper) signal(s os.Signal) {
 		k.goes(k.starter.Reap)
 	default:
 		if k.stopping {
+			if time.Since(k.asked) < oneWish {
+				return
+			}
 			k.log.Warn("stopping at once", "signal", s.String())
 			k.atOnce()
 			return
 		}
 		k.log.Info("stopping", "signal", s.String())
+		k.asked = time.Now()
 		k.stop(k.cfg.Timeouts.Drain)
 	}
 }

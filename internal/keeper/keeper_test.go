@@ -353,9 +353,17 @@ func TestStubbornWorker(t *testing.T) {
 		if !alive(pid) {
 			t.Error("the worker was stopped before the edge")
 		}
+		s.insist()
+		if s.err != nil || alive(pid) {
+			t.Error(s.err)
+		}
+	})
+	t.Run("not at once by a signal that comes twice", func(t *testing.T) {
+		s := newSite(t, newApp("web", "serve", 1)).start(true)
+		s.signals <- syscall.SIGTERM
 		s.signals <- syscall.SIGTERM
 		s.over()
-		if s.err != nil || alive(pid) {
+		if s.err != nil || strings.Contains(s.read("log"), "at once") {
 			t.Error(s.err)
 		}
 	})

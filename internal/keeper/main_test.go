@@ -302,9 +302,7 @@ func (s *site) start(wait bool) *site {
 		close(s.done)
 	}()
 	s.t.Cleanup(func() {
-		s.signals <- syscall.SIGTERM
-		s.signals <- syscall.SIGTERM
-		s.over()
+		s.insist()
 		s.client.Close()
 	})
 	if wait {
@@ -352,6 +350,20 @@ func (s *site) keep(log string) *exec.Cmd {
 func (s *site) up(workers string) bool {
 	var st api.Status
 	return s.client.Get(s.t.Context(), "/v1/status", &st) == nil && st.Edge != nil && s.workers() == workers
+}
+
+// insist signals until the keeper stops at once: what comes soon after the first signal is part of it.
+func (s *site) insist() {
+	s.t.Helper()
+	until(s.t, "the keeper has stopped", func() bool {
+		select {
+		case s.signals <- syscall.SIGTERM:
+		case <-s.done:
+			return true
+		default:
+		}
+		return false
+	})
 }
 
 func (s *site) over() {
