@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/weirhq/weir/internal/config"
@@ -24,10 +25,22 @@ const (
 func (p *Process) AwaitReady(ctx context.Context) error {
 	return awaitReady(ctx, p.app.Ready, func(ctx context.Context) error {
 		if err := try(ctx, p.app.Ready, p.Address); err != nil {
-			return err
+			return p.nobody(err)
 		}
 		return p.answers()
 	})
+}
+
+// nobody says of a refused connection what is wrong with the command: most often it listens somewhere else.
+func (p *Process) nobody(err error) error {
+	if !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, syscall.ENOENT) {
+		return err
+	}
+	variable := "$PORT"
+	if p.app.Socket {
+		variable = "$SOCKET"
+	}
+	return fmt.Errorf("nobody listens at %s: the command has to listen at its %s", p.Address, variable)
 }
 
 func awaitReady(ctx context.Context, r config.Ready, try func(context.Context) error) error {

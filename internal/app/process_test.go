@@ -137,7 +137,7 @@ func TestNotReady(t *testing.T) {
 	a := helper("stubborn")
 	a.Ready = config.Ready{Within: 100 * time.Millisecond, Every: time.Second}
 	p := h.launch(t, a)
-	if err := p.AwaitReady(t.Context()); err == nil || !strings.Contains(err.Error(), "did not accept connections within 100ms (connect: connection refused)") {
+	if err := p.AwaitReady(t.Context()); err == nil || !strings.Contains(err.Error(), "did not accept connections within 100ms (nobody listens at "+p.Address+": the command has to listen at its $PORT)") {
 		t.Error(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
