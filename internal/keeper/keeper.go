@@ -78,7 +78,7 @@ type keeper struct {
 	tickets   map[int]chan string
 	ticket    int
 	stopping  bool
-	asked     time.Time // when a signal asked for the stop
+	asked     time.Time       // when a signal asked for the stop
 	warned    map[string]bool // apps that run as root
 	told      bool            // that it is ready
 	problem   string

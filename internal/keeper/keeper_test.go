@@ -404,6 +404,11 @@ func TestCannotStart(t *testing.T) {
 		"not ours":      {func(s *site) { s.cfg.Listen = []config.Listen{{Network: "tcp", Address: "192.0.2.1:80"}} }, "the address 192.0.2.1:80 is not one of this machine's"},
 		"no socket":     {func(s *site) { s.cfg.Listen = []config.Listen{{Network: "unix", Address: blocked}} }, "is a file that is no socket"},
 		"run directory": {func(s *site) { s.cfg.RunDir = filepath.Join(blocked, "run") }, "cannot be made: not a directory: name another by --run-dir"},
+		"run directory open to all": {func(s *site) {
+			if err := errors.Join(os.Mkdir(s.cfg.RunDir, 0o700), os.Chmod(s.cfg.RunDir, 0o777)); err != nil {
+				s.t.Fatal(err)
+			}
+		}, "can be written to by everybody, so that its sockets would not be safe: name another by --run-dir"},
 		"edge":          {func(s *site) { s.touch("fail") }, "the edge cannot serve: exit status 1: the fake edge is to fail"},
 		"command":       {func(s *site) { s.cfg.Apps[0].Argv = []string{"no-such"} }, `app web: there is no command "no-such"`},
 		"configuration": {func(s *site) { s.load = errors.New("site.yaml: wrong") }, "site.yaml: wrong"},
@@ -427,6 +432,24 @@ func TestCannotStart(t *testing.T) {
 			t.Error("the first one was hurt", err)
 		}
 	})
+}
+
+func TestRunDirOfAStranger(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chown(dir, max(os.Geteuid(), 1), -1); err != nil { // root may own any run directory
+		t.Fatal(err)
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner := max(os.Geteuid(), 1)
+	if err := checkOwner(info, owner); err != nil {
+		t.Error("its owner:", err)
+	}
+	if err := checkOwner(info, owner+1); err == nil || err.Error() != fmt.Sprintf("belongs to another user (uid %d)", owner) {
+		t.Error("a stranger:", err)
+	}
 }
 
 func TestPortSharedWithAnotherReuser(t *testing.T) {

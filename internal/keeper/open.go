@@ -91,6 +91,13 @@ func (k *keeper) lockRunDir() error {
 	if err := os.MkdirAll(k.runDir, 0o755); err != nil {
 		return fmt.Errorf("the run directory %s cannot be made: %w: %s", k.runDir, bare(err), hint)
 	}
+	info, err := os.Stat(k.runDir)
+	if err != nil {
+		return fmt.Errorf("the run directory %s cannot be used: %w: %s", k.runDir, bare(err), hint)
+	}
+	if err := checkOwner(info, os.Geteuid()); err != nil {
+		return fmt.Errorf("the run directory %s %w, so that its sockets would not be safe: %s", k.runDir, err, hint)
+	}
 	f, err := takeLock(k.runDir)
 	// The guard of a weir that was killed holds it for a moment, at the very end.
 	for end := time.Now().Add(lockWait); errors.Is(err, syscall.EWOULDBLOCK) && time.Now().Before(end); f, err = takeLock(k.runDir) {
@@ -134,6 +141,18 @@ func takeLock(runDir string) (*os.File, error) {
 		return nil, errors.Join(os.NewSyscallError("locking", err), f.Close())
 	}
 	return f, nil
+}
+
+// checkOwner refuses a directory in which somebody else could put sockets in place of weir's and its workers': the
+// default one of a user without $XDG_RUNTIME_DIR is in the directory for temporary files, where anybody may make it first.
+func checkOwner(info fs.FileInfo, euid int) error {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Uid != 0 && int(stat.Uid) != euid {
+		return fmt.Errorf("belongs to another user (uid %d)", stat.Uid)
+	}
+	if mode := info.Mode(); mode&0o002 != 0 && mode&os.ModeSticky == 0 {
+		return errors.New("can be written to by everybody")
+	}
+	return nil
 }
 
 func writePID(f *os.File) error {
