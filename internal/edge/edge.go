@@ -96,6 +96,11 @@ func (e *Edge) panicked(v any, stack []byte) {
 }
 
 func (e *Edge) slow(l *loop.Loop, took time.Duration, stack []byte) {
+	if len(stack) == 0 {
+		// Nobody saw what it did, most often because the machine ran something else. It is counted in the status.
+		slog.Debug("a loop was held up, or had no processor", "loop", l.Index(), "for", took)
+		return
+	}
 	slog.Warn("a loop was held up", "loop", l.Index(), "for", took, "stack", string(stack))
 }
 
