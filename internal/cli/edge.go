@@ -16,7 +16,7 @@ func edgeCommand() *cobra.Command {
 		Use:    "edge",
 		Short:  "Serve requests on sockets handed down by weir run",
 		Hidden: true,
-		Args:   cobra.NoArgs,
+		Args:   noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			loops, err := loops()
 			if err != nil {

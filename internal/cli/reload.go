@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -15,7 +16,12 @@ func reloadCommand() *cobra.Command {
 			"touched; a configuration that is wrong changes nothing. With an app, replace its workers one by one: each new\n" +
 			"one is ready before an old one leaves. It answers when that is done.",
 		Example: "  weir reload\n  weir reload photos",
-		Args:    cobra.MaximumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return errors.New("one app is reloaded at a time: write weir reload APP")
+			}
+			return nil
+		},
 	}
 	runDir := runDirFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {

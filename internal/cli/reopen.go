@@ -12,7 +12,7 @@ func reopenCommand() *cobra.Command {
 		Short: "Open the access log anew, after it was rotated",
 		Long: "Open the file of the access log anew: for log rotation, which has renamed it. When it answers, the old file is\n" +
 			"complete and closed. The signal USR1 to weir run does the same.",
-		Args: cobra.NoArgs,
+		Args: noArguments,
 	}
 	runDir := runDirFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/weirhq/weir/internal/api"
@@ -38,9 +39,13 @@ func rootCommand() *cobra.Command {
 			"and shows what it does. One file says it all: `weir run site.yaml`.",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Version:       version(),
+		Args:          noCommand,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+
+		SuggestionsMinimumDistance: 2,
 	}
+	root.SetVersionTemplate(versionLine())
 	// One line each, in the order in which a newcomer meets them.
 	root.AddCommand(
 		runCommand(),
@@ -59,6 +64,29 @@ func rootCommand() *cobra.Command {
 		return fmt.Errorf("%w (`%s --help` shows the flags)", err, c.CommandPath())
 	})
 	return root
+}
+
+// noCommand answers what is none of the commands.
+func noCommand(c *cobra.Command, args []string) error {
+	const all = " (`weir --help` shows them all)"
+	if len(args) == 0 {
+		return nil
+	}
+	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+		return fmt.Errorf("there is no command %q: did you mean %s?%s", args[0], strings.Join(near, " or "), all)
+	}
+	if info, err := os.Stat(args[0]); strings.HasSuffix(args[0], ".yaml") || strings.HasSuffix(args[0], ".yml") || err == nil && info.Mode().IsRegular() {
+		return fmt.Errorf("there is no command %q: to run that file, write weir run %s", args[0], args[0])
+	}
+	return fmt.Errorf("there is no command %q%s", args[0], all)
+}
+
+// noArguments is for the commands that take flags only.
+func noArguments(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%s takes no argument, and there is %q", c.CommandPath(), args[0])
+	}
+	return nil
 }
 
 // runDirFlag adds --run-dir to a command and returns where its value will be.

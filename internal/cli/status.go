@@ -19,7 +19,7 @@ func statusCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "Show apps, workers, pools and the edge",
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 	}
 	runDir := runDirFlag(c)
 	asJSON := c.Flags().Bool("json", false, "as JSON")

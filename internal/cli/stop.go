@@ -14,7 +14,7 @@ func stopCommand() *cobra.Command {
 		Short: "Stop weir and its workers in order",
 		Long: "Stop accepting, finish the requests under way, stop the workers. It answers when all of that is done. Requests\n" +
 			"get the time that the configuration gives them (timeouts.drain), or --within.",
-		Args: cobra.NoArgs,
+		Args: noArguments,
 	}
 	runDir := runDirFlag(c)
 	within := c.Flags().Duration("within", 0, "time for requests under way (default: timeouts.drain of the configuration)")

@@ -32,7 +32,12 @@ func TestWrongUseIsOneLine(t *testing.T) {
 		want string
 	}{
 		{[]string{"run"}, "one configuration file is run: write weir run FILE"},
-		{[]string{"runn"}, `unknown command "runn" for "weir"`},
+		{[]string{"runn"}, "there is no command \"runn\": did you mean run? (`weir --help` shows them all)"},
+		{[]string{"frobnicate"}, "there is no command \"frobnicate\" (`weir --help` shows them all)"},
+		{[]string{"site.yaml"}, "there is no command \"site.yaml\": to run that file, write weir run site.yaml"},
+		{[]string{"version", "x"}, "weir version takes no argument, and there is \"x\""},
+		{[]string{"status", "web"}, "weir status takes no argument, and there is \"web\""},
+		{[]string{"reload", "a", "b"}, "one app is reloaded at a time: write weir reload APP"},
 		{[]string{"status"}, "no weir answers in " + dir + ": is it running, and with this run directory?"},
 		{[]string{"reload", "--run-dir", dir + "/x"}, "no weir answers in " + dir + "/x"},
 		{[]string{"stop"}, "no weir answers in " + dir},
@@ -55,6 +60,9 @@ func TestVersion(t *testing.T) {
 	release = "v9.8.7"
 	defer func() { release = "" }()
 	if out, err := say(t, "version"); err != nil || !strings.HasPrefix(out, "weir v9.8.7 go") {
+		t.Error(out, err)
+	}
+	if out, err := say(t, "--version"); err != nil || !strings.HasPrefix(out, "weir v9.8.7 go") {
 		t.Error(out, err)
 	}
 	release = ""
