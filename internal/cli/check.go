@@ -23,8 +23,9 @@ func checkCommand() *cobra.Command {
 			}
 			return nil
 		},
-		SilenceUsage: true,
-		RunE:         func(c *cobra.Command, args []string) error { return check(c, args[0]) },
+		SilenceUsage:      true,
+		ValidArgsFunction: completeFile,
+		RunE:              func(c *cobra.Command, args []string) error { return check(c, args[0]) },
 	}
 }
 

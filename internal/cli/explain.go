@@ -37,7 +37,8 @@ func explainCommand() *cobra.Command {
 			}
 			return nil
 		},
-		SilenceUsage: true,
+		SilenceUsage:      true,
+		ValidArgsFunction: completeFile,
 		RunE: func(c *cobra.Command, args []string) error {
 			text, err := os.ReadFile(args[0])
 			if err != nil {

@@ -24,6 +24,9 @@ func reloadCommand() *cobra.Command {
 		},
 	}
 	runDir := runDirFlag(c)
+	c.ValidArgsFunction = func(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		return completeApp(c, args, *runDir)
+	}
 	c.RunE = func(c *cobra.Command, args []string) error {
 		client, err := keeperClient(*runDir)
 		if err != nil {

@@ -60,6 +60,11 @@ func rootCommand() *cobra.Command {
 		edgeCommand(),
 		guardCommand(),
 	)
+	for _, c := range root.Commands() {
+		if c.ValidArgsFunction == nil {
+			c.ValidArgsFunction = cobra.NoFileCompletions
+		}
+	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w (`%s --help` shows the flags)", err, c.CommandPath())
 	})

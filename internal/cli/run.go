@@ -20,7 +20,8 @@ func runCommand() *cobra.Command {
 		Short: "Run a site: its workers, and what serves them",
 		Long: "Run everything that a configuration names, until INT or TERM (a second one stops at once). HUP reads the\n" +
 			"configuration anew, as `weir reload` does; USR1 opens the access log anew, as `weir reopen` does. The log and the workers' output go to standard error.",
-		Example: "  weir run site.yaml",
+		Example:           "  weir run site.yaml",
+		ValidArgsFunction: completeFile,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return errors.New("one configuration file is run: write weir run FILE")

@@ -80,7 +80,7 @@ func TestStatusOverTheSocket(t *testing.T) {
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/v1/status":
-			api.Answer(w, 200, api.Status{Version: "v1", PID: 12, File: "f"})
+			api.Answer(w, 200, api.Status{Version: "v1", PID: 12, File: "f", Apps: []api.AppStatus{{Name: "web"}, {Name: "jobs"}}})
 		case "/v1/reload":
 			var in api.Reload
 			if err := api.ReadRequest(w, r, &in); err != nil || in.App != "web" {
@@ -105,6 +105,15 @@ func TestStatusOverTheSocket(t *testing.T) {
 	} {
 		if out, err := say(t, append(args, "--run-dir", dir)...); err != nil || !strings.Contains(out, want) {
 			t.Errorf("%v: %q %v", args, out, err)
+		}
+	}
+	for want, args := range map[string][]string{
+		"web\njobs\n:4\n": {"__complete", "reload", "--run-dir", dir, ""},
+		":4\n":            {"__complete", "reload", "--run-dir", dir, "web", ""},
+		"yaml\nyml\n:8\n": {"__complete", "run", ""},
+	} {
+		if out, err := say(t, args...); err != nil || out != want {
+			t.Errorf("%v: %q %v, want %q", args, out, err, want)
 		}
 	}
 	if _, err := say(t, "reload", "--run-dir", dir); err == nil || err.Error() != http.ErrNotSupported.Error() {
