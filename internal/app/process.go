@@ -92,7 +92,7 @@ func (p *Process) start(s *Starter, id identity, own map[string]string) error {
 	w.Close() //nolint:errcheck // the child has its own
 	if err != nil {
 		r.Close() //nolint:errcheck // nothing was read
-		return fmt.Errorf("cannot be started: %w", plain(err))
+		return fmt.Errorf("cannot be started: %w", plain(err, p.app))
 	}
 	if raw, err := r.SyscallConn(); err == nil { // Fd would make it wait for a reader's turn in the kernel
 		raw.Control(func(fd uintptr) { p.pipe = int(fd) }) //nolint:errcheck // r is open
@@ -101,13 +101,26 @@ func (p *Process) start(s *Starter, id identity, own map[string]string) error {
 	return nil
 }
 
-// plain takes off "fork/exec /path:", which says the same again.
-func plain(err error) error {
+// plain says what the kernel means by its refusal to run a program that is there and executable, without "fork/exec".
+func plain(err error, a *config.App) error {
 	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		return fmt.Errorf("%s: %w", pe.Path, pe.Err)
+	if !errors.As(err, &pe) {
+		return err
 	}
-	return err
+	switch {
+	case errors.Is(pe.Err, syscall.ENOEXEC):
+		return fmt.Errorf("%s is no program for this machine, and no script that begins with #!", pe.Path)
+	case errors.Is(pe.Err, syscall.ENOENT):
+		if err := checkDirectory(a.Directory); err != nil {
+			return err
+		}
+		return fmt.Errorf("%s names a program in its #! line, or a loader, that is not there", pe.Path)
+	case errors.Is(pe.Err, syscall.EACCES) && a.User != "":
+		return fmt.Errorf("%s: %w: user %s has to be allowed to run it, and to enter %s", pe.Path, pe.Err, a.User, a.Directory)
+	case errors.Is(pe.Err, syscall.EMFILE), errors.Is(pe.Err, syscall.ENFILE):
+		return fmt.Errorf("%s: %w: raise the limit that weir runs with (LimitNOFILE= in its systemd unit, or ulimit -n)", pe.Path, pe.Err)
+	}
+	return fmt.Errorf("%s: %w", pe.Path, pe.Err)
 }
 
 // wait sees the process through to its end: the leader's, then its group's, then its output's.

@@ -388,6 +388,34 @@ func TestNoDescriptorStays(t *testing.T) {
 	}
 }
 
+func TestWhyAProgramCannotBeStarted(t *testing.T) {
+	h := open(t, false)
+	dir := t.TempDir()
+	for name, c := range map[string]struct {
+		text string
+		gone bool // its directory
+		want string
+	}{
+		"no program":     {text: "echo hello\n", want: "/command is no program for this machine, and no script that begins with #!"},
+		"no interpreter": {text: "#!/no/such/python\n", want: "/command names a program in its #! line, or a loader, that is not there"},
+		"no directory":   {text: "#!/bin/sh\n", gone: true, want: "there is no directory "},
+	} {
+		path := filepath.Join(dir, "command")
+		if err := os.WriteFile(path, []byte(c.text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		a := helper("serve")
+		a.Argv = []string{path}
+		if a.Directory = dir; c.gone {
+			a.Directory = filepath.Join(dir, "gone")
+		}
+		_, err := Launch(h.starter, h.sink, h.dir, Spawn{"web/1.1", 1, 1, a})
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %s", name, err, c.want)
+		}
+	}
+}
+
 func TestSubstitute(t *testing.T) {
 	own := map[string]string{"PORT": "80", "WORKER": "1", "WEIR_WORKER": "x"}
 	for in, want := range map[string]string{
