@@ -109,7 +109,7 @@ func plain(err error, a *config.App) error {
 	}
 	switch {
 	case errors.Is(pe.Err, syscall.ENOEXEC):
-		return fmt.Errorf("%s is no program for this machine, and no script that begins with #!", pe.Path)
+		return fmt.Errorf("%s is no program for this machine, nor a script with #! in its first line", pe.Path)
 	case errors.Is(pe.Err, syscall.ENOENT):
 		if err := checkDirectory(a.Directory); err != nil {
 			return err

@@ -396,7 +396,7 @@ func TestWhyAProgramCannotBeStarted(t *testing.T) {
 		gone bool // its directory
 		want string
 	}{
-		"no program":     {text: "echo hello\n", want: "/command is no program for this machine, and no script that begins with #!"},
+		"no program":     {text: "echo hello\n", want: "/command is no program for this machine, nor a script with #! in its first line"},
 		"no interpreter": {text: "#!/no/such/python\n", want: "/command names a program in its #! line, or a loader, that is not there"},
 		"no directory":   {text: "#!/bin/sh\n", gone: true, want: "there is no directory "},
 	} {
