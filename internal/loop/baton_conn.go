@@ -291,6 +291,27 @@ func (c *Conn) restBaton(until Time) {
 	})
 }
 
+// aliveBaton peeks where the system offers that, and else goes by what looking ahead has found.
+func (c *Conn) aliveBaton() bool {
+	if c.std.has || c.std.err != nil {
+		return false
+	}
+	sc, ok := c.std.Conn.(syscall.Conn)
+	if !ok {
+		return true
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return false
+	}
+	var b [1]byte
+	var e syscall.Errno
+	if raw.Control(func(fd uintptr) { _, e = sysRecv(int(fd), b[:], sysPeek) }) != nil {
+		return false
+	}
+	return e == errAgain || e == syscall.ENOSYS
+}
+
 func (c *Conn) unrestBaton() bool {
 	c.stopLook()
 	return !c.std.has && c.std.err == nil

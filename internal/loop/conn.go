@@ -288,7 +288,7 @@ func (c *Conn) Alive() bool {
 		return false
 	}
 	if c.std != nil {
-		return !c.std.has && c.std.err == nil
+		return c.aliveBaton()
 	}
 	var b [1]byte
 	_, e := sysRecv(int(c.fd), b[:], sysPeek)
