@@ -31,6 +31,9 @@ func (d *decoder) finishRoute(at value, given map[string]value, r *Route) {
 	case len(found) > 1:
 		d.failKey(found[1], "a route with two answers, "+found[0].name()+" and "+found[1].name(), "take one out, or make two routes")
 	}
+	if v, ok := given["cache"]; ok && r.Cache != nil && !r.Cache.Off && r.Pool == "" && len(found) > 0 {
+		d.failKey(v, "a cache for "+found[0].name(), "only what a pool answers is cached: take it out")
+	}
 	if v, ok := given["pool"]; ok && r.Pool != "" {
 		d.poolRefs = append(d.poolRefs, reference{r.Pool, v})
 	}
@@ -67,6 +70,9 @@ func (d *decoder) finishSite(at value, given map[string]value, s *siteDraft) {
 			r.Name = s.Hosts[0] + "#" + strconv.Itoa(i+1)
 		}
 		r.Headers = s.headers.with(r.Headers)
+		if r.Cache == nil {
+			r.Cache = s.cache
+		}
 		if all >= 0 {
 			d.warnAt(r.Place, 1, "no request reaches this route",
 				"the one in line "+itoa(s.Routes[all].Place.Line)+" takes them all; put this one before it")
@@ -100,7 +106,7 @@ func (h Headers) with(r Headers) Headers {
 
 // resolve fills in what depends on the whole file and follows names. It is done last. own is a pool about which
 // nothing is said.
-func (d *decoder) resolve(at value, given map[string]value, r *raw, own poolDraft) {
+func (d *decoder) resolve(at value, given map[string]value, r *raw, own poolDraft, caching CachePolicy) {
 	if _, ok := given["listen"]; !ok {
 		r.Listen = slices.Clone(r.Listen)
 		for i := range r.Listen {
@@ -112,6 +118,33 @@ func (d *decoder) resolve(at value, given map[string]value, r *raw, own poolDraf
 	d.defaultSite(at, given, r)
 	d.followPools(given, r)
 	d.findRunDir(given, r)
+	r.findCache(&caching)
+}
+
+// findCache gives routes without a cache policy the usual one when there is a cache, and a cache when some route has a
+// policy.
+func (r *raw) findCache(usual *CachePolicy) {
+	keeps := false
+	for _, s := range r.Sites {
+		for _, route := range s.Routes {
+			keeps = keeps || route.Cache != nil && !route.Cache.Off
+		}
+	}
+	if r.Cache == nil && keeps {
+		store := r.store
+		store.MaxObject = store.Memory / 8
+		r.Cache = &store
+	}
+	for _, s := range r.Sites {
+		for _, route := range s.Routes {
+			switch {
+			case route.Pool == "" || r.Cache == nil || route.Cache != nil && route.Cache.Off:
+				route.Cache = nil
+			case route.Cache == nil:
+				route.Cache = usual
+			}
+		}
+	}
 }
 
 func (d *decoder) checkListen(listen []Listen) {

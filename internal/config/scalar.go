@@ -268,11 +268,17 @@ func statusKind(low, high int) kind[int] {
 	return numberKind(fmt.Sprintf("a status from %d to %d", low, high), low, high)
 }
 
-// parseStatuses reads "404", "5xx" or "500-503".
+// parseStatuses reads "404", "5xx" or "500-503" of errors.
 func parseStatuses(s string) (from, to int, ok bool) {
+	from, to, ok = statusRange(s)
+	return from, to, ok && from >= 400
+}
+
+// statusRange reads "404", "2xx" or "200-299".
+func statusRange(s string) (from, to int, ok bool) {
 	if len(s) == 3 && (s[1:] == "xx" || s[1:] == "XX") {
 		from = int(s[0]-'0') * 100
-		return from, from + 99, s[0] == '4' || s[0] == '5'
+		return from, from + 99, s[0] >= '1' && s[0] <= '5'
 	}
 	low, high, ranged := strings.Cut(s, "-")
 	from, err := strconv.Atoi(low)
@@ -284,5 +290,5 @@ func parseStatuses(s string) (from, to int, ok bool) {
 			return 0, 0, false
 		}
 	}
-	return from, to, from >= 400 && to <= 599 && from <= to
+	return from, to, from >= 100 && to <= 599 && from <= to
 }

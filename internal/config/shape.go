@@ -55,7 +55,9 @@ type laterKey struct{ name, doc string }
 // table builds objects and keeps their descriptions in order.
 type table struct {
 	objects []*info
-	headers *object[Headers] // of sites and of routes
+	headers *object[Headers]   // of sites and of routes
+	caching *kind[CachePolicy] // likewise
+	match   *object[Match]     // of routes, and of what a cache passes by
 }
 
 // mainObjects are those whose keys people put in the wrong one of.

@@ -22,6 +22,7 @@ type wholeTable struct {
 type raw struct {
 	Config
 	pools []*poolDraft
+	store Cache // what stands for the cache that nobody wrote down
 }
 
 const noLimit = math.MaxInt32
@@ -29,6 +30,7 @@ const noLimit = math.MaxInt32
 func topObject(t *table) *object[raw] {
 	o := newObject[raw](t, "configuration", "a configuration", "The whole file.")
 	listen, apps, pools, sites := listenObject(t), appObject(t), poolObject(t), siteObject(t)
+	store, caching := cacheObject(t), cachePolicy(t)
 	one := short(listen.kind(), list(listenKind(), "an address, or a list of them", true, false), true,
 		func(_ *decoder, _ value, got []Listen) listening { return listening{http: got} })
 	holder := convert(one, func(l listening) []Listen { return l.http })
@@ -45,6 +47,7 @@ func topObject(t *table) *object[raw] {
 	add(o, "trusted_proxies", list(prefixKind(), "a list of addresses and networks", true, true),
 		func(r *raw) *[]netip.Prefix { return &r.TrustedProxies }, "[]",
 		"Whose X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host, Forwarded and X-Request-ID are believed.")
+	add(o, "cache", pointer(store.kind()), func(r *raw) **Cache { return &r.Cache }, "", "The shared cache.")
 	add(o, "log", logObject(t).kind(), func(r *raw) *Log { return &r.Log }, "", "What is written where.")
 	add(o, "limits", limitsObject(t).kind(), func(r *raw) *Limits { return &r.Limits }, "",
 		"Bounds on what a client can make grow.")
@@ -55,9 +58,9 @@ func topObject(t *table) *object[raw] {
 		"Where weir's and its workers' Unix sockets are. The flag --run-dir wins over it.")
 	o.later("include", "more files")
 	o.later("admin", "the status page and its API over TCP")
-	o.later("cache", "the shared cache")
 	o.later("metrics", "statsd and Graphite")
-	o.done = func(d *decoder, at value, given map[string]value, r *raw) { d.resolve(at, given, r, pools.zero) }
+	o.zero.store = store.zero
+	o.done = func(d *decoder, at value, given map[string]value, r *raw) { d.resolve(at, given, r, pools.zero, caching.zero) }
 	return o
 }
 

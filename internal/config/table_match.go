@@ -7,6 +7,9 @@ import (
 )
 
 func matchObject(t *table) *object[Match] {
+	if t.match != nil {
+		return t.match
+	}
 	o := newObject[Match](t, "match", "a match", "A condition: all of what is written must hold.")
 	pattern := scalar("a path such as /about, /static/* or /**.jpg", stringShape(), parsePathPattern)
 	add(o, "path", list(pattern, "a path, or a list of them", true, false), func(m *Match) *[]PathPattern { return &m.Path }, "",
@@ -36,6 +39,7 @@ func matchObject(t *table) *object[Match] {
 	add(o, "any", many, func(m *Match) *[]*Match { return &m.Any }, "", "At least one of these holds.")
 	add(o, "all", many, func(m *Match) *[]*Match { return &m.All }, "", "All of these hold.")
 	add(o, "not", inner, func(m *Match) **Match { return &m.Not }, "", "This does not hold.")
+	t.match = o
 	return o
 }
 

@@ -12,6 +12,7 @@ import (
 type siteDraft struct {
 	Site
 	headers Headers
+	cache   *CachePolicy
 }
 
 func siteObject(t *table) *object[siteDraft] {
@@ -26,8 +27,9 @@ func siteObject(t *table) *object[siteDraft] {
 		"The site's own pages for errors that weir answers with: a status, a class such as 5xx or a range such as 500-503, and a file.")
 	add(o, "headers", headersObject(t).kind(), func(s *siteDraft) *Headers { return &s.headers }, "",
 		"Changes to the fields of every response of the site.")
+	add(o, "cache", pointer(cachePolicy(t)), func(s *siteDraft) **CachePolicy { return &s.cache }, "",
+		"How the responses of its routes are cached: on, off, or a policy. A route's own takes its place.")
 	o.later("compress", "compression")
-	o.later("cache", "the shared cache")
 	o.done = (*decoder).finishSite
 	return o
 }
@@ -55,7 +57,8 @@ func routeObject(t *table) *object[Route] {
 	})
 	add(o, "unclean", unclean, func(r *Route) *Unclean { return &r.Unclean }, "[]",
 		"Paths that are let pass although two programs may read them in two ways: %2F, %00, \\ and other encoded control characters.")
-	o.later("cache", "the shared cache")
+	add(o, "cache", pointer(cachePolicy(t)), func(r *Route) **CachePolicy { return &r.Cache }, "(the site's)",
+		"How its responses are cached: on, off, or a policy.")
 	o.later("limit", "rate limits")
 	o.later("compress", "compression")
 	o.later("sticky", "sticky sessions")

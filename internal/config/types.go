@@ -18,6 +18,7 @@ type Config struct {
 	Apps           []*App  // in the order of the file
 	Pools          []*Pool // named ones in the order of the file, then the apps' own
 	Sites          []*Site
+	Cache          *Cache // nil: there is none
 	Log            Log
 	Limits         Limits
 	Timeouts       Timeouts
@@ -164,8 +165,9 @@ type Route struct {
 	Headers        Headers
 	Allow          *Allow
 	Unclean        Unclean
-	Body           int64 // limit on request bodies in bytes; -1: Limits.Body; 0: no limit
-	ForwardedField bool  // send Forwarded (RFC 7239) too
+	Body           int64        // limit on request bodies in bytes; -1: Limits.Body; 0: no limit
+	Cache          *CachePolicy // nil: nothing of it is kept
+	ForwardedField bool         // send Forwarded (RFC 7239) too
 	// Exactly one of these answers.
 	Pool     string
 	Files    *Files
@@ -239,6 +241,65 @@ type Respond struct {
 	Body   string
 	Type   string
 }
+
+// Cache is the store that all routes share.
+type Cache struct {
+	Memory    int64 // bytes, all told
+	MaxObject int64 // bytes of the largest response that is kept
+	Disk      *CacheDisk
+	PurgeFrom []netip.Prefix // who may send PURGE
+}
+
+// CacheDisk is the store's second tier.
+type CacheDisk struct {
+	Path string
+	Size int64 // bytes
+}
+
+// CachePolicy is what of a route's responses is kept, under which key and for how long. Names of cookies and query
+// fields are globs in which "*" stands for anything.
+type CachePolicy struct {
+	Off           bool
+	PassIfCookie  []string // requests with one of them go straight to the app
+	IgnoreCookies []string // taken out of requests
+	IgnoreQuery   []string // no part of the key
+	KeepQuery     []string // when OnlyQuery, the only parts of the key
+	OnlyQuery     bool
+	SortQuery     bool
+	Key           CacheKey
+	Private       []string      // cookies for each of whose values responses are kept apart
+	DefaultTTL    time.Duration // for responses that say nothing; 0: they are not kept
+	TTL           []TTLRule     // the first that matches counts
+	Grace         time.Duration // stale responses are served as long
+	HitForMiss    time.Duration // how long it is remembered that a response cannot be kept
+	Heuristic     bool          // RFC 9111, section 4.2.2
+	Reload        string        // "ignore" or "revalidate": what a client's no-cache does
+	SetCookie     string        // "pass" or "strip"
+	Bypass        *Match
+}
+
+// CacheKey is what is part of the key beside host, path and query.
+type CacheKey struct {
+	Headers, Cookies []string
+	Devices          []Device
+}
+
+// Device is a class of devices: one of Words is in User-Agent.
+type Device struct {
+	Name  string
+	Words []string
+}
+
+// TTLRule says how long responses of some statuses and media types are fresh.
+type TTLRule struct {
+	Status []StatusRange // empty: those that are kept by default (RFC 9110, section 15.1)
+	Types  []string      // lower case, "image/*" is all of a kind; empty: all
+	TTL    time.Duration
+	Force  bool // whatever the app says
+}
+
+// StatusRange is the statuses of From to To.
+type StatusRange struct{ From, To int }
 
 // Log says what is written where.
 type Log struct {

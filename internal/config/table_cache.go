@@ -1,0 +1,148 @@
+package config
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// cacheObject is the store that all routes share.
+func cacheObject(t *table) *object[Cache] {
+	o := newObject[Cache](t, "cache", "cache", "The shared cache. With it, or with a cache: of its own, a route that a pool answers "+
+		"keeps what the app's Cache-Control and Expires allow a shared cache to keep (RFC 9111).")
+	add(o, "memory", sizeKind[int64](1<<20, 1<<50), func(c *Cache) *int64 { return &c.Memory }, "256MiB",
+		"What it may hold in memory, all told.")
+	add(o, "max_object", sizeKind[int64](1<<10, 1<<50), func(c *Cache) *int64 { return &c.MaxObject }, "(an eighth of memory)",
+		"The largest response that is kept; a larger one passes by.")
+	disk := newObject[CacheDisk](t, "cache_disk", "cache.disk", "What outlives a restart, and what memory has no room for.")
+	add(disk, "path", directoryKind(), func(c *CacheDisk) *string { return &c.Path }, "", "A directory of weir's own.")
+	disk.must()
+	add(disk, "size", sizeKind[int64](16<<20, 1<<50), func(c *CacheDisk) *int64 { return &c.Size }, "", "What it may hold.")
+	disk.must()
+	add(o, "disk", pointer(disk.kind()), func(c *Cache) **CacheDisk { return &c.Disk }, "", "A second tier on disk.")
+	purge := newObject[[]netip.Prefix](t, "cache_purge", "cache.purge", "Who may send the method PURGE.")
+	add(purge, "from", list(prefixKind(), "a list of addresses and networks", true, true),
+		func(p *[]netip.Prefix) *[]netip.Prefix { return p }, "[127.0.0.1, \"::1\"]", "Their addresses; others get 405.")
+	add(o, "purge", purge.kind(), func(c *Cache) *[]netip.Prefix { return &c.PurgeFrom }, "", "Who may send the method PURGE.")
+	o.done = func(d *decoder, at value, given map[string]value, c *Cache) {
+		if c.MaxObject == 0 {
+			c.MaxObject = c.Memory / 8
+		}
+		if v, ok := given["max_object"]; ok && c.Disk == nil && c.MaxObject > c.Memory/2 {
+			d.fail(v, "max_object ("+showSize(c.MaxObject)+") is over half of memory ("+showSize(c.Memory)+")", "make memory larger, or give the cache a disk")
+		}
+	}
+	return o
+}
+
+// cachePolicy is what a site or a route says of its own caching.
+func cachePolicy(t *table) kind[CachePolicy] {
+	if t.caching == nil {
+		k := cachePolicyKind(t)
+		t.caching = &k
+	}
+	return *t.caching
+}
+
+func cachePolicyKind(t *table) kind[CachePolicy] {
+	o := newObject[CachePolicy](t, "cache_policy", "a cache policy", "What of a route's responses is kept, under which key and for how long.")
+	glob := scalar("a name in which * may stand for anything", stringShape(), func(s string) (string, *complaint) {
+		if s == "" || len(s) > 200 || strings.ContainsAny(s, " \t;,=&\x00") {
+			return "", &complaint{}
+		}
+		return s, nil
+	})
+	globs := func(what string) kind[[]string] { return list(glob, "a list of names of "+what, true, true) }
+	addKeyParts(t, o, globs)
+	low := durationKind(0)
+	add(o, "default_ttl", low, func(p *CachePolicy) *time.Duration { return &p.DefaultTTL }, "0s",
+		"How long a response is fresh that says nothing of it itself. 0s: it is not kept.")
+	add(o, "ttl", list(ttlKind(t), "a list of rules", true, true), func(p *CachePolicy) *[]TTLRule { return &p.TTL }, "[]",
+		"How long responses of a status or a media type are fresh; the first rule that matches counts.")
+	add(o, "grace", low, func(p *CachePolicy) *time.Duration { return &p.Grace }, "10s",
+		"How long after its end a response is still served while a new one is fetched, or while the app is down. must-revalidate of the app forbids it.")
+	add(o, "hit_for_miss", low, func(p *CachePolicy) *time.Duration { return &p.HitForMiss }, "60s",
+		"How long it is remembered that a response cannot be kept, so that requests for it do not wait for each other.")
+	add(o, "heuristic", boolKind(), func(p *CachePolicy) *bool { return &p.Heuristic }, "false",
+		"A response with Last-Modified alone is fresh for a tenth of its age, at most a day (RFC 9111, section 4.2.2).")
+	add(o, "reload", enumKind("ignore", "revalidate"), func(p *CachePolicy) *string { return &p.Reload }, "ignore",
+		"What a client's Cache-Control of no-cache or max-age=0 does: nothing (else each reload costs the app a request), or it asks the app.")
+	add(o, "set_cookie", enumKind("pass", "strip"), func(p *CachePolicy) *string { return &p.SetCookie }, "pass",
+		"What a Set-Cookie in a response does: it is not kept, or kept without the field.")
+	add(o, "bypass", pointer(matchObject(t).kind()), func(p *CachePolicy) **Match { return &p.Bypass }, "",
+		"Requests that neither get what is kept nor leave anything, such as {header: {X-No-Cache: \"*\"}, client: 10.0.0.0/8}.")
+	o.done = func(d *decoder, at value, given map[string]value, p *CachePolicy) {
+		_, p.OnlyQuery = given["keep_query"]
+		if v, both := given["ignore_query"]; both && p.OnlyQuery {
+			d.failKey(v, "keep_query and ignore_query together", "take one out: what is not kept is ignored")
+		}
+	}
+	return short(o.kind(), enumKind("on", "off"), false, func(_ *decoder, _ value, word string) CachePolicy {
+		p := o.zero
+		p.Off = word == "off"
+		return p
+	})
+}
+
+// addKeyParts adds what makes two requests the same.
+func addKeyParts(t *table, o *object[CachePolicy], globs func(string) kind[[]string]) {
+	add(o, "pass_if_cookie", globs("cookies"), func(p *CachePolicy) *[]string { return &p.PassIfCookie }, "[]",
+		"Requests with one of these cookies go straight to the app.")
+	add(o, "ignore_cookies", globs("cookies"), func(p *CachePolicy) *[]string { return &p.IgnoreCookies }, "[]",
+		"Cookies that change nothing: they are taken out before the app sees the request, so that all share one response.")
+	add(o, "ignore_query", globs("query fields"), func(p *CachePolicy) *[]string { return &p.IgnoreQuery }, "[]",
+		"Fields of the query that are no part of the key.")
+	add(o, "keep_query", globs("query fields"), func(p *CachePolicy) *[]string { return &p.KeepQuery }, "(all)",
+		"The only fields of the query that are part of the key.")
+	add(o, "sort_query", boolKind(), func(p *CachePolicy) *bool { return &p.SortQuery }, "false",
+		"Queries whose fields differ in their order alone share one response.")
+	key := newObject[CacheKey](t, "cache_key", "a cache key", "What is part of the key beside host, path and query.")
+	name := scalar("the name of a field", stringShape(), checkFieldName)
+	add(key, "header", list(name, "a list of names of fields", true, true), func(k *CacheKey) *[]string { return &k.Headers }, "[]",
+		"Fields of the request whose values are.")
+	add(key, "cookie", globs("cookies"), func(k *CacheKey) *[]string { return &k.Cookies }, "[]", "Cookies whose values are.")
+	add(key, "device", list(deviceKind(t), "a list of classes", true, true), func(k *CacheKey) *[]Device { return &k.Devices }, "[]",
+		"Classes of devices by words in User-Agent; the first that matches is. The app sees its name in the field X-Device.")
+	add(o, "key", key.kind(), func(p *CachePolicy) *CacheKey { return &p.Key }, "", "What is part of the key beside host, path and query.")
+	add(o, "private", globs("cookies"), func(p *CachePolicy) *[]string { return &p.Private }, "[]",
+		"Cookies that say who is logged in: responses, private ones too, are kept for each value of them apart.")
+}
+
+func deviceKind(t *table) kind[Device] {
+	o := newObject[Device](t, "device", "a device class", "A class of devices.")
+	add(o, "name", scalar("a name of letters, digits, . _ : / # and -", stringShape(), checkRouteName), func(d *Device) *string { return &d.Name }, "", "Its name.")
+	o.must()
+	add(o, "words", list(textKind("a word such as Mobile"), "a list of words", true, false), func(d *Device) *[]string { return &d.Words }, "",
+		"It is this class when one of them is in User-Agent.")
+	o.must()
+	return o.kind()
+}
+
+func ttlKind(t *table) kind[TTLRule] {
+	o := newObject[TTLRule](t, "ttl_rule", "a rule", "How long responses of a status or a media type are fresh.")
+	add(o, "status", list(statusRangeKind(), "a status, a class such as 4xx or a range such as 200-299, or a list of them", true, false),
+		func(r *TTLRule) *[]StatusRange { return &r.Status }, "", "The statuses; without it, those that may be kept without being told to (200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501).")
+	media := scalar("a media type such as text/css or image/*", stringShape(), func(s string) (string, *complaint) {
+		kind, sub, ok := strings.Cut(s, "/")
+		if !ok || !tokenForm.MatchString(kind) || !tokenForm.MatchString(sub) {
+			return "", &complaint{}
+		}
+		return strings.ToLower(s), nil
+	})
+	add(o, "type", list(media, "a list of media types such as image/*", true, false), func(r *TTLRule) *[]string { return &r.Types }, "", "The media types; without it, all.")
+	add(o, "for", durationKind(0), func(r *TTLRule) *time.Duration { return &r.TTL }, "", "How long. 0s: it is not kept.")
+	o.must()
+	add(o, "force", boolKind(), func(r *TTLRule) *bool { return &r.Force }, "false", "Whatever the app says of it (but not private ones).")
+	return o.kind()
+}
+
+// statusRangeKind is "404", "5xx" or "200-299" of final statuses.
+func statusRangeKind() kind[StatusRange] {
+	return scalar("a status, a class such as 4xx or a range such as 200-299", textShape(), func(s string) (StatusRange, *complaint) {
+		from, to, ok := statusRange(s)
+		if !ok || from < 200 {
+			return StatusRange{}, &complaint{}
+		}
+		return StatusRange{from, to}, nil
+	})
+}
