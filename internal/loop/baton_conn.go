@@ -141,6 +141,15 @@ func (c *Conn) write2Baton(a, b []byte) (n int64, err error) {
 	return n, plain(err)
 }
 
+func (c *Conn) writeAllBaton(pieces [][]byte) (n int64, err error) {
+	all := net.Buffers(pieces)
+	werr := c.writing(func() { n, err = all.WriteTo(c.std.Conn) })
+	if werr != nil {
+		return 0, werr
+	}
+	return n, plain(err)
+}
+
 // writing runs f, which writes, without the baton.
 func (c *Conn) writing(f func()) error {
 	t := c.loop.cur

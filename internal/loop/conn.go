@@ -72,6 +72,15 @@ func (c *Conn) Write2(a, b []byte) (int64, error) {
 	return c.write2Fiber(a, b)
 }
 
+// WriteAll writes all of the pieces in order, several of them in one system call. It moves the slices in pieces along, so
+// that they are empty or what is left when it returns.
+func (c *Conn) WriteAll(pieces [][]byte) (int64, error) {
+	if c.std != nil {
+		return c.writeAllBaton(pieces)
+	}
+	return c.writeAllFiber(pieces)
+}
+
 // SendFile writes n bytes of f from offset off. The disk is waited for off the loop; no more than LargeBufferSize bytes that
 // are in the page cache are written at once. It returns io.ErrUnexpectedEOF
 // when f has less. f must stay open and the connection must not be written to meanwhile.

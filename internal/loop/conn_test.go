@@ -91,6 +91,42 @@ func TestLargeTransfers(t *testing.T) {
 	})
 }
 
+// Many pieces, empty ones among them, arrive in order although the socket is full most of the time.
+func TestWriteAll(t *testing.T) {
+	const size = 9 << 20
+	data := make([]byte, size)
+	for i := range data {
+		data[i] = byte(i * 5 >> 2)
+	}
+	every(t, Config{Loops: 2}, func(t *testing.T, e *Engine, listen listenFunc) {
+		addr := listen(t, e.Loops()[0], serve(func(task *Task, c *Conn) {
+			var pieces [][]byte
+			for at, n := 0, 1; at < size; n = n * 7919 % 70001 {
+				end := min(size, at+n)
+				pieces = append(pieces, data[at:end], nil)
+				at = end
+			}
+			if n, err := c.WriteAll(pieces); n != size || err != nil {
+				t.Errorf("wrote %d bytes: %v", n, err)
+			}
+			if n, err := c.WriteAll(nil); n != 0 || err != nil {
+				t.Errorf("wrote %d bytes of nothing: %v", n, err)
+			}
+		}))
+		within(t, e.Loops()[1], func(task *Task) {
+			c := mustDial(t, task, addr)
+			defer c.Close()
+			if got, err := io.ReadAll(readerOnly{c}); err != nil || !bytes.Equal(got, data) {
+				t.Errorf("got %d bytes: %v", len(got), err)
+			}
+			c.WriteBy(1)
+			if _, err := c.WriteAll([][]byte{data}); err != ErrTimeout {
+				t.Errorf("a write after its time: %v", err)
+			}
+		})
+	})
+}
+
 type readerOnly struct{ io.Reader }
 
 // One task reads while another writes, and the socket is full most of the time.

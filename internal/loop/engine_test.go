@@ -319,11 +319,16 @@ func TestEchoDoesNotAllocate(t *testing.T) {
 	within(t, e.Loops()[1], func(task *Task) {
 		c := mustDial(t, task, addr)
 		b := make([]byte, 512)
+		rest := make([][]byte, 0, 2)
 		trip := func() {
 			l := task.Loop()
 			c.ReadBy(l.Now() + Time(time.Minute))
 			c.WriteBy(l.Now() + Time(time.Minute))
-			if _, err := c.Write2(b[:100], b[100:]); err != nil {
+			if _, err := c.Write2(b[:100], b[100:200]); err != nil {
+				t.Error(err)
+			}
+			rest = append(rest[:0], b[200:300], b[300:])
+			if _, err := c.WriteAll(rest); err != nil {
 				t.Error(err)
 			}
 			for n := 0; n < len(b); {

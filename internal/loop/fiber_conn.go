@@ -219,6 +219,54 @@ func (c *Conn) write2Fiber(a, b []byte) (int64, error) {
 	}
 }
 
+func (c *Conn) writeAllFiber(pieces [][]byte) (int64, error) {
+	var done int64
+	if c.state&closed == 0 && c.late(c.writeBy) {
+		return 0, ErrTimeout
+	}
+	for {
+		if c.state&closed != 0 {
+			return done, ErrClosed
+		}
+		for len(pieces) > 0 && len(pieces[0]) == 0 {
+			pieces = pieces[1:]
+		}
+		if len(pieces) == 0 {
+			return done, c.wrote()
+		}
+		if c.state&writable == 0 {
+			if err := c.awaitRoom(); err != nil {
+				return done, err
+			}
+			continue
+		}
+		now := pieces[:min(len(pieces), maxPieces)]
+		n, e := sysSendAll(int(c.fd), now)
+		if n, e = c.sent(n, total(now), e); e != 0 {
+			return done, e
+		}
+		done += int64(n)
+		c.loop.spend(n)
+		for n > 0 {
+			m := min(n, len(pieces[0]))
+			pieces[0] = pieces[0][m:]
+			if n -= m; len(pieces[0]) == 0 {
+				pieces = pieces[1:]
+			}
+		}
+	}
+}
+
+// maxPieces is how many pieces go into one system call.
+const maxPieces = 16
+
+func total(pieces [][]byte) (n int) {
+	for _, p := range pieces {
+		n += len(p)
+	}
+	return n
+}
+
 // send writes once, and learns whether there is more room.
 func (c *Conn) send(a, b []byte) (n int, e syscall.Errno) {
 	if len(b) == 0 {
@@ -226,9 +274,14 @@ func (c *Conn) send(a, b []byte) (n int, e syscall.Errno) {
 	} else {
 		n, e = sysSend2(int(c.fd), a, b)
 	}
+	return c.sent(n, len(a)+len(b), e)
+}
+
+// sent learns from what became of a write of so many bytes whether there is more room.
+func (c *Conn) sent(n, of int, e syscall.Errno) (int, syscall.Errno) {
 	switch e {
 	case 0:
-		if n < len(a)+len(b) {
+		if n < of {
 			c.state &^= writable
 		}
 		return n, 0

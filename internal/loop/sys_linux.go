@@ -152,6 +152,19 @@ func sysSend2(fd int, a, b []byte) (int, syscall.Errno) {
 	return int(n), e
 }
 
+// sysSendAll writes at most maxPieces pieces.
+func sysSendAll(fd int, pieces [][]byte) (int, syscall.Errno) {
+	var iov [maxPieces]unix.Iovec
+	for i, p := range pieces {
+		iov[i].Base = unsafe.SliceData(p)
+		iov[i].SetLen(len(p))
+	}
+	msg := unix.Msghdr{Iov: &iov[0]}
+	msg.SetIovlen(len(pieces))
+	n, _, e := syscall.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&msg)), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
+	return int(n), e
+}
+
 // sysSendFile may wait for the disk: not on a loop.
 func sysSendFile(fd int, f *os.File, off int64, n int) (sent int, e syscall.Errno) {
 	raw, err := f.SyscallConn()

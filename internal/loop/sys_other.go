@@ -40,6 +40,7 @@ func (p *poller) remove(fd int) syscall.Errno                       { return sys
 func sysRecv(fd int, p []byte, flags int) (int, syscall.Errno) { return 0, syscall.ENOSYS }
 func sysSend(fd int, p []byte) (int, syscall.Errno)            { return 0, syscall.ENOSYS }
 func sysSend2(fd int, a, b []byte) (int, syscall.Errno)        { return 0, syscall.ENOSYS }
+func sysSendAll(fd int, pieces [][]byte) (int, syscall.Errno)  { return 0, syscall.ENOSYS }
 func sysSendFile(fd int, f *os.File, off int64, n int) (int, syscall.Errno) {
 	return 0, syscall.ENOSYS
 }
