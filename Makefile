@@ -59,8 +59,8 @@ bench: ## run the Go benchmarks
 profile: ## make the profile that the compiler optimises bin/weir by (cmd/weir/default.pgo) anew
 	$(GO) test -run='^$$' -bench=Proxied -benchtime=800000x -cpuprofile=cmd/weir/default.pgo -o bin/edge.test ./internal/edge
 
-bench-peers: build ## measure weir beside nginx and HAProxy, write docs/benchmarks.md
-	@$(NEED) nginx-light haproxy wrk
+bench-peers: build ## measure weir beside nginx, HAProxy and Varnish, write docs/benchmarks.md
+	@$(NEED) nginx-light haproxy varnish wrk
 	$(GO) run ./bench/peers -out docs/benchmarks.md
 
 clean: ## remove what was built

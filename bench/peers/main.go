@@ -1,4 +1,4 @@
-// Command peers runs weir, nginx and HAProxy on the same work in turns and writes what it saw as a table.
+// Command peers runs weir, nginx, HAProxy and, where caches are compared, Varnish on the same work in turns and writes what it saw as a table.
 //
 // The load generator, the proxy and the origin share the machine's cores, so requests per second say as much about the
 // other two as about the proxy. The figure that counts is processor time per request of the proxy's whole process tree,
@@ -9,6 +9,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -60,7 +61,7 @@ func parse(args []string, usage io.Writer) (options, error) {
 	var only, what string
 	flags := flag.NewFlagSet("peers", flag.ContinueOnError)
 	flags.SetOutput(usage)
-	flags.StringVar(&only, "only", "", "peers to run, by commas: weir, nginx, haproxy (default: all)")
+	flags.StringVar(&only, "only", "", "peers to run, by commas: weir, nginx, haproxy, varnishd (default: all)")
 	flags.StringVar(&what, "what", "", "work to do, by commas: "+strings.Join(scenarioNames(), ", ")+" (default: all)")
 	flags.IntVar(&o.turns, "turns", 3, "turns for each peer; medians are reported")
 	flags.IntVar(&o.seconds, "seconds", 5, "seconds of load in a turn")
@@ -101,6 +102,11 @@ func choose(flag, list string, all []string) ([]string, error) {
 		}
 	}
 	return names, nil
+}
+
+// hits reports whether any work is done by caches.
+func (o *options) hits() bool {
+	return slices.ContainsFunc(scenarios, func(s *scenario) bool { return s.hits && slices.Contains(o.what, s.name) })
 }
 
 // bench is one run: the origins and a directory of its own.
@@ -154,7 +160,7 @@ func (b *bench) turnsOf(peers []*peer) (results, error) {
 		}
 		for turn := range b.turns {
 			for _, p := range peers {
-				if s.only != "" && s.only != p.name {
+				if s.only != "" && s.only != p.name || p.caches && !s.hits {
 					continue
 				}
 				sample, err := s.run(b, p)
@@ -189,6 +195,12 @@ func (b *bench) origins() (stop func(), err error) {
 		return stop, err
 	}
 	s := setup{Dir: b.dir, Listen: b.small, Body: strings.Repeat("x", bodySize)}
+	if err := os.WriteFile(filepath.Join(b.dir, "large"), bytes.Repeat([]byte("y"), largeHit), 0o644); err != nil {
+		return stop, err
+	}
+	if err := os.Chmod(b.dir, 0o755); err != nil { // the origin's workers may be another user's
+		return stop, err
+	}
 	config, err := s.write("origin.conf")
 	if err != nil {
 		return stop, err

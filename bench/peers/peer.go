@@ -18,6 +18,7 @@ type peer struct {
 	ask     string // the argument that prints its version
 	argv    func(program, config, dir string) []string
 	logs    bool // its standard output is its access log
+	caches  bool // it is there for its cache alone
 	program string
 	version string
 }
@@ -39,6 +40,24 @@ var allPeers = []*peer{
 		name: "haproxy", config: "haproxy.cfg", ask: "-v", logs: true,
 		argv: func(program, config, dir string) []string { return []string{program, "-db", "-f", config} },
 	},
+	{
+		name: "varnishd", config: "varnish.vcl", ask: "-V", caches: true,
+		argv: func(program, config, dir string) []string {
+			// The address is the file's first line: the language has no place for it.
+			return []string{program, "-F", "-n", filepath.Join(dir, "work"), "-a", firstWord(config), "-f", config,
+				"-s", "malloc,256m", "-p", "thread_pools=" + strconv.Itoa(threads)}
+		},
+	},
+}
+
+// firstWord returns what stands behind # in a configuration's first line.
+func firstWord(config string) string {
+	text, err := os.ReadFile(config)
+	if err != nil {
+		return err.Error() // no address: the program says so
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	return strings.TrimPrefix(line, "# ")
 }
 
 func peerNames() []string {
@@ -54,6 +73,9 @@ func find(o options) ([]*peer, error) {
 	var found []*peer
 	for _, p := range allPeers {
 		if !slices.Contains(o.only, p.name) {
+			continue
+		}
+		if p.caches && !o.hits() {
 			continue
 		}
 		path, err := lookPath(p.name)
@@ -85,7 +107,7 @@ func lookPath(name string) (string, error) {
 			return path, nil
 		}
 	}
-	return "", fmt.Errorf("%s is not installed: run scripts/need nginx-light haproxy wrk", name)
+	return "", fmt.Errorf("%s is not installed: run scripts/need nginx-light haproxy varnish wrk", name)
 }
 
 // versionIn picks the version out of what a program says about itself.
@@ -107,18 +129,20 @@ type setup struct {
 	Log            string // path of the access log; empty: none
 	Body           string // the origin's
 	Worker         string // a command that weir runs as a worker in place of Origin
+	Cache          bool   // what may be kept is kept
 }
 
 //go:embed configs
 var configs embed.FS
 
-// fill puts the values for {Name} into a configuration. A line that begins with ?log, ?root or ?worker is there only when
-// there is such a thing, one with ?!log only when there is not. (text/template would do, but is kept out of this
+// fill puts the values for {Name} into a configuration. A line that begins with ?log, ?root, ?worker or ?cache is there only
+// when there is such a thing, one with ?!log only when there is not. (text/template would do, but is kept out of this
 // repository's programs: see test/arch.)
 func (s setup) fill(text string) (string, error) {
-	values := strings.NewReplacer("{Dir}", s.Dir, "{Listen}", s.Listen, "{Origin}", s.Origin, "{Log}", s.Log, "{Body}", s.Body,
+	host, port, _ := strings.Cut(s.Origin, ":")
+	values := strings.NewReplacer("{Dir}", s.Dir, "{Listen}", s.Listen, "{Origin}", s.Origin, "{OriginHost}", host, "{OriginPort}", port, "{Log}", s.Log, "{Body}", s.Body,
 		"{Worker}", s.Worker, "{Threads}", strconv.Itoa(threads))
-	conditions := map[string]bool{"log": s.Log != "", "worker": s.Worker != "", "root": os.Getuid() == 0}
+	conditions := map[string]bool{"log": s.Log != "", "worker": s.Worker != "", "cache": s.Cache, "root": os.Getuid() == 0}
 	var out strings.Builder
 	for line := range strings.Lines(text) {
 		if rest, is := strings.CutPrefix(line, "?"); is {
@@ -168,6 +192,9 @@ func (b *bench) launch(p *peer, s setup, logged bool) (*running, error) {
 	if s.Dir, err = os.MkdirTemp(b.dir, p.name+"-"); err != nil {
 		return nil, err
 	}
+	if err := os.Chmod(s.Dir, 0o755); err != nil { // Varnish reads its configuration as another user
+		return nil, err
+	}
 	s.Listen = address
 	r := &running{address: address}
 	output := filepath.Join(s.Dir, "output")
@@ -187,8 +214,8 @@ func (b *bench) launch(p *peer, s setup, logged bool) (*running, error) {
 }
 
 // ready starts a peer and waits until it serves.
-func (b *bench) ready(p *peer, origin string, logged bool) (*running, error) {
-	r, err := b.launch(p, setup{Origin: origin}, logged)
+func (b *bench) ready(p *peer, s setup, logged bool) (*running, error) {
+	r, err := b.launch(p, s, logged)
 	if err != nil {
 		return nil, err
 	}

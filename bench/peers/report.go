@@ -77,7 +77,8 @@ weir, nginx and HAProxy do the same work in turns, each turn with a fresh proces
 the proxy share the machine's cores, so the rates tell about all three; what counts is the processor time per request of
 the proxy's own process tree, user and system. All have two workers, threads or loops, keep connections on both sides and
 set X-Forwarded-For, -Proto and -Host, Via and X-Request-ID, the last two in responses too. Values are medians, with lowest and highest
-of the first column. The last column compares the first with the better of nginx and HAProxy.
+of the first column. The last column compares the first with the best of the others. Varnish (varnishd) is beside them where caches are compared, with two thread
+pools and its log in memory as it comes.
 
 `
 
@@ -137,6 +138,8 @@ type promise struct {
 var promiseList = []promise{
 	{"proxied", 0, "processor time a request, log off: at most 0.90 of the best peer's", true, "", 0.90, "%.2f"},
 	{"logged", 0, "processor time a request, log to a file: at most 0.90 of the best peer's", true, "", 0.90, "%.2f"},
+	{"hit", 0, "processor time a hit of 1 KiB: at most 0.70 of the best peer's", true, "", 0.70, "%.2f"},
+	{"largehit", 0, "processor time a hit of 100 KiB: at most 0.90 of the best peer's", true, "", 0.90, "%.2f"},
 	{"idle", 0, "an idle kept connection: at most 0.50 KiB", false, "", 0.50, "%.2f KiB"},
 	{"idle", 1, "idle connections cost no processor time: at most 10 ms in 5 s (one tick of the clock)", false, "", 10, "%.0f ms"},
 	{"download", 0, "200 MiB down: at least 0.80 of HAProxy's rate", true, "haproxy", 0.80, "%.2f"},

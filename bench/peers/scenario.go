@@ -18,6 +18,7 @@ const (
 	threads   = 2         // workers, threads or loops of each peer
 	bodySize  = 1024      // bytes of a small body
 	largeSize = 200 << 20 // bytes of a large one
+	largeHit  = 100 << 10 // bytes of a large one out of a cache
 )
 
 // figure is one column of a scenario's table.
@@ -31,6 +32,7 @@ type figure struct {
 type scenario struct {
 	name, title, text string
 	only              string // the one peer that it concerns; empty: all
+	hits              bool   // it is the caches' work
 	figures           []figure
 	run               func(*bench, *peer) ([]float64, error)
 }
@@ -55,6 +57,12 @@ var scenarios = []*scenario{
 	{name: "logged", title: "Proxied, access log to a file", figures: loadFigures,
 		text: "The same, with a line in a file for each request. The lines are counted; HAProxy drops some when both its threads write, which is let pass up to 1 %.",
 		run:  func(b *bench, p *peer) ([]float64, error) { return b.proxied(p, true) }},
+	{name: "hit", title: "A hit from memory, 1 KiB", figures: loadFigures, hits: true,
+		text: "Kept connections, GET, a body of 1 KiB that every cache keeps for an hour. nginx keeps it in a file, which stays open.",
+		run:  func(b *bench, p *peer) ([]float64, error) { return b.cached(p, "/hit") }},
+	{name: "largehit", title: "A hit from memory, 100 KiB", figures: loadFigures, hits: true,
+		text: "The same with a body of 100 KiB.",
+		run:  func(b *bench, p *peer) ([]float64, error) { return b.cached(p, "/large") }},
 	{name: "idle", title: "Idle kept connections", run: (*bench).idling,
 		text:    "Each connection has made one request. Resident memory of the process tree before and after, and processor time over five seconds of nothing.",
 		figures: []figure{{"KiB a connection", "%.2f", false}, {"ms of processor in 5 s", "%.0f", false}}},
@@ -80,12 +88,22 @@ func scenarioNames() []string {
 
 // proxied is the load of small bodies.
 func (b *bench) proxied(p *peer, logged bool) ([]float64, error) {
-	r, err := b.ready(p, b.small, logged)
+	return b.loaded(p, setup{Origin: b.small}, "/", logged)
+}
+
+// cached is the load of what every cache keeps.
+func (b *bench) cached(p *peer, path string) ([]float64, error) {
+	return b.loaded(p, setup{Origin: b.small, Cache: true}, path, false)
+}
+
+// loaded measures a peer under load.
+func (b *bench) loaded(p *peer, s setup, path string, logged bool) ([]float64, error) {
+	r, err := b.ready(p, s, logged)
 	if err != nil {
 		return nil, err
 	}
 	defer r.stop()
-	warm, err := wrk(b.ctx, r.address, b.connections, 1)
+	warm, err := wrk(b.ctx, r.address+path, b.connections, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +111,7 @@ func (b *bench) proxied(p *peer, logged bool) ([]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := wrk(b.ctx, r.address, b.connections, b.seconds)
+	l, err := wrk(b.ctx, r.address+path, b.connections, b.seconds)
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +159,7 @@ func (r *running) logged(requests int64) error {
 
 // idling opens connections, makes a request on each and leaves them alone.
 func (b *bench) idling(p *peer) ([]float64, error) {
-	r, err := b.ready(p, b.small, false)
+	r, err := b.ready(p, setup{Origin: b.small}, false)
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ func (b *bench) upload(p *peer) ([]float64, error) { return b.transfer(p, send) 
 
 // transfer moves one large body through a peer.
 func (b *bench) transfer(p *peer, move func(address string, size int) error) ([]float64, error) {
-	r, err := b.ready(p, b.large, false)
+	r, err := b.ready(p, setup{Origin: b.large}, false)
 	if err != nil {
 		return nil, err
 	}

@@ -16,8 +16,8 @@ type load struct {
 	p50, p99 time.Duration
 }
 
-// wrk loads an address over kept connections.
-func wrk(ctx context.Context, address string, connections, seconds int) (load, error) {
+// wrk loads a host, port and path over kept connections.
+func wrk(ctx context.Context, target string, connections, seconds int) (load, error) {
 	program, err := lookPath("wrk")
 	if err != nil {
 		return load{}, err
@@ -25,7 +25,7 @@ func wrk(ctx context.Context, address string, connections, seconds int) (load, e
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(seconds+20)*time.Second)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, program, "-t", strconv.Itoa(min(threads, connections)), "-c", strconv.Itoa(connections),
-		"-d", strconv.Itoa(seconds)+"s", "--latency", "http://"+address+"/").CombinedOutput()
+		"-d", strconv.Itoa(seconds)+"s", "--latency", "http://"+target).CombinedOutput()
 	if err != nil {
 		return load{}, fmt.Errorf("running wrk: %w: %s", err, out)
 	}
