@@ -38,6 +38,11 @@ func FuzzRequest(f *testing.F) {
 			t.Fatalf("%q was understood, %q is not: %v", in, again, err)
 		}
 		second.Form = req.Form // the authority has become Host
+		// What was ambiguous may have gone with the dot segments, as in "/\/..": it is told all the same, never the other way round.
+		if second.Ambiguous&^req.Ambiguous != 0 {
+			t.Fatalf("%q is %q, sent on it is ambiguous", in, describe(&req))
+		}
+		second.Ambiguous = req.Ambiguous
 		if a, b := describe(&req), describe(&second); a != b {
 			t.Fatalf("%q is %q, sent on %q", in, a, b)
 		}
