@@ -134,3 +134,44 @@ type Status struct {
 type Reload struct {
 	App string `json:"app,omitempty"`
 }
+
+// Purge asks for what the cache holds to be taken out (POST /v1/purge), or with Soft to be made stale: it is then still
+// served while a new response is fetched, and while the app is down. Everything that is named counts. The answer comes when
+// no later request can get what was purged, not even from a fetch that is under way.
+type Purge struct {
+	URLs     []string `json:"urls,omitempty"`     // http://host/path?query, with all their variants
+	Tags     []string `json:"tags,omitempty"`     // as in Surrogate-Key, Cache-Tag or xkey of the app's responses
+	Prefixes []string `json:"prefixes,omitempty"` // host/path: that path and all that begins with it
+	Patterns []string `json:"patterns,omitempty"` // host/path with * for anything
+	All      bool     `json:"all,omitempty"`
+	Soft     bool     `json:"soft,omitempty"`
+}
+
+// Purged is the answer to a Purge.
+type Purged struct {
+	Purges int `json:"purges"` // how many of the named things were taken up
+}
+
+// CacheStatus is what the cache holds and did (GET /v1/cache).
+type CacheStatus struct {
+	Objects   int64        `json:"objects"`
+	Bytes     int64        `json:"bytes"`     // in memory, all told
+	Memory    int64        `json:"memory"`    // what it may hold there
+	Evicted   uint64       `json:"evicted"`   // to make room
+	Hits      uint64       `json:"hits"`      // from what is kept, stale or not
+	Stale     uint64       `json:"stale"`     // of those, stale ones
+	Misses    uint64       `json:"misses"`    // a server was asked
+	Shared    uint64       `json:"shared"`    // answered by another request's fetch
+	Passes    uint64       `json:"passes"`    // that the cache had nothing to do with
+	Refreshes uint64       `json:"refreshes"` // fetches without a client
+	Purges    uint64       `json:"purges"`
+	Routes    []RouteCache `json:"routes"`
+}
+
+// RouteCache is what the cache did for one route.
+type RouteCache struct {
+	Route  string `json:"route"`
+	Hits   uint64 `json:"hits"`
+	Misses uint64 `json:"misses"`
+	Passes uint64 `json:"passes"`
+}

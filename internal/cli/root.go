@@ -54,6 +54,8 @@ func rootCommand() *cobra.Command {
 		statusCommand(),
 		reloadCommand(),
 		reopenCommand(),
+		purgeCommand(),
+		cacheCommand(),
 		stopCommand(),
 		schemaCommand(),
 		versionCommand(),

@@ -60,7 +60,9 @@ func topObject(t *table) *object[raw] {
 	o.later("admin", "the status page and its API over TCP")
 	o.later("metrics", "statsd and Graphite")
 	o.zero.store = store.zero
-	o.done = func(d *decoder, at value, given map[string]value, r *raw) { d.resolve(at, given, r, pools.zero, caching.zero) }
+	o.done = func(d *decoder, at value, given map[string]value, r *raw) {
+		d.resolve(at, given, r, pools.zero, caching.zero)
+	}
 	return o
 }
 

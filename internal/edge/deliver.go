@@ -19,6 +19,11 @@ func (h *handler) deliver(cfg *config.Pool) outcome {
 	if err != nil {
 		return h.breaks(reason(err))
 	}
+	if h.kept.led != nil {
+		if o, took := h.take(cfg, first); took {
+			return o
+		}
+	}
 	if u.dec.Done() && len(u.dec.Trailers().List) == 0 {
 		// The worker is free before its answer is on the way: the client's speed is not its affair.
 		h.x.Journal.Mark(journal.Received, h.l.loop.Now())

@@ -51,7 +51,12 @@ func (h *handler) appendRequest(dst []byte) []byte {
 	dst = append(dst, " HTTP/1.1\r\nHost: "...)
 	dst = h.appendAuthority(dst)
 	dst = append(dst, "\r\n"...)
-	dst = appendEndToEnd(dst, &req.Fields, &requestHop, nil)
+	if h.kept.asks {
+		dst = appendEndToEnd(dst, &req.Fields, &askHop, nil)
+		dst = append(dst, h.kept.ask...)
+	} else {
+		dst = appendEndToEnd(dst, &req.Fields, &requestHop, nil)
+	}
 	dst = h.appendForwarding(dst)
 	switch {
 	case h.held != nil:

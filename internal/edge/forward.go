@@ -136,6 +136,9 @@ func (h *handler) retries(o outcome, cfg *config.Pool) bool {
 
 // unpicked answers a request that got no server.
 func (h *handler) unpicked(err error) {
+	if h.rescued(503) {
+		return
+	}
 	switch {
 	case errors.Is(err, pool.ErrQueueFull):
 		h.fail(503, journal.QueueFull, "every server is busy and the queue is full")
@@ -153,6 +156,9 @@ func (h *handler) unpicked(err error) {
 
 // untried answers a request whose last try failed.
 func (h *handler) untried(o outcome) {
+	if h.rescued(502) {
+		return
+	}
 	cause := h.x.Journal.Cause
 	switch {
 	case h.upload.err != nil && !h.answered:
@@ -318,7 +324,7 @@ func (h *handler) inform() {
 		}
 		return
 	}
-	if h.x.Req.Minor == 0 {
+	if h.x.Req.Minor == 0 || h.alone {
 		return
 	}
 	h.conn.WriteBy(h.by(h.tree.cfg.Timeouts.Send))

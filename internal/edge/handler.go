@@ -44,7 +44,11 @@ type handler struct {
 	upload   uploader
 	download downloader
 
+	kept      keeping   // what the request has to do with the cache
+	refresher refresher // runs a handler that has no client
+
 	deadline  loop.Time // of the whole request at a server, 0: none
+	alone     bool      // there is no client: cl and conn are nil
 	keep      bool      // the connection lives on after this request
 	rests     bool      // the connection was given back to the loop
 	parsed    bool      // x.Req is whole
@@ -65,7 +69,7 @@ func (l *local) handler() *handler {
 		h = &handler{l: l, out: make([]byte, 0, outSize)}
 		h.x.Req.Fields.List = make([]message.Field, 0, 32)
 		h.x.Resp.Fields.List = make([]message.Field, 0, 32)
-		h.upload.h, h.download.h = h, h
+		h.upload.h, h.download.h, h.refresher.h, h.kept.reader.h = h, h, h, h
 	}
 	h.in.b = l.loop.Buffer()
 	l.active++
@@ -75,14 +79,14 @@ func (l *local) handler() *handler {
 // leave ends the handler's time with its connection, which rests or is closed.
 func (h *handler) leave() {
 	l := h.l
-	if !h.rests {
+	if !h.rests && !h.alone {
 		if h.lingers && !h.cut {
 			h.linger()
 		}
 		h.cl.close()
 	}
 	h.in.free(l.loop)
-	h.rests = false
+	h.rests, h.alone = false, false
 	h.t, h.cl, h.conn, h.tree, h.site, h.route = nil, nil, nil, nil, nil, nil
 	l.active--
 	if cap(h.out) > keepOut {
@@ -122,6 +126,7 @@ func (h *handler) linger() {
 func (h *handler) begin() {
 	h.tree = h.l.edge.tree.Load()
 	h.x.Reset()
+	h.kept.reset()
 	h.site, h.route = nil, nil
 	h.upload.err, h.upload.ended = nil, 0
 	h.held, h.spooled = nil, false
@@ -134,6 +139,7 @@ func (h *handler) begin() {
 func (h *handler) finish() {
 	h.upload.stop()
 	h.up.drop(h)
+	h.kept.release()
 	if h.spooled {
 		h.spool.free(h.l)
 		h.spooled = false

@@ -22,6 +22,10 @@ func (h *handler) fail(status int, cause journal.Cause, detail string) {
 // failWith is fail with fields of the caller's.
 func (h *handler) failWith(status int, cause journal.Cause, detail string, fields func([]byte) []byte) {
 	h.x.Journal.Cause, h.x.Journal.Detail = cause, detail
+	if h.alone {
+		h.kept.led.fails(status, cause, detail)
+		return
+	}
 	if h.answered {
 		h.keep, h.cut = false, true
 		_ = h.conn.Reset() // the client must not take the part for the whole

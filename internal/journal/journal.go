@@ -70,6 +70,31 @@ func (c Cause) String() string {
 	return causes[c]
 }
 
+// Cache says what the cache did for a request. The word goes into the access log.
+type Cache uint8
+
+// What the cache may do.
+const (
+	NoCache     Cache = iota // the route has none
+	Pass                     // nothing: the request, or what is known of the response, forbids it
+	Miss                     // a server was asked
+	Hit                      // from what is kept
+	Stale                    // likewise, past its time
+	Shared                   // from another request's fetch, as it came
+	Revalidated              // a server said that what is kept still holds
+	numCaches
+)
+
+var cacheWords = [numCaches]string{"", "pass", "miss", "hit", "stale", "shared", "revalidated"}
+
+// String returns the word as the access log spells it, "" for NoCache.
+func (c Cache) String() string {
+	if c >= numCaches {
+		return ""
+	}
+	return cacheWords[c]
+}
+
 // Journal is the record of one request. The strings belong to the configuration and outlive it. Times are the
 // loop's monotonic nanoseconds, 0 for a stage that was not reached.
 type Journal struct {
@@ -81,6 +106,7 @@ type Journal struct {
 	Server  string // address, or app/worker
 	Cause   Cause
 	Detail  string // a constant text: which rule of the wire, which limit
+	Cache   Cache
 	Retries int
 	Status  int   // sent to the client; 0 when nothing was sent
 	In      int64 // body bytes from the client

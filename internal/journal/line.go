@@ -27,6 +27,7 @@ type Line struct {
 	Site, Route, Pool, Server string
 	Cause                     Cause
 	Detail                    string
+	Cache                     Cache
 	Retries                   int
 
 	Total     time.Duration // first byte of the head to the last byte of the response
@@ -40,7 +41,7 @@ func (l *Line) Take(j *Journal, now int64) {
 	l.Time = j.Start
 	l.Status, l.Out, l.In = j.Status, j.Out, j.In
 	l.Site, l.Route, l.Pool, l.Server = j.Site, j.Route, j.Pool, j.Server
-	l.Cause, l.Detail, l.Retries = j.Cause, j.Detail, j.Retries
+	l.Cause, l.Detail, l.Cache, l.Retries = j.Cause, j.Detail, j.Cache, j.Retries
 	l.Total = 0
 	if j.At[Begun] != 0 && now > j.At[Begun] {
 		l.Total = time.Duration(now - j.At[Begun])
@@ -86,6 +87,7 @@ func AppendJSON(dst []byte, l *Line) []byte {
 	dst = appendText(dst, `,"route":`, l.Route)
 	dst = appendText(dst, `,"pool":`, l.Pool)
 	dst = appendText(dst, `,"server":`, l.Server)
+	dst = appendText(dst, `,"cache":`, l.Cache.String())
 	dst = appendText(dst, `,"cause":`, l.Cause.String())
 	dst = appendText(dst, `,"detail":`, l.Detail)
 	if l.Retries > 0 {

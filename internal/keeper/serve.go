@@ -20,8 +20,10 @@ func (k *keeper) routes() http.Handler {
 	mux.HandleFunc("POST /v1/reload", k.serveReload)
 	mux.HandleFunc("POST /v1/reopen", k.serveReopen)
 	mux.HandleFunc("POST /v1/stop", k.serveStop)
+	mux.HandleFunc("POST /v1/purge", k.servePurge)
+	mux.HandleFunc("GET /v1/cache", k.serveCache)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		api.AnswerError(w, http.StatusNotFound, fmt.Errorf("there is no %s %s here: GET /v1/status, POST /v1/reload, POST /v1/reopen, POST /v1/stop", r.Method, r.URL.Path))
+		api.AnswerError(w, http.StatusNotFound, fmt.Errorf("there is no %s %s here: GET /v1/status, GET /v1/cache, POST /v1/reload, POST /v1/reopen, POST /v1/purge, POST /v1/stop", r.Method, r.URL.Path))
 	})
 	return mux
 }
@@ -107,6 +109,39 @@ func (k *keeper) reopen() error {
 	}
 	k.log.Info("opened the access log anew")
 	return nil
+}
+
+// servePurge passes a purge on to the edge, which has the cache.
+func (k *keeper) servePurge(w http.ResponseWriter, r *http.Request) {
+	var in api.Purge
+	if err := api.ReadRequest(w, r, &in); err != nil {
+		api.AnswerError(w, http.StatusBadRequest, err)
+		return
+	}
+	var out api.Purged
+	k.relay(w, "/v1/purge", in, &out)
+}
+
+func (k *keeper) serveCache(w http.ResponseWriter, _ *http.Request) {
+	var out api.CacheStatus
+	k.relay(w, "/v1/cache", nil, &out)
+}
+
+// relay asks the edge and answers with what it says.
+func (k *keeper) relay(w http.ResponseWriter, path string, in, out any) {
+	var e *edge
+	err := k.call(func() { e = k.edge })
+	switch {
+	case err == nil && e == nil:
+		err = errors.New("the edge is being started: try again")
+	case err == nil:
+		err = k.ask(e, callTime, path, in, out)
+	}
+	if err != nil {
+		api.AnswerError(w, http.StatusUnprocessableEntity, err)
+		return
+	}
+	api.Answer(w, http.StatusOK, out)
 }
 
 func (k *keeper) serveStop(w http.ResponseWriter, r *http.Request) {

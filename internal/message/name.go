@@ -14,6 +14,11 @@ const (
 	Allow
 	Authorization
 	CacheControl
+	CacheGroupInvalidation
+	CacheGroups
+	CacheStatus
+	CacheTag
+	CDNCacheControl
 	Connection
 	ContentEncoding
 	ContentLength
@@ -36,6 +41,7 @@ const (
 	LastModified
 	Location
 	MaxForwards
+	NoVarySearch
 	Origin
 	Pragma
 	ProxyAuthenticate
@@ -46,6 +52,7 @@ const (
 	RetryAfter
 	Server
 	SetCookie
+	SurrogateKey
 	TE
 	Trailer
 	TransferEncoding
@@ -53,17 +60,21 @@ const (
 	UserAgent
 	Vary
 	Via
+	WeirCacheControl
 	XAccelBuffering
 	XForwardedFor
 	XForwardedHost
 	XForwardedProto
+	XKey
 	XRequestID
 	numIDs
 )
 
 var names = [numIDs]string{
 	Accept: "Accept", AcceptEncoding: "Accept-Encoding", AcceptRanges: "Accept-Ranges", Age: "Age", Allow: "Allow",
-	Authorization: "Authorization", CacheControl: "Cache-Control", Connection: "Connection",
+	Authorization: "Authorization", CacheControl: "Cache-Control", CacheGroupInvalidation: "Cache-Group-Invalidation",
+	CacheGroups: "Cache-Groups", CacheStatus: "Cache-Status", CacheTag: "Cache-Tag", CDNCacheControl: "CDN-Cache-Control",
+	Connection: "Connection", NoVarySearch: "No-Vary-Search", SurrogateKey: "Surrogate-Key", WeirCacheControl: "Weir-Cache-Control", XKey: "xkey",
 	ContentEncoding: "Content-Encoding", ContentLength: "Content-Length", ContentLocation: "Content-Location",
 	ContentRange: "Content-Range", ContentType: "Content-Type", Cookie: "Cookie", Date: "Date", ETag: "ETag",
 	Expect: "Expect", Expires: "Expires", Forwarded: "Forwarded", Host: "Host", IfMatch: "If-Match",

@@ -252,3 +252,21 @@ func within(list []netip.Prefix, a netip.Addr) bool {
 	}
 	return false
 }
+
+// Matcher is a condition by itself, outside of a table. It is immutable and safe for any number of goroutines.
+type Matcher struct{ match *match }
+
+// NewMatcher makes a condition ready.
+func NewMatcher(c *config.Match) (*Matcher, error) {
+	m, err := newMatch(c)
+	if err != nil {
+		return nil, err
+	}
+	return &Matcher{match: m}, nil
+}
+
+// Holds reports whether a request meets the condition.
+func (m *Matcher) Holds(x *exchange.Exchange) bool {
+	var buf [512]byte
+	return m.match.holds(x, canonical(buf[:0], x.Req.Path))
+}

@@ -1,0 +1,255 @@
+package cache
+
+import (
+	"time"
+
+	"github.com/weirhq/weir/internal/message"
+)
+
+// Reason says why a response is not kept.
+type Reason uint8
+
+// The reasons.
+const (
+	Kept Reason = iota
+	NotGET
+	NotFinal
+	PartialContent
+	RequestNoStore
+	NoStore
+	Private
+	Authorized
+	Cookie
+	VaryAll
+	NotUnderstood
+	NoLife      // it says nothing of its life, and no policy gives it one
+	AlreadyOver // its life is over and nothing can be done with it afterwards
+	TooLarge
+	NoRoom
+	Purged
+)
+
+var reasonWords = [...]string{Kept: "", NotGET: "method", NotFinal: "status", PartialContent: "partial", RequestNoStore: "request-no-store",
+	NoStore: "no-store", Private: "private", Authorized: "authorization", Cookie: "set-cookie", VaryAll: "vary-star", NotUnderstood: "must-understand",
+	NoLife: "no-freshness", AlreadyOver: "expired", TooLarge: "too-large", NoRoom: "no-room", Purged: "purged"}
+
+// String returns one word for logs and the detail of Cache-Status (RFC 9211, section 2.8).
+func (r Reason) String() string {
+	if int(r) >= len(reasonWords) {
+		return ""
+	}
+	return reasonWords[r]
+}
+
+// Asked is what counts of the request that a response answers.
+type Asked struct {
+	Method     message.Method
+	NoStore    bool // a directive of it
+	Authorized bool // it had Authorization
+	Private    bool // the key is one visitor's own
+	Cookies    bool // the app saw cookies that are no part of the key: a policy gives no life then
+}
+
+// Life is what is kept of a response beside its fields and its body. Times are seconds since 1970, lengths seconds.
+type Life struct {
+	Status          int
+	Received        int64 // when the response came
+	Age             int64 // that it had then (RFC 9111, section 4.2.3)
+	TTL             int64 // how old it may get and be fresh
+	WhileRevalidate int64 // and then be served while a new one is fetched
+	IfError         int64 // and then be served when there is none to be had
+	Flags           Flags
+}
+
+// Flags are properties of a kept response.
+type Flags uint8
+
+// The flags.
+const (
+	MustValidate Flags = 1 << iota // it is never served without the server's word (no-cache)
+	NoStale                        // it is never served stale (must-revalidate, proxy-revalidate)
+	Immutable                      // a reload does not ask for it anew while it is fresh (RFC 8246)
+	Heuristic                      // its life was guessed
+)
+
+// Judge decides whether a response may be kept (RFC 9111, section 3), and for how long (section 4.2). sent and received are
+// when its request went out and when it came.
+func (p *Policy) Judge(a Asked, resp *message.Response, sent, received time.Time) (Life, Reason) {
+	f := &resp.Fields
+	d, targeted := parseResponse(f)
+	if why := p.forbids(a, resp, &d); why != Kept {
+		return Life{}, why
+	}
+	l := Life{Status: resp.Status, Received: received.Unix(), Age: initialAge(f, sent, received)}
+	l.TTL = none
+	rule := p.rule(resp)
+	if rule != nil && rule.Force {
+		l.TTL = int64(rule.TTL / time.Second)
+	} else {
+		l.TTL = explicitLife(&d, f, targeted, received)
+	}
+	switch {
+	case l.TTL != none:
+	case !a.Cookies && rule != nil:
+		l.TTL = int64(rule.TTL / time.Second)
+	case !a.Cookies && p.DefaultTTL > 0 && byDefault(resp.Status):
+		l.TTL = int64(p.DefaultTTL / time.Second)
+	case p.Heuristic && (byDefault(resp.Status) || d.public):
+		if l.TTL = heuristicLife(f, received); l.TTL > 0 {
+			l.Flags |= Heuristic
+		}
+	}
+	validator := f.Has(message.ETag) || f.Has(message.LastModified)
+	if l.TTL == none && !(validator && d.said && (d.noCache || d.public || d.noCacheFields != nil)) {
+		return Life{}, NoLife
+	}
+	l.TTL = max(l.TTL, 0)
+	p.afterwards(&l, &d)
+	if !validator && (l.Flags&MustValidate != 0 || l.Age >= l.TTL+max(l.WhileRevalidate, l.IfError)) {
+		return Life{}, AlreadyOver
+	}
+	return l, Kept
+}
+
+// forbids says why a response must not be kept (RFC 9111, section 3).
+func (p *Policy) forbids(a Asked, resp *message.Response, d *responseDirectives) Reason {
+	f := &resp.Fields
+	switch {
+	case a.Method != message.GET:
+		return NotGET
+	case resp.Status < 200:
+		return NotFinal
+	case resp.Status == 206 || f.Has(message.ContentRange):
+		return PartialContent
+	case resp.Status == 304:
+		return NotFinal
+	case a.NoStore:
+		return RequestNoStore // section 5.2.1.5
+	case d.mustUnderstand && !understood(resp.Status):
+		return NotUnderstood // section 5.2.2.3
+	case d.noStore && !(d.mustUnderstand && understood(resp.Status)):
+		return NoStore
+	case d.private && !a.Private:
+		return Private
+	case a.Authorized && !a.Private && !d.public && !d.mustRevalidate && d.sMaxage == none:
+		return Authorized // section 3.5
+	case f.Has(message.SetCookie) && !p.Strip && !a.Private && !names(d.noCacheFields, "set-cookie") && !names(d.privateFields, "set-cookie"):
+		return Cookie
+	case f.Has(message.Vary) && listed(f, message.Vary, "*"):
+		return VaryAll
+	}
+	return Kept
+}
+
+// afterwards settles what may happen to a response when it is no longer fresh.
+func (p *Policy) afterwards(l *Life, d *responseDirectives) {
+	if d.noCache {
+		l.Flags |= MustValidate
+	}
+	if d.immutable {
+		l.Flags |= Immutable
+	}
+	l.WhileRevalidate, l.IfError = max(d.whileRevalidate, 0), max(d.ifError, 0)
+	if d.mustRevalidate || d.proxyRevalidate || d.noCache {
+		l.Flags |= NoStale // RFC 9111, section 4.2.4
+		l.WhileRevalidate, l.IfError = 0, 0
+		return
+	}
+	grace := int64(p.Grace / time.Second)
+	l.WhileRevalidate, l.IfError = max(l.WhileRevalidate, grace), max(l.IfError, grace)
+}
+
+// explicitLife is the life that the app gives (RFC 9111, section 4.2.1), -1 when it says nothing.
+func explicitLife(d *responseDirectives, f *message.Fields, targeted bool, received time.Time) int64 {
+	switch {
+	case d.sMaxage != none:
+		return d.sMaxage
+	case d.maxAge != none:
+		return d.maxAge
+	case targeted || !f.Has(message.Expires):
+		return none
+	}
+	// Section 5.3: what is no date is in the past, and of several the first counts only if they agree.
+	var expires time.Time
+	for i, n := 0, 0; i < len(f.List); i++ {
+		if f.List[i].ID != message.Expires {
+			continue
+		}
+		t, ok := parseDate(f.List[i].Value, received)
+		if !ok || n > 0 && !t.Equal(expires) {
+			return 0
+		}
+		expires = t
+		n++
+	}
+	return max(int64(expires.Sub(dateOf(f, received))/time.Second), 0)
+}
+
+// dateOf is when the response was made: Date, or when it came (RFC 9110, section 6.6.1).
+func dateOf(f *message.Fields, received time.Time) time.Time {
+	if t, ok := parseDate(f.Get(message.Date), received); ok {
+		return t
+	}
+	return received
+}
+
+// heuristicLife is a tenth of the time since the last change, at most a day (RFC 9111, section 4.2.2).
+func heuristicLife(f *message.Fields, received time.Time) int64 {
+	t, ok := parseDate(f.Get(message.LastModified), received)
+	if !ok {
+		return none
+	}
+	return min(max(int64(dateOf(f, received).Sub(t)/time.Second)/10, 0), 24*60*60)
+}
+
+// initialAge is the age that a response has when it comes (RFC 9111, section 4.2.3).
+func initialAge(f *message.Fields, sent, received time.Time) int64 {
+	apparent := max(int64(received.Sub(dateOf(f, received))/time.Second), 0)
+	var age int64
+	if v := f.Get(message.Age); v != nil {
+		// Section 5.1: of a list the first counts; what is no number is as if it were not there.
+		for i, c := range v {
+			if c == ',' {
+				v = v[:i]
+				break
+			}
+		}
+		if n, ok := deltaSeconds(trimSpace(v)); ok {
+			age = n
+		}
+	}
+	return max(apparent, age+max(int64(received.Sub(sent)/time.Second), 0))
+}
+
+// names reports whether a list of field names holds one.
+func names(list []byte, name string) bool {
+	for len(list) > 0 {
+		i := 0
+		for i < len(list) && list[i] != ',' {
+			i++
+		}
+		if message.EqualFold(trimSpace(list[:i]), name) {
+			return true
+		}
+		list = list[min(i+1, len(list)):]
+	}
+	return false
+}
+
+// omits reports whether a field is left out of what is kept: it speaks of a connection, is made anew, or the app says that
+// it is not for caches (RFC 9111, section 3.1).
+func omits(l *message.Field, d *responseDirectives, strip bool) bool {
+	switch l.ID {
+	case message.Connection, message.KeepAlive, message.ProxyConnection, message.ProxyAuthenticate, message.TE, message.Trailer,
+		message.TransferEncoding, message.Upgrade, message.ContentLength, message.XAccelBuffering, message.XRequestID, message.Age:
+		return true
+	case message.SetCookie:
+		if strip {
+			return true
+		}
+	}
+	if d.noCacheFields == nil && d.privateFields == nil {
+		return false
+	}
+	return names(d.noCacheFields, string(l.Name)) || names(d.privateFields, string(l.Name))
+}

@@ -1,0 +1,170 @@
+package edge
+
+import (
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"github.com/weirhq/weir/internal/cache/store"
+	"github.com/weirhq/weir/internal/journal"
+	"github.com/weirhq/weir/internal/loop"
+)
+
+// fetch is one response on its way from a server into the cache, for all who want it: one request leads it, the
+// others follow. It goes
+//
+//	asked ─► coming ─► kept         the response may be kept: followers read it as it comes, then it is in the store
+//	   │        └────► broken       the server failed in the middle
+//	   ├───────────► unshared       it may not be kept, or not by them: each follower asks for itself, at once
+//	   └───────────► failed         there is no response, and there would be none for the followers either
+//
+// The leader's task alone moves it. Followers are tasks of any loop.
+type fetch struct {
+	key  store.Key
+	born uint64 // what was purged after this does not count as purged in it
+
+	mu    sync.Mutex
+	state fetchState
+	first *follower // all who wait for news
+	fill  *store.Fill
+	head  []byte // of the response, as the store holds it; immutable
+	// Of one that failed.
+	status int
+	cause  journal.Cause
+	detail string
+	// What came after the store had no more room for it: it is not kept, but those who read it already get it.
+	spill   *os.File
+	spilled atomic.Int64 // bytes in it
+}
+
+type fetchState uint8
+
+const (
+	asked fetchState = iota
+	coming
+	kept
+	broken
+	unshared
+	failed
+)
+
+// over reports whether nothing more comes.
+func (s fetchState) over() bool { return s != asked && s != coming }
+
+// follower is a task that waits for news of a fetch.
+type follower struct {
+	t          *loop.Task
+	f          *fetch // nil: not in the list
+	prev, next *follower
+}
+
+// fetches are those under way, by the key of what they will be kept under.
+type fetches struct {
+	shards [64]struct {
+		sync.Mutex
+		by map[store.Key]*fetch
+		_  [40]byte // a line each
+	}
+	waiting atomic.Int64 // followers
+}
+
+// join returns the fetch for a key. When there was none it is begun, and the caller leads it.
+func (fs *fetches) join(k store.Key, born uint64) (f *fetch, leads bool) {
+	s := &fs.shards[k[0]&63]
+	s.Lock()
+	defer s.Unlock()
+	if f = s.by[k]; f != nil {
+		return f, false
+	}
+	if s.by == nil {
+		s.by = map[store.Key]*fetch{}
+	}
+	f = &fetch{key: k, born: born}
+	s.by[k] = f
+	return f, true
+}
+
+// under returns the fetch under way for a key, nil when there is none.
+func (fs *fetches) under(k store.Key) *fetch {
+	s := &fs.shards[k[0]&63]
+	s.Lock()
+	defer s.Unlock()
+	return s.by[k]
+}
+
+// part takes a fetch out, so that who asks from here on begins another: it ended, or what it brings was purged.
+func (fs *fetches) part(f *fetch) {
+	s := &fs.shards[f.key[0]&63]
+	s.Lock()
+	defer s.Unlock()
+	if s.by[f.key] == f {
+		delete(s.by, f.key)
+	}
+}
+
+// follow puts a task on the list of those who are woken by news.
+func (f *fetch) follow(w *follower, t *loop.Task) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	w.t, w.f, w.prev, w.next = t, f, nil, f.first
+	if f.first != nil {
+		f.first.prev = w
+	}
+	f.first = w
+}
+
+// unfollow takes it off. A wake-up may still be on its way to the task.
+func (w *follower) unfollow() {
+	f := w.f
+	if f == nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if w.prev != nil {
+		w.prev.next = w.next
+	} else {
+		f.first = w.next
+	}
+	if w.next != nil {
+		w.next.prev = w.prev
+	}
+	w.t, w.f, w.prev, w.next = nil, nil, nil, nil
+}
+
+// now returns the state and what belongs to it.
+func (f *fetch) now() fetchState {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.state
+}
+
+// move gives the fetch its next state and tells everybody.
+func (f *fetch) move(to fetchState) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.state = to
+	f.tell()
+}
+
+// tell wakes the followers, with f.mu held.
+func (f *fetch) tell() {
+	for w := f.first; w != nil; w = w.next {
+		w.t.Wake()
+	}
+}
+
+// news wakes the followers: there is more to read.
+func (f *fetch) news() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tell()
+}
+
+// fails ends a fetch that brought no response.
+func (f *fetch) fails(status int, cause journal.Cause, detail string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.state, f.status, f.cause, f.detail = failed, status, cause, detail
+	f.tell()
+}

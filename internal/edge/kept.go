@@ -1,0 +1,342 @@
+package edge
+
+import (
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/weirhq/weir/internal/cache"
+	"github.com/weirhq/weir/internal/cache/ban"
+	"github.com/weirhq/weir/internal/cache/store"
+	"github.com/weirhq/weir/internal/journal"
+	"github.com/weirhq/weir/internal/loop"
+	"github.com/weirhq/weir/internal/message"
+)
+
+// keeping is what one request has to do with the cache.
+type keeping struct {
+	keyed   cache.KeyedRequest
+	want    cache.RequestDirectives
+	primary store.Key // of host, path, query and what else the policy names
+	key     store.Key // the variant's; primary when there are none
+	born    uint64    // the last purge that is known to what is fetched from here on
+	ref     store.Ref // what was found
+	has     bool
+	soft    bool // it was purged softly: it is stale, whatever its life
+	view    cache.View
+	life    cache.Life
+	age     int64 // of what is served, in seconds
+
+	sent   time.Time // when the server was asked
+	fwd    forwarded // why, for Cache-Status
+	why    cache.Reason
+	stored bool   // the response was kept
+	asks   bool   // what goes to the server is the cache's question, not the client's own
+	ask    []byte // field lines of that question
+	led    *fetch // the fetch that this request leads
+	me     follower
+	reader reader // sends to this handler's client what its own task fetches
+
+	url  []byte
+	tags []uint64
+}
+
+// reset makes it ready for another request.
+func (k *keeping) reset() {
+	k.has, k.soft, k.stored, k.asks, k.led, k.fwd, k.why = false, false, false, false, nil, notForwarded, cache.Kept
+	k.ask = k.ask[:0]
+}
+
+// release lets go of what was found.
+func (k *keeping) release() {
+	if k.has {
+		k.ref.Release()
+		k.has = false
+	}
+}
+
+// fromCache answers from the cache, by way of a server if need be. False: the request is none of the cache's, or no longer,
+// and nothing has been answered.
+func (h *handler) fromCache() bool {
+	k, rc := &h.kept, h.route.cache
+	rc.keyer.Key(&h.x, &k.keyed)
+	if k.keyed.Pass != cache.NoPass {
+		if k.keyed.Pass == cache.PassMethod {
+			return h.pass(forMethod)
+		}
+		return h.pass(forBypass)
+	}
+	if rc.passes(&h.x) {
+		return h.pass(forRequest)
+	}
+	k.want = cache.ParseRequest(&h.x.Req.Fields)
+	k.primary = store.Key(k.keyed.Key)
+	for range maxRounds {
+		switch h.lookUp() {
+		case foundFresh:
+			h.x.Journal.Cache = journal.Hit
+			h.deliverKept()
+			return true
+		case foundOld:
+			h.x.Journal.Cache = journal.Stale
+			if k.age < k.life.TTL {
+				h.x.Journal.Cache = journal.Hit // fetched anew before it is over
+			}
+			h.refreshOnce()
+			h.deliverKept()
+			return true
+		case foundHole:
+			return h.pass(forMiss)
+		}
+		if k.want.OnlyIfCached {
+			h.fail(504, journal.NoCause, "it is not in the cache (only-if-cached)")
+			return true
+		}
+		if h.x.Req.Method != message.GET {
+			return h.pass(k.fwd)
+		}
+		if done, answered := h.fetchOrFollow(); done {
+			return answered
+		}
+	}
+	return h.pass(k.fwd)
+}
+
+// maxRounds is how often a request looks anew after it has waited for another's. It then goes its own way.
+const maxRounds = 4
+
+// pass leaves the request to the server alone.
+func (h *handler) pass(why forwarded) bool {
+	h.kept.release()
+	h.kept.fwd = why
+	h.x.Journal.Cache = journal.Pass
+	return false
+}
+
+type found uint8
+
+const (
+	foundNone  found = iota // a server must be asked; what is there, if anything, can be validated
+	foundFresh              // serve it
+	foundOld                // serve it and fetch it anew
+	foundHole               // it cannot be kept, as far as is known
+)
+
+// lookUp finds what is kept for the request and what may be done with it.
+func (h *handler) lookUp() found {
+	k, rc, c := &h.kept, h.route.cache, h.l.edge.caching
+	k.release()
+	k.key, k.fwd, k.soft = k.primary, forURIMiss, false
+	k.born = uint64(c.bans.Now())
+	if !h.find() {
+		return foundNone
+	}
+	now := h.l.loop.Wall()
+	k.life = k.view.Life()
+	if k.view.Kind() == cache.Hole {
+		if k.life.Now(now) < k.life.TTL {
+			return foundHole
+		}
+		k.release()
+		return foundNone
+	}
+	var verdict ban.Verdict
+	var checked uint64
+	since := k.ref.Checked()
+	if since == 0 {
+		since = k.view.Born()
+	}
+	verdict, checked, k.tags = c.purged(k.view, since, k.tags)
+	switch verdict {
+	case ban.Hard:
+		c.store.Delete(k.key)
+		k.release()
+		return foundNone
+	case ban.Soft:
+		k.soft = true
+	case ban.None:
+		if checked != since {
+			k.ref.SetChecked(checked)
+		}
+	}
+	v, age := rc.policy.Use(&k.life, &k.want, k.soft, now, rand.Uint32())
+	k.age = age
+	switch v {
+	case cache.Fresh:
+		return foundFresh
+	case cache.Lottery, cache.Stale:
+		return foundOld
+	}
+	k.fwd = forStale
+	if age < k.life.TTL && !k.soft {
+		k.fwd = forRequest
+	}
+	return foundNone
+}
+
+// find looks the request's key up, and then those of the variants that it may select.
+func (h *handler) find() bool {
+	k, c := &h.kept, h.l.edge.caching
+	if !c.store.Get(k.primary, &k.ref) {
+		return false
+	}
+	k.has, k.view = true, cache.NewView(k.ref.Head())
+	if k.view.Kind() != cache.Variants {
+		return k.view.Kind() != 0
+	}
+	lists := k.ref
+	k.has = false
+	defer lists.Release()
+	k.fwd = forVaryMiss
+	first := true
+	view := k.view
+	for list := range view.Lists {
+		var key cache.Key
+		key, h.scratch = h.route.cache.keyer.Variant(cache.Key(k.primary), view.Epoch(), list, &h.x.Req.Fields, h.scratch)
+		if first {
+			k.key, first = store.Key(key), false
+		}
+		if c.store.Get(store.Key(key), &k.ref) {
+			k.key = store.Key(key)
+			k.has, k.view = true, cache.NewView(k.ref.Head())
+			return true
+		}
+	}
+	return false
+}
+
+// fetchOrFollow leads a fetch, or waits for the one that is under way. answered is false when the request is to go to the
+// server by itself; done is false when it should look again.
+func (h *handler) fetchOrFollow() (done, answered bool) {
+	k := &h.kept
+	f, leads := h.l.edge.caching.fetches.join(k.key, k.born)
+	if leads {
+		h.x.Journal.Cache = journal.Miss
+		h.leads(f)
+		defer h.ledOff() // deferred: the followers must be told even if we panic
+		h.forward(h.route.pool)
+		return true, true
+	}
+	switch h.await(f) {
+	case coming:
+		return h.follow(f)
+	case unshared:
+		return true, h.pass(forMiss)
+	case failed:
+		if !h.rescued(f.status) {
+			h.fail(f.status, f.cause, f.detail)
+		}
+		return true, true
+	case asked: // the client left, or weir stops
+		return true, true
+	}
+	return false, false // it is kept now, or it broke: look again
+}
+
+// await waits until a fetch of another request has something to say. asked: it was given up, which has been noted.
+func (h *handler) await(f *fetch) fetchState {
+	k := &h.kept
+	f.follow(&k.me, h.t)
+	defer k.me.unfollow()
+	err := h.conn.Watch(h.t, true)
+	if err == nil {
+		defer h.conn.Watch(nil, false)
+	}
+	for err == nil {
+		if s := f.now(); s != asked {
+			return s
+		}
+		err = h.t.Park(0)
+	}
+	if errors.Is(err, loop.ErrHangup) {
+		h.x.Journal.Cause = journal.ClientGone
+		h.keep = false
+	} else {
+		h.fail(503, journal.Stopping, "weir is stopping")
+	}
+	return asked
+}
+
+// follow delivers the response to another request's fetch as it comes, if it is one for this request too.
+func (h *handler) follow(f *fetch) (done, answered bool) {
+	k := &h.kept
+	if !f.open(&k.ref) {
+		return false, false
+	}
+	k.release()
+	k.has, k.view = true, cache.NewView(k.ref.Head())
+	if k.key != f.kept {
+		// It turned out to be one variant of several: look which one this request selects.
+		k.release()
+		return false, false
+	}
+	k.life = k.view.Life()
+	k.age = k.life.Now(h.l.loop.Wall())
+	h.x.Journal.Cache = journal.Shared
+	h.sharedHead(f.endless)
+	h.stream(h.t, f, &k.ref, &k.me)
+	return true, true
+}
+
+// leads makes the request the one that asks the server for all. What goes there is the whole of what is to be kept, on the
+// condition that it is not what is kept already.
+func (h *handler) leads(f *fetch) {
+	k := &h.kept
+	k.led, k.asks = f, true
+	k.sent = h.l.loop.Wall()
+	k.ask = k.ask[:0]
+	if k.has {
+		k.ask = k.view.AppendConditions(k.ask)
+	}
+	if k.keyed.Hides {
+		k.ask = append(k.ask, "Cookie: "...)
+		from := len(k.ask)
+		if k.ask = h.route.cache.keyer.AppendCookies(k.ask, &h.x.Req.Fields); len(k.ask) == from {
+			k.ask = k.ask[:from-len("Cookie: ")]
+		} else {
+			k.ask = append(k.ask, "\r\n"...)
+		}
+	}
+}
+
+// ledOff ends what the request led, whatever became of it.
+func (h *handler) ledOff() {
+	k := &h.kept
+	f := k.led
+	if !f.now().over() {
+		f.fails(max(h.x.Journal.Status, 502), h.x.Journal.Cause, h.x.Journal.Detail)
+	}
+	h.l.edge.caching.fetches.part(f)
+	f.end()
+}
+
+// refreshOnce has what is kept fetched anew unless that is under way.
+func (h *handler) refreshOnce() {
+	k := &h.kept
+	if f, leads := h.l.edge.caching.fetches.join(k.key, uint64(h.l.edge.caching.bans.Now())); leads {
+		h.refresh(f)
+	}
+}
+
+// mayRescue reports whether what is kept may stand in for an error.
+func (h *handler) mayRescue() bool {
+	k := &h.kept
+	return k.has && k.view.Kind() == cache.Response && k.life.OnError(h.l.loop.Wall())
+}
+
+// rescued answers with what is kept when there is nothing better to be had.
+func (h *handler) rescued(status int) bool {
+	k := &h.kept
+	if h.route == nil || h.route.cache == nil || h.answered || !h.mayRescue() {
+		return false
+	}
+	if k.led != nil {
+		k.led.fails(status, h.x.Journal.Cause, h.x.Journal.Detail)
+	}
+	h.deadline = 0
+	k.age = k.life.Now(h.l.loop.Wall())
+	k.fwd = forStale
+	h.x.Journal.Cache = journal.Stale
+	h.deliverKept()
+	return true
+}

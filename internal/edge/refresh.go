@@ -1,0 +1,75 @@
+package edge
+
+import (
+	"github.com/weirhq/weir/internal/journal"
+	"github.com/weirhq/weir/internal/loop"
+	"github.com/weirhq/weir/internal/message"
+)
+
+// refresher asks a server anew for what is kept, while clients get what is there: a request without a client.
+type refresher struct{ h *handler }
+
+// refresh begins to ask for what the request in hand was answered with. The fetch is led by a handler of its own, with
+// a copy of the request, because the client may be gone before the answer is there.
+func (h *handler) refresh(f *fetch) {
+	b := h.l.handler()
+	b.alone = true
+	b.tree, b.site, b.route = h.tree, h.site, h.route
+	b.begin()
+	b.tree, b.site, b.route = h.tree, h.site, h.route // of the request, not what has come into force since
+	copyRequest(&b.x.Req, &h.x.Req)
+	b.x.Req.Method, b.x.Req.MethodText = message.GET, getMethod
+	b.x.Peer, b.x.Client, b.x.Trusted, b.x.Scheme = h.x.Peer, h.x.Client, h.x.Trusted, h.x.Scheme
+	b.x.ID = append(b.x.ID[:0], h.x.ID...)
+	b.path = append(b.path[:0], h.path...)
+	b.parsed, b.continued = true, true
+	b.dec.Reset(message.NoBody, 0, &b.tree.limits)
+	b.kept = h.kept.lend(f)
+	h.l.count.refreshes++
+	h.l.loop.Go(&b.refresher)
+}
+
+var getMethod = []byte("GET")
+
+// Run implements loop.Runner.
+func (r *refresher) Run(t *loop.Task) {
+	h := r.h
+	h.t = t
+	defer h.leave()
+	h.lead()
+	h.upload.stop()
+	h.up.drop(h)
+	if h.x.Journal.Cause == journal.Panicked {
+		h.kept.led.fails(500, journal.Panicked, "")
+	}
+}
+
+// lead gets what a fetch is for from a server.
+func (h *handler) lead() {
+	defer h.protect()
+	h.forward(h.route.pool)
+}
+
+// copyRequest makes dst a request of its own memory like src.
+func copyRequest(dst, src *message.Request) {
+	fields := dst.Fields.List[:0]
+	size := len(src.MethodText) + len(src.Target) + len(src.Host) + len(src.Port) + len(src.Path) + len(src.Query)
+	for i := range src.Fields.List {
+		size += len(src.Fields.List[i].Name) + len(src.Fields.List[i].Value)
+	}
+	room := make([]byte, 0, size)
+	own := func(b []byte) []byte {
+		at := len(room)
+		room = append(room, b...)
+		return room[at:len(room):len(room)]
+	}
+	lines := src.Fields.List
+	*dst = *src
+	dst.Fields.List = fields
+	dst.Fields.Reset()
+	for i := range lines {
+		dst.Fields.Add(lines[i].ID, own(lines[i].Name), own(lines[i].Value))
+	}
+	dst.MethodText, dst.Target, dst.Host, dst.Port = own(src.MethodText), own(src.Target), own(src.Host), own(src.Port)
+	dst.Path, dst.Query = own(src.Path), own(src.Query)
+}

@@ -1,0 +1,293 @@
+package edge
+
+import (
+	"errors"
+	"log/slog"
+
+	"github.com/weirhq/weir/internal/cache"
+	"github.com/weirhq/weir/internal/cache/ban"
+	"github.com/weirhq/weir/internal/cache/store"
+	"github.com/weirhq/weir/internal/config"
+	"github.com/weirhq/weir/internal/journal"
+	"github.com/weirhq/weir/internal/message"
+	"github.com/weirhq/weir/internal/pool"
+)
+
+// take decides what becomes of the response to a fetch. first is what is here of its body. took is false when it is for this
+// client alone, and is to be delivered as without a cache.
+func (h *handler) take(cfg *config.Pool, first []byte) (o outcome, took bool) {
+	k, resp := &h.kept, &h.x.Resp
+	if k.has && k.view.Kind() == cache.Response {
+		switch {
+		case resp.Status == 304:
+			return h.freshen(), true
+		case resp.Status >= 500 && h.mayRescue():
+			h.up.fault = pool.Unavailable
+			h.rescued(resp.Status)
+			return done, true
+		}
+	}
+	life, why := h.route.cache.policy.Judge(h.asked(), resp, k.sent, h.l.loop.Wall())
+	if why == cache.Kept {
+		why = h.keepBody(cfg, life, first, &o)
+	}
+	if why == cache.Kept {
+		return o, true
+	}
+	k.why = why
+	h.unshare()
+	if h.alone { // nobody waits for it
+		h.up.fault = pool.Aborted
+		return done, true
+	}
+	return 0, false
+}
+
+// asked is what counts of the request when its response is judged.
+func (h *handler) asked() cache.Asked {
+	k := &h.kept
+	return cache.Asked{Method: message.GET, NoStore: k.want.NoStore, Authorized: h.x.Req.Fields.Has(message.Authorization),
+		Private: k.keyed.Private, Cookies: k.keyed.Cookies}
+}
+
+// unshare tells the followers that they have to ask for themselves, and those who come next that they need not wait.
+func (h *handler) unshare() {
+	k := &h.kept
+	c := h.l.edge.caching
+	if ttl := h.route.cache.policy.HitForMiss; ttl > 0 && k.led.followed() {
+		h.scratch = cache.AppendHole(h.scratch[:0], h.l.loop.Wall(), ttl)
+		c.put(k.led.key, h.scratch)
+	}
+	k.led.move(unshared)
+	c.fetches.part(k.led)
+}
+
+// keepBody puts a response into the cache, and delivers it. A reason other than Kept means that nothing has been done.
+func (h *handler) keepBody(cfg *config.Pool, life cache.Life, first []byte, o *outcome) cache.Reason {
+	k, resp, u := &h.kept, &h.x.Resp, &h.up
+	whole := u.dec.Done()
+	length := int64(-1)
+	switch {
+	case whole:
+		length = int64(len(first))
+	case resp.Body == message.ByLength:
+		length = resp.Length
+	}
+	key, ok := h.placed()
+	if !ok {
+		return cache.NoRoom
+	}
+	h.scratch = h.appendStored(h.scratch[:0], life, resp)
+	if h.scratch == nil {
+		h.scratch = make([]byte, 0, 4<<10)
+		return cache.TooLarge
+	}
+	fill, err := h.l.edge.caching.store.Begin(key, h.scratch, length)
+	if err == nil && len(first) > 0 {
+		if err = fill.Write(first); err != nil {
+			fill.Abort()
+		}
+	}
+	if err != nil {
+		if errors.Is(err, store.ErrTooLarge) {
+			return cache.TooLarge
+		}
+		return cache.NoRoom
+	}
+	k.release()
+	fill.Open(&k.ref)
+	k.key = key
+	k.has, k.view = true, cache.NewView(k.ref.Head())
+	k.life, k.age = life, life.Now(h.l.loop.Wall())
+	k.stored = true
+	if whole {
+		h.x.Journal.Mark(journal.Received, h.l.loop.Now())
+		h.committed(fill)
+		u.release(h)
+		h.deliverKept()
+		*o = done
+		return cache.Kept
+	}
+	*o = h.shareStream(cfg, fill)
+	return cache.Kept
+}
+
+// committed makes a fill an object, unless what it holds was purged while it was fetched.
+func (h *handler) committed(fill *store.Fill) {
+	k := &h.kept
+	c := h.l.edge.caching
+	var verdict ban.Verdict
+	// Committed first and looked at afterwards: a purge in between finds the object and this look finds the purge.
+	fill.Commit()
+	verdict, _, k.tags = c.purged(k.view, k.led.born, k.tags)
+	if verdict == ban.Hard {
+		c.store.Delete(k.key)
+		k.stored = false
+	}
+	k.led.move(kept)
+	h.l.edge.caching.fetches.part(k.led)
+}
+
+// placed is the key under which a response is kept: the request's, or that of the variant that its Vary makes it.
+func (h *handler) placed() (store.Key, bool) {
+	k, c, rc := &h.kept, h.l.edge.caching, h.route.cache
+	names := cache.VaryNames(&h.x.Resp.Fields)
+	if names == nil {
+		return k.primary, true
+	}
+	var was store.Ref
+	var old cache.View
+	if c.store.Get(k.primary, &was) {
+		defer was.Release()
+		old = cache.NewView(was.Head())
+	}
+	epoch := c.epoch()
+	newest := false
+	if old.Kind() == cache.Variants {
+		epoch = old.Epoch()
+		for l := range old.Lists {
+			newest = string(l) == string(names)
+			break
+		}
+	}
+	if !newest {
+		h.scratch = cache.AppendVariants(h.scratch[:0], old, names, epoch)
+		if !c.put(k.primary, h.scratch) {
+			return k.primary, false
+		}
+	}
+	var key cache.Key
+	key, h.scratch = rc.keyer.Variant(cache.Key(k.primary), epoch, names, &h.x.Req.Fields, h.scratch)
+	return store.Key(key), true
+}
+
+// appendStored makes the head to be stored of a response.
+func (h *handler) appendStored(dst []byte, life cache.Life, resp *message.Response) []byte {
+	k, rc := &h.kept, h.route.cache
+	req := &h.x.Req
+	k.url = append(append(k.url[:0], req.Path...), '?')
+	k.url = append(k.url, req.Query...)
+	if !req.HasQuery {
+		k.url = k.url[:len(req.Path)]
+	}
+	k.tags = h.l.edge.caching.seed.AppendTags(k.tags[:0], &resp.Fields, req.Host)
+	return cache.AppendStored(dst, &cache.Stored{Life: life, Born: k.led.born, Host: req.Host, URL: k.url, Tags: k.tags, Strip: rc.policy.Strip}, resp)
+}
+
+// shareStream takes the rest of a body from the server into the cache; all who want it read it there, this request's client
+// too.
+func (h *handler) shareStream(cfg *config.Pool, fill *store.Fill) outcome {
+	k := &h.kept
+	f := k.led
+	endless := h.x.Resp.Body != message.ByLength
+	f.begin(fill, endless)
+	if !h.alone {
+		h.sharedHead(endless)
+		k.reader.start(f, &k.ref)
+	}
+	err := h.fetchInto(cfg, f, fill)
+	switch {
+	case err != nil:
+		h.breakOff(err)
+		fill.Abort()
+		f.move(broken)
+	case f.spill != nil:
+		fill.Abort()
+		k.stored = false
+		f.move(kept)
+	default:
+		h.committed(fill)
+	}
+	h.l.edge.caching.fetches.part(f)
+	if err == nil {
+		h.x.Journal.Mark(journal.Received, h.l.loop.Now())
+		h.up.release(h)
+	}
+	k.reader.wait()
+	return done
+}
+
+// fetchInto reads the rest of the body.
+func (h *handler) fetchInto(cfg *config.Pool, f *fetch, fill *store.Fill) error {
+	for {
+		data, err := h.up.read(h, h.by(cfg.Timeouts.BetweenBytes))
+		if err != nil {
+			return err
+		}
+		if data == nil {
+			return nil
+		}
+		if f.spill == nil {
+			before := f.size()
+			err = fill.Write(data)
+			data = data[f.size()-before:]
+		}
+		if len(data) > 0 { // there is no room for it: those who have its beginning get the rest by way of a file
+			h.l.edge.caching.fetches.part(f)
+			err = h.spillOver(cfg, f, data)
+		}
+		if err != nil {
+			slog.Error("a response has outgrown the cache", "route", h.route.name, "error", err)
+			return err
+		}
+		f.news()
+	}
+}
+
+// spillOver puts what the store does not take into an unlinked file.
+func (h *handler) spillOver(cfg *config.Pool, f *fetch, data []byte) error {
+	at := f.spilled.Load()
+	if at+int64(len(data)) > cfg.Buffer.File {
+		return errSpoolFull
+	}
+	file := f.spill
+	var err error
+	h.t.Do(func() {
+		if file == nil {
+			file, err = unlinked(cfg.Buffer.Dir)
+		}
+		if err == nil {
+			_, err = file.WriteAt(data, at)
+		}
+	})
+	if file != nil {
+		f.spillTo(file)
+	}
+	if err == nil {
+		f.spilled.Store(at + int64(len(data)))
+	}
+	return err
+}
+
+// freshen takes a 304 for what is kept.
+func (h *handler) freshen() outcome {
+	k, c := &h.kept, h.l.edge.caching
+	h.x.Journal.Cache = journal.Revalidated
+	fresh := cache.FreshFields(&h.x.Resp, k.view)
+	life, why := h.route.cache.policy.Judge(h.asked(), &fresh, k.sent, h.l.loop.Wall())
+	h.up.release(h)
+	if why != cache.Kept { // it may not be kept any longer, but it may be served this once
+		c.store.Delete(k.key)
+		k.why = why
+	} else {
+		k.life = life
+		h.scratch = h.appendStored(h.scratch[:0], life, &fresh)
+		if h.scratch == nil {
+			h.scratch = make([]byte, 0, 4<<10)
+		} else if err := c.store.Replace(k.key, &k.ref, h.scratch); err != nil {
+			slog.Debug("a response could not be freshened", "error", err)
+		} else {
+			k.stored = true
+			var r store.Ref
+			if c.store.Get(k.key, &r) {
+				k.release()
+				k.ref, k.has, k.view = r, true, cache.NewView(r.Head())
+			}
+		}
+	}
+	k.age = k.life.Now(h.l.loop.Wall())
+	k.led.move(kept)
+	c.fetches.part(k.led)
+	h.deliverKept()
+	return done
+}
