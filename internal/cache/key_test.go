@@ -19,7 +19,7 @@ func keyed(url string, lines ...string) *exchange.Exchange {
 	x := &exchange.Exchange{Scheme: "http"}
 	q := &x.Req
 	q.Method, q.MethodText = message.GET, []byte("GET")
-	if m, rest, ok := strings.Cut(url, " "); ok {
+	if m, rest, ok := strings.Cut(url, " "); ok && !strings.Contains(m, "://") {
 		q.Method, q.MethodText, url = message.MethodOther, []byte(m), rest
 		switch m {
 		case "HEAD":

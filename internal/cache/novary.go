@@ -120,7 +120,7 @@ func noVaryNames(m httpsfv.Member) (names [][]byte, ok bool) {
 // matters reports whether a parameter of this name, decoded, counts.
 func (v NoVary) matters(name []byte) bool {
 	listed := false
-	for rest := v[1:]; len(rest) > 2 && !listed; {
+	for rest := v[1:]; len(rest) >= 2 && !listed; {
 		n := 2 + int(binary.LittleEndian.Uint16(rest))
 		listed = string(rest[2:n]) == string(name)
 		rest = rest[n:]
