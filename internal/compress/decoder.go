@@ -72,22 +72,30 @@ func (d *Decoder) Read(p []byte) (int, error) {
 	if d.err != nil || len(p) == 0 {
 		return 0, d.err
 	}
-	if !d.begun {
-		if d.err = d.begin(); d.err != nil {
+	for {
+		if !d.begun {
+			if d.err = d.begin(); d.err != nil {
+				return 0, d.err
+			}
+		}
+		n, err := d.gzip.Read(p)
+		d.out += int64(n)
+		if d.out > d.bounds.Bytes || d.out > ratioFrom && d.out/d.bounds.Ratio > d.source.n {
+			d.err = ErrBomb
 			return 0, d.err
 		}
+		if err == io.EOF {
+			d.err = d.next()
+		} else {
+			d.err = unpacking(err)
+		}
+		if n > 0 || d.err != nil {
+			return n, d.err
+		}
 	}
-	n, err := d.gzip.Read(p)
-	d.out += int64(n)
-	if d.out > d.bounds.Bytes || d.out > ratioFrom && d.out/d.bounds.Ratio > d.source.n {
-		d.err = ErrBomb
-		return 0, d.err
-	}
-	d.err = unpacking(err)
-	return n, d.err
 }
 
-// begin reads gzip's header, which waits for the source.
+// begin reads a member's header, which waits for the source.
 func (d *Decoder) begin() error {
 	d.begun = true
 	var err error
@@ -97,8 +105,21 @@ func (d *Decoder) begin() error {
 		err = d.gzip.Reset(d.buf)
 	}
 	if err == io.EOF {
-		// Not even a header: an empty body is no gzip.
+		// Not a whole header: an empty body is no gzip, and neither is one that ends here.
 		err = io.ErrUnexpectedEOF
+	}
+	if err == nil {
+		// Members are joined here, because the library takes one that ends within its header for the end of all.
+		d.gzip.Multistream(false)
+	}
+	return unpacking(err)
+}
+
+// next looks for another member after the end of one; io.EOF if there is none.
+func (d *Decoder) next() error {
+	_, err := d.buf.Peek(1)
+	if err == nil {
+		d.begun = false
 	}
 	return unpacking(err)
 }

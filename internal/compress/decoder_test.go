@@ -57,7 +57,7 @@ func TestDecoderTruncated(t *testing.T) {
 
 func TestDecoderBounds(t *testing.T) {
 	var d Decoder
-	zeros := gzipped(t, make([]byte, 64<<20))
+	zeros := gzipped(t, make([]byte, 16<<20))
 	for name, b := range map[string]Bounds{"ratio": {}, "bytes": {Bytes: 2 << 20, Ratio: 5000}} {
 		d.Reset(bytes.NewReader(zeros), b)
 		n, err := io.Copy(io.Discard, &d)
@@ -69,7 +69,7 @@ func TestDecoderBounds(t *testing.T) {
 		}
 	}
 	d.Reset(bytes.NewReader(zeros), Bounds{Ratio: 2000})
-	if n, err := io.Copy(io.Discard, &d); err != nil || n != 64<<20 {
+	if n, err := io.Copy(io.Discard, &d); err != nil || n != 16<<20 {
 		t.Errorf("within the bounds: %d bytes, %v", n, err)
 	}
 	// Small bodies may pack as well as they like.

@@ -299,8 +299,8 @@ func TestPoolNeverGrows(t *testing.T) {
 // TestMemory measures what an encoder holds after a long response that packs badly, the worst case for what it
 // gathers, and one that packs well.
 func TestMemory(t *testing.T) {
-	const many = 24
-	doc := append(document(1<<20, 3), noise(1<<20)...)
+	const many = 6
+	doc := append(document(600<<10, 3), noise(300<<10)...)
 	for c := Gzip; c < numCodings; c++ {
 		dst := make([]byte, 0, 256<<10)
 		var before, after runtime.MemStats
