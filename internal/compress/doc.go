@@ -15,7 +15,7 @@
 //
 // # Memory
 //
-// An encoder holds 0.6 (br) to 0.9 MiB (gzip, zstd), tables mostly, however small the response: MemoryEach. So a loop
+// An encoder holds 0.6 (br) to 0.95 MiB (gzip 0.9, zstd 0.95), tables mostly, however small the response: MemoryEach. So a loop
 // has a bound of them, Pool, and what is above it goes out plain.
 //
 // # Secrets in compressed pages (BREACH)

@@ -242,49 +242,48 @@ const (
 )
 
 // find returns where the first lead begins that b has or may have when it goes on, len(b) if none. This is the hot
-// loop: ordinary pages are walked from < to <.
+// loop: ordinary pages are walked from < to <. Each byte is looked at once, however much is found in b.
 func (p *Parser) find(b []byte) (int, lead) {
-	end := len(b)
-	if p.unwrapping {
-		end = dashes(b)
-	}
-	for i := 0; i < end; i++ {
-		j := bytes.IndexByte(b[i:end], '<')
-		if j < 0 {
-			break
+	for i := 0; i < len(b); i++ {
+		end := len(b)
+		if j := bytes.IndexByte(b[i:], '<'); j >= 0 {
+			end = i + j
 		}
-		i += j
-		if i+1 < len(b) {
+		if p.unwrapping {
+			if k, l := dashes(b, i, end); l != nothing {
+				return k, l
+			}
+		}
+		if i = end; i+1 < len(b) {
 			if c := b[i+1]; c != 'e' && c != '/' && c != '!' && c != 'E' || c == '/' && i+2 < len(b) && b[i+2]|0x20 != 'e' {
 				continue
 			}
 		}
-		if l := p.lead(b[i:], p.offset+int64(i)); l != nothing {
-			return i, l
+		if i < len(b) {
+			if l := p.lead(b[i:], p.offset+int64(i)); l != nothing {
+				return i, l
+			}
 		}
 	}
-	if end == len(b) {
-		return end, nothing
-	}
-	if len(b)-end < len("-->") {
-		return end, undecided
-	}
-	return end, unwrapEnd
+	return len(b), nothing
 }
 
-// dashes returns where the first --> begins that b has or may have when it goes on, len(b) if none.
-func dashes(b []byte) int {
-	for i := 0; i < len(b); i++ {
-		j := bytes.IndexByte(b[i:], '-')
+// dashes returns where in b[from:to] the first --> begins that b has or may have when it goes on.
+func dashes(b []byte, from, to int) (int, lead) {
+	for i := from; i < to; i++ {
+		j := bytes.IndexByte(b[i:to], '-')
 		if j < 0 {
 			break
 		}
 		i += j
-		if rest := b[i:]; bytes.HasPrefix(rest, []byte("-->")) || len(rest) == 1 || len(rest) == 2 && rest[1] == '-' {
-			return i
+		switch rest := b[i:]; {
+		case hasPrefix(rest, "-->"):
+			return i, unwrapEnd
+		case isPrefix(rest, "-->"):
+			return i, undecided
 		}
 	}
-	return len(b)
+	return to, nothing
 }
 
 // lead says what b, which begins with <, leads to. at is its offset in the document.
