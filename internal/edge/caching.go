@@ -71,7 +71,7 @@ type routeCache struct {
 }
 
 // newRouteCache makes a policy ready.
-func newRouteCache(r *config.Route, scope string, seed cache.Seed) (*routeCache, error) {
+func newRouteCache(r *config.Route, seed cache.Seed) (*routeCache, error) {
 	p := r.Cache
 	rc := &routeCache{policy: cache.Policy{DefaultTTL: p.DefaultTTL, Grace: p.Grace, HitForMiss: p.HitForMiss,
 		Heuristic: p.Heuristic, Reload: p.Reload == "revalidate", Strip: p.SetCookie == "strip"}}
@@ -82,7 +82,7 @@ func newRouteCache(r *config.Route, scope string, seed cache.Seed) (*routeCache,
 		}
 		rc.policy.Rules = append(rc.policy.Rules, rule)
 	}
-	key := cache.KeyPolicy{Scope: scope, IgnoreQuery: p.IgnoreQuery, SortQuery: p.SortQuery, PassIfCookie: p.PassIfCookie,
+	key := cache.KeyPolicy{Scope: scopeOf(r), IgnoreQuery: p.IgnoreQuery, SortQuery: p.SortQuery, PassIfCookie: p.PassIfCookie,
 		PrivateBy: p.Private, CookieParts: p.Key.Cookies, IgnoreCookies: p.IgnoreCookies, HeaderParts: p.Key.Headers}
 	if p.OnlyQuery {
 		key.KeepQuery = p.KeepQuery
@@ -105,5 +105,16 @@ func newRouteCache(r *config.Route, scope string, seed cache.Seed) (*routeCache,
 	return rc, nil
 }
 
+// scopeOf tells routes apart that answer the same URLs: those that more than the path decides between.
+func scopeOf(r *config.Route) string {
+	m := r.Match
+	if m == nil || len(m.Header)+len(m.Cookie)+len(m.Query)+len(m.Client)+len(m.Any)+len(m.All) == 0 && m.Not == nil {
+		return ""
+	}
+	return r.Name
+}
+
 // passes reports whether the configuration lets a request by the cache.
-func (rc *routeCache) passes(x *exchange.Exchange) bool { return rc.bypass != nil && rc.bypass.Holds(x) }
+func (rc *routeCache) passes(x *exchange.Exchange) bool {
+	return rc.bypass != nil && rc.bypass.Holds(x)
+}

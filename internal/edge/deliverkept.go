@@ -3,7 +3,6 @@ package edge
 import (
 	"github.com/weirhq/weir/internal/cache"
 	"github.com/weirhq/weir/internal/http1"
-	"github.com/weirhq/weir/internal/message"
 )
 
 // forwarded says why a server was asked (RFC 9211, section 2.2).
@@ -45,14 +44,13 @@ func (h *handler) deliverKept() {
 }
 
 // sharedHead makes the head of a response whose body is still coming.
-func (h *handler) sharedHead(endless bool) {
+func (h *handler) sharedHead(f *fetch) {
 	k := &h.kept
 	h.chunked = false
-	h.endless = endless
 	h.out = h.appendKeptHead(h.out[:0], k.view.Status())
 	switch {
-	case !endless:
-		h.out = appendLength(h.out, h.kept.length())
+	case !f.endless:
+		h.out = appendLength(h.out, f.length)
 	case h.x.Req.Minor == 0:
 		h.keep = false // the close is the end
 	default:
@@ -74,20 +72,15 @@ func (h *handler) appendKeptHead(dst []byte, status int) []byte {
 	} else {
 		dst = http1.AppendStatusLine(dst, status)
 	}
-	head := len(dst)
 	dst = append(dst, k.view.Lines()...)
 	if p := &h.route.response; len(p.ids) > 0 || len(p.others) > 0 {
 		kept := p.strike(append(h.scratch[:0], dst...))
 		dst = append(dst[:0], kept...)
 	}
-	_ = head
 	dst = append(dst, h.route.response.set...)
 	dst = append(dst, "Age: "...)
 	dst = appendInt(dst, max(k.age, 0))
 	dst = append(dst, "\r\n"...)
-	if h.l.loop.Now() == 0 {
-		return dst
-	}
 	return h.appendCacheStatus(dst)
 }
 
@@ -129,5 +122,3 @@ func appendSigned(dst []byte, n int64) []byte {
 	}
 	return appendInt(dst, n)
 }
-
-var _ = message.GET

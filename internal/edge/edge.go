@@ -25,6 +25,7 @@ type Edge struct {
 	// Never change.
 	engine     *loop.Engine
 	locals     []*local
+	caching    *caching // nil until a configuration has a cache; then it stays. Set before the tree that needs it
 	env        pool.Env
 	level      *slog.LevelVar // of what the process says; nil: as it is
 	spoolShare int64          // bytes of bodies that one loop holds in memory
@@ -61,6 +62,8 @@ type local struct {
 // counters are a loop's; they only grow.
 type counters struct {
 	accepted, refused, requests, panics uint64
+	refreshes, purges                   uint64
+	cache                               [7]uint64 // by journal.Cache
 	status                              [6]uint64
 }
 
@@ -131,7 +134,12 @@ func (e *Edge) Apply(s api.EdgeState) error {
 	if err != nil {
 		return err
 	}
-	next, err := newTree(cfg, e.env, old)
+	if cfg.Cache != nil && e.caching == nil {
+		if e.caching, err = newCaching(cfg.Cache); err != nil {
+			return err
+		}
+	}
+	next, err := newTree(cfg, e.env, old, e.caching)
 	if err != nil {
 		if log != e.log {
 			err = errors.Join(err, log.Close())
@@ -354,6 +362,7 @@ func (e *Edge) Status() api.EdgeStatus {
 func (h *handler) account() {
 	l, j := h.l, &h.x.Journal
 	l.count.requests++
+	l.count.cache[j.Cache]++
 	if c := j.Status / 100; c > 0 && c < len(l.count.status) {
 		l.count.status[c]++
 	}

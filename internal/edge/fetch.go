@@ -26,8 +26,11 @@ type fetch struct {
 	mu    sync.Mutex
 	state fetchState
 	first *follower // all who wait for news
-	fill  *store.Fill
-	head  []byte // of the response, as the store holds it; immutable
+	ref   store.Ref // of the response while it is coming
+	kept  store.Key // what it will be kept under: that of a variant may not be key
+	// Whether the length of the body is known, and what it is.
+	endless bool
+	length  int64
 	// Of one that failed.
 	status int
 	cause  journal.Cause
@@ -65,7 +68,6 @@ type fetches struct {
 		by map[store.Key]*fetch
 		_  [40]byte // a line each
 	}
-	waiting atomic.Int64 // followers
 }
 
 // join returns the fetch for a key. When there was none it is begun, and the caller leads it.
@@ -144,7 +146,45 @@ func (f *fetch) move(to fetchState) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.state = to
+	if to.over() {
+		f.ref.Release()
+	}
 	f.tell()
+}
+
+// begin says that the response is coming, into a fill that will be kept under a key. length is -1 when it is not known.
+func (f *fetch) begin(fill *store.Fill, under store.Key, length int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fill.Open(&f.ref)
+	f.kept, f.endless, f.length = under, length < 0, length
+	f.state = coming
+	f.tell()
+}
+
+// open makes r refer to the response that is coming; false when it is not any more.
+func (f *fetch) open(r *store.Ref) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.state != coming {
+		return false
+	}
+	*r = f.ref.Clone()
+	return true
+}
+
+// spillTo says that the rest of the response is in a file. It is unlinked and goes with the last who has it.
+func (f *fetch) spillTo(file *os.File) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.spill = file
+}
+
+// followed reports whether anybody waits.
+func (f *fetch) followed() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.first != nil
 }
 
 // tell wakes the followers, with f.mu held.

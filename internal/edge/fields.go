@@ -19,6 +19,16 @@ var responseHop = newHop(message.Connection, message.KeepAlive, message.ProxyCon
 	message.TE, message.Trailer, message.TransferEncoding, message.Upgrade, message.ContentLength,
 	message.XAccelBuffering, message.XRequestID)
 
+// askHop is requestHop for what the cache asks for: the whole response, on conditions of its own.
+var askHop = func() hop {
+	h := requestHop
+	for _, id := range []message.ID{message.IfMatch, message.IfNoneMatch, message.IfModifiedSince, message.IfUnmodifiedSince,
+		message.IfRange, message.Range} {
+		h[id] = true
+	}
+	return h
+}()
+
 func newHop(ids ...message.ID) (h hop) {
 	for _, id := range ids {
 		h[id] = true

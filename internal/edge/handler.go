@@ -32,9 +32,10 @@ type handler struct {
 	in      window // what the client sent: the head of the request, then its body or the next requests
 	body    window // where a body is read that does not fit behind its head
 	dec     http1.Decoder
-	out     []byte // heads being made
-	path    []byte // as the server sees it, when it is rewritten
-	scratch []byte // what is made beside h.out
+	out     []byte   // heads being made
+	path    []byte   // as the server sees it, when it is rewritten
+	scratch []byte   // what is made beside h.out
+	pieces  [][]byte // of a body, being sent
 
 	held     []byte // the whole request body, when it is in one piece in memory
 	spool    spool  // the request body, when it was collected and is not in one piece

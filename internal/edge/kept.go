@@ -273,7 +273,7 @@ func (h *handler) follow(f *fetch) (done, answered bool) {
 	k.life = k.view.Life()
 	k.age = k.life.Now(h.l.loop.Wall())
 	h.x.Journal.Cache = journal.Shared
-	h.sharedHead(f.endless)
+	h.sharedHead(f)
 	h.stream(h.t, f, &k.ref, &k.me)
 	return true, true
 }
@@ -307,7 +307,6 @@ func (h *handler) ledOff() {
 		f.fails(max(h.x.Journal.Status, 502), h.x.Journal.Cause, h.x.Journal.Detail)
 	}
 	h.l.edge.caching.fetches.part(f)
-	f.end()
 }
 
 // refreshOnce has what is kept fetched anew unless that is under way.

@@ -1,7 +1,7 @@
 package edge
 
 import (
-	"github.com/weirhq/weir/internal/journal"
+	"github.com/weirhq/weir/internal/cache"
 	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/message"
 )
@@ -24,7 +24,8 @@ func (h *handler) refresh(f *fetch) {
 	b.path = append(b.path[:0], h.path...)
 	b.parsed, b.continued = true, true
 	b.dec.Reset(message.NoBody, 0, &b.tree.limits)
-	b.kept = h.kept.lend(f)
+	h.kept.lend(&b.kept)
+	b.leads(f)
 	h.l.count.refreshes++
 	h.l.loop.Go(&b.refresher)
 }
@@ -37,17 +38,25 @@ func (r *refresher) Run(t *loop.Task) {
 	h.t = t
 	defer h.leave()
 	h.lead()
-	h.upload.stop()
 	h.up.drop(h)
-	if h.x.Journal.Cause == journal.Panicked {
-		h.kept.led.fails(500, journal.Panicked, "")
-	}
+	h.kept.release()
 }
 
 // lead gets what a fetch is for from a server.
 func (h *handler) lead() {
+	defer h.ledOff()
 	defer h.protect()
 	h.forward(h.route.pool)
+}
+
+// lend gives another request what this one has found, to go on with.
+func (k *keeping) lend(to *keeping) {
+	to.reset()
+	to.primary, to.key, to.born, to.soft, to.life = k.primary, k.key, k.born, k.soft, k.life
+	to.want = cache.RequestDirectives{MaxAge: -1, MinFresh: -1, MaxStale: -1}
+	to.keyed.Private, to.keyed.Cookies, to.keyed.Hides = k.keyed.Private, k.keyed.Cookies, k.keyed.Hides
+	to.ref, to.has = k.ref.Clone(), true
+	to.view = cache.NewView(to.ref.Head())
 }
 
 // copyRequest makes dst a request of its own memory like src.

@@ -66,7 +66,7 @@ type reader struct {
 // start begins to send the fetch's response behind the head in h.out.
 func (r *reader) start(f *fetch) {
 	r.f, r.running = f, true
-	f.fill.Open(&r.ref)
+	r.ref = r.h.kept.ref.Clone()
 	r.h.l.loop.Go(r)
 }
 
@@ -123,7 +123,7 @@ func (h *handler) stream(t *loop.Task, f *fetch, r *store.Ref, me *follower) boo
 			}
 			return true
 		case state != coming:
-			h.cutOff()
+			h.cutOff(f)
 			return false
 		}
 		if t.Park(0) != nil {
@@ -170,9 +170,9 @@ func (h *handler) streamSpilled(t *loop.Task, f *fetch, at int64, off *int64) bo
 }
 
 // cutOff ends a response whose source broke off: the client must not take the part for the whole.
-func (h *handler) cutOff() {
+func (h *handler) cutOff(f *fetch) {
 	h.keep, h.cut = false, true
-	if !h.chunked && h.endless {
+	if !h.chunked && f.endless {
 		_ = h.conn.Reset() // a plain close would be read as the end of the body
 	}
 }

@@ -57,7 +57,9 @@ func (h *handler) serve() {
 	// The answer.
 	switch cfg := route.config; {
 	case route.pool != nil:
-		h.forward(route.pool)
+		if route.cache == nil || !h.fromCache() {
+			h.forward(route.pool)
+		}
 	case route.files != nil:
 		h.respondFile()
 	case cfg.Redirect != nil:

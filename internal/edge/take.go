@@ -179,11 +179,14 @@ func (h *handler) appendStored(dst []byte, life cache.Life, resp *message.Respon
 func (h *handler) shareStream(cfg *config.Pool, fill *store.Fill) outcome {
 	k := &h.kept
 	f := k.led
-	endless := h.x.Resp.Body != message.ByLength
-	f.begin(fill, endless)
+	length := int64(-1)
+	if h.x.Resp.Body == message.ByLength {
+		length = h.x.Resp.Length
+	}
+	f.begin(fill, k.key, length)
 	if !h.alone {
-		h.sharedHead(endless)
-		k.reader.start(f, &k.ref)
+		h.sharedHead(f)
+		k.reader.start(f)
 	}
 	err := h.fetchInto(cfg, f, fill)
 	switch {
@@ -209,6 +212,7 @@ func (h *handler) shareStream(cfg *config.Pool, fill *store.Fill) outcome {
 
 // fetchInto reads the rest of the body.
 func (h *handler) fetchInto(cfg *config.Pool, f *fetch, fill *store.Fill) error {
+	k := &h.kept
 	for {
 		data, err := h.up.read(h, h.by(cfg.Timeouts.BetweenBytes))
 		if err != nil {
@@ -218,9 +222,11 @@ func (h *handler) fetchInto(cfg *config.Pool, f *fetch, fill *store.Fill) error 
 			return nil
 		}
 		if f.spill == nil {
-			before := f.size()
-			err = fill.Write(data)
-			data = data[f.size()-before:]
+			before := k.ref.Size()
+			if err = fill.Write(data); err != nil && !errors.Is(err, store.ErrTooLarge) {
+				slog.Debug("a response is not kept", "error", err)
+			}
+			data, err = data[k.ref.Size()-before:], nil
 		}
 		if len(data) > 0 { // there is no room for it: those who have its beginning get the rest by way of a file
 			h.l.edge.caching.fetches.part(f)

@@ -48,7 +48,8 @@ type routeTree struct {
 	pool      *pool.Pool
 	files     *files.Root
 	fixed     []byte
-	bodyLimit int64 // bytes; 0: none
+	bodyLimit int64       // bytes; 0: none
+	cache     *routeCache // nil: it has none
 	response  responsePolicy
 }
 
@@ -113,7 +114,7 @@ func newResponsePolicy(c *config.Headers) (p responsePolicy) {
 var responseLimits = http1.Limits{Line: 8 << 10, Fields: 200, Head: 64 << 10}
 
 // newTree builds a tree; pools that stay as they are are taken over from old, which may be nil.
-func newTree(cfg *config.Config, env pool.Env, old *tree) (*tree, error) {
+func newTree(cfg *config.Config, env pool.Env, old *tree, c *caching) (*tree, error) {
 	t := &tree{cfg: cfg, responseLimits: responseLimits}
 	t.limits = http1.Limits{Line: cfg.Limits.RequestLine, Fields: cfg.Limits.Fields, Head: min(cfg.Limits.Head, loop.LargeBufferSize)}
 	t.firstByte = cfg.Timeouts.Idle
@@ -147,6 +148,11 @@ func newTree(cfg *config.Config, env pool.Env, old *tree) (*tree, error) {
 	t.routes = make([]routeTree, len(t.table.Routes()))
 	for _, r := range t.table.Routes() {
 		t.routes[r.Index] = t.newRoute(r, roots[r.Index])
+		if r.Config.Cache != nil {
+			if t.routes[r.Index].cache, err = newRouteCache(r.Config, c.seed); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return t, nil
 }

@@ -28,11 +28,15 @@ var tiers = map[string]int{
 	"metrics": 0,
 	"notice":  0,
 
+	// Of the tier of cache: the edge joins them.
+	"esi":      4,
+	"compress": 4,
+
 	// Of the tier of http1; it is made of leaves.
 	"exchange": 3,
 }
 
-var tierNames = []string{"the leaves", "{loop, config, api}", "", "{http1, exchange}", "{route, files, cache, pool, app}",
+var tierNames = []string{"the leaves", "{loop, config, api}", "", "{http1, exchange}", "{route, files, cache, esi, compress, pool, app}",
 	"{keeper, edge, desk}", "cli"}
 
 // unit returns the part of weir that a package belongs to ("pool" for internal/pool/balance), "" for what is not
