@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/weirhq/weir/internal/cache"
 	"github.com/weirhq/weir/internal/cache/ban"
@@ -21,6 +22,7 @@ type caching struct {
 	bans    *ban.List
 	seed    cache.Seed
 	fetches fetches
+	purges  atomic.Uint64
 	options store.Options
 }
 

@@ -326,21 +326,36 @@ func (e *Edge) active() (n int64) {
 	return n
 }
 
-// Status tells what the edge does.
-func (e *Edge) Status() api.EdgeStatus {
-	s := api.EdgeStatus{PID: os.Getpid(), Connections: e.connections.Load(), Pools: []api.PoolStatus{}}
+// sum adds up the loops' counters, and the requests under way.
+func (e *Edge) sum(all *counters) (active int64) {
 	var mu sync.Mutex
 	e.onLoops(func(l *local) {
 		mu.Lock()
 		defer mu.Unlock()
-		s.Accepted += l.count.accepted
-		s.Requests += l.count.requests
-		s.Active += l.active
-		s.Panics += l.count.panics
-		for i, n := range l.count.status {
-			s.Status[i] += n
+		active += l.active
+		c := &l.count
+		all.accepted += c.accepted
+		all.refused += c.refused
+		all.requests += c.requests
+		all.panics += c.panics
+		all.refreshes += c.refreshes
+		all.purges += c.purges
+		for i, n := range c.status {
+			all.status[i] += n
+		}
+		for i, n := range c.cache {
+			all.cache[i] += n
 		}
 	})
+	return active
+}
+
+// Status tells what the edge does.
+func (e *Edge) Status() api.EdgeStatus {
+	s := api.EdgeStatus{PID: os.Getpid(), Connections: e.connections.Load(), Pools: []api.PoolStatus{}}
+	var all counters
+	s.Active = e.sum(&all)
+	s.Accepted, s.Requests, s.Panics, s.Status = all.accepted, all.requests, all.panics, all.status
 	for _, l := range e.engine.Loops() {
 		st := l.Stats()
 		s.SlowTurns += st.SlowTurns

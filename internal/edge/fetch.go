@@ -14,14 +14,16 @@ import (
 // others follow. It goes
 //
 //	asked ─► coming ─► kept         the response may be kept: followers read it as it comes, then it is in the store
-//	   │        └────► broken       the server failed in the middle
+//	   │        └────► cutShort     the server failed in the middle
 //	   ├───────────► unshared       it may not be kept, or not by them: each follower asks for itself, at once
 //	   └───────────► failed         there is no response, and there would be none for the followers either
 //
 // The leader's task alone moves it. Followers are tasks of any loop.
 type fetch struct {
-	key  store.Key
-	born uint64 // what was purged after this does not count as purged in it
+	key     store.Key
+	primary store.Key   // of the request, whichever variant it selects
+	born    uint64      // the last purge that was known when it began
+	spoiled atomic.Bool // what it brings was taken out meanwhile
 
 	mu    sync.Mutex
 	state fetchState
@@ -46,7 +48,7 @@ const (
 	asked fetchState = iota
 	coming
 	kept
-	broken
+	cutShort
 	unshared
 	failed
 )
@@ -71,7 +73,7 @@ type fetches struct {
 }
 
 // join returns the fetch for a key. When there was none it is begun, and the caller leads it.
-func (fs *fetches) join(k store.Key, born uint64) (f *fetch, leads bool) {
+func (fs *fetches) join(k, primary store.Key, born uint64) (f *fetch, leads bool) {
 	s := &fs.shards[k[0]&63]
 	s.Lock()
 	defer s.Unlock()
@@ -81,17 +83,9 @@ func (fs *fetches) join(k store.Key, born uint64) (f *fetch, leads bool) {
 	if s.by == nil {
 		s.by = map[store.Key]*fetch{}
 	}
-	f = &fetch{key: k, born: born}
+	f = &fetch{key: k, primary: primary, born: born}
 	s.by[k] = f
 	return f, true
-}
-
-// under returns the fetch under way for a key, nil when there is none.
-func (fs *fetches) under(k store.Key) *fetch {
-	s := &fs.shards[k[0]&63]
-	s.Lock()
-	defer s.Unlock()
-	return s.by[k]
 }
 
 // part takes a fetch out, so that who asks from here on begins another: it ended, or what it brings was purged.
@@ -101,6 +95,31 @@ func (fs *fetches) part(f *fetch) {
 	defer s.Unlock()
 	if s.by[f.key] == f {
 		delete(s.by, f.key)
+	}
+}
+
+// forget takes out the fetches under way for a request's key, and what they bring.
+func (fs *fetches) forget(primary store.Key) {
+	for i := range fs.shards {
+		s := &fs.shards[i]
+		s.Lock()
+		for k, f := range s.by {
+			if f.primary == primary {
+				f.spoiled.Store(true)
+				delete(s.by, k)
+			}
+		}
+		s.Unlock()
+	}
+}
+
+// scatter takes all fetches out: something was purged, and who asks from here on must not get what was asked for before.
+func (fs *fetches) scatter() {
+	for i := range fs.shards {
+		s := &fs.shards[i]
+		s.Lock()
+		clear(s.by)
+		s.Unlock()
 	}
 }
 

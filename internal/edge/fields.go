@@ -29,6 +29,13 @@ var askHop = func() hop {
 	return h
 }()
 
+// askHopCookie is askHop where the cookies are chosen anew.
+var askHopCookie = func() hop {
+	h := askHop
+	h[message.Cookie] = true
+	return h
+}()
+
 func newHop(ids ...message.ID) (h hop) {
 	for _, id := range ids {
 		h[id] = true
@@ -54,15 +61,23 @@ func (h *handler) appendRequest(dst []byte) []byte {
 	} else {
 		dst = append(dst, req.Path...)
 	}
-	if req.HasQuery {
+	query, has := req.Query, req.HasQuery
+	if h.kept.asks {
+		query, has = h.kept.query, h.kept.hasQuery
+	}
+	if has {
 		dst = append(dst, '?')
-		dst = append(dst, req.Query...)
+		dst = append(dst, query...)
 	}
 	dst = append(dst, " HTTP/1.1\r\nHost: "...)
 	dst = h.appendAuthority(dst)
 	dst = append(dst, "\r\n"...)
 	if h.kept.asks {
-		dst = appendEndToEnd(dst, &req.Fields, &askHop, nil)
+		drop := &askHop
+		if h.kept.keyed.Hides {
+			drop = &askHopCookie
+		}
+		dst = appendEndToEnd(dst, &req.Fields, drop, nil)
 		dst = append(dst, h.kept.ask...)
 	} else {
 		dst = appendEndToEnd(dst, &req.Fields, &requestHop, nil)
@@ -298,6 +313,9 @@ func (h *handler) appendResponse(dst []byte) []byte {
 		dst = append(dst, "Content-Length: 0\r\n"...)
 	}
 	dst = h.appendVia(dst, resp.Minor)
+	if h.route.cache != nil {
+		dst = h.appendCacheStatus(dst)
+	}
 	dst = appendField(dst, "X-Request-ID", x.ID)
 	if resp.Status == 101 {
 		dst = append(dst, "Connection: upgrade\r\n"...)

@@ -182,6 +182,9 @@ func (h *handler) converse(cfg *config.Pool) outcome {
 		return o
 	}
 	h.x.Journal.Cause, h.x.Journal.Detail = journal.NoCause, "" // of an earlier try
+	if h.route.cache != nil {
+		h.noteInvalidations()
+	}
 	if h.x.Resp.Status == 101 {
 		h.tunnel()
 		return done

@@ -27,18 +27,21 @@ type keeping struct {
 	life    cache.Life
 	age     int64 // of what is served, in seconds
 
-	sent   time.Time // when the server was asked
-	fwd    forwarded // why, for Cache-Status
-	why    cache.Reason
-	stored bool   // the response was kept
-	asks   bool   // what goes to the server is the cache's question, not the client's own
-	ask    []byte // field lines of that question
-	led    *fetch // the fetch that this request leads
-	me     follower
-	reader reader // sends to this handler's client what its own task fetches
+	sent     time.Time // when the server was asked
+	fwd      forwarded // why, for Cache-Status
+	why      cache.Reason
+	stored   bool   // the response was kept
+	asks     bool   // what goes to the server is the cache's question, not the client's own
+	ask      []byte // field lines of that question
+	query    []byte // and its query
+	hasQuery bool
+	led      *fetch // the fetch that this request leads
+	me       follower
+	reader   reader // sends to this handler's client what its own task fetches
 
-	url  []byte
-	tags []uint64
+	places []string // that the response to an unsafe request names
+	url    []byte
+	tags   []uint64
 }
 
 // reset makes it ready for another request.
@@ -209,7 +212,7 @@ func (h *handler) find() bool {
 // server by itself; done is false when it should look again.
 func (h *handler) fetchOrFollow() (done, answered bool) {
 	k := &h.kept
-	f, leads := h.l.edge.caching.fetches.join(k.key, k.born)
+	f, leads := h.l.edge.caching.fetches.join(k.key, k.primary, k.born)
 	if leads {
 		h.x.Journal.Cache = journal.Miss
 		h.leads(f)
@@ -284,6 +287,9 @@ func (h *handler) leads(f *fetch) {
 	k := &h.kept
 	k.led, k.asks = f, true
 	k.sent = h.l.loop.Wall()
+	if !h.alone {
+		k.query, k.hasQuery = k.keyed.Query()
+	}
 	k.ask = k.ask[:0]
 	if k.has {
 		k.ask = k.view.AppendConditions(k.ask)
@@ -312,7 +318,7 @@ func (h *handler) ledOff() {
 // refreshOnce has what is kept fetched anew unless that is under way.
 func (h *handler) refreshOnce() {
 	k := &h.kept
-	if f, leads := h.l.edge.caching.fetches.join(k.key, uint64(h.l.edge.caching.bans.Now())); leads {
+	if f, leads := h.l.edge.caching.fetches.join(k.key, k.primary, uint64(h.l.edge.caching.bans.Now())); leads {
 		h.refresh(f)
 	}
 }

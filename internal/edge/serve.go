@@ -44,6 +44,10 @@ func (h *handler) serve() {
 	if !h.admit() {
 		return
 	}
+	if route.cache != nil && string(req.MethodText) == "PURGE" {
+		h.respondPurge()
+		return
+	}
 
 	// What the server or the files see is what was routed, rewritten.
 	h.path = h.path[:0]
@@ -59,6 +63,7 @@ func (h *handler) serve() {
 	case route.pool != nil:
 		if route.cache == nil || !h.fromCache() {
 			h.forward(route.pool)
+			h.invalidate()
 		}
 	case route.files != nil:
 		h.respondFile()

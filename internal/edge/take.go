@@ -120,7 +120,7 @@ func (h *handler) committed(fill *store.Fill) {
 	// Committed first and looked at afterwards: a purge in between finds the object and this look finds the purge.
 	fill.Commit()
 	verdict, _, k.tags = c.purged(k.view, k.led.born, k.tags)
-	if verdict == ban.Hard {
+	if verdict == ban.Hard || k.led.spoiled.Load() {
 		c.store.Delete(k.key)
 		k.stored = false
 	}
@@ -193,7 +193,7 @@ func (h *handler) shareStream(cfg *config.Pool, fill *store.Fill) outcome {
 	case err != nil:
 		h.breakOff(err)
 		fill.Abort()
-		f.move(broken)
+		f.move(cutShort)
 	case f.spill != nil:
 		fill.Abort()
 		k.stored = false
