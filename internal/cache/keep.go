@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/weirhq/weir/internal/message"
+	"github.com/weirhq/weir/internal/representation"
 )
 
 // Reason says why a response is not kept.
@@ -170,41 +171,41 @@ func explicitLife(d *responseDirectives, f *message.Fields, targeted bool, recei
 		return none
 	}
 	// Section 5.3: what is no date is in the past, and of several the first counts only if they agree.
-	var expires time.Time
+	var expires int64
 	for i, n := 0, 0; i < len(f.List); i++ {
 		if f.List[i].ID != message.Expires {
 			continue
 		}
-		t, ok := parseDate(f.List[i].Value, received)
-		if !ok || n > 0 && !t.Equal(expires) {
+		t, ok := representation.ParseDate(f.List[i].Value, received.Unix())
+		if !ok || n > 0 && t != expires {
 			return 0
 		}
 		expires = t
 		n++
 	}
-	return max(int64(expires.Sub(dateOf(f, received))/time.Second), 0)
+	return max(expires-dateOf(f, received), 0)
 }
 
 // dateOf is when the response was made: Date, or when it came (RFC 9110, section 6.6.1).
-func dateOf(f *message.Fields, received time.Time) time.Time {
-	if t, ok := parseDate(f.Get(message.Date), received); ok {
+func dateOf(f *message.Fields, received time.Time) int64 {
+	if t, ok := representation.ParseDate(f.Get(message.Date), received.Unix()); ok {
 		return t
 	}
-	return received
+	return received.Unix()
 }
 
 // heuristicLife is a tenth of the time since the last change, at most a day (RFC 9111, section 4.2.2).
 func heuristicLife(f *message.Fields, received time.Time) int64 {
-	t, ok := parseDate(f.Get(message.LastModified), received)
+	t, ok := representation.ParseDate(f.Get(message.LastModified), received.Unix())
 	if !ok {
 		return none
 	}
-	return min(max(int64(dateOf(f, received).Sub(t)/time.Second)/10, 0), 24*60*60)
+	return min(max((dateOf(f, received)-t)/10, 0), 24*60*60)
 }
 
 // initialAge is the age that a response has when it comes (RFC 9111, section 4.2.3).
 func initialAge(f *message.Fields, sent, received time.Time) int64 {
-	apparent := max(int64(received.Sub(dateOf(f, received))/time.Second), 0)
+	apparent := max(received.Unix()-dateOf(f, received), 0)
 	var age int64
 	if v := f.Get(message.Age); v != nil {
 		// Section 5.1: of a list the first counts; what is no number is as if it were not there.

@@ -2,9 +2,11 @@ package cache
 
 import (
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"github.com/weirhq/weir/internal/message"
+	"github.com/weirhq/weir/internal/representation"
 )
 
 // A stored head is bytes, so that the store need not know what is in it:
@@ -154,6 +156,27 @@ func (v View) URL() []byte    { at := storedSize + v.u16(4) + v.u16(6); return v
 
 // Lines are the field lines as they go out, each with its line end.
 func (v View) Lines() []byte { return v.b[v.linesAt():] }
+
+// AppendLines appends the field lines but for those of some fields.
+func (v View) AppendLines(dst []byte, skip ...message.ID) []byte {
+	for rest := v.Lines(); len(rest) > 0; {
+		name, _, next := takeLine(rest)
+		if !slices.Contains(skip, message.Lookup(name)) {
+			dst = append(dst, rest[:len(rest)-len(next)]...)
+		}
+		rest = next
+	}
+	return dst
+}
+
+// Validators are what conditions of a request are compared with.
+func (v View) Validators(now time.Time) representation.Validators {
+	r := representation.Validators{ETag: v.ETag(), Modified: representation.NoTime, Date: v.Life().Received}
+	if t, ok := representation.ParseDate(v.LastModified(), now.Unix()); ok {
+		r.Modified = t
+	}
+	return r
+}
 
 // Born is the number of the last purge that was known when the response was asked for.
 func (v View) Born() uint64 { return binary.LittleEndian.Uint64(v.b[56:]) }

@@ -1,8 +1,13 @@
 package edge
 
 import (
+	crand "crypto/rand"
+
 	"github.com/weirhq/weir/internal/cache"
 	"github.com/weirhq/weir/internal/http1"
+	"github.com/weirhq/weir/internal/journal"
+	"github.com/weirhq/weir/internal/message"
+	"github.com/weirhq/weir/internal/representation"
 )
 
 // forwarded says why a server was asked (RFC 9211, section 2.2).
@@ -29,6 +34,9 @@ func (h *handler) deliverKept() {
 	}
 	size := k.ref.Size()
 	status := k.view.Status()
+	if status == 200 && hasConditions(&h.x.Req.Fields) && h.deliverPart(size) {
+		return
+	}
 	h.out = h.appendKeptHead(h.out[:0], status)
 	if status != 204 {
 		h.out = appendLength(h.out, size)
@@ -41,6 +49,87 @@ func (h *handler) deliverKept() {
 		return
 	}
 	h.sendKept(h.out, &k.ref, 0, size)
+}
+
+// hasConditions reports whether a request asks for less than the whole.
+func hasConditions(f *message.Fields) bool {
+	return f.Has(message.IfNoneMatch) || f.Has(message.IfModifiedSince) || f.Has(message.Range)
+}
+
+// deliverPart answers with 304, 206 or 416 where the request asks for that (RFC 9110, sections 13 and 14; RFC 9111, section
+// 4.3.2); false when it is to get the whole.
+func (h *handler) deliverPart(size int64) bool {
+	k, req := &h.kept, &h.x.Req
+	v := k.view.Validators(h.l.loop.Wall())
+	if v.Evaluate(req, representation.Cache) == representation.NotModified {
+		h.notModified()
+		return true
+	}
+	r := &h.ranges
+	r.Select(req, &v, size)
+	switch r.Part {
+	case representation.One:
+		s := r.Spans()[0]
+		h.out = h.appendKeptHead(h.out[:0], 206)
+		h.out = append(representation.AppendContentRange(append(h.out, "Content-Range: "...), s, size), "\r\n"...)
+		h.sendSpan(s)
+	case representation.Several:
+		h.sendSpans(r.Spans(), size)
+	case representation.Unsatisfiable:
+		h.failWith(416, journal.NoCause, "", func(dst []byte) []byte {
+			return append(representation.AppendUnsatisfied(append(dst, "Content-Range: "...), size), "\r\n"...)
+		})
+	default:
+		return false
+	}
+	return true
+}
+
+// hasIt reports whether the client says that it has what is coming (its length may not be known, so there are no ranges).
+func (h *handler) hasIt() bool {
+	k := &h.kept
+	if k.view.Status() != 200 || !hasConditions(&h.x.Req.Fields) {
+		return false
+	}
+	v := k.view.Validators(h.l.loop.Wall())
+	return v.Evaluate(&h.x.Req, representation.Cache) == representation.NotModified
+}
+
+// notModified answers that what the client has still holds.
+func (h *handler) notModified() {
+	h.out = h.appendKeptHead(h.out[:0], 304, message.ContentType, message.ContentEncoding, message.ContentRange)
+	h.out = h.endKeptHead(h.out)
+	h.answered = true
+	h.x.Journal.Status = 304
+	h.write2(h.out, nil)
+}
+
+// sendSpan sends one range behind a head that lacks its end.
+func (h *handler) sendSpan(s representation.Span) {
+	h.out = h.endKeptHead(appendLength(h.out, s.N))
+	h.answered = true
+	h.x.Journal.Status = 206
+	h.sendKept(h.out, &h.kept.ref, s.Off, s.Off+s.N)
+}
+
+// sendSpans sends several ranges (RFC 9110, section 14.6).
+func (h *handler) sendSpans(spans []representation.Span, size int64) {
+	k := &h.kept
+	m := representation.Multipart{Boundary: crand.Text(), Type: string(k.view.ContentType()), Size: size}
+	h.out = h.appendKeptHead(h.out[:0], 206, message.ContentType)
+	h.out = append(m.AppendType(append(h.out, "Content-Type: "...)), "\r\n"...)
+	h.out = h.endKeptHead(appendLength(h.out, m.Length(spans)))
+	h.answered = true
+	h.x.Journal.Status = 206
+	for i, s := range spans {
+		h.out = m.AppendHead(h.out, s, i == 0)
+		if !h.sendKept(h.out, &k.ref, s.Off, s.Off+s.N) {
+			return
+		}
+		h.out = h.out[:0]
+	}
+	h.out = m.AppendEnd(h.out)
+	h.write2(h.out, nil)
 }
 
 // sharedHead makes the head of a response whose body is still coming.
@@ -63,7 +152,7 @@ func (h *handler) sharedHead(f *fetch) {
 }
 
 // appendKeptHead begins the head of a response from the cache.
-func (h *handler) appendKeptHead(dst []byte, status int) []byte {
+func (h *handler) appendKeptHead(dst []byte, status int, skip ...message.ID) []byte {
 	k := &h.kept
 	if reason := k.view.Reason(); len(reason) > 0 && status == k.view.Status() {
 		dst = append(dst, "HTTP/1.1 "...)
@@ -72,7 +161,11 @@ func (h *handler) appendKeptHead(dst []byte, status int) []byte {
 	} else {
 		dst = http1.AppendStatusLine(dst, status)
 	}
-	dst = append(dst, k.view.Lines()...)
+	if len(skip) == 0 {
+		dst = append(dst, k.view.Lines()...)
+	} else {
+		dst = k.view.AppendLines(dst, skip...)
+	}
 	if p := &h.route.response; len(p.ids) > 0 || len(p.others) > 0 {
 		kept := p.strike(append(h.scratch[:0], dst...))
 		dst = append(dst[:0], kept...)

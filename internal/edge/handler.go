@@ -13,6 +13,7 @@ import (
 	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/message"
 	"github.com/weirhq/weir/internal/pool"
+	"github.com/weirhq/weir/internal/representation"
 )
 
 // handler is what a client's connection needs while a request is under way and gives back when it rests: the
@@ -36,6 +37,7 @@ type handler struct {
 	path    []byte   // as the server sees it, when it is rewritten
 	scratch []byte   // what is made beside h.out
 	pieces  [][]byte // of a body, being sent
+	ranges  representation.Ranges
 
 	held     []byte // the whole request body, when it is in one piece in memory
 	spool    spool  // the request body, when it was collected and is not in one piece

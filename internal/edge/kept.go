@@ -276,6 +276,10 @@ func (h *handler) follow(f *fetch) (done, answered bool) {
 	k.life = k.view.Life()
 	k.age = k.life.Now(h.l.loop.Wall())
 	h.x.Journal.Cache = journal.Shared
+	if h.hasIt() {
+		h.notModified()
+		return true, true
+	}
 	h.sharedHead(f)
 	h.stream(h.t, f, &k.ref, &k.me)
 	return true, true

@@ -184,7 +184,11 @@ func (h *handler) shareStream(cfg *config.Pool, fill *store.Fill) outcome {
 		length = h.x.Resp.Length
 	}
 	f.begin(fill, k.key, length)
-	if !h.alone {
+	switch {
+	case h.alone:
+	case h.hasIt():
+		h.notModified()
+	default:
 		h.sharedHead(f)
 		k.reader.start(f)
 	}
