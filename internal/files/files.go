@@ -2,7 +2,7 @@
 // which ranges of it, and in which encoding. It hands back what to send as values and an open file; sending is the
 // edge's. It lists no directory, runs nothing and never leaves its root: not by dots, not by links.
 //
-// It follows RFC 9110: section 13 for conditional requests, section 14 for ranges, section 12.5.3 for encodings.
+// It follows RFC 9110: section 12.5.3 for encodings, and package representation for conditional requests and ranges.
 package files
 
 import (
@@ -20,6 +20,7 @@ import (
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/exchange"
 	"github.com/weirhq/weir/internal/message"
+	"github.com/weirhq/weir/internal/representation"
 )
 
 // Small is how many bytes an answer carries in memory, so that its head and body go out in one write; a longer one is
@@ -199,16 +200,18 @@ func (r *Root) represent(name string, f *os.File, info fs.FileInfo, x *exchange.
 		}
 	}
 	v := validatorsOf(info, a.ContentEncoding, x.Journal.Start)
-	a.ETag, a.LastModified = v.etag, v.modified.Format(timeFormat)
-	switch v.evaluate(&x.Req) {
-	case 412:
+	a.ETag, a.LastModified = string(v.ETag), string(representation.AppendDate(nil, v.Modified))
+	switch v.Evaluate(&x.Req, representation.Origin) {
+	case representation.Failed:
 		return closing(a.File, Answer{Status: 412, Vary: a.Vary})
-	case 304:
+	case representation.NotModified:
 		// RFC 9110, section 15.4.5: the validators and what caches keep by; no word on the body.
 		return closing(a.File, Answer{Status: 304, ETag: a.ETag, LastModified: a.LastModified, CacheControl: a.CacheControl, Vary: a.Vary})
 	}
 	a.AcceptRanges = true
-	a.plan(info.Size(), v.rangesOf(&x.Req), r.boundary)
+	var ranges representation.Ranges
+	ranges.Select(&x.Req, &v, info.Size())
+	a.plan(info.Size(), &ranges, r.boundary)
 	if x.Req.Method == message.HEAD || a.Status == 416 {
 		a.Parts = nil
 	}
@@ -216,39 +219,28 @@ func (r *Root) represent(name string, f *os.File, info fs.FileInfo, x *exchange.
 }
 
 // plan says which bytes of a file of this size make the body.
-func (a *Answer) plan(size int64, spec []byte, boundary func() string) {
-	ranges, verdict := parseRanges(spec, size)
-	switch {
-	case verdict == unsatisfiable:
-		a.Status, a.ContentRange, a.Length = 416, fmt.Sprintf("bytes */%d", size), 0
+func (a *Answer) plan(size int64, ranges *representation.Ranges, boundary func() string) {
+	switch ranges.Part {
+	case representation.Unsatisfiable:
+		a.Status, a.ContentRange, a.Length = 416, string(representation.AppendUnsatisfied(nil, size)), 0
 		a.ETag, a.LastModified, a.CacheControl, a.ContentEncoding = "", "", "", "" // of the file, not of the error
-	case verdict == whole:
+	case representation.Whole:
 		a.Length = size
 		if size > 0 {
 			a.Parts = []Part{{N: size}}
 		}
-	case len(ranges) == 1:
-		r := ranges[0]
-		a.Status, a.ContentRange, a.Length = 206, r.field(size), r.n
-		a.Parts = []Part{{Off: r.off, N: r.n}}
-	default:
-		a.several(size, ranges, boundary())
+	case representation.One:
+		s := ranges.Spans()[0]
+		a.Status, a.ContentRange, a.Length = 206, string(representation.AppendContentRange(nil, s, size)), s.N
+		a.Parts = []Part{{Off: s.Off, N: s.N}}
+	case representation.Several:
+		m := representation.Multipart{Boundary: boundary(), Type: a.Type, Size: size}
+		for i, s := range ranges.Spans() {
+			a.Parts = append(a.Parts, Part{Bytes: m.AppendHead(nil, s, i == 0)}, Part{Off: s.Off, N: s.N})
+		}
+		a.Parts = append(a.Parts, Part{Bytes: m.AppendEnd(nil)})
+		a.Status, a.Type, a.Length = 206, string(m.AppendType(nil)), m.Length(ranges.Spans())
 	}
-}
-
-// several makes a multipart/byteranges body (RFC 9110, section 14.6).
-func (a *Answer) several(size int64, ranges []byteRange, boundary string) {
-	head := "--"
-	for _, r := range ranges {
-		text := head + boundary + "\r\nContent-Type: " + a.Type + "\r\nContent-Range: " + r.field(size) + "\r\n\r\n"
-		a.Parts = append(a.Parts, Part{Bytes: []byte(text)}, Part{Off: r.off, N: r.n})
-		a.Length += int64(len(text)) + r.n
-		head = "\r\n--"
-	}
-	text := "\r\n--" + boundary + "--\r\n"
-	a.Parts = append(a.Parts, Part{Bytes: []byte(text)})
-	a.Length += int64(len(text))
-	a.Status, a.Type = 206, "multipart/byteranges; boundary="+boundary
 }
 
 // settle reads what is small into memory, and closes a file of which nothing is to be sent.
@@ -340,14 +332,14 @@ func bare(err error) error {
 	return err
 }
 
-// modifiedOf is when a file changed, to the second of HTTP dates, and never later than the response is made (RFC 9110,
-// section 8.8.2.1).
-func modifiedOf(info fs.FileInfo, now time.Time) time.Time {
-	m := info.ModTime()
-	if !now.IsZero() && m.After(now) {
-		m = now
+// validatorsOf makes a strong entity tag of size and time of change. Not of the inode: several nodes that hold the
+// same release are to agree. A file was never changed later than the response is made (RFC 9110, section 8.8.2.1).
+func validatorsOf(info fs.FileInfo, encoding string, now time.Time) representation.Validators {
+	tag := fmt.Appendf(nil, `"%x-%x`, info.Size(), info.ModTime().UnixNano())
+	if encoding != "" {
+		tag = append(append(tag, '-'), encoding...)
 	}
-	return m.UTC().Truncate(time.Second)
+	return representation.Validators{ETag: append(tag, '"'), Modified: min(info.ModTime().Unix(), now.Unix()), Date: now.Unix()}
 }
 
 // location is where a directory's listing would be. Only what may stand in a path is let through.

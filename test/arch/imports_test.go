@@ -32,11 +32,12 @@ var tiers = map[string]int{
 	"esi":      4,
 	"compress": 4,
 
-	// Of the tier of http1; it is made of leaves.
-	"exchange": 3,
+	// Of the tier of http1; they are made of leaves.
+	"exchange":       3,
+	"representation": 3,
 }
 
-var tierNames = []string{"the leaves", "{loop, config, api}", "", "{http1, exchange}", "{route, files, cache, esi, compress, pool, app}",
+var tierNames = []string{"the leaves", "{loop, config, api}", "", "{http1, exchange, representation}", "{route, files, cache, pool, app}",
 	"{keeper, edge, desk}", "cli"}
 
 // unit returns the part of weir that a package belongs to ("pool" for internal/pool/balance), "" for what is not
