@@ -113,7 +113,7 @@ func (w *Weir) start(s Setup) {
 	w.t.Helper()
 	w.cmd = exec.Command(w.binary, append(append([]string{"run"}, s.Args...), w.File)...)
 	w.cmd.Dir = w.Dir
-	w.cmd.Env = append(os.Environ(), "WEIR_RUN_DIR="+w.RunDir, "GORACE=halt_on_error=1 exitcode=66")
+	w.cmd.Env = append(os.Environ(), "WEIR_RUN_DIR="+w.RunDir, "GORACE=halt_on_error=1 exitcode=66 atexit_sleep_ms=50")
 	for _, e := range s.Env {
 		w.cmd.Env = append(w.cmd.Env, w.fill(e))
 	}
