@@ -209,6 +209,13 @@ type response struct {
 	framed bool // its end was told, so that it is known to be whole
 }
 
+func (r *response) String() string {
+	if r == nil {
+		return "nothing"
+	}
+	return fmt.Sprintf("%d %q %.100q", r.status, r.fields, r.body)
+}
+
 // parseResponse reads the response at the front of b, the answer to a method.
 func parseResponse(b []byte, method string) (r *response, rest []byte, err error) {
 	lines, rest, err := splitHead(b)
