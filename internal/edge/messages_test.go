@@ -163,16 +163,17 @@ func TestBadBodies(t *testing.T) {
 
 // A response that breaks off must not look whole to the client, however its end was to be found.
 func TestCutResponses(t *testing.T) {
-	big := strings.Repeat("x", 400<<10) // more than is held back
+	big := strings.Repeat("x", 400<<10)                              // more than is held back
+	const getOnce = "GET / HTTP/1.1\nHost: a\nConnection: close\n\n" // a 502 must end, too
 	for _, row := range []struct{ name, send, answer, reset string }{
-		{"by length", get, "HTTP/1.1 200 OK\nContent-Length: 600000\n\n" + big + "<close>", ""},
-		{"by length, reset", get, "HTTP/1.1 200 OK\nContent-Length: 600000\n\n" + big + "<reset>", ""},
-		{"chunked", get, "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n5\nhello\n<close>", ""},
-		{"chunked, within a chunk", get, "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n5\nhel<close>", ""},
-		{"chunked, before the last line", get, "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n5\nhello\n0\n<close>", ""},
-		{"chunked, then garbage", get, "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n5\nhello\n" + "80000\n" + strings.Repeat("y", 0x80000) + "x\n\n", ""},
+		{"by length", getOnce, "HTTP/1.1 200 OK\nContent-Length: 600000\n\n" + big + "<close>", ""},
+		{"by length, reset", getOnce, "HTTP/1.1 200 OK\nContent-Length: 600000\n\n" + big + "<reset>", ""},
+		{"chunked", getOnce, "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n5\nhello\n<close>", ""},
+		{"chunked, within a chunk", getOnce, "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n5\nhel<close>", ""},
+		{"chunked, before the last line", getOnce, "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n5\nhello\n0\n<close>", ""},
+		{"chunked, then garbage", getOnce, "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n5\nhello\n" + "80000\n" + strings.Repeat("y", 0x80000) + "x\n\n", ""},
 		{"chunked to HTTP/1.0", "GET / HTTP/1.0\nHost: a\n\n", "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n5\nhello\n<close>", ""},
-		{"until a close that is a reset", get, "HTTP/1.1 200 OK\n\nhello<reset>", "hello"},
+		{"until a close that is a reset", getOnce, "HTTP/1.1 200 OK\n\nhello<reset>", "hello"},
 		{"until a reset, to HTTP/1.0", "GET / HTTP/1.0\nHost: a\n\n", "HTTP/1.1 200 OK\n\nhello<reset>", "hello"},
 	} {
 		for _, b := range []struct{ name, more string }{{"streaming", ""}, {"buffering", bothBuffers}} {
