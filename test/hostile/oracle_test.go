@@ -170,26 +170,29 @@ func number(s string, base int) (n int, err error) {
 
 // readChunks takes chunks without extensions and trailers of plain field lines.
 func readChunks(b []byte) (body string, rest []byte, err error) {
+	var data []byte
+	defer func() { body = string(data) }()
 	for {
 		end := bytes.Index(b, []byte("\r\n"))
 		if end < 0 {
-			return body, nil, errShort
+			return "", nil, errShort
 		}
 		n, err := number(string(b[:end]), 16)
 		if err != nil {
-			return body, nil, fmt.Errorf("chunk size: %w", err)
+			return "", nil, fmt.Errorf("chunk size: %w", err)
 		}
 		b = b[end+2:]
 		if n == 0 {
 			break
 		}
 		if len(b) < n+2 {
-			return body + string(b[:min(n, len(b))]), nil, errShort
+			data = append(data, b[:min(n, len(b))]...)
+			return "", nil, errShort
 		}
 		if string(b[n:n+2]) != "\r\n" {
-			return body, nil, fmt.Errorf("a chunk ends in %q", b[n:n+2])
+			return "", nil, fmt.Errorf("a chunk ends in %q", b[n:n+2])
 		}
-		body, b = body+string(b[:n]), b[n+2:]
+		data, b = append(data, b[:n]...), b[n+2:]
 	}
 	lines, rest, err := splitHead(b)
 	if err == errEmpty {
@@ -198,7 +201,7 @@ func readChunks(b []byte) (body string, rest []byte, err error) {
 	if err == nil {
 		_, err = splitFields(lines)
 	}
-	return body, rest, err
+	return "", rest, err
 }
 
 // A response as a client of weir sees it.

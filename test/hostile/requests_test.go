@@ -23,12 +23,16 @@ const patience = 20 * time.Second
 // serve runs the real binary before a pool with one server.
 func serve(t testing.TB, pool, more string) *testkit.Weir {
 	t.Helper()
-	return testkit.Run(t, testkit.Setup{Config: `
+	return testkit.Run(t, testkit.Setup{Config: config(pool, more)})
+}
+
+func config(pool, more string) string {
+	return `
 listen: {http: ["@ADDRESS@"]}
 log: {access: {to: "@DIR@/access.log"}}
 pools: {p: {` + pool + `}}
 sites: [{hosts: ["*"], routes: [{pool: p}]}]
-` + more})
+` + more
 }
 
 // clients counts the clients of this process: each has an address of its own.

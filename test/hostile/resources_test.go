@@ -1,0 +1,254 @@
+package hostile
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/weirhq/weir/internal/testkit"
+)
+
+// plainly runs the real binary without the race detector: these tests are of time and memory.
+func plainly(t testing.TB, pool, more string) *testkit.Weir {
+	t.Helper()
+	return testkit.Run(t, testkit.Setup{Plain: true, Config: config(pool, more)})
+}
+
+// crowd are connections that do something slowly. They are closed when the test ends.
+func crowd(t *testing.T, n int, address string) (all []net.Conn) {
+	t.Helper()
+	for range n {
+		c, err := net.DialTimeout("tcp", address, patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		all = append(all, c)
+	}
+	return all
+}
+
+// served asks again and again, until the stop function is called, which returns how many answers there were and the
+// slowest.
+func served(t *testing.T, address string) (stop func() (int, time.Duration)) {
+	t.Helper()
+	done := make(chan struct{})
+	var running sync.WaitGroup
+	n, slowest := 0, time.Duration(0)
+	running.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			began := time.Now()
+			if err := harmless(address); err != nil {
+				t.Errorf("after %d answers: %v", n, err)
+				return
+			}
+			n++
+			slowest = max(slowest, time.Since(began))
+		}
+	})
+	return func() (int, time.Duration) {
+		close(done)
+		running.Wait()
+		return n, slowest
+	}
+}
+
+// harmless is a client like any other.
+func harmless(address string) error {
+	c, err := from("127.0.0.1", address)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	a := &asked{c: c}
+	if err := a.ask("GET", "/harmless", ""); err != nil {
+		return err
+	}
+	r, err := a.answer("GET")
+	if err != nil || r.status != 200 {
+		return fmt.Errorf("got %v, %v", r, err)
+	}
+	return nil
+}
+
+// ended reads until weir closes; false when it does not within the time.
+func ended(c net.Conn, within time.Duration) (got []byte, ok bool) {
+	if c.SetReadDeadline(time.Now().Add(within)) != nil {
+		return nil, false
+	}
+	got, err := io.ReadAll(c)
+	return got, !errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+const mebi = 1 << 20
+
+// Two thousand heads that come byte by byte hold nobody up, cost little, and are over when their time is.
+func TestSlowHeads(t *testing.T) {
+	testkit.Leaks(t)
+	o := newRecorder(t)
+	w := plainly(t, "servers: ['"+o.address()+"']", "timeouts: {head: 2s}\n")
+	edge := w.Edge()
+	all := crowd(t, 2000, w.Address)
+	before := edge.Now()
+	stop := served(t, w.Address)
+	began := time.Now()
+	const head = "GET /slow HTTP/1.1\r\nHost: a.test\r\nX: yyyyyyyyyyyyyyyy"
+	peak := before.RSS
+	for i := 0; time.Since(began) < 2500*time.Millisecond; i++ { // each gets a byte some four times a second
+		for _, c := range all {
+			c.Write([]byte{head[i%len(head)]}) //nolint:errcheck // it may be closed already
+		}
+		peak = max(peak, edge.Now().RSS)
+		time.Sleep(200 * time.Millisecond)
+	}
+	n, slowest := stop()
+	ticks := edge.Now().Ticks - before.Ticks
+	t.Logf("%d others were served meanwhile, the slowest in %v; %d ms of processor time; %.1f MiB more", n, slowest, 10*ticks, float64(peak-before.RSS)/mebi)
+	if n < 20 {
+		t.Errorf("only %d others were served", n)
+	}
+	if grown := peak - before.RSS; grown > 96*mebi {
+		t.Errorf("%d MiB for 2000 connections", grown/mebi)
+	}
+	for _, c := range all {
+		if got, ok := ended(c, patience); !ok {
+			t.Fatalf("a slow head is still waited for: %q", got)
+		}
+	}
+	if got := o.of("127.0.0.1"); strings.Contains(shown(got), "/slow") {
+		t.Error("the server got a request that never ended")
+	}
+}
+
+// A client that asks a hundred thousand times and reads nothing is waited for, not buffered for.
+func TestPipelineNeverRead(t *testing.T) {
+	testkit.Leaks(t)
+	o := newRecorder(t)
+	w := plainly(t, "servers: ['"+o.address()+"']", "timeouts: {send: 1s}\n")
+	edge := w.Edge()
+	before := edge.Now()
+	stop := served(t, w.Address)
+	var running sync.WaitGroup
+	text := []byte(strings.Repeat(strings.Replace(get("/flood"), "\r\n\r\n", "\r\nX: "+strings.Repeat("y", 200)+"\r\n\r\n", 1), 1000))
+	for _, c := range crowd(t, 5, w.Address) {
+		running.Go(func() {
+			for range 100 {
+				if _, err := c.Write(text); err != nil {
+					return // weir has had enough
+				}
+			}
+			t.Error("weir took 100,000 requests of a client that reads nothing")
+		})
+	}
+	running.Wait()
+	n, slowest := stop()
+	grown := edge.Now().RSS - before.RSS
+	t.Logf("%d others were served meanwhile, the slowest in %v; %.1f MiB more; %d requests went through", n, slowest, float64(grown)/mebi, len(o.of("127.0.0.1"))-n)
+	if n < 20 || grown > 32*mebi {
+		t.Errorf("%d others were served; %d MiB more", n, grown/mebi)
+	}
+}
+
+// Large answers that nobody reads stand in a file, or wait at the server, and not in memory.
+func TestAnswersNeverRead(t *testing.T) {
+	testkit.Leaks(t)
+	s := newHostileServer(t, []answerRow{{send: okHead + fmt.Sprintf("Content-Length: %d\r\n\r\n", 4*mebi) + strings.Repeat("x", 4*mebi)}})
+	for _, more := range []string{", buffer: {responses: true, memory: 256KiB, file: 1MiB}", ", buffer: {responses: true, memory: 64MiB}", ""} {
+		w := plainly(t, "servers: ['"+s.l.Addr().String()+"']"+more, "timeouts: {send: 3s}\n")
+		edge := w.Edge()
+		before := edge.Now()
+		stop := served(t, w.Address)
+		all := crowd(t, 100, w.Address)
+		for _, c := range all {
+			if _, err := io.WriteString(c, get("/row/0")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		peak := before.RSS
+		testkit.Eventually(t, patience, "those who read nothing are let go", func() bool {
+			peak = max(peak, edge.Now().RSS)
+			return w.Status().Edge.Active <= 1
+		})
+		n, slowest := stop()
+		t.Logf("%s: %d others, the slowest in %v; %.1f MiB more", more, n, slowest, float64(peak-before.RSS)/mebi)
+		if grown := peak - before.RSS; n < 20 || grown > 128*mebi {
+			t.Errorf("%d others were served; %d MiB more", n, grown/mebi)
+		}
+	}
+}
+
+// Chunks of one byte cost a server what the bytes cost, not what their framing does.
+func TestTinyChunks(t *testing.T) {
+	testkit.Leaks(t)
+	for _, more := range []string{"", ", buffer: true"} {
+		o := newRecorder(t)
+		w := plainly(t, "servers: ['"+o.address()+"']"+more, "")
+		edge := w.Edge()
+		before := edge.Now()
+		client := nextClient()
+		c, err := from(client, w.Address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const size = 200_000
+		go io.WriteString(c, chunked(strings.Repeat("1\r\nx\r\n", size)+"0\r\n\r\n")) //nolint:errcheck // what comes back tells
+		a := &asked{c: c}
+		r, err := a.answer("POST")
+		c.Close()
+		if err != nil || r.status != 200 || len(r.body) != size+len("POST /p | ") {
+			t.Fatalf("got %v, %v", r, err)
+		}
+		o.mu.Lock()
+		got := o.bytes
+		o.mu.Unlock()
+		after := edge.Now()
+		t.Logf("%d chunks: the server got %d bytes; %d ms of processor time", size, got, 10*(after.Ticks-before.Ticks))
+		if got > 2*size {
+			t.Errorf("the server got %d bytes for a body of %d", got, size)
+		}
+	}
+}
+
+// A head that comes byte by byte costs about what its bytes cost.
+func TestDribbledHead(t *testing.T) {
+	testkit.Leaks(t)
+	o := newRecorder(t)
+	w := plainly(t, "servers: ['"+o.address()+"']", "limits: {head: 64KiB}\n")
+	edge := w.Edge()
+	cost := func(size int) uint64 {
+		before := edge.Now().Ticks
+		for range 4 {
+			c, err := from(nextClient(), w.Address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := fields("X: " + strings.Repeat("y", size) + "\r\n")
+			for i := range len(text) {
+				if _, err := c.Write([]byte{text[i]}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if r, err := (&asked{c: c}).answer("GET"); err != nil || r.status != 200 {
+				t.Fatalf("got %v, %v", r, err)
+			}
+			c.Close()
+		}
+		return edge.Now().Ticks - before
+	}
+	small, large := cost(7000), cost(56000)
+	t.Logf("%d and %d ms of processor time for eight times as much", 10*small, 10*large)
+	if large > 16*small+20 {
+		t.Errorf("%d and %d ms of processor time for eight times as much", 10*small, 10*large)
+	}
+}
