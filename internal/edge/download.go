@@ -74,7 +74,7 @@ func (d *downloader) wait() {
 			return // the engine stops, and the download with it
 		}
 	}
-	d.spool.free(d.h.l)
+	d.spool.free(d.h.t, d.h.l)
 }
 
 // put adds to the spool, waiting while that is full; false when the client has gone.
@@ -208,7 +208,7 @@ func (d *downloader) drainFile(t *loop.Task, head []byte) bool {
 // middle of it costs the client nothing but time.
 func (h *handler) deliverHeld(cfg *config.Pool, data []byte) outcome {
 	d := &h.download
-	defer d.spool.free(h.l)
+	defer d.spool.free(h.t, h.l)
 	// The fields are views into the buffer that the next read gives away or fills anew: the head is made now.
 	h.makeHead()
 	for {

@@ -135,7 +135,7 @@ func (h *handler) finish() {
 	h.upload.stop()
 	h.up.drop(h)
 	if h.spooled {
-		h.spool.free(h.l)
+		h.spool.free(h.t, h.l)
 		h.spooled = false
 	}
 	h.x.Journal.Mark(journal.Delivered, h.l.loop.Now())
