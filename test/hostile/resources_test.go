@@ -97,7 +97,7 @@ const mebi = 1 << 20
 func TestSlowHeads(t *testing.T) {
 	testkit.Leaks(t)
 	o := newRecorder(t)
-	w := plainly(t, "servers: ['"+o.address()+"']", "timeouts: {head: 2s}\n")
+	w := plainly(t, "servers: ['"+o.address()+"']", "timeouts: {head: 1s}\n")
 	edge := w.Edge()
 	all := crowd(t, 2000, w.Address)
 	before := edge.Now()
@@ -105,7 +105,7 @@ func TestSlowHeads(t *testing.T) {
 	began := time.Now()
 	const head = "GET /slow HTTP/1.1\r\nHost: a.test\r\nX: yyyyyyyyyyyyyyyy"
 	peak := before.RSS
-	for i := 0; time.Since(began) < 2500*time.Millisecond; i++ { // each gets a byte some four times a second
+	for i := 0; time.Since(began) < 1500*time.Millisecond; i++ { // each gets a byte some four times a second
 		for _, c := range all {
 			c.Write([]byte{head[i%len(head)]}) //nolint:errcheck // it may be closed already
 		}
@@ -164,18 +164,19 @@ func TestPipelineNeverRead(t *testing.T) {
 func TestAnswersNeverRead(t *testing.T) {
 	testkit.Leaks(t)
 	s := newHostileServer(t, []answerRow{{send: okHead + fmt.Sprintf("Content-Length: %d\r\n\r\n", 4*mebi) + strings.Repeat("x", 4*mebi)}})
-	for _, more := range []string{", buffer: {responses: true, memory: 256KiB, file: 1MiB}", ", buffer: {responses: true, memory: 64MiB}", ""} {
-		w := plainly(t, "servers: ['"+s.l.Addr().String()+"']"+more, "timeouts: {send: 3s}\n")
+	for _, more := range []string{", buffer: {responses: true, memory: 256KiB, file: 1MiB}", ", buffer: {responses: true, memory: 64MiB}"} {
+		w := plainly(t, "servers: ['"+s.l.Addr().String()+"']"+more, "timeouts: {send: 1s}\n")
 		edge := w.Edge()
 		before := edge.Now()
 		stop := served(t, w.Address)
-		all := crowd(t, 100, w.Address)
+		all := crowd(t, 60, w.Address)
 		for _, c := range all {
 			if _, err := io.WriteString(c, get("/row/0")); err != nil {
 				t.Fatal(err)
 			}
 		}
 		peak := before.RSS
+		testkit.Eventually(t, patience, "all of them wait", func() bool { return w.Status().Edge.Requests >= 20 && w.Status().Edge.Active >= 60 })
 		testkit.Eventually(t, patience, "those who read nothing are let go", func() bool {
 			peak = max(peak, edge.Now().RSS)
 			return w.Status().Edge.Active <= 1
@@ -250,5 +251,67 @@ func TestDribbledHead(t *testing.T) {
 	t.Logf("%d and %d ms of processor time for eight times as much", 10*small, 10*large)
 	if large > 16*small+20 {
 		t.Errorf("%d and %d ms of processor time for eight times as much", 10*small, 10*large)
+	}
+}
+
+// Descriptors are few, and idle clients take all that they can get: those who are in are served, at no cost to speak of,
+// and when room is made, others are too.
+func TestDescriptors(t *testing.T) {
+	testkit.Leaks(t)
+	o := newRecorder(t)
+	w := testkit.Run(t, testkit.Setup{Plain: true, Nofile: 200, Config: config("servers: ['"+o.address()+"']", "timeouts: {head: 60s, idle: 60s}\n")})
+	edge := w.Edge()
+	var in []net.Conn
+	for range 400 {
+		c, err := from("127.0.0.1", w.Address)
+		if err != nil {
+			continue // refused
+		}
+		t.Cleanup(func() { c.Close() })
+		io.WriteString(c, get("/in")) //nolint:errcheck // what comes back tells
+		if r, err := (&asked{c: c}).answer("GET"); err == nil && r.status == 200 {
+			in = append(in, c)
+		}
+	}
+	if len(in) < 40 || len(in) > 150 {
+		t.Fatalf("%d of 400 clients are in, with 200 descriptors", len(in))
+	}
+	// All that are in ask at once.
+	for _, c := range in {
+		io.WriteString(c, get("/again")) //nolint:errcheck // what comes back tells
+	}
+	for _, c := range in {
+		if r, err := (&asked{c: c.(*net.TCPConn)}).answer("GET"); err != nil || r.status != 200 {
+			t.Fatalf("one who is in got %v, %v", r, err)
+		}
+	}
+	if err := harmless(w.Address); err == nil {
+		t.Error("one more was served")
+	}
+	before, began := edge.Now().Ticks, time.Now()
+	for time.Since(began) < time.Second {
+		if err := harmless(w.Address); err == nil {
+			t.Error("one more was served")
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if busy := float64(10*(edge.Now().Ticks-before)) / float64(time.Since(began).Milliseconds()); busy > 0.3 {
+		t.Errorf("a full weir uses %.0f %% of a processor", 100*busy)
+	}
+	const said = "connections are refused: no more find room in the limit on open files"
+	if n := strings.Count(w.Output(), said); n != 1 {
+		t.Errorf("it was said %d times that connections are refused", n)
+	}
+	for _, c := range in[:len(in)/2] {
+		c.Close()
+	}
+	testkit.Eventually(t, patience, "others are served when there is room", func() bool { return harmless(w.Address) == nil })
+	for range 100 {
+		if err := harmless(w.Address); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if now := w.Edge(); now.PID != edge.PID {
+		t.Error("the edge died of it")
 	}
 }
