@@ -20,8 +20,9 @@ type listener struct {
 func (ln *listener) Accept(c *loop.Conn) {
 	l := ln.l
 	tree := l.edge.tree.Load()
-	if max := tree.cfg.Limits.Connections; max > 0 && l.edge.connections.Load() >= int64(max) {
+	if max := l.edge.roomFor(tree.cfg); l.edge.connections.Load() >= max {
 		l.count.refused++
+		l.edge.sayFull(max, l.loop.Wall())
 		_ = c.Reset() // nothing can be told to a client that is refused unheard
 		return
 	}

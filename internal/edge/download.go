@@ -18,6 +18,7 @@ type downloader struct {
 	t       *loop.Task
 	spool   spool
 	running bool
+	begun   bool // the client may have seen the head
 	whole   bool // everything has been put into the spool
 	failed  bool // the client is gone
 	noDisk  bool // the file could not be written; it was said
@@ -32,7 +33,7 @@ func (h *handler) deliverBuffered(cfg *config.Pool, data []byte) outcome {
 // run passes on what is in the spool, data and the rest of the body, behind a head that was made.
 func (d *downloader) run(cfg *config.Pool, data []byte) outcome {
 	h := d.h
-	d.running, d.whole, d.failed, d.noDisk, d.t = true, false, false, false, nil
+	d.running, d.begun, d.whole, d.failed, d.noDisk, d.t = true, false, false, false, false, nil
 	h.l.loop.Go(d)
 	for {
 		if !d.put(data, &cfg.Buffer) {
@@ -42,6 +43,12 @@ func (d *downloader) run(cfg *config.Pool, data []byte) outcome {
 		data, err = h.up.read(h, h.by(cfg.Timeouts.BetweenBytes))
 		if d.failed {
 			break
+		}
+		if err != nil && !d.begun {
+			d.failed = true
+			d.wait()
+			h.answered = false
+			return h.bodyFaulty(err)
 		}
 		if err != nil {
 			h.breakOff(err)
@@ -56,13 +63,18 @@ func (d *downloader) run(cfg *config.Pool, data []byte) outcome {
 		}
 	}
 	d.wake()
+	d.wait()
+	return done
+}
+
+// wait waits until the download's task has ended, and gives back what it has not sent.
+func (d *downloader) wait() {
 	for d.running {
-		if h.t.Park(0) != nil {
-			return done // the engine stops, and the download with it
+		if d.h.t.Park(0) != nil {
+			return // the engine stops, and the download with it
 		}
 	}
-	d.spool.free(h.l)
-	return done
+	d.spool.free(d.h.t, d.h.l)
 }
 
 // put adds to the spool, waiting while that is full; false when the client has gone.
@@ -116,6 +128,10 @@ func (d *downloader) Run(t *loop.Task) {
 // drain sends until the body is whole and sent; false when it cannot.
 func (d *downloader) drain(t *loop.Task) bool {
 	h := d.h
+	if d.failed {
+		return false // before it began: the client gets another answer
+	}
+	d.begun = true
 	head := h.out
 	for {
 		if p := d.spool.pop(); p != nil {
@@ -192,7 +208,7 @@ func (d *downloader) drainFile(t *loop.Task, head []byte) bool {
 // middle of it costs the client nothing but time.
 func (h *handler) deliverHeld(cfg *config.Pool, data []byte) outcome {
 	d := &h.download
-	defer d.spool.free(h.l)
+	defer d.spool.free(h.t, h.l)
 	// The fields are views into the buffer that the next read gives away or fills anew: the head is made now.
 	h.makeHead()
 	for {
@@ -204,18 +220,8 @@ func (h *handler) deliverHeld(cfg *config.Pool, data []byte) outcome {
 		}
 		var err error
 		data, err = h.up.read(h, h.by(cfg.Timeouts.BetweenBytes))
-		switch {
-		case err == nil:
-		case isTimeout(err):
-			h.up.fault = pool.TimedOut
-			h.x.Journal.Cause = h.limit(journal.BetweenBytesTimeout)
-			return late
-		case isWire(err):
-			return h.breaks(reason(err))
-		default:
-			h.up.fault = pool.BadResponse
-			h.x.Journal.Cause = journal.ServerReset
-			return empty
+		if err != nil {
+			return h.bodyFaulty(err)
 		}
 		if data == nil {
 			break
@@ -227,6 +233,21 @@ func (h *handler) deliverHeld(cfg *config.Pool, data []byte) outcome {
 	d.whole, d.failed = true, false
 	d.drain(h.t)
 	return done
+}
+
+// bodyFaulty says how a try ended whose response broke off before the client saw anything of it.
+func (h *handler) bodyFaulty(err error) outcome {
+	switch {
+	case isTimeout(err):
+		h.up.fault = pool.TimedOut
+		h.x.Journal.Cause = h.limit(journal.BetweenBytesTimeout)
+		return late
+	case isWire(err):
+		return h.breaks(reason(err))
+	}
+	h.up.fault = pool.BadResponse
+	h.x.Journal.Cause = journal.ServerReset
+	return empty
 }
 
 // sendBy is the deadline for progress of what is sent now.

@@ -240,7 +240,7 @@ func (h *handler) receive(cfg *config.Pool, sendErr error) outcome {
 			}
 			if n > 0 {
 				u.in.r += n
-				if s := h.x.Resp.Status; s >= 200 || s == 101 && h.x.Req.Upgrade {
+				if s := h.x.Resp.Status; s >= 200 || s == 101 && h.switches() {
 					u.dec.ResetResponse(h.x.Resp.Body, h.x.Resp.Length, &h.tree.responseLimits)
 					h.x.Journal.Mark(journal.FirstByte, h.l.loop.Now())
 					return done

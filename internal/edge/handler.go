@@ -144,7 +144,7 @@ func (h *handler) finish() {
 	h.up.drop(h)
 	h.kept.release()
 	if h.spooled {
-		h.spool.free(h.l)
+		h.spool.free(h.t, h.l)
 		h.spooled = false
 	}
 	h.x.Journal.Mark(journal.Delivered, h.l.loop.Now())
@@ -237,22 +237,8 @@ func (h *handler) readBody() ([]byte, error) {
 		w = &h.body
 	}
 	for {
-		for !w.empty() && !h.dec.Done() {
-			data, n, err := h.dec.Next(w.bytes())
-			w.r += n
-			if err != nil {
-				return nil, err
-			}
-			if len(data) > 0 {
-				h.x.Journal.In += int64(len(data))
-				if h.route != nil && h.route.bodyLimit > 0 && h.x.Journal.In > h.route.bodyLimit {
-					return nil, errBodyTooLarge
-				}
-				return data, nil
-			}
-			if n == 0 {
-				break
-			}
+		if data, err := h.gatherBody(w); err != nil || len(data) > 0 {
+			return data, err
 		}
 		if h.dec.Done() {
 			return nil, nil
@@ -280,6 +266,35 @@ func (h *handler) readBody() ([]byte, error) {
 			return nil, err
 		}
 	}
+}
+
+// gatherBody decodes what has been read of the request body, in place, and returns the bytes of it in one piece. A body in
+// chunks of one byte would else cost a server, and us, a system call for each.
+func (h *handler) gatherBody(w *window) ([]byte, error) {
+	start, end := w.r, w.r
+	for !w.empty() && !h.dec.Done() {
+		data, n, err := h.dec.Next(w.bytes())
+		if err != nil {
+			return nil, err
+		}
+		if len(data) > 0 {
+			if end == start {
+				// The data stay where they stand: most bodies are not chunked and need no move.
+				start = w.r + n - len(data)
+				end = start
+			}
+			end += copy(w.b[end:], data)
+			h.x.Journal.In += int64(len(data))
+			if h.route != nil && h.route.bodyLimit > 0 && h.x.Journal.In > h.route.bodyLimit {
+				return nil, errBodyTooLarge
+			}
+		}
+		w.r += n
+		if n == 0 {
+			break
+		}
+	}
+	return w.b[start:end], nil
 }
 
 var errBodyTooLarge = errors.New("request body larger than the limit")

@@ -91,10 +91,11 @@ func TestRequestFraming(t *testing.T) {
 		want := "5|hello"
 		framing := "Content-Length: 5"
 		if more == "" {
-			want, framing = "2|he|3|llo|0||", "Transfer-Encoding: chunked"
+			want, framing = "5|hello|0||", "Transfer-Encoding: chunked"
 		} else {
 			rest = "5|" + rest
 		}
+		rest = strings.Replace(rest, "2\nhe\n3\nllo\n", "5\nhello\n", 1) // what came in two pieces may go on as one
 		if !strings.Contains(head, framing) || strings.ReplaceAll(rest, "\n", "|") != want {
 			t.Errorf("the server got\n%s\n\n%q", head, rest)
 		}

@@ -162,16 +162,17 @@ func (s *spool) sendTo(t *loop.Task, h *handler, c *loop.Conn) error {
 // fileStep is how much of a file is sent under one time limit.
 const fileStep = 1 << 20
 
-// free gives everything back.
-func (s *spool) free(l *local) {
+// free gives everything back. The file is closed off the loop: it has no name any more, so that is when the disk gets its
+// room back, and for a large one that takes its time.
+func (s *spool) free(t *loop.Task, l *local) {
 	for _, p := range s.pieces {
 		s.release(l, p)
 	}
 	clear(s.pieces)
 	s.pieces = s.pieces[:0]
-	if s.file != nil {
-		_ = s.file.Close() // its contents are given up
-		s.file = nil
+	file := s.file
+	s.file, s.read, s.wrote, s.size = nil, 0, 0, 0
+	if file != nil {
+		t.Do(func() { _ = file.Close() }) // its contents are given up
 	}
-	s.read, s.wrote, s.size = 0, 0, 0
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/weirhq/weir/internal/loop"
+	"github.com/weirhq/weir/internal/message"
 )
 
 // tunnelIdle is how long an upgraded connection may be silent in both directions.
@@ -18,6 +19,14 @@ type pipe struct {
 	failed   bool
 	running  bool
 	notify   *loop.Task
+}
+
+// switches reports whether a 101 is what the client asked for: a switch to the protocol that it named, and no other (RFC
+// 9110, section 7.8).
+func (h *handler) switches() bool {
+	f := &h.x.Resp.Fields
+	return h.x.Req.Upgrade && f.Count(message.Upgrade) == 1 && hasToken(f, message.Connection, "upgrade") &&
+		message.EqualFold(f.Get(message.Upgrade), h.x.Req.Fields.Get(message.Upgrade))
 }
 
 // tunnel answers 101 and then knows nothing of the bytes any more. Each direction has its own task.

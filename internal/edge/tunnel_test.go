@@ -133,3 +133,21 @@ func TestUpgradeRefused(t *testing.T) {
 		}
 	})
 }
+
+// A server may switch only to what it was asked for (RFC 9110, section 7.8): to know nothing of the bytes any more is too
+// much for a word that was not said.
+func TestUpgradeToAnother(t *testing.T) {
+	for _, fields := range []string{"", "Connection: upgrade\n", "Connection: upgrade\nUpgrade: h2c\n", "Upgrade: websocket\n",
+		"Connection: upgrade\nUpgrade: h2c\nUpgrade: websocket\n", "Connection: upgrade\nUpgrade: websocket, h2c\n"} {
+		o := answers(t, "tcp", "HTTP/1.1 101 Switching Protocols\n"+fields+"\nbytes")
+		r := serveEdge(t, fibers, onePool("", o.Address))
+		c := testkit.Dial(t, r.addr)
+		c.Send(wire(upgrade))
+		wantStatus(c, 502)
+		c.Close()
+		r.quiet()
+		if s := r.Status().Pools[0].Servers[0]; s.Active != 0 || s.Idle != 0 {
+			t.Errorf("left at the server: %+v", s)
+		}
+	}
+}

@@ -293,37 +293,46 @@ func ambiguity(c byte) message.Ambiguity {
 	return 0
 }
 
-// overlong looks for the over-long UTF-8 forms of ASCII (%C0%AF for "/"): nothing valid has them, and lax decoders take
-// them for what they hide. lead is the byte that p begins with, encoded.
+// overlong looks for the over-long UTF-8 forms of ASCII (%C0%AF, %E0%80%AF, %F0%80%80%AF for "/", and the forms of five
+// and six bytes that UTF-8 once had): nothing valid has them, and lax decoders take them for what they hide. lead is the
+// byte that p begins with, encoded.
 func overlong(p []byte, lead byte) message.Ambiguity {
-	if lead != 0xc0 && lead != 0xc1 && lead != 0xe0 {
+	c, zeros := lead&1, 0 // the bits that the lead has, and how many bytes behind it must have none
+	switch lead {
+	case 0xc0, 0xc1:
+	case 0xe0:
+		zeros = 1
+	case 0xf0:
+		zeros = 2
+	case 0xf8:
+		zeros = 3
+	case 0xfc:
+		zeros = 4
+	default:
 		return 0
 	}
-	p = p[3:]
-	next := func() (v byte, ok bool) {
+	for p = p[3:]; ; p = p[3:] {
 		if len(p) < 3 || p[0] != '%' || class[p[1]]&class[p[2]]&hexDigit == 0 {
-			return 0, false
-		}
-		v = hexValue[p[1]]<<4 | hexValue[p[2]]
-		p = p[3:]
-		return v & 0x3f, v&0xc0 == 0x80
-	}
-	v, ok := next()
-	if lead == 0xe0 {
-		if !ok || v > 1 {
 			return 0
 		}
-		lead = v
-		v, ok = next()
+		v := hexValue[p[1]]<<4 | hexValue[p[2]]
+		if v&0xc0 != 0x80 {
+			return 0
+		}
+		v &= 0x3f
+		switch {
+		case zeros == 0:
+			if c = c<<6 | v; c == '.' {
+				return message.DotsWithParams
+			}
+			return ambiguity(c)
+		case zeros == 1 && v <= 1:
+			c = v
+		case v != 0:
+			return 0
+		}
+		zeros--
 	}
-	if !ok {
-		return 0
-	}
-	c := lead&1<<6 | v
-	if c == '.' {
-		return message.DotsWithParams
-	}
-	return ambiguity(c)
 }
 
 func upper(c byte) byte {

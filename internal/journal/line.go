@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strconv"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -228,8 +229,8 @@ var plain = func() (t [256]bool) {
 
 const hex = "0123456789abcdef"
 
-// appendQuoted appends s as a JSON string. Controls, those of Latin-1 (U+0080 to U+009F) and the line separators
-// U+2028 and U+2029 are escaped too: terminals and line splitters obey them. A byte that is no part of valid UTF-8
+// appendQuoted appends s as a JSON string. Controls, those of Latin-1 (U+0080 to U+009F), the line separators U+2028 and
+// U+2029 and what turns the direction of writing are escaped too: terminals and line splitters obey them. A byte that is no part of valid UTF-8
 // is taken for Latin-1, as fields were meant once (RFC 9110, section 5.5), and written as \u00HH.
 func appendQuoted[T []byte | string](dst []byte, s T) []byte {
 	dst = append(dst, '"')
@@ -241,7 +242,7 @@ func appendQuoted[T []byte | string](dst []byte, s T) []byte {
 		}
 		r, size := rune(s[i]), 1
 		if s[i] >= utf8.RuneSelf {
-			if d, n := decode(s[i:]); n > 1 && d >= 0xa0 && d != 0x2028 && d != 0x2029 {
+			if d, n := decode(s[i:]); n > 1 && visible(d) {
 				i += n
 				continue
 			} else if n > 1 {
@@ -260,6 +261,11 @@ func appendQuoted[T []byte | string](dst []byte, s T) []byte {
 	}
 	dst = append(dst, s[from:]...)
 	return append(dst, '"')
+}
+
+// visible reports whether a character beyond ASCII only stands where it is.
+func visible(r rune) bool {
+	return r >= 0xa0 && r != 0x2028 && r != 0x2029 && !unicode.Is(unicode.Bidi_Control, r)
 }
 
 func decode[T []byte | string](s T) (rune, int) {

@@ -76,6 +76,7 @@ func TestEscapes(t *testing.T) {
 		{"Zoë €", `"Zoë €"`, `Zo\xc3\xab \xe2\x82\xac`},
 		{"caf\xe9", `"caf\u00e9"`, `caf\xe9`},
 		{"\xe2\x82", `"\u00e2\u0082"`, `\xe2\x82`},
+		{"\u202eevil\u2066\u200fx", `"\u202eevil\u2066\u200fx"`, `\xe2\x80\xaeevil\xe2\x81\xa6\xe2\x80\x8fx`},
 		{"\u0085\u009b\u2028\u2029x", `"\u0085\u009b\u2028\u2029x"`, `\xc2\x85\xc2\x9b\xe2\x80\xa8\xe2\x80\xa9x`},
 		{"\xed\xa0\x80", `"\u00ed\u00a0\u0080"`, `\xed\xa0\x80`}, // a surrogate is no valid UTF-8
 		{"😀", `"😀"`, `\xf0\x9f\x98\x80`},

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -125,8 +126,9 @@ func colourOf(who string) string {
 	return colours[h.Sum32()%uint32(len(colours))]
 }
 
-// AppendPrintable appends a line so that it can neither move a terminal's cursor nor look like two lines: control
-// characters and bytes that are no UTF-8 become \xNN.
+// AppendPrintable appends a line so that it can neither move a terminal's cursor, nor look like two lines, nor read in
+// another order than it is written: control characters, line separators, what turns the direction of writing, and bytes
+// that are no UTF-8 become \xNN.
 func AppendPrintable(b, line []byte) []byte {
 	for i := 0; i < len(line); {
 		c := line[i]
@@ -135,7 +137,7 @@ func AppendPrintable(b, line []byte) []byte {
 			i++
 			continue
 		}
-		if r, n := utf8.DecodeRune(line[i:]); c >= 0x80 && (r != utf8.RuneError || n > 1) && r >= 0xa0 {
+		if r, n := utf8.DecodeRune(line[i:]); c >= 0x80 && (r != utf8.RuneError || n > 1) && visible(r) {
 			b = append(b, line[i:i+n]...)
 			i += n
 			continue
@@ -144,6 +146,11 @@ func AppendPrintable(b, line []byte) []byte {
 		i++
 	}
 	return b
+}
+
+// visible reports whether a character beyond ASCII only stands where it is.
+func visible(r rune) bool {
+	return r >= 0xa0 && r != 0x2028 && r != 0x2029 && !unicode.Is(unicode.Bidi_Control, r)
 }
 
 // handler is an slog.Handler.

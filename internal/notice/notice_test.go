@@ -58,6 +58,22 @@ func TestColour(t *testing.T) {
 	}
 }
 
+// What a worker says stays on its line and in its order.
+func TestAppendPrintable(t *testing.T) {
+	for in, want := range map[string]string{
+		"Zoë\t→ 😀":                 "Zoë\t→ 😀",
+		"\x1b[2J\r\x00\x7f":        `\x1b[2J\x0d\x00\x7f`,
+		"\u009b\x9b\u0085":         `\xc2\x9b\x9b\xc2\x85`,
+		"a\u2028b\u2029c":          `a\xe2\x80\xa8b\xe2\x80\xa9c`,
+		"\u202etxt.exe\u2066":      `\xe2\x80\xaetxt.exe\xe2\x81\xa6`,
+		"\xed\xa0\x80\xff\xc0\xaf": `\xed\xa0\x80\xff\xc0\xaf`,
+	} {
+		if got := string(AppendPrintable(nil, []byte(in))); got != want {
+			t.Errorf("%q: %s, want %s", in, got, want)
+		}
+	}
+}
+
 func TestFormFor(t *testing.T) {
 	file, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	if err != nil {

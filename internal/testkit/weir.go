@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -47,6 +48,7 @@ type Setup struct {
 	Within  time.Duration     // to get there; default 30 s
 	Plain   bool              // without the race detector even when the test has it: for tests of time and memory
 	NoWait  bool              // return as soon as the process has been started
+	Nofile  int               // limit on open files of each process, as ulimit -n sets it; 0: inherited
 }
 
 // Run starts weir and waits until it answers. When the test ends, weir is told to stop; the test fails if it does not
@@ -112,8 +114,12 @@ func (w *Weir) fill(text string) string {
 func (w *Weir) start(s Setup) {
 	w.t.Helper()
 	w.cmd = exec.Command(w.binary, append(append([]string{"run"}, s.Args...), w.File)...)
+	if s.Nofile > 0 {
+		limited := fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, s.Nofile)
+		w.cmd = exec.Command("sh", append([]string{"-c", limited}, w.cmd.Args...)...)
+	}
 	w.cmd.Dir = w.Dir
-	w.cmd.Env = append(os.Environ(), "WEIR_RUN_DIR="+w.RunDir, "GORACE=halt_on_error=1 exitcode=66")
+	w.cmd.Env = append(os.Environ(), "WEIR_RUN_DIR="+w.RunDir, "GORACE=halt_on_error=1 exitcode=66 atexit_sleep_ms=50")
 	for _, e := range s.Env {
 		w.cmd.Env = append(w.cmd.Env, w.fill(e))
 	}
