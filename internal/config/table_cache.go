@@ -59,14 +59,14 @@ func cachePolicyKind(t *table) kind[CachePolicy] {
 		"How long a response is fresh that says nothing of it itself. 0s: it is not kept.")
 	add(o, "ttl", list(ttlKind(t), "a list of rules", true, true), func(p *CachePolicy) *[]TTLRule { return &p.TTL }, "[]",
 		"How long responses of a status or a media type are fresh; the first rule that matches counts.")
-	add(o, "grace", low, func(p *CachePolicy) *time.Duration { return &p.Grace }, "10s",
+	add(o, "grace", low, func(p *CachePolicy) *time.Duration { return &p.Grace }, "0s",
 		"How long after its end a response is still served while a new one is fetched, or while the app is down. must-revalidate of the app forbids it.")
 	add(o, "hit_for_miss", low, func(p *CachePolicy) *time.Duration { return &p.HitForMiss }, "60s",
 		"How long it is remembered that a response cannot be kept, so that requests for it do not wait for each other.")
 	add(o, "heuristic", boolKind(), func(p *CachePolicy) *bool { return &p.Heuristic }, "false",
 		"A response with Last-Modified alone is fresh for a tenth of its age, at most a day (RFC 9111, section 4.2.2).")
-	add(o, "reload", enumKind("ignore", "revalidate"), func(p *CachePolicy) *string { return &p.Reload }, "ignore",
-		"What a client's Cache-Control of no-cache or max-age=0 does: nothing (else each reload costs the app a request), or it asks the app.")
+	add(o, "reload", enumKind("revalidate", "ignore"), func(p *CachePolicy) *string { return &p.Reload }, "revalidate",
+		"What a client's Cache-Control of no-cache, max-age, min-fresh or max-stale does: what RFC 9111 says, or nothing.")
 	add(o, "set_cookie", enumKind("pass", "strip"), func(p *CachePolicy) *string { return &p.SetCookie }, "pass",
 		"What a Set-Cookie in a response does: it is not kept, or kept without the field.")
 	add(o, "bypass", pointer(matchObject(t).kind()), func(p *CachePolicy) **Match { return &p.Bypass }, "",
