@@ -11,9 +11,10 @@ import (
 // ownFiles are the descriptors that the edge keeps for itself: sockets it listens on, logs, bodies in files, directories.
 const ownFiles = 64
 
-// fileRoom is how many clients the limit on open files has room for. Each may need a connection to a server besides its
-// own: clients that do nothing must not take the descriptors without which none of them is served.
-func fileRoom() int64 { return max((loop.OpenFiles()-ownFiles)/2, 16) }
+// fileRoom is how many clients the limit on open files has room for: three quarters of it. The rest is for connections to
+// servers and for bodies in files: clients that do nothing must not take the descriptors without which none of them is
+// served. Of kept connections far fewer than a quarter have a request under way.
+func fileRoom() int64 { return max((loop.OpenFiles()-ownFiles)*3/4, 16) }
 
 // roomFor is how many clients' connections there may be.
 func (e *Edge) roomFor(cfg *config.Config) int64 {
