@@ -73,6 +73,9 @@ func AppendStored(dst []byte, s *Stored, resp *message.Response) []byte {
 		}
 		dst = append(dst, "\r\n"...)
 	}
+	if !resp.Fields.Has(message.Date) { // RFC 9110, section 6.6.1
+		dst = append(representation.AppendDate(append(dst, "Date: "...), s.Life.Received), "\r\n"...)
+	}
 	if len(dst)-lines > maxLines {
 		return nil
 	}
@@ -116,10 +119,10 @@ func NewView(b []byte) View {
 	if len(b) == 0 || Kind(b[0]) > Hole {
 		return View{}
 	}
-	if Kind(b[0]) == Variants {
+	if Kind(b[0]) == Variants && len(b) >= variantsSize {
 		return View{b}
 	}
-	if len(b) < storedSize {
+	if len(b) < storedSize || Kind(b[0]) == Variants {
 		return View{}
 	}
 	v := View{b}

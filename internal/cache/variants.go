@@ -88,7 +88,7 @@ func (k *Keyer) Variant(primary Key, epoch uint64, list []byte, f *message.Field
 		if i < 0 {
 			break
 		}
-		b = appendSelecting(b, f, rest[:i])
+		b = k.appendSelecting(b, f, rest[:i])
 		rest = rest[i+1:]
 	}
 	return k.seed.hash(b), b
@@ -96,14 +96,19 @@ func (k *Keyer) Variant(primary Key, epoch uint64, list []byte, f *message.Field
 
 // appendSelecting appends the value of a field by which a response was selected: all lines as one list, without white space
 // that means nothing (RFC 9111, section 4.1). A field that is not there differs from an empty one.
-func appendSelecting(b []byte, f *message.Fields, name []byte) []byte {
+func (k *Keyer) appendSelecting(b []byte, f *message.Fields, name []byte) []byte {
 	id := message.Lookup(name)
 	found := byte(0)
 	at := len(b)
 	b = append(b, 0, 0, 0, 0, 0)
+	if id == message.Cookie { // what the app does not get cannot have selected
+		if b = k.AppendCookies(b, f); len(b) > at+5 {
+			found = 1
+		}
+	}
 	for i := range f.List {
 		l := &f.List[i]
-		if l.ID != id || id == message.Other && !message.EqualFold(l.Name, name) {
+		if l.ID != id || id == message.Cookie || id == message.Other && !message.EqualFold(l.Name, name) {
 			continue
 		}
 		if found = 1; len(b) > at+5 {

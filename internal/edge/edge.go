@@ -140,6 +140,8 @@ func (e *Edge) Apply(s api.EdgeState) error {
 		if e.caching, err = newCaching(cfg.Cache); err != nil {
 			return err
 		}
+	} else if e.caching != nil && cfg.Cache != nil && (cfg.Cache.Memory != e.caching.options.Memory || cfg.Cache.MaxObject != e.caching.options.MaxObject) {
+		slog.Warn("the cache keeps its size until weir is started anew", "memory", e.caching.options.Memory)
 	}
 	next, err := newTree(cfg, e.env, old, e.caching)
 	if err != nil {
@@ -307,6 +309,9 @@ func (e *Edge) Stop(ctx context.Context) error {
 		}
 	}
 	err := e.engine.Close()
+	if e.caching != nil {
+		err = errors.Join(err, e.caching.store.Close())
+	}
 	if t := e.tree.Load(); t != nil {
 		t.pools.Close()
 		err = errors.Join(err, t.closeRoots())

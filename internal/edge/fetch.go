@@ -4,6 +4,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/weirhq/weir/internal/cache/store"
 	"github.com/weirhq/weir/internal/journal"
@@ -67,9 +68,39 @@ type follower struct {
 type fetches struct {
 	shards [64]struct {
 		sync.Mutex
-		by map[store.Key]*fetch
-		_  [40]byte // a line each
+		by  map[store.Key]*fetch
+		not map[store.Key]loop.Time // failed refreshes: not to be tried again before
+		_   [32]byte                // a line each
 	}
+}
+
+const (
+	refreshPause = time.Second
+	maxPauses    = 1024 // of one shard; beyond it all are forgotten
+)
+
+// pause notes that a refresh failed.
+func (fs *fetches) pause(k store.Key, now loop.Time) {
+	s := &fs.shards[k[0]&63]
+	s.Lock()
+	defer s.Unlock()
+	if s.not == nil || len(s.not) > maxPauses {
+		s.not = map[store.Key]loop.Time{}
+	}
+	s.not[k] = now + int64(refreshPause)
+}
+
+// failed reports whether a refresh failed a moment ago.
+func (fs *fetches) failed(k store.Key, now loop.Time) bool {
+	s := &fs.shards[k[0]&63]
+	s.Lock()
+	defer s.Unlock()
+	until, ok := s.not[k]
+	if ok && until <= now {
+		delete(s.not, k)
+		ok = false
+	}
+	return ok
 }
 
 // join returns the fetch for a key. When there was none it is begun, and the caller leads it.
@@ -197,13 +228,6 @@ func (f *fetch) spillTo(file *os.File) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.spill = file
-}
-
-// followed reports whether anybody waits.
-func (f *fetch) followed() bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.first != nil
 }
 
 // tell wakes the followers, with f.mu held.

@@ -73,6 +73,9 @@ func (h *handler) fromCache() bool {
 		return h.pass(forRequest)
 	}
 	k.want = cache.ParseRequest(&h.x.Req.Fields)
+	if k.want.NoStore {
+		return h.pass(forRequest)
+	}
 	k.primary = store.Key(k.keyed.Key)
 	for range maxRounds {
 		switch h.lookUp() {
@@ -95,7 +98,7 @@ func (h *handler) fromCache() bool {
 			h.fail(504, journal.NoCause, "it is not in the cache (only-if-cached)")
 			return true
 		}
-		if h.x.Req.Method != message.GET {
+		if h.x.Req.Method != message.GET || !k.has && h.wantsPart() {
 			return h.pass(k.fwd)
 		}
 		if done, answered := h.fetchOrFollow(); done {
@@ -103,6 +106,14 @@ func (h *handler) fromCache() bool {
 		}
 	}
 	return h.pass(k.fwd)
+}
+
+// wantsPart reports whether the request is for a part that does not begin at the beginning: what is not here is then not
+// fetched whole for it, since the whole of a film may be more than the cache takes. A player's first request, for all from
+// the first byte on, brings it in.
+func (h *handler) wantsPart() bool {
+	v := h.x.Req.Fields.Get(message.Range)
+	return v != nil && !message.EqualFold(v, "bytes=0-")
 }
 
 // maxRounds is how often a request looks anew after it has waited for another's. It then goes its own way.
@@ -319,9 +330,12 @@ func (h *handler) ledOff() {
 	h.l.edge.caching.fetches.part(f)
 }
 
-// refreshOnce has what is kept fetched anew unless that is under way.
+// refreshOnce has what is kept fetched anew unless that is under way, or failed a moment ago.
 func (h *handler) refreshOnce() {
 	k := &h.kept
+	if h.l.edge.caching.fetches.failed(k.key, h.l.loop.Now()) {
+		return
+	}
 	if f, leads := h.l.edge.caching.fetches.join(k.key, k.primary, uint64(h.l.edge.caching.bans.Now())); leads {
 		h.refresh(f)
 	}

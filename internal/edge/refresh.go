@@ -38,6 +38,9 @@ func (r *refresher) Run(t *loop.Task) {
 	h.t = t
 	defer h.leave()
 	h.lead()
+	if h.kept.led.now() == failed {
+		h.l.edge.caching.fetches.pause(h.kept.led.key, h.l.loop.Now())
+	}
 	h.up.drop(h)
 	h.kept.release()
 }

@@ -54,7 +54,7 @@ func (h *handler) asked() cache.Asked {
 func (h *handler) unshare() {
 	k := &h.kept
 	c := h.l.edge.caching
-	if ttl := h.route.cache.policy.HitForMiss; ttl > 0 && k.led.followed() {
+	if ttl := h.route.cache.policy.HitForMiss; ttl > 0 {
 		h.scratch = cache.AppendHole(h.scratch[:0], h.l.loop.Wall(), ttl)
 		c.put(k.led.key, h.scratch)
 	}
