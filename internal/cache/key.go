@@ -23,14 +23,19 @@ type KeyedRequest struct {
 
 	text  []byte // what was hashed: parts, each with its kind and length, then the query
 	base  int    // how much of it comes before the query
-	query []byte // of the request as received; nil when there is none
 	canon int    // where the query begins in text
 	asked bool   // the query in text is there at all
 }
 
 // Query returns the query that the app gets when the cache fetches: without what is ignored, in the order that the
-// policy says. has is false when the request target has no "?". The slice is the KeyedRequest's.
-func (r *KeyedRequest) Query() (query []byte, has bool) { return r.text[r.canon:], r.asked }
+// policy says. has is false when the request target has no "?". The slice is the KeyedRequest's. A request that passes
+// is sent with its own query.
+func (r *KeyedRequest) Query() (query []byte, has bool) {
+	if r.Pass != NoPass {
+		return nil, false
+	}
+	return r.text[r.canon:], r.asked
+}
 
 // The kinds of parts of a key. Together with its length each part is unambiguous: no two different lists of parts are
 // the same bytes.
@@ -87,16 +92,16 @@ func (k *Keyer) Key(x *exchange.Exchange, r *KeyedRequest) {
 		text = appendPart(text, partDevice, r.Device)
 	}
 	if q.Fields.Has(message.Cookie) {
-		if r.Pass = k.judgeCookies(&q.Fields, r); r.Pass != NoPass {
+		var parts bool
+		if r.Pass, parts = k.judgeCookies(&q.Fields, r); r.Pass != NoPass {
 			r.text = text
 			return
 		}
-		text = k.appendCookieParts(text, &q.Fields, r)
+		if parts {
+			text = k.appendCookieParts(text, &q.Fields, r)
+		}
 	}
 	r.base = len(text)
-	if q.HasQuery {
-		r.query = q.Query
-	}
 	r.text = k.appendQuery(text, q, r)
 	r.Key = k.seed.hash(r.text)
 }

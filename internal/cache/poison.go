@@ -77,6 +77,7 @@ type hazard struct {
 // hazardTable holds the names by their length, which tells most fields apart at once.
 type hazardTable struct {
 	byLength [32][]hazard
+	first    [32]uint32 // by length, the first letters that there are, as bits: most fields go no further
 	long     []hazard
 	known    uint64 // message.IDs, as bits: fields that the policy names and weir knows
 }
@@ -109,13 +110,17 @@ func (t *hazardTable) add(h hazard) {
 		return
 	}
 	t.byLength[len(h.name)] = append(t.byLength[len(h.name)], h)
+	t.first[len(h.name)] |= 1 << (h.name[0] & 31)
 }
 
 // find returns the entry of a field that weir does not know by itself, nil when there is none.
 func (t *hazardTable) find(name []byte) *hazard {
 	list := t.long
-	if len(name) < len(t.byLength) {
-		list = t.byLength[len(name)]
+	if n := len(name); n < len(t.byLength) {
+		if n == 0 || t.first[n]&(1<<(name[0]&31)) == 0 {
+			return nil
+		}
+		list = t.byLength[n]
 	}
 	for i := range list {
 		if message.EqualFold(name, list[i].name) {
@@ -155,12 +160,23 @@ func (k *Keyer) hazard(x *exchange.Exchange) Pass {
 	return NoPass
 }
 
+// Provoked reports whether a client can provoke a final status by something that is not in the key: a field that is too
+// large, ill-formed or not acceptable. Stored under a good URL it would be served to all. It may be stored only when the
+// response itself says for how long, never by a life that a policy gives.
+func Provoked(status int) bool {
+	switch status {
+	case 400, 405, 406, 408, 411, 412, 413, 414, 415, 416, 417, 421, 426, 428, 429, 431, 501, 505:
+		return true
+	}
+	return false
+}
+
 // namesField reports whether Connection names a field that the request has, beyond those that end at every hop anyway
 // (RFC 9110, section 7.6.1). The app would answer a request without it, and the response would be stored for those who
 // sent it.
 func namesField(f *message.Fields) bool {
 	for i := range f.List {
-		if f.List[i].ID != message.Connection {
+		if v := f.List[i].Value; f.List[i].ID != message.Connection || message.EqualFold(v, "keep-alive") || message.EqualFold(v, "close") {
 			continue
 		}
 		for list := f.List[i].Value; len(list) > 0; {
