@@ -37,6 +37,16 @@ func (r *KeyedRequest) Query() (query []byte, has bool) {
 	return r.text[r.canon:], r.asked
 }
 
+// AppendTarget appends the path of the request and the query that the app gets: what a purge of the URL names (ban.URL), and
+// what a stored object is checked with against purges. It is for requests that do not pass.
+func (r *KeyedRequest) AppendTarget(dst []byte, x *exchange.Exchange) []byte {
+	dst = append(dst, x.Req.Path...)
+	if query, has := r.Query(); has {
+		dst = append(append(dst, '?'), query...)
+	}
+	return dst
+}
+
 // The kinds of parts of a key. Together with its length each part is unambiguous: no two different lists of parts are
 // the same bytes.
 const (

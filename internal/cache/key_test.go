@@ -193,6 +193,9 @@ func TestWhatTheAppGets(t *testing.T) {
 		if has {
 			got = "?" + string(query)
 		}
+		if target := string(r.AppendTarget(nil, x)); target != "/"+strings.TrimPrefix(got, "-") {
+			t.Errorf("%s: the target is %q", c.url, target)
+		}
 		if got != c.query || !has && len(query) > 0 {
 			t.Errorf("%s: the app gets %q", c.url, got)
 		}

@@ -1,9 +1,11 @@
 package cache
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/weirhq/weir/internal/exchange"
+	"github.com/weirhq/weir/internal/http1"
 	"github.com/weirhq/weir/internal/message"
 )
 
@@ -58,6 +60,42 @@ func TestProvoked(t *testing.T) {
 	for status, want := range map[int]bool{200: false, 301: false, 304: false, 400: true, 404: false, 410: false, 413: true, 431: true, 500: false, 501: true, 503: false} {
 		if Provoked(status) != want {
 			t.Errorf("%d: %v", status, !want)
+		}
+	}
+}
+
+// From the wire: what is one to the parser is one to the cache, and what two programs could read in two ways never gets
+// here. Each line is a head without its last blank line; a group has one key, a refused one "400", another the word of
+// its pass.
+func TestFromTheWire(t *testing.T) {
+	k := compile(t, KeyPolicy{IgnoreQuery: []string{"utm_*"}})
+	for _, c := range []struct {
+		want  string
+		heads []string
+	}{
+		{"http://a/x?q", []string{"GET /x?q HTTP/1.1|Host: a", "GET http://a/x?q HTTP/1.1|Host: a", "GET http://A:80/x?q HTTP/1.1|Host: a", "GET http://a/x?q HTTP/1.0", "GET /y/../x?q HTTP/1.1|Host: A.", "GET //%78?q HTTP/1.1|Host: a:80", "HEAD /x?utm_a=1&q HTTP/1.1|Host: a", "GET /x?q HTTP/1.1|Host: a|Content-Length: 0"}},
+		{"http://a:8080/x?q", []string{"GET /x?q HTTP/1.1|Host: a:8080", "GET http://a:8080/x?q HTTP/1.1|Host: a:8080"}},
+		{"400", []string{"GET http://a/x?q HTTP/1.1|Host: b", "GET http://a/x?q HTTP/1.1|Host: a:8080", "GET /x?q HTTP/1.1|Host: a|Host: b", "GET /x?q HTTP/1.1|Host: a|Content-Length: 1|Transfer-Encoding: chunked", "GET /x?q HTTP/1.1", "GET /x?q HTTP/1.1|Host : a", "HEAD * HTTP/1.1|Host: a"}},
+		{"passes: body-in-get", []string{"GET /x?q HTTP/1.1|Host: a|Content-Length: 1", "GET /x?q HTTP/1.1|Host: a|Transfer-Encoding: chunked"}},
+		{"passes: url-override", []string{"GET /x?q HTTP/1.1|Host: a|X-Original-URL: /admin", "GET /x?q HTTP/1.1|Host: a|x-rewrite-url: /admin"}},
+		{"passes: method-override", []string{"GET /x?q HTTP/1.1|Host: a|X-HTTP-Method-Override: DELETE"}},
+		{"passes: upgrade", []string{"GET /x?q HTTP/1.1|Host: a|Connection: upgrade|Upgrade: websocket"}},
+		{"passes: connection-names-field", []string{"GET /x?q HTTP/1.1|Host: a|Connection: accept-language|Accept-Language: de"}},
+		{"passes: method", []string{"OPTIONS * HTTP/1.1|Host: a", "POST /x?q HTTP/1.1|Host: a|Content-Length: 0"}},
+	} {
+		for _, head := range c.heads {
+			x := &exchange.Exchange{Scheme: "http"}
+			text := strings.ReplaceAll(head, "|", "\r\n") + "\r\n\r\n"
+			got := "400"
+			if _, err := http1.ParseRequest([]byte(text), &x.Req, &http1.Limits{Line: 1000, Fields: 20, Head: 4000}); err == nil {
+				r := keyOf(t, k, x)
+				got = string(k.AppendKeyText(nil, &r))
+			} else if err.Status != 400 {
+				got = err.Reason
+			}
+			if got != c.want {
+				t.Errorf("%s: %s, want %s", head, got, c.want)
+			}
 		}
 	}
 }
