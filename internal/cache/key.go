@@ -16,7 +16,8 @@ type KeyedRequest struct {
 	// Cookies: the app gets cookies that are no part of the key. What it answers may be stored when it says so itself
 	// (public, s-maxage), not because a policy gives a life to what says nothing.
 	Cookies bool
-	// Hides: the app must not get all cookies: its Cookie field is made by AppendCookies.
+	// Hides: when the cache fetches, the app must not get all that the client sent: Keyer.Withholds says which fields, and
+	// AppendCookies what of the Cookie field is left.
 	Hides bool
 	// Device is the class of the client, "" when no rule fits or there are none.
 	Device string
@@ -76,7 +77,7 @@ func (k *Keyer) Key(x *exchange.Exchange, r *KeyedRequest) {
 	text := r.text[:0]
 	*r = KeyedRequest{text: text}
 	q := &x.Req
-	if r.Pass = k.hazard(x); r.Pass != NoPass {
+	if r.Pass, r.Hides = k.hazard(x); r.Pass != NoPass {
 		return
 	}
 	if len(k.scope) > 0 {

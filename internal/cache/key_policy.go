@@ -14,7 +14,7 @@ import (
 // else. Globs have "*" for any text and match names; the case of cookie and query names counts, that of field names does
 // not.
 //
-// Whatever is ignored is also kept from the app when the cache fetches (see KeyedRequest.Query and Keyer.AppendCookies):
+// Whatever is ignored is also kept from the app when the cache fetches (KeyedRequest.Query, Keyer.Withholds, AppendCookies):
 // what the app cannot see it cannot let into a response that others will get. So the key is made of what the app gets,
 // and two programs that read a query in two ways ("?utm_x=1;page=2") do not matter.
 type KeyPolicy struct {
