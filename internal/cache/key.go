@@ -16,21 +16,37 @@ type KeyedRequest struct {
 	// Cookies: the app gets cookies that are no part of the key. What it answers may be stored when it says so itself
 	// (public, s-maxage), not because a policy gives a life to what says nothing.
 	Cookies bool
-	// Hides: the app must not get all cookies: its Cookie field is made by AppendCookies.
+	// Hides: when the cache fetches, the app must not get all that the client sent: Keyer.Withholds says which fields, and
+	// AppendCookies what of the Cookie field is left.
 	Hides bool
 	// Device is the class of the client, "" when no rule fits or there are none.
 	Device string
 
 	text  []byte // what was hashed: parts, each with its kind and length, then the query
 	base  int    // how much of it comes before the query
-	query []byte // of the request as received; nil when there is none
 	canon int    // where the query begins in text
 	asked bool   // the query in text is there at all
 }
 
 // Query returns the query that the app gets when the cache fetches: without what is ignored, in the order that the
-// policy says. has is false when the request target has no "?". The slice is the KeyedRequest's.
-func (r *KeyedRequest) Query() (query []byte, has bool) { return r.text[r.canon:], r.asked }
+// policy says. has is false when the request target has no "?". The slice is the KeyedRequest's. A request that passes
+// is sent with its own query.
+func (r *KeyedRequest) Query() (query []byte, has bool) {
+	if r.Pass != NoPass {
+		return nil, false
+	}
+	return r.text[r.canon:], r.asked
+}
+
+// AppendTarget appends the path of the request and the query that the app gets: what a purge of the URL names (ban.URL), and
+// what a stored object is checked with against purges. It is for requests that do not pass.
+func (r *KeyedRequest) AppendTarget(dst []byte, x *exchange.Exchange) []byte {
+	dst = append(dst, x.Req.Path...)
+	if query, has := r.Query(); has {
+		dst = append(append(dst, '?'), query...)
+	}
+	return dst
+}
 
 // The kinds of parts of a key. Together with its length each part is unambiguous: no two different lists of parts are
 // the same bytes.
@@ -61,7 +77,7 @@ func (k *Keyer) Key(x *exchange.Exchange, r *KeyedRequest) {
 	text := r.text[:0]
 	*r = KeyedRequest{text: text}
 	q := &x.Req
-	if r.Pass = k.hazard(x); r.Pass != NoPass {
+	if r.Pass, r.Hides = k.hazard(x); r.Pass != NoPass {
 		return
 	}
 	if len(k.scope) > 0 {
@@ -87,16 +103,16 @@ func (k *Keyer) Key(x *exchange.Exchange, r *KeyedRequest) {
 		text = appendPart(text, partDevice, r.Device)
 	}
 	if q.Fields.Has(message.Cookie) {
-		if r.Pass = k.judgeCookies(&q.Fields, r); r.Pass != NoPass {
+		var parts bool
+		if r.Pass, parts = k.judgeCookies(&q.Fields, r); r.Pass != NoPass {
 			r.text = text
 			return
 		}
-		text = k.appendCookieParts(text, &q.Fields, r)
+		if parts {
+			text = k.appendCookieParts(text, &q.Fields, r)
+		}
 	}
 	r.base = len(text)
-	if q.HasQuery {
-		r.query = q.Query
-	}
 	r.text = k.appendQuery(text, q, r)
 	r.Key = k.seed.hash(r.text)
 }

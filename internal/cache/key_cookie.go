@@ -65,17 +65,22 @@ func oneOf(list []string, b []byte) bool {
 }
 
 // judgeCookies finds out what the cookies of a request mean. What is part of the key or makes the request pass is never
-// ignored.
-func (k *Keyer) judgeCookies(f *message.Fields, r *KeyedRequest) Pass {
+// ignored. parts says that some are part of the key.
+func (k *Keyer) judgeCookies(f *message.Fields, r *KeyedRequest) (pass Pass, parts bool) {
+	if !k.readsCookies {
+		r.Cookies = true
+		return NoPass, false
+	}
 	c := cookies{f: f}
 	for {
 		_, name, ok := c.next()
 		switch {
 		case !ok:
-			return NoPass
+			return NoPass, parts
 		case k.passCookies.Match(name):
-			return PassCookie
+			return PassCookie, parts
 		case oneOf(k.private, name), oneOf(k.cookieParts, name):
+			parts = true
 		case k.ignoreCookies.Match(name):
 			r.Hides = true
 		default:

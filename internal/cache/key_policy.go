@@ -14,7 +14,7 @@ import (
 // else. Globs have "*" for any text and match names; the case of cookie and query names counts, that of field names does
 // not.
 //
-// Whatever is ignored is also kept from the app when the cache fetches (see KeyedRequest.Query and Keyer.AppendCookies):
+// Whatever is ignored is also kept from the app when the cache fetches (KeyedRequest.Query, Keyer.Withholds, AppendCookies):
 // what the app cannot see it cannot let into a response that others will get. So the key is made of what the app gets,
 // and two programs that read a query in two ways ("?utm_x=1;page=2") do not matter.
 type KeyPolicy struct {
@@ -66,6 +66,7 @@ type Keyer struct {
 	ignoreCookies glob.Set
 	private       []string
 	cookieParts   []string
+	readsCookies  bool
 
 	headers []headerPart
 	hazards hazardTable
@@ -85,6 +86,7 @@ func (p *KeyPolicy) Compile(seed Seed) (*Keyer, error) {
 		filters:     len(p.KeepQuery)+len(p.IgnoreQuery) > 0 || p.SortQuery,
 		passCookies: glob.NewSet(p.PassIfCookie), ignoreCookies: glob.NewSet(p.IgnoreCookies),
 		private: slices.Clone(p.PrivateBy), cookieParts: slices.Clone(p.CookieParts),
+		readsCookies: len(p.PassIfCookie)+len(p.PrivateBy)+len(p.CookieParts)+len(p.IgnoreCookies) > 0,
 	}
 	if err := p.check(); err != nil {
 		return nil, err
@@ -104,14 +106,16 @@ func (p *KeyPolicy) Compile(seed Seed) (*Keyer, error) {
 }
 
 func (p *KeyPolicy) check() error {
-	for what, list := range map[string][]string{"kept query fields": p.KeepQuery, "ignored query fields": p.IgnoreQuery,
-		"cookies to pass": p.PassIfCookie, "ignored cookies": p.IgnoreCookies, "headers to pass": p.PassIfHeader} {
-		if err := checkNames(what, list, maxPatterns); err != nil {
-			return err
-		}
-	}
-	for what, list := range map[string][]string{"private cookies": p.PrivateBy, "cookie parts": p.CookieParts, "header parts": p.HeaderParts} {
-		if err := checkNames(what, list, maxParts); err != nil {
+	for _, l := range []struct {
+		what string
+		list []string
+		most int
+	}{
+		{"kept query fields", p.KeepQuery, maxPatterns}, {"ignored query fields", p.IgnoreQuery, maxPatterns},
+		{"cookies to pass", p.PassIfCookie, maxPatterns}, {"ignored cookies", p.IgnoreCookies, maxPatterns}, {"headers to pass", p.PassIfHeader, maxPatterns},
+		{"private cookies", p.PrivateBy, maxParts}, {"cookie parts", p.CookieParts, maxParts}, {"header parts", p.HeaderParts, maxParts},
+	} {
+		if err := checkNames(l.what, l.list, l.most); err != nil {
 			return err
 		}
 	}
@@ -175,9 +179,9 @@ func (k *Keyer) device(agent []byte) string {
 
 // containsFold reports whether b holds text, which is in lower case and not empty, in any case.
 func containsFold(b []byte, text string) bool {
-	first := text[0]
-	for ; len(b) >= len(text); b = b[1:] {
-		if message.Lower(b[0]) == first && message.EqualFold(b[:len(text)], text) {
+	first := text[0] | 0x20 // brings letters together, and a few others that EqualFold tells apart
+	for i := 0; i <= len(b)-len(text); i++ {
+		if b[i]|0x20 == first && message.EqualFold(b[i:i+len(text)], text) {
 			return true
 		}
 	}

@@ -6,8 +6,8 @@ import "bytes"
 // nothing else.
 const maxSorted = 64
 
-// param is one name=value of a query, by where it is.
-type param struct{ start, name, end int }
+// param is one name=value of a query, by where it begins, where its name ends and where it ends.
+type param struct{ start, name, end int32 }
 
 // nextParam finds the next parameter at or behind i; parameters are parted by "&", empty ones do not count. ok is
 // false at the end.
@@ -18,38 +18,52 @@ func nextParam(query []byte, i int) (p param, ok bool) {
 	if i >= len(query) {
 		return p, false
 	}
-	p = param{i, -1, i}
-	for p.end < len(query) && query[p.end] != '&' {
-		if query[p.end] == '=' && p.name < 0 {
-			p.name = p.end
+	start, name := i, -1
+	for i < len(query) && query[i] != '&' {
+		if query[i] == '=' && name < 0 {
+			name = i
 		}
-		p.end++
+		i++
 	}
-	if p.name < 0 {
-		p.name = p.end
+	if name < 0 {
+		name = i
 	}
-	return p, true
+	return param{int32(start), int32(name), int32(i)}, true
 }
 
 // appendCanonical appends the parameters that are kept, in order if the policy wants it. The bytes of each are as
 // received: the app may tell "%41" from "A".
 func (k *Keyer) appendCanonical(dst, query []byte) []byte {
-	var list [maxSorted]param
-	n, from := 0, len(dst)
-	for p, ok := nextParam(query, 0); ok; p, ok = nextParam(query, p.end) {
+	n, from, inOrder := 0, len(dst), true
+	var last param
+	for p, ok := nextParam(query, 0); ok; p, ok = nextParam(query, int(p.end)) {
 		if !k.keeps(query[p.start:p.name]) {
 			continue
 		}
-		if k.sort && n < maxSorted {
-			list[n] = p
+		if k.sort && n > 0 && inOrder {
+			inOrder = compareForm(query[last.start:last.name], query[p.start:p.name]) <= 0
 		}
+		last = p
 		n++
 		dst = appendParam(dst, from, query[p.start:p.end])
 	}
-	if !k.sort || n < 2 || n > maxSorted || !sortParams(query, list[:n]) {
+	if inOrder || n > maxSorted {
 		return dst
 	}
-	dst = dst[:from]
+	return k.appendSorted(dst[:from], query)
+}
+
+// appendSorted is for the few queries that are not in order.
+func (k *Keyer) appendSorted(dst, query []byte) []byte {
+	var list [maxSorted]param
+	n, from := 0, len(dst)
+	for p, ok := nextParam(query, 0); ok; p, ok = nextParam(query, int(p.end)) {
+		if k.keeps(query[p.start:p.name]) {
+			list[n] = p
+			n++
+		}
+	}
+	sortParams(query, list[:n])
 	for _, p := range list[:n] {
 		dst = appendParam(dst, from, query[p.start:p.end])
 	}
@@ -74,8 +88,8 @@ func (k *Keyer) keeps(name []byte) bool {
 }
 
 // sortParams sorts by name as the app will read it; those of one name stay in order, because their order tells the app
-// something. It reports whether anything moved. Insertion: queries are short and mostly in order.
-func sortParams(query []byte, list []param) (moved bool) {
+// something. Insertion: queries are short and mostly in order.
+func sortParams(query []byte, list []param) {
 	for i := 1; i < len(list); i++ {
 		p := list[i]
 		j := i
@@ -83,9 +97,7 @@ func sortParams(query []byte, list []param) (moved bool) {
 			list[j] = list[j-1]
 		}
 		list[j] = p
-		moved = moved || j != i
 	}
-	return moved
 }
 
 func encoded(b []byte) bool { return bytes.IndexByte(b, '%') >= 0 || bytes.IndexByte(b, '+') >= 0 }

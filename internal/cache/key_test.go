@@ -193,6 +193,9 @@ func TestWhatTheAppGets(t *testing.T) {
 		if has {
 			got = "?" + string(query)
 		}
+		if target := string(r.AppendTarget(nil, x)); target != "/"+strings.TrimPrefix(got, "-") {
+			t.Errorf("%s: the target is %q", c.url, target)
+		}
 		if got != c.query || !has && len(query) > 0 {
 			t.Errorf("%s: the app gets %q", c.url, got)
 		}
@@ -214,7 +217,7 @@ func TestCookieVerdicts(t *testing.T) {
 		{k, "a=1", NoPass, false, false, true}, {k, "mine=1", NoPass, true, false, false}, {k, "a=1; mine=", NoPass, true, false, true},
 		{k, "sessionid=1", PassCookie, false, false, false}, {k, "a=1;sessionid=1", PassCookie, false, false, true}, {k, "sessionid", PassCookie, false, false, false}, {k, " sessionid =1", PassCookie, false, false, false},
 		{k, "wp_x=1", PassCookie, false, false, false}, {k, "sessionid2=1", NoPass, false, false, true}, {k, `a="x; sessionid=1"`, PassCookie, false, false, true},
-		{open, "_ga=1", NoPass, false, false, true}, {open, "_gb=1", NoPass, false, true, false}, {open, "", NoPass, false, false, false}, {open, "_ga=1; b", NoPass, false, true, true},
+		{open, "_ga=1", NoPass, false, false, true}, {open, "_gb=1", NoPass, false, true, false}, {open, "", NoPass, false, false, false}, {compile(t, KeyPolicy{}), "a=1", NoPass, false, true, false}, {open, "_ga=1; b", NoPass, false, true, true},
 	} {
 		r := keyOf(t, c.k, keyed("http://a/", "Cookie: "+c.cookie))
 		if r.Pass != c.pass || r.Private != c.private || r.Cookies != c.cookies || r.Hides != c.hides {

@@ -181,7 +181,7 @@ func (k *Keyer) NoVaryKey(r *KeyedRequest, spec NoVary, epoch uint64) (key Key, 
 func (v NoVary) appendParams(dst, query []byte) (_ []byte, ok bool) {
 	var list [maxSorted]param
 	n := 0
-	for p, more := nextParam(query, 0); more; p, more = nextParam(query, p.end) {
+	for p, more := nextParam(query, 0); more; p, more = nextParam(query, int(p.end)) {
 		mark := len(dst)
 		dst = appendForm(dst, query[p.start:p.name])
 		counts := v.matters(dst[mark:])

@@ -16,9 +16,11 @@ import (
 //     with a body) makes the request pass: the app answers it as ever, but the answer is for this client alone.
 //
 // Passing was chosen over dropping the fields: an app may have good use for them, and one that gets fewer fields than
-// were sent fails in ways nobody can explain. The edge drops X-Forwarded-Host, -Proto, -For and Forwarded of clients
-// that are not trusted before any app sees them; of a trusted proxy they are part of the key. An absolute-form target
-// whose host is not that of the Host field is refused by http1 before it comes here.
+// were sent fails in ways nobody can explain. What proxies say of the way to them is another matter. The edge drops
+// X-Forwarded-Host, -Proto, -For and Forwarded of peers that are not trusted before any app sees them; the relatives of
+// these are withheld in the same way when the cache fetches (Keyer.Withholds), so that a load balancer that nobody
+// trusted does not turn the cache off. Of a trusted proxy all of them are part of the key. An absolute-form target whose
+// host is not that of the Host field is refused by http1 before it comes here.
 
 // Pass is the reason why a request neither uses nor fills the cache.
 type Pass uint8
@@ -33,7 +35,6 @@ const (
 	PassMethodOverride      // a field may make the app take the request for another method
 	PassURLOverride         // a field may make the app answer for another URL
 	PassHostOverride        // a field may make the app answer for another host
-	PassSchemeOverride      // a field may make the app answer for another scheme
 	PassConnection          // Connection names a field, which the app does not get then
 	PassHeader              // a field that the policy names
 	PassCookie              // a cookie that the policy names
@@ -41,7 +42,7 @@ const (
 
 var passWords = [...]string{NoPass: "", PassMethod: "method", PassTarget: "target", PassUpgrade: "upgrade", PassBody: "body-in-get",
 	PassMethodOverride: "method-override", PassURLOverride: "url-override", PassHostOverride: "host-override",
-	PassSchemeOverride: "scheme-override", PassConnection: "connection-names-field", PassHeader: "header", PassCookie: "cookie"}
+	PassConnection: "connection-names-field", PassHeader: "header", PassCookie: "cookie"}
 
 // String returns one word for logs and the detail of Cache-Status (RFC 9211, section 2.8).
 func (p Pass) String() string {
@@ -51,32 +52,33 @@ func (p Pass) String() string {
 	return passWords[p]
 }
 
-// hazards are fields that some framework, server or plugin is known to heed. A trusted proxy may set those of the
-// second list rightly: from it they are part of the key, as RFC 7239's are.
+// hazards are fields that some framework, server or plugin is known to heed.
 var hazards = []struct {
-	pass      Pass
-	forwarded bool
-	names     []string
+	pass  Pass
+	names []string
 }{
-	{PassMethodOverride, false, []string{"x-http-method-override", "x-http-method", "x-method-override"}},
-	{PassURLOverride, false, []string{"x-original-url", "x-rewrite-url", "x-override-url", "x-original-uri", "x-request-uri",
+	{PassMethodOverride, []string{"x-http-method-override", "x-http-method", "x-method-override"}},
+	{PassURLOverride, []string{"x-original-url", "x-rewrite-url", "x-override-url", "x-original-uri", "x-request-uri",
 		"request-uri", "base-url", "x-envoy-original-path", "x-invoke-path", "x-invoke-query", "x-now-route-matches", "x-matched-path",
 		"x-middleware-prefetch", "x-original-path", "x-script-name", "script-name", "x-accel-redirect"}},
-	{PassURLOverride, true, []string{"x-forwarded-path", "x-forwarded-prefix", "x-forwarded-uri", "x-forwarded-url"}},
-	{PassHostOverride, false, []string{"x-host", "x-http-host-override", "x-http-host", "x-host-override", "x-remote-host"}},
-	{PassHostOverride, true, []string{"x-original-host", "x-forwarded-server", "x-forwarded-port"}},
-	{PassSchemeOverride, true, []string{"x-forwarded-scheme", "x-forwarded-protocol", "x-forwarded-ssl", "x-url-scheme", "x-scheme", "front-end-https"}},
+	{PassHostOverride, []string{"x-host", "x-http-host-override", "x-http-host", "x-host-override", "x-remote-host"}},
+	{forwarded, []string{"x-forwarded-path", "x-forwarded-prefix", "x-forwarded-uri", "x-forwarded-url", "x-original-host",
+		"x-forwarded-server", "x-forwarded-port", "x-forwarded-scheme", "x-forwarded-protocol", "x-forwarded-ssl", "x-url-scheme",
+		"x-scheme", "front-end-https"}},
 }
 
+// forwarded marks the fields that a proxy may set rightly.
+const forwarded = NoPass
+
 type hazard struct {
-	name      string // lower-case
-	pass      Pass
-	forwarded bool
+	name string // lower-case
+	pass Pass
 }
 
 // hazardTable holds the names by their length, which tells most fields apart at once.
 type hazardTable struct {
 	byLength [32][]hazard
+	first    [32]uint32 // by length, the first letters that there are, as bits: most fields go no further
 	long     []hazard
 	known    uint64 // message.IDs, as bits: fields that the policy names and weir knows
 }
@@ -89,7 +91,7 @@ func newHazardTable(p *KeyPolicy) (t hazardTable) {
 	for _, h := range hazards {
 		for _, name := range h.names {
 			if !keyed[name] { // what is part of the key cannot poison
-				t.add(hazard{name, h.pass, h.forwarded})
+				t.add(hazard{name, h.pass})
 			}
 		}
 	}
@@ -98,7 +100,7 @@ func newHazardTable(p *KeyPolicy) (t hazardTable) {
 			t.known |= 1 << id
 			continue
 		}
-		t.add(hazard{strings.ToLower(name), PassHeader, false})
+		t.add(hazard{strings.ToLower(name), PassHeader})
 	}
 	return t
 }
@@ -109,13 +111,17 @@ func (t *hazardTable) add(h hazard) {
 		return
 	}
 	t.byLength[len(h.name)] = append(t.byLength[len(h.name)], h)
+	t.first[len(h.name)] |= 1 << (h.name[0] & 31)
 }
 
 // find returns the entry of a field that weir does not know by itself, nil when there is none.
 func (t *hazardTable) find(name []byte) *hazard {
 	list := t.long
-	if len(name) < len(t.byLength) {
-		list = t.byLength[len(name)]
+	if n := len(name); n < len(t.byLength) {
+		if n == 0 || t.first[n]&(1<<(name[0]&31)) == 0 {
+			return nil
+		}
+		list = t.byLength[n]
 	}
 	for i := range list {
 		if message.EqualFold(name, list[i].name) {
@@ -125,34 +131,60 @@ func (t *hazardTable) find(name []byte) *hazard {
 	return nil
 }
 
-// hazard returns why a request must pass, before its cookies are looked at.
-func (k *Keyer) hazard(x *exchange.Exchange) Pass {
+// hazard returns why a request must pass, before its cookies are looked at. hides says that it has fields that are
+// withheld when the cache fetches.
+func (k *Keyer) hazard(x *exchange.Exchange) (pass Pass, hides bool) {
 	q := &x.Req
 	switch {
 	case q.Method != message.GET && q.Method != message.HEAD:
-		return PassMethod
+		return PassMethod, false
 	case q.Form == message.AsteriskForm || len(q.Path) == 0 || q.Path[0] != '/':
-		return PassTarget
+		return PassTarget, false
 	case q.Upgrade:
-		return PassUpgrade
+		return PassUpgrade, false
 	case q.Body == message.Chunked || q.Body == message.ByLength && q.Length > 0 || q.Body == message.UntilClose:
-		return PassBody // RFC 9110, section 9.3.1: content in a GET has no defined meaning, and some apps read it
+		return PassBody, false // RFC 9110, section 9.3.1: content in a GET has no defined meaning, and some apps read it
 	case q.Fields.Has(message.Connection) && namesField(&q.Fields):
-		return PassConnection
+		return PassConnection, false
 	}
 	for i := range q.Fields.List {
 		l := &q.Fields.List[i]
 		if l.ID != message.Other {
 			if k.hazards.known&(1<<l.ID) != 0 {
-				return PassHeader
+				return PassHeader, false
 			}
 			continue
 		}
-		if h := k.hazards.find(l.Name); h != nil && !(h.forwarded && x.Trusted) {
-			return h.pass
+		switch h := k.hazards.find(l.Name); {
+		case h == nil:
+		case h.pass != forwarded:
+			return h.pass, false
+		case !x.Trusted:
+			hides = true
 		}
 	}
-	return NoPass
+	return NoPass, hides
+}
+
+// Withholds reports whether a field line must not get to the app when the cache fetches for a request that Hides: the
+// Cookie field, in whose place AppendCookies makes another, and what a peer that is not trusted says of the way to it.
+func (k *Keyer) Withholds(l *message.Field, x *exchange.Exchange) bool {
+	if l.ID != message.Other {
+		return l.ID == message.Cookie
+	}
+	h := k.hazards.find(l.Name)
+	return h != nil && h.pass == forwarded && !x.Trusted
+}
+
+// Provoked reports whether a client can provoke a final status by something that is not in the key: a field that is too
+// large, ill-formed or not acceptable. Stored under a good URL it would be served to all. It may be stored only when the
+// response itself says for how long, never by a life that a policy gives.
+func Provoked(status int) bool {
+	switch status {
+	case 400, 405, 406, 408, 411, 412, 413, 414, 415, 416, 417, 421, 426, 428, 429, 431, 501, 505:
+		return true
+	}
+	return false
 }
 
 // namesField reports whether Connection names a field that the request has, beyond those that end at every hop anyway
@@ -160,7 +192,7 @@ func (k *Keyer) hazard(x *exchange.Exchange) Pass {
 // sent it.
 func namesField(f *message.Fields) bool {
 	for i := range f.List {
-		if f.List[i].ID != message.Connection {
+		if v := f.List[i].Value; f.List[i].ID != message.Connection || message.EqualFold(v, "keep-alive") || message.EqualFold(v, "close") {
 			continue
 		}
 		for list := f.List[i].Value; len(list) > 0; {
@@ -198,7 +230,7 @@ func (k *Keyer) appendForwarded(dst []byte, f *message.Fields) []byte {
 		case message.Forwarded:
 			dst = appendForwardedPairs(dst, l.Value)
 		case message.Other:
-			if h := k.hazards.find(l.Name); h != nil && h.forwarded {
+			if h := k.hazards.find(l.Name); h != nil && h.pass == forwarded {
 				dst = appendPart(append(dst, partForwarded, 2), partForwarded, h.name)
 				dst = appendPart(dst, partForwarded, l.Value)
 			}

@@ -1,9 +1,11 @@
 package cache
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/weirhq/weir/internal/exchange"
+	"github.com/weirhq/weir/internal/http1"
 	"github.com/weirhq/weir/internal/message"
 )
 
@@ -29,9 +31,8 @@ func TestHazards(t *testing.T) {
 		{with(get(), func(q *message.Request) { q.Body = message.Chunked }), PassBody},
 		{with(get(), func(q *message.Request) { q.Body, q.Length = message.ByLength, 0 }), NoPass},
 		{get("X-HTTP-Method-Override: POST"), PassMethodOverride}, {get("x-http-method: x"), PassMethodOverride}, {get("X-METHOD-OVERRIDE: x"), PassMethodOverride},
-		{get("X-Original-URL: /admin"), PassURLOverride}, {get("X-Rewrite-URL: /admin"), PassURLOverride}, {get("X-Forwarded-Prefix: /x"), PassURLOverride}, {get("X-Original-URL: "), PassURLOverride},
-		{get("X-Host: evil"), PassHostOverride}, {get("X-Forwarded-Server: evil"), PassHostOverride}, {get("X-Forwarded-Port: 1"), PassHostOverride}, {get("X-HTTP-Host-Override: evil"), PassHostOverride},
-		{get("X-Forwarded-Scheme: http"), PassSchemeOverride}, {get("Front-End-Https: on"), PassSchemeOverride}, {get("X-Forwarded-SSL: off"), PassSchemeOverride},
+		{get("X-Original-URL: /admin"), PassURLOverride}, {get("X-Rewrite-URL: /admin"), PassURLOverride}, {get("X-Original-URL: "), PassURLOverride},
+		{get("X-Host: evil"), PassHostOverride}, {get("X-HTTP-Host-Override: evil"), PassHostOverride},
 		{get("trusted", "X-Forwarded-Scheme: http"), NoPass}, {get("trusted", "X-Forwarded-Port: 1"), NoPass}, {get("trusted", "X-Original-URL: /"), PassURLOverride}, {get("trusted", "X-Host: /"), PassHostOverride},
 		{get("X-Forwarded-Host: evil"), NoPass}, {get("Forwarded: host=evil"), NoPass}, {get("X-Forwarded-Proto: gopher"), NoPass}, // the edge drops them
 		{get("X-Script-Name: /x"), NoPass}, // part of the key
@@ -51,5 +52,78 @@ func TestHazards(t *testing.T) {
 	}
 	if Pass(200).String() != "" {
 		t.Error("a reason that there is not has a word")
+	}
+}
+
+func TestProvoked(t *testing.T) {
+	for status, want := range map[int]bool{200: false, 301: false, 304: false, 400: true, 404: false, 410: false, 413: true, 431: true, 500: false, 501: true, 503: false} {
+		if Provoked(status) != want {
+			t.Errorf("%d: %v", status, !want)
+		}
+	}
+}
+
+// From the wire: what is one to the parser is one to the cache, and what two programs could read in two ways never gets
+// here. Each line is a head without its last blank line; a group has one key, a refused one "400", another the word of
+// its pass.
+func TestFromTheWire(t *testing.T) {
+	k := compile(t, KeyPolicy{IgnoreQuery: []string{"utm_*"}})
+	for _, c := range []struct {
+		want  string
+		heads []string
+	}{
+		{"http://a/x?q", []string{"GET /x?q HTTP/1.1|Host: a", "GET http://a/x?q HTTP/1.1|Host: a", "GET http://A:80/x?q HTTP/1.1|Host: a", "GET http://a/x?q HTTP/1.0", "GET /y/../x?q HTTP/1.1|Host: A.", "GET //%78?q HTTP/1.1|Host: a:80", "HEAD /x?utm_a=1&q HTTP/1.1|Host: a", "GET /x?q HTTP/1.1|Host: a|Content-Length: 0"}},
+		{"http://a:8080/x?q", []string{"GET /x?q HTTP/1.1|Host: a:8080", "GET http://a:8080/x?q HTTP/1.1|Host: a:8080"}},
+		{"400", []string{"GET http://a/x?q HTTP/1.1|Host: b", "GET http://a/x?q HTTP/1.1|Host: a:8080", "GET /x?q HTTP/1.1|Host: a|Host: b", "GET /x?q HTTP/1.1|Host: a|Content-Length: 1|Transfer-Encoding: chunked", "GET /x?q HTTP/1.1", "GET /x?q HTTP/1.1|Host : a", "HEAD * HTTP/1.1|Host: a"}},
+		{"passes: body-in-get", []string{"GET /x?q HTTP/1.1|Host: a|Content-Length: 1", "GET /x?q HTTP/1.1|Host: a|Transfer-Encoding: chunked"}},
+		{"passes: url-override", []string{"GET /x?q HTTP/1.1|Host: a|X-Original-URL: /admin", "GET /x?q HTTP/1.1|Host: a|x-rewrite-url: /admin"}},
+		{"passes: method-override", []string{"GET /x?q HTTP/1.1|Host: a|X-HTTP-Method-Override: DELETE"}},
+		{"passes: upgrade", []string{"GET /x?q HTTP/1.1|Host: a|Connection: upgrade|Upgrade: websocket"}},
+		{"passes: connection-names-field", []string{"GET /x?q HTTP/1.1|Host: a|Connection: accept-language|Accept-Language: de"}},
+		{"passes: method", []string{"OPTIONS * HTTP/1.1|Host: a", "POST /x?q HTTP/1.1|Host: a|Content-Length: 0"}},
+	} {
+		for _, head := range c.heads {
+			x := &exchange.Exchange{Scheme: "http"}
+			text := strings.ReplaceAll(head, "|", "\r\n") + "\r\n\r\n"
+			got := "400"
+			if _, err := http1.ParseRequest([]byte(text), &x.Req, &http1.Limits{Line: 1000, Fields: 20, Head: 4000}); err == nil {
+				r := keyOf(t, k, x)
+				got = string(k.AppendKeyText(nil, &r))
+			} else if err.Status != 400 {
+				got = err.Reason
+			}
+			if got != c.want {
+				t.Errorf("%s: %s, want %s", head, got, c.want)
+			}
+		}
+	}
+}
+
+// What a peer that is not trusted says of the way to it does not reach the app when the cache fetches.
+func TestWithholds(t *testing.T) {
+	k := compile(t, KeyPolicy{HeaderParts: []string{"X-Forwarded-Path"}})
+	plain := keyOf(t, k, keyed("http://a/"))
+	for line, forwarded := range map[string]bool{
+		"X-Forwarded-Prefix: /x": true, "X-Forwarded-Server: evil": true, "X-Forwarded-Port: 1": true, "X-Forwarded-Scheme: http": true, "Front-End-Https: on": true, "X-FORWARDED-SSL: off": true, "X-Original-Host: evil": true,
+		"X-Other: 1": false, "Accept: x": false, "Authorization: x": false,
+	} {
+		x := keyed("http://a/", line)
+		r := keyOf(t, k, x)
+		if r.Pass != NoPass || r.Hides != forwarded || k.Withholds(&x.Req.Fields.List[0], x) != forwarded || r.Key != plain.Key {
+			t.Errorf("%s: %v, hides %v", line, r.Pass, r.Hides)
+		}
+		x.Trusted = true
+		r = keyOf(t, k, x)
+		if r.Pass != NoPass || r.Hides || k.Withholds(&x.Req.Fields.List[0], x) || (r.Key == plain.Key) == forwarded {
+			t.Errorf("%s of a trusted proxy: %v, hides %v", line, r.Pass, r.Hides)
+		}
+	}
+	x := keyed("http://a/", "X-Forwarded-Path: /x") // part of the key: the app may see it
+	if r := keyOf(t, k, x); r.Hides || k.Withholds(&x.Req.Fields.List[0], x) || r.Key == plain.Key {
+		t.Error("a field that is part of the key is withheld")
+	}
+	x = keyed("http://a/", "Cookie: a=1")
+	if !k.Withholds(&x.Req.Fields.List[0], x) {
+		t.Error("the Cookie field is sent twice")
 	}
 }

@@ -245,3 +245,31 @@ func FuzzContentRange(f *testing.F) {
 		}
 	})
 }
+
+// RFC 9111, section 3.4.
+func TestPartial(t *testing.T) {
+	p := Partial{Size: -1}
+	step := func(s Span, size int64, ok, whole bool) {
+		t.Helper()
+		next, got := p.With(s, size)
+		if got != ok || next.Whole() != whole || !ok && (next.Size != p.Size || !slices.Equal(next.Have, p.Have)) {
+			t.Errorf("%v of %d: %v, %v", s, size, got, next)
+		}
+		p = next
+	}
+	step(Span{0, 5}, -1, true, false)
+	step(Span{3, 4}, 4, false, false) // shorter than what is there
+	step(Span{8, 2}, 10, true, false)
+	step(Span{5, 1}, 11, false, false)
+	step(Span{9, 2}, -1, false, false)
+	step(Span{-1, 2}, -1, false, false)
+	for spec, want := range map[string]bool{"bytes=0-4": true, "bytes=2-5": false, "bytes=-2": true, "bytes=0-1,8-9": true, "bytes=0-1,7-9": false, "bytes=10-": true, "": false} {
+		if r := selectRanges(spec, p.Size); p.Serves(&r) != want {
+			t.Errorf("%v serves %s: %v", p, spec, !want)
+		}
+	}
+	step(Span{4, 5}, 10, true, true)
+	if r := selectRanges("", 10); !p.Serves(&r) || !(Partial{Size: 0}).Whole() || (Partial{Size: -1}).Whole() {
+		t.Error("the whole is not whole")
+	}
+}

@@ -92,3 +92,43 @@ func ParseContentRange(b []byte) (s Span, size int64, ok bool) {
 	}
 	return Span{from, to - from + 1}, size, true
 }
+
+// Partial is what is at hand of one representation: of a 206, of several put together, or of a 200 that broke off (RFC
+// 9111, sections 3.3 and 3.4). Whether two responses are of one representation SameStrong says.
+type Partial struct {
+	Size int64 // of the whole in bytes, -1: not known
+	Have Spans
+}
+
+// With adds a part of a response that said size (-1: did not). ok is false, and nothing is added, when the two cannot be
+// of one length or there would be too many pieces.
+func (p Partial) With(s Span, size int64) (_ Partial, ok bool) {
+	if p.Size >= 0 && size >= 0 && p.Size != size {
+		return p, false
+	}
+	size = max(p.Size, size)
+	if s.N < 0 || s.Off < 0 || size >= 0 && s.end() > size || size >= 0 && len(p.Have) > 0 && p.Have[len(p.Have)-1].end() > size {
+		return p, false
+	}
+	have, ok := p.Have.Add(s)
+	if !ok {
+		return p, false
+	}
+	return Partial{size, have}, true
+}
+
+// Whole reports whether all of it is at hand.
+func (p Partial) Whole() bool { return p.Size >= 0 && p.Have.Covers(Span{0, p.Size}) }
+
+// Serves reports whether all that a request wants is at hand.
+func (p Partial) Serves(r *Ranges) bool {
+	if r.Part == Whole {
+		return p.Whole()
+	}
+	for _, s := range r.Spans() {
+		if !p.Have.Covers(s) {
+			return false
+		}
+	}
+	return p.Size >= 0
+}

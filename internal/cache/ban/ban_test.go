@@ -103,7 +103,6 @@ func TestPurgeErrors(t *testing.T) {
 
 // model is what a list means, without bounds.
 type model struct {
-	seq    Seq
 	purges []Purge
 }
 
@@ -193,6 +192,22 @@ func TestAgainstTheDefinition(t *testing.T) {
 		}
 		if hashes, rules := forgetful.Size(); hashes > 150 || rules > 150 {
 			t.Fatalf("%d hashes and %d rules are not forgotten", hashes, rules)
+		}
+	}
+}
+
+// A purge that is answered while an object is being fetched meets it: the object's number is from before the fetch. One
+// whose fetch began after the answer is not met.
+func TestPurgeDuringFetch(t *testing.T) {
+	l := New(0, Limits{})
+	for _, p := range []Purge{{Kind: Tag, Tag: 1, Hard: true}, {Kind: URL, Host: "a", Path: "/x?y", Hard: true}, {Kind: Everything, Hard: true}} {
+		born := l.Now() // the fetch begins
+		add(t, l, p)    // the app has answered already, with what was true before
+		if v, _ := l.Check(born, []uint64{1}, []byte("a"), []byte("/x?y")); v != Hard {
+			t.Errorf("%+v: %d", p, v)
+		}
+		if v, _ := l.Check(l.Now(), []uint64{1}, []byte("a"), []byte("/x?y")); v != None {
+			t.Errorf("%+v meets a fetch that began after it: %d", p, v)
 		}
 	}
 }

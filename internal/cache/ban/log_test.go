@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/weirhq/weir/internal/testkit"
 )
 
 func openLog(t testing.TB, path string, now Seq) (g *Log, lost error) {
@@ -33,6 +35,7 @@ func logged(t testing.TB, g *Log, p Purge) Seq {
 }
 
 func TestLog(t *testing.T) {
+	testkit.Leaks(t)
 	path := filepath.Join(t.TempDir(), "purges")
 	g, lost := openLog(t, path, 1000)
 	if lost != nil && !errors.Is(lost, fs.ErrNotExist) || g.List().Now() != 1000 {
@@ -69,6 +72,7 @@ func TestLog(t *testing.T) {
 // The file as the machine may have left it: cut off anywhere it lacks at most the last purge, which nobody was told of;
 // damaged anywhere it says so, or holds all that was answered.
 func TestTornAndDamaged(t *testing.T) {
+	testkit.Leaks(t)
 	dir := t.TempDir()
 	path := filepath.Join(dir, "purges")
 	g, _ := openLog(t, path, 1000)
@@ -149,6 +153,7 @@ func TestTornAndDamaged(t *testing.T) {
 }
 
 func TestLogIsWrittenAnew(t *testing.T) {
+	testkit.Leaks(t)
 	path := filepath.Join(t.TempDir(), "purges")
 	g, _ := openLog(t, path, 0)
 	g.compact = 2000
@@ -168,6 +173,7 @@ func TestLogIsWrittenAnew(t *testing.T) {
 
 // A disk that fails makes a purge less durable, not less true; the next one tries the whole again.
 func TestFailingDisk(t *testing.T) {
+	testkit.Leaks(t)
 	dir := t.TempDir()
 	path := filepath.Join(dir, "purges")
 	g, _ := openLog(t, path, 0)
