@@ -54,7 +54,7 @@ func Preflight(a *config.App, runDir string) error {
 			return &Fault{a.Name, "socket", fmt.Errorf("the path of a worker's socket, %s, would be longer than the %d bytes that the system takes: use a shorter run_dir", path, socketPathSize)}
 		}
 	}
-	if err := checkNofile(a.Nofile); err != nil {
+	if err := checkNofile(a.Nofile, id); err != nil {
 		return &Fault{a.Name, "nofile", err}
 	}
 	return nil
@@ -76,18 +76,20 @@ func checkDirectory(dir string) error {
 	return nil
 }
 
-func checkNofile(n uint64) error {
-	if n == 0 || os.Geteuid() == 0 {
+// checkNofile looks whether the shell that a worker starts as can set the limit. Being root is not enough: a container's
+// root often lacks the capability, and a worker with a user of its own has given it up by then.
+func checkNofile(n uint64, id identity) error {
+	if n == 0 {
 		return nil
 	}
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return fmt.Errorf("asking for the limit on open files: %w", err)
 	}
-	if n > uint64(limit.Max) {
-		return fmt.Errorf("nofile: %d is above the hard limit of %d that weir runs with: raise that (LimitNOFILE= in its systemd unit, or ulimit -Hn), or ask for less", n, limit.Max)
+	if n <= uint64(limit.Max) || (id.credential == nil && mayRaiseNofile(n)) {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("nofile: %d is above the hard limit of %d that weir runs with: raise that (LimitNOFILE= in its systemd unit, or ulimit -Hn), or ask for less", n, limit.Max)
 }
 
 // identity is whom a worker runs as.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/user"
 	"path/filepath"
 	"regexp"
@@ -358,6 +359,33 @@ func TestPreflight(t *testing.T) {
 	}
 	if err := Preflight(helper("serve"), dir); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestNofileThatCannotBe: what Preflight lets through, the shell that sets the limit can set, as root of a container too.
+func TestNofileThatCannotBe(t *testing.T) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	own, other := identity{}, identity{credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	most := uint64(limit.Max)
+	for _, n := range []uint64{0, 64, most} {
+		if err := errors.Join(checkNofile(n, own), checkNofile(n, other)); err != nil {
+			t.Errorf("nofile %d of %d: %v", n, most, err)
+		}
+	}
+	if most >= 1<<30 {
+		return // no nofile is above that
+	}
+	if err := checkNofile(most+1, other); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("above the hard limit of %d", most)) {
+		t.Errorf("with a user of its own: %v", err)
+	}
+	for _, n := range []uint64{most + 1, 1 << 30} {
+		can := exec.Command("/bin/sh", "-c", fmt.Sprintf("ulimit -n %d", n)).Run() == nil
+		if err := checkNofile(n, own); (err == nil) != can {
+			t.Errorf("nofile %d: %v, and the shell can set it: %t", n, err, can)
+		}
 	}
 }
 

@@ -69,6 +69,28 @@ func collect(pid int) {
 	syscall.Wait4(pid, &status, syscall.WNOHANG, nil) //nolint:errcheck // see above
 }
 
+const capSysResource = 24 // capabilities(7)
+
+// mayRaiseNofile says whether this process may set its limit on open files to n, which is above its hard limit.
+func mayRaiseNofile(n uint64) bool {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return false
+	}
+	_, after, _ := strings.Cut(string(status), "\nCapEff:")
+	line, _, _ := strings.Cut(after, "\n")
+	effective, err := strconv.ParseUint(strings.TrimSpace(line), 16, 64)
+	if err != nil || effective>>capSysResource&1 == 0 {
+		return false
+	}
+	ceiling, err := os.ReadFile("/proc/sys/fs/nr_open")
+	if err != nil {
+		return false
+	}
+	most, err := strconv.ParseUint(strings.TrimSpace(string(ceiling)), 10, 64)
+	return err == nil && n <= most
+}
+
 // KillLeftovers kills the workers that an earlier weir on this run directory left behind: one that was killed cannot
 // see to what its workers had started. The caller holds the run directory's lock. It returns how many there were.
 func KillLeftovers(runDir string) int {

@@ -23,6 +23,7 @@ func TestOwnAnswers(t *testing.T) {
 		"- hosts: [a]\n  routes:\n" +
 		"  - {match: {path: /old/*}, redirect: {to: 'https://b{uri}', status: 308}}\n" +
 		"  - {match: {path: /none}, respond: {status: 204}}\n" +
+		"  - {match: {path: /empty}, respond: 410}\n" +
 		"  - {match: {path: /mine}, allow: {from: [10.0.0.0/8], else: 403}, respond: {status: 200, body: in}}\n" +
 		"  - {match: {path: /here}, allow: {from: [127.0.0.0/8], else: 403}, respond: {status: 200, body: in}}\n" +
 		"  - {match: {path: /fixed}, respond: {status: 418, body: '{}', type: application/json}}\n"
@@ -31,6 +32,7 @@ func TestOwnAnswers(t *testing.T) {
 		{"GET /fixed HTTP/1.1\nHost: a\n\n", "HTTP/1.1 418 \nServer: weir\nDate: DATE\nContent-Type: application/json\nContent-Length: 2\n" + ends + "{}"},
 		{"HEAD /fixed HTTP/1.1\nHost: a\n\n", "HTTP/1.1 418 \nServer: weir\nDate: DATE\nContent-Type: application/json\nContent-Length: 2\n" + ends},
 		{"GET /none HTTP/1.1\nHost: a\n\n", "HTTP/1.1 204 No Content\nServer: weir\nDate: DATE\n" + ends},
+		{"GET /empty HTTP/1.1\nHost: a\n\n", "HTTP/1.1 410 Gone\nServer: weir\nDate: DATE\nContent-Length: 0\n" + ends},
 		{"POST /old/x?y=z HTTP/1.1\nHost: a\nContent-Length: 2\n\nhi", "HTTP/1.1 308 Permanent Redirect\nServer: weir\nDate: DATE\nContent-Length: 0\nLocation: https://b/old/x?y=z\n" + ends},
 		{"GET /here HTTP/1.1\nHost: a\n\n", "HTTP/1.1 200 OK\nServer: weir\nDate: DATE\nContent-Type: text/plain; charset=utf-8\nContent-Length: 2\n" + ends + "in"},
 		{"GET / HTTP/1.0\nHost: nobody\n\n", "HTTP/1.1 404 Not Found\nServer: weir\nDate: DATE\nContent-Type: text/html; charset=utf-8\nContent-Length: N\nCache-Control: no-store\nX-Request-ID: ID\nConnection: close\n\nPAGE"},

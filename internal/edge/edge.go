@@ -395,6 +395,9 @@ func (h *handler) account() {
 	*line = journal.Line{Client: h.x.Client, Scheme: h.x.Scheme, ID: h.x.ID}
 	line.Method, line.Target, line.Minor, line.Host = req.MethodText, req.Target, req.Minor, req.Host
 	line.Referer, line.UserAgent = req.Fields.Get(message.Referer), req.Fields.Get(message.UserAgent)
+	if !h.parsed && req.Minor == 0 {
+		line.Minor = journal.NoVersion // 1.0 comes to the same, and is not worth a guess
+	}
 	line.Take(j, l.loop.Now())
 	l.log.Line(line)
 }

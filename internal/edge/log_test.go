@@ -32,14 +32,16 @@ func TestAccessLog(t *testing.T) {
 		send("GET / HTTP/1.1\nHost: b\n\n")
 		send("GET /bad HTTP/1.1\n\n")
 		send("garbage\n\n")
-		lines := readLog(t, file, 6)
+		send("GET /../x HTTP/1.1\nHost: a\n\n")
+		lines := readLog(t, file, 7)
 		want := []string{
 			`POST /x/y?z HTTP/1.1 https a from 9.9.9.9 "http://r/"" "tést": 200, out 14, in 2, a here p ` + o.Address + ` `,
 			`GET /r HTTP/1.0 http a from 127.0.0.1 "" "": 302, out 0, in 0, a a#2   `,
 			`HEAD /none HTTP/1.1 http a from 127.0.0.1 "" "": 404, out 0, in 0, a    no_route`,
 			`GET / HTTP/1.1 http b from 127.0.0.1 "" "": 404, out PAGE, in 0,     no_site`,
 			`GET /bad HTTP/1.1 http  from 127.0.0.1 "" "": 400, out PAGE, in 0,     bad_request`,
-			`  HTTP/1.0 http  from 127.0.0.1 "" "": 400, out PAGE, in 0,     bad_request`,
+			`   http  from 127.0.0.1 "" "": 400, out PAGE, in 0,     bad_request`,
+			`GET /../x  http  from 127.0.0.1 "" "": 400, out PAGE, in 0,     bad_request`,
 		}
 		for i, l := range lines {
 			got := fmt.Sprintf("%s %s %s %s %s from %s %q %q: %d, out %d, in %d, %s %s %s %s %s", l.Method, l.Target, l.Protocol, l.Scheme, l.Host, l.Client,

@@ -110,6 +110,9 @@ func (h *handler) respondRedirect() {
 
 // respondFixed answers with the route's fixed response.
 func (h *handler) respondFixed() {
-	r := h.route.config.Respond
-	h.respond(r.Status, r.Type, h.route.fixed, nil)
+	r, contentType := h.route.config.Respond, ""
+	if len(h.route.fixed) > 0 {
+		contentType = r.Type
+	}
+	h.respond(r.Status, contentType, h.route.fixed, nil)
 }

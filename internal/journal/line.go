@@ -16,8 +16,8 @@ type Line struct {
 	Client    netip.Addr // the zero value for a Unix socket
 	Scheme    string     // "http" or "https"
 	Method    []byte     // as received; empty when the request line could not be read
-	Target    []byte     // as received
-	Minor     uint8      // of HTTP/1.x
+	Target    []byte     // normalised, as routes and servers see it; as received when it was refused
+	Minor     uint8      // of HTTP/1.x; NoVersion when it was not read
 	Status    int        // 0 when nothing was sent
 	Out, In   int64      // body bytes to and from the client
 	Host      []byte
@@ -36,6 +36,9 @@ type Line struct {
 	Connect   time.Duration // until the connection to the server was there
 	FirstByte time.Duration // from the request's last byte sent to the response's head
 }
+
+// NoVersion stands for the minor version of a request whose line was refused before its version was reached.
+const NoVersion = 255
 
 // Take fills in what the request's journal says; now is the time of its end, as in Journal.At.
 func (l *Line) Take(j *Journal, now int64) {
@@ -65,8 +68,12 @@ func AppendJSON(dst []byte, l *Line) []byte {
 	dst = appendQuoted(dst, l.Host)
 	dst = append(dst, `,"target":`...)
 	dst = appendQuoted(dst, l.Target)
-	dst = append(dst, `,"protocol":"HTTP/1.`...)
-	dst = append(dst, '0'+l.Minor%10, '"')
+	dst = append(dst, `,"protocol":"`...)
+	if l.Minor != NoVersion {
+		dst = append(dst, "HTTP/1."...)
+		dst = append(dst, '0'+l.Minor%10)
+	}
+	dst = append(dst, '"')
 	dst = appendText(dst, `,"scheme":`, l.Scheme)
 	dst = append(dst, `,"status":`...)
 	dst = strconv.AppendInt(dst, int64(l.Status), 10)
@@ -115,8 +122,10 @@ func AppendCombined(dst []byte, l *Line) []byte {
 		dst = appendEscaped(dst, l.Method)
 		dst = append(dst, ' ')
 		dst = appendEscaped(dst, l.Target)
-		dst = append(dst, " HTTP/1."...)
-		dst = append(dst, '0'+l.Minor%10)
+		if l.Minor != NoVersion {
+			dst = append(dst, " HTTP/1."...)
+			dst = append(dst, '0'+l.Minor%10)
+		}
 	} else {
 		dst = append(dst, '-')
 	}

@@ -32,6 +32,11 @@ func TestAppendJSON(t *testing.T) {
 	if got := string(AppendJSON(nil, sample())); got != want {
 		t.Errorf("got  %swant %s", got, want)
 	}
+	refused := sample()
+	refused.Minor = NoVersion
+	if got := string(AppendJSON(nil, refused)); got != strings.Replace(want, "HTTP/1.1", "", 1) {
+		t.Errorf("got  %s", got)
+	}
 	const bare = `{"time":"0001-01-01T00:00:00.000Z","client":"unix","method":"","host":"","target":"","protocol":"HTTP/1.0",` +
 		`"status":400,"out":0,"in":0,"id":"","cause":"bad_request","detail":"bare CR","retries":2,"total_ms":0.000}` + "\n"
 	got := AppendJSON([]byte("before "), &Line{Status: 400, Cause: BadRequest, Detail: "bare CR", Retries: 2, Total: -1})
@@ -46,6 +51,11 @@ func TestAppendCombined(t *testing.T) {
 		`"0f3a9c1d2b4e5f60718293a4" 0.012` + "\n"
 	if got := string(AppendCombined(nil, sample())); got != want {
 		t.Errorf("got  %swant %s", got, want)
+	}
+	refused := sample()
+	refused.Minor = NoVersion
+	if got := string(AppendCombined(nil, refused)); got != strings.Replace(want, " HTTP/1.1", "", 1) {
+		t.Errorf("got  %s", got)
 	}
 	const bare = `unix: - - [01/Jan/0001:00:00:00 +0000] "-" 000 0 "-" "-" "-" 0.000` + "\n"
 	if got := string(AppendCombined(nil, &Line{})); got != bare {
