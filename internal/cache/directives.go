@@ -132,7 +132,7 @@ func (r *responseDirectives) take(d *directives) {
 // qualified notes a directive that may name fields (RFC 9111, sections 5.2.2.4 and 5.2.2.7). Said both ways it is about the
 // whole response; of two lists the second would be lost, so it is about the whole too.
 func qualified(d *directives, whole bool, fields []byte) (bool, []byte) {
-	if d.value == nil || len(d.value) == 0 || fields != nil || whole {
+	if len(d.value) == 0 || fields != nil || whole {
 		return true, nil
 	}
 	return false, d.value

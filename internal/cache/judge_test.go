@@ -114,6 +114,7 @@ func TestJudge(t *testing.T) {
 		{"policy: the app knows better", get, Policy{DefaultTTL: time.Minute}, respond(200, "Cache-Control: max-age=5"), Kept, 5},
 		{"policy: not against cookies", Asked{Method: message.GET, Cookies: true}, Policy{DefaultTTL: time.Minute}, respond(200), NoLife, 0},
 		{"policy: a rule", get, Policy{Rules: []Rule{{Status: [][2]int{{400, 499}}, TTL: 10 * time.Second}}}, respond(404), Kept, 10},
+		{"policy: not what a client can provoke", get, Policy{Rules: []Rule{{Status: [][2]int{{400, 499}}, TTL: 10 * time.Second}}}, respond(431), NoLife, 0},
 		{"policy: force", get, Policy{Rules: []Rule{{Types: []string{"image/*"}, TTL: time.Hour, Force: true}}}, respond(200, "Content-Type: image/png; a=b", "Cache-Control: max-age=5"), Kept, 3600},
 		{"policy: force not against private", get, Policy{Rules: []Rule{{TTL: time.Hour, Force: true}}}, respond(200, "Cache-Control: private"), Private, 0},
 		{"policy: a rule of nothing", get, Policy{DefaultTTL: time.Minute, Rules: []Rule{{TTL: 0}}}, respond(200), AlreadyOver, 0},

@@ -91,6 +91,7 @@ func (p *Policy) Judge(a Asked, resp *message.Response, sent, received time.Time
 	}
 	switch {
 	case l.TTL != none:
+	case Provoked(resp.Status): // only the app can say that this is for all
 	case !a.Cookies && rule != nil:
 		l.TTL = int64(rule.TTL / time.Second)
 	case !a.Cookies && p.DefaultTTL > 0 && byDefault(resp.Status):

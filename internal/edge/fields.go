@@ -29,13 +29,6 @@ var askHop = func() hop {
 	return h
 }()
 
-// askHopCookie is askHop where the cookies are chosen anew.
-var askHopCookie = func() hop {
-	h := askHop
-	h[message.Cookie] = true
-	return h
-}()
-
 func newHop(ids ...message.ID) (h hop) {
 	for _, id := range ids {
 		h[id] = true
@@ -73,12 +66,7 @@ func (h *handler) appendRequest(dst []byte) []byte {
 	dst = h.appendAuthority(dst)
 	dst = append(dst, "\r\n"...)
 	if h.kept.asks {
-		drop := &askHop
-		if h.kept.keyed.Hides {
-			drop = &askHopCookie
-		}
-		dst = appendEndToEnd(dst, &req.Fields, drop, nil)
-		dst = append(dst, h.kept.ask...)
+		dst = h.appendAsked(dst)
 	} else {
 		dst = appendEndToEnd(dst, &req.Fields, &requestHop, nil)
 	}
@@ -108,6 +96,23 @@ func (h *handler) appendRequest(dst []byte) []byte {
 	}
 	dst = appendField(dst, "X-Request-ID", x.ID)
 	return append(dst, "\r\n"...)
+}
+
+// appendAsked appends the fields of a request for the cache: without what is no part of the key and could change the
+// response that others get.
+func (h *handler) appendAsked(dst []byte) []byte {
+	k, f := &h.kept, &h.x.Req.Fields
+	if !k.keyed.Hides {
+		return append(appendEndToEnd(dst, f, &askHop, nil), k.ask...)
+	}
+	keyer := h.route.cache.keyer
+	for i := range f.List {
+		l := &f.List[i]
+		if !askHop[l.ID] && !keyer.Withholds(l, &h.x) {
+			dst = appendField(dst, l.Name, l.Value)
+		}
+	}
+	return append(dst, k.ask...)
 }
 
 // appendAuthority appends the host as the client named it, in lower case.
