@@ -16,11 +16,12 @@ import (
 //	12  length of the field lines (4)
 //	16  received, age, TTL, while-revalidate, if-error, born (8 each)
 //	64  offset and length in the lines of ETag, Last-Modified, Content-Type, Content-Encoding (2 each)
-//	80  reason, host, URL, tags (8 each), field lines
+//	80  serial (8)
+//	88  reason, host, URL, tags (8 each), field lines
 //
 // The field lines stand as they go out, so that a hit copies them in one piece.
 const (
-	storedSize = 80
+	storedSize = 88
 	maxLines   = 60000
 )
 
@@ -44,6 +45,8 @@ type Stored struct {
 	URL   []byte // path and query
 	Tags  []uint64
 	Strip bool // Set-Cookie is left out
+	// Serial tells this response from every other, by chance: what is made of it is kept under a key with it.
+	Serial uint64
 }
 
 // AppendStored makes the head to be stored of a response. It returns nil when the fields are too many.
@@ -89,6 +92,7 @@ func AppendStored(dst []byte, s *Stored, resp *message.Response) []byte {
 	le.PutUint16(b[10:], uint16(len(s.Tags)))
 	le.PutUint32(b[12:], uint32(len(dst)-lines))
 	putLife(b, &s.Life, s.Born)
+	le.PutUint64(b[80:], s.Serial)
 	for j, w := range where {
 		le.PutUint16(b[64+4*j:], uint16(w[0]))
 		le.PutUint16(b[66+4*j:], uint16(w[1]))
@@ -183,6 +187,9 @@ func (v View) Validators(now time.Time) representation.Validators {
 
 // Born is the number of the last purge that was known when the response was asked for.
 func (v View) Born() uint64 { return binary.LittleEndian.Uint64(v.b[56:]) }
+
+// Serial is the response's own number.
+func (v View) Serial() uint64 { return binary.LittleEndian.Uint64(v.b[80:]) }
 
 // AppendTags appends the tags' hashes.
 func (v View) AppendTags(dst []uint64) []uint64 {

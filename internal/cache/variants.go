@@ -94,6 +94,15 @@ func (k *Keyer) Variant(primary Key, epoch uint64, list []byte, f *message.Field
 	return k.seed.hash(b), b
 }
 
+// Encoded is the key of a kept response in a coding: serial is its own number, so that what takes its place has others.
+// scratch is used and returned.
+func (k *Keyer) Encoded(plain Key, serial uint64, coding string, scratch []byte) (Key, []byte) {
+	b := append(scratch[:0], "coding\x00"...)
+	b = append(b, plain[:]...)
+	b = append(binary.LittleEndian.AppendUint64(b, serial), coding...)
+	return k.seed.hash(b), b
+}
+
 // appendSelecting appends the value of a field by which a response was selected: all lines as one list, without white space
 // that means nothing (RFC 9111, section 4.1). A field that is not there differs from an empty one.
 func (k *Keyer) appendSelecting(b []byte, f *message.Fields, name []byte) []byte {

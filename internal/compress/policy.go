@@ -63,6 +63,9 @@ func NewPolicy(order []Coding, minimum int64, types []string) (*Policy, error) {
 	return p, nil
 }
 
+// Minimum is the length in bytes below which nothing is compressed.
+func (p *Policy) Minimum() int64 { return p.minimum }
+
 // Order returns the codings, the one liked best first. It is not to be changed.
 func (p *Policy) Order() []Coding { return p.order }
 

@@ -57,6 +57,7 @@ type table struct {
 	objects []*info
 	headers *object[Headers]   // of sites and of routes
 	caching *kind[CachePolicy] // likewise
+	coding  *kind[Compress]    // likewise
 	match   *object[Match]     // of routes, and of what a cache passes by
 }
 

@@ -13,6 +13,7 @@ type siteDraft struct {
 	Site
 	headers Headers
 	cache   *CachePolicy
+	encode  *Compress
 }
 
 func siteObject(t *table) *object[siteDraft] {
@@ -29,7 +30,8 @@ func siteObject(t *table) *object[siteDraft] {
 		"Changes to the fields of every response of the site.")
 	add(o, "cache", pointer(cachePolicy(t)), func(s *siteDraft) **CachePolicy { return &s.cache }, "",
 		"How the responses of its routes are cached: on, off, or a policy. A route's own takes its place.")
-	o.later("compress", "compression")
+	add(o, "compress", pointer(compressKind(t)), func(s *siteDraft) **Compress { return &s.encode }, "",
+		"Compression of what its apps send plain: codings in order of preference, or more. A route's own takes its place.")
 	o.done = (*decoder).finishSite
 	return o
 }
@@ -60,7 +62,8 @@ func routeObject(t *table) *object[Route] {
 	add(o, "cache", pointer(cachePolicy(t)), func(r *Route) **CachePolicy { return &r.Cache }, "(the site's)",
 		"How its responses are cached: on, off, or a policy.")
 	o.later("limit", "rate limits")
-	o.later("compress", "compression")
+	add(o, "compress", pointer(compressKind(t)), func(r *Route) **Compress { return &r.Compress }, "(the site's)",
+		"Compression of what its app sends plain.")
 	o.later("sticky", "sticky sessions")
 	o.mute = true
 	o.done = (*decoder).finishRoute

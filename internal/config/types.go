@@ -167,6 +167,7 @@ type Route struct {
 	Unclean        Unclean
 	Body           int64        // limit on request bodies in bytes; -1: Limits.Body; 0: no limit
 	Cache          *CachePolicy // nil: nothing of it is kept
+	Compress       *Compress    // nil: nothing is compressed
 	ForwardedField bool         // send Forwarded (RFC 7239) too
 	// Exactly one of these answers.
 	Pool     string
@@ -240,6 +241,13 @@ type Respond struct {
 	Status int
 	Body   string
 	Type   string
+}
+
+// Compress says which responses that come plain are compressed.
+type Compress struct {
+	Codings []string // "zstd", "br", "gzip", the best first; empty: none
+	Types   []string // media types, "text/*", "*+json"; empty: those of text
+	Minimum int64    // bytes
 }
 
 // Cache is the store that all routes share.

@@ -24,7 +24,24 @@ func (h *handler) deliver(cfg *config.Pool) outcome {
 			return o
 		}
 	}
-	if u.dec.Done() && len(u.dec.Trailers().List) == 0 {
+	whole := u.dec.Done()
+	length := int64(-1)
+	switch {
+	case h.isHead():
+		length = announced(&h.x.Resp.Fields)
+	case whole:
+		length = int64(len(first))
+	case h.x.Resp.Body == message.ByLength:
+		length = h.x.Resp.Length
+	}
+	held := h.x.Resp.Body == message.ByLength && h.x.Resp.Length <= holdBack && h.resendable()
+	h.encode(length)
+	if h.enc.enc != nil {
+		if first, err = h.enc.encoded(first, whole); err != nil {
+			return h.breaks("the response could not be compressed")
+		}
+	}
+	if whole && len(u.dec.Trailers().List) == 0 {
 		// The worker is free before its answer is on the way: the client's speed is not its affair.
 		h.x.Journal.Mark(journal.Received, h.l.loop.Now())
 		u.release(h)
@@ -36,7 +53,7 @@ func (h *handler) deliver(cfg *config.Pool) outcome {
 	if !cfg.Buffer.Responses || h.straight() {
 		return h.deliverStraight(cfg, first)
 	}
-	if h.x.Resp.Body == message.ByLength && h.x.Resp.Length <= holdBack && h.resendable() {
+	if held {
 		return h.deliverHeld(cfg, first)
 	}
 	return h.deliverBuffered(cfg, first)
@@ -105,7 +122,7 @@ func (h *handler) deliverStraight(cfg *config.Pool, data []byte) outcome {
 			return done
 		}
 		var err error
-		data, err = h.up.read(h, h.by(cfg.Timeouts.BetweenBytes))
+		data, err = h.nextBody(h.by(cfg.Timeouts.BetweenBytes))
 		if err != nil {
 			h.breakOff(err)
 			return done

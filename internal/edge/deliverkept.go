@@ -32,6 +32,7 @@ func (h *handler) deliverKept() {
 	if h.alone {
 		return
 	}
+	h.useEncoded()
 	size := k.ref.Size()
 	status := k.view.Status()
 	if status == 200 && hasConditions(&h.x.Req.Fields) && h.deliverPart(size) {

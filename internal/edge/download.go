@@ -40,7 +40,7 @@ func (d *downloader) run(cfg *config.Pool, data []byte) outcome {
 			break
 		}
 		var err error
-		data, err = h.up.read(h, h.by(cfg.Timeouts.BetweenBytes))
+		data, err = h.nextBody(h.by(cfg.Timeouts.BetweenBytes))
 		if d.failed {
 			break
 		}
@@ -219,7 +219,7 @@ func (h *handler) deliverHeld(cfg *config.Pool, data []byte) outcome {
 			}
 		}
 		var err error
-		data, err = h.up.read(h, h.by(cfg.Timeouts.BetweenBytes))
+		data, err = h.nextBody(h.by(cfg.Timeouts.BetweenBytes))
 		if err != nil {
 			return h.bodyFaulty(err)
 		}

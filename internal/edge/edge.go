@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/weirhq/weir/internal/api"
+	"github.com/weirhq/weir/internal/compress"
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/journal"
 	"github.com/weirhq/weir/internal/loop"
@@ -54,6 +55,7 @@ type local struct {
 	free     []*handler
 	active   int64
 	spooled  int64 // bytes of bodies held in memory
+	encoders *compress.Pool
 	ids      uint64
 	idPrefix []byte
 	date     []byte // the Date field line of dateAt
@@ -91,7 +93,7 @@ func start(cfg loop.Config) (*Edge, error) {
 	}
 	for i, lp := range engine.Loops() {
 		prefix := append(hex.AppendEncode(nil, start[:]), "0123456789abcdef"[i>>4&15], "0123456789abcdef"[i&15])
-		e.locals = append(e.locals, &local{edge: e, loop: lp, idPrefix: prefix})
+		e.locals = append(e.locals, &local{edge: e, loop: lp, idPrefix: prefix, encoders: compress.NewPool(encoders)})
 	}
 	return e, nil
 }

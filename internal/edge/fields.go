@@ -3,6 +3,7 @@ package edge
 import (
 	"net/netip"
 
+	"github.com/weirhq/weir/internal/compress"
 	"github.com/weirhq/weir/internal/http1"
 	"github.com/weirhq/weir/internal/message"
 )
@@ -68,6 +69,9 @@ func (h *handler) appendRequest(dst []byte) []byte {
 	if h.kept.asks {
 		dst = h.appendAsked(dst)
 	} else {
+		if h.route.compress != nil {
+			h.plainTags()
+		}
 		dst = appendEndToEnd(dst, &req.Fields, &requestHop, nil)
 	}
 	dst = h.appendForwarding(dst)
@@ -96,6 +100,22 @@ func (h *handler) appendRequest(dst []byte) []byte {
 	}
 	dst = appendField(dst, "X-Request-ID", x.ID)
 	return append(dst, "\r\n"...)
+}
+
+// plainTags gives back to the server the entity tags that it made: those of what was compressed here say so.
+func (h *handler) plainTags() {
+	f := &h.x.Req.Fields
+	if !f.Has(message.IfNoneMatch) && !f.Has(message.IfMatch) || len(h.tags) > 0 {
+		return
+	}
+	h.tags, h.tagged = compress.PlainETag(h.tags, f.Get(message.IfNoneMatch))
+	for i := range f.List {
+		if l := &f.List[i]; l.ID == message.IfNoneMatch || l.ID == message.IfMatch {
+			from := len(h.tags)
+			h.tags = compress.PlainETags(h.tags, l.Value)
+			l.Value = h.tags[from:len(h.tags):len(h.tags)]
+		}
+	}
 }
 
 // appendAsked appends the fields of a request for the cache: without what is no part of the key and could change the

@@ -3,6 +3,7 @@ package edge
 import (
 	"errors"
 	"io"
+	"syscall"
 	"time"
 
 	"github.com/weirhq/weir/internal/config"
@@ -81,7 +82,7 @@ func (h *handler) try(s *pool.Server, cfg *config.Pool) outcome {
 			h.x.Journal.Cause = journal.RequestTimeout // earlier tries took it all: this server is not to blame
 			return late
 		}
-		c, reused, err := s.Connect(h.t, fresh, h.by(cfg.Timeouts.Connect))
+		c, reused, err := h.connect(s, fresh, h.by(cfg.Timeouts.Connect))
 		if err != nil {
 			h.x.Journal.Cause = journal.ConnectError
 			if isTimeout(err) {
@@ -103,6 +104,22 @@ func (h *handler) try(s *pool.Server, cfg *config.Pool) outcome {
 			continue
 		}
 		return o
+	}
+}
+
+// fileWait is how long a request waits for a descriptor before it asks again.
+const fileWait = 5 * time.Millisecond
+
+// connect gets a connection to a server. Without a descriptor for one it waits until another request has let go of its own.
+func (h *handler) connect(s *pool.Server, fresh bool, by loop.Time) (*loop.Conn, bool, error) {
+	for {
+		c, reused, err := s.Connect(h.t, fresh, by)
+		if err == nil || !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.ENFILE) {
+			return c, reused, err
+		}
+		if by != 0 && h.l.loop.Now() >= by || h.t.Sleep(fileWait) != nil {
+			return nil, false, err
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/weirhq/weir/internal/compress"
 	"github.com/weirhq/weir/internal/exchange"
 	"github.com/weirhq/weir/internal/http1"
 	"github.com/weirhq/weir/internal/journal"
@@ -38,6 +39,8 @@ type handler struct {
 	scratch []byte   // what is made beside h.out
 	pieces  [][]byte // of a body, being sent
 	ranges  representation.Ranges
+	tags    []byte          // entity tags for the server
+	tagged  compress.Coding // of what the client says that it has
 
 	held     []byte // the whole request body, when it is in one piece in memory
 	spool    spool  // the request body, when it was collected and is not in one piece
@@ -47,6 +50,7 @@ type handler struct {
 	upload   uploader
 	download downloader
 
+	enc       encoding  // of the response, on its way from the server
 	kept      keeping   // what the request has to do with the cache
 	refresher refresher // runs a handler that has no client
 
@@ -130,6 +134,7 @@ func (h *handler) begin() {
 	h.tree = h.l.edge.tree.Load()
 	h.x.Reset()
 	h.kept.reset()
+	h.tags, h.tagged = h.tags[:0], compress.Identity
 	h.site, h.route = nil, nil
 	h.upload.err, h.upload.ended = nil, 0
 	h.held, h.spooled = nil, false
@@ -143,6 +148,7 @@ func (h *handler) finish() {
 	h.upload.stop()
 	h.up.drop(h)
 	h.kept.release()
+	h.endEncoding()
 	if h.spooled {
 		h.spool.free(h.t, h.l)
 		h.spooled = false

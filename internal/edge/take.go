@@ -3,6 +3,7 @@ package edge
 import (
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 
 	"github.com/weirhq/weir/internal/cache"
 	"github.com/weirhq/weir/internal/cache/ban"
@@ -77,6 +78,7 @@ func (h *handler) keepBody(cfg *config.Pool, life cache.Life, first []byte, o *o
 	if !ok {
 		return cache.NoRoom
 	}
+	h.canEncode(resp, &life)
 	h.scratch = h.appendStored(h.scratch[:0], life, resp)
 	if h.scratch == nil {
 		h.scratch = make([]byte, 0, 4<<10)
@@ -100,6 +102,16 @@ func (h *handler) keepBody(cfg *config.Pool, life cache.Life, first []byte, o *o
 	k.has, k.view = true, cache.NewView(k.ref.Head())
 	k.life, k.age = life, life.Now(h.l.loop.Wall())
 	k.stored = true
+	if !whole && resp.Body == message.ByLength && resp.Length <= holdBack {
+		// Until it is here the worker may die and the request is not lost.
+		if err := h.fetchInto(cfg, k.led, fill); err != nil {
+			fill.Abort()
+			k.release()
+			*o = h.bodyFaulty(err)
+			return cache.Kept
+		}
+		whole = true
+	}
 	if whole {
 		h.x.Journal.Mark(journal.Received, h.l.loop.Now())
 		h.committed(fill)
@@ -171,7 +183,7 @@ func (h *handler) appendStored(dst []byte, life cache.Life, resp *message.Respon
 		k.url = k.url[:len(req.Path)]
 	}
 	k.tags = h.l.edge.caching.seed.AppendTags(k.tags[:0], &resp.Fields, req.Host)
-	return cache.AppendStored(dst, &cache.Stored{Life: life, Born: k.led.born, Host: req.Host, URL: k.url, Tags: k.tags, Strip: rc.policy.Strip}, resp)
+	return cache.AppendStored(dst, &cache.Stored{Life: life, Born: k.led.born, Host: req.Host, URL: k.url, Tags: k.tags, Strip: rc.policy.Strip, Serial: rand.Uint64()}, resp)
 }
 
 // shareStream takes the rest of a body from the server into the cache; all who want it read it there, this request's client
@@ -280,6 +292,7 @@ func (h *handler) freshen() outcome {
 		c.store.Delete(k.key)
 		k.why = why
 	} else {
+		h.canEncode(&fresh, &life)
 		k.life = life
 		h.scratch = h.appendStored(h.scratch[:0], life, &fresh)
 		if h.scratch == nil {

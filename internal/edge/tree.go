@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/weirhq/weir/internal/api"
+	"github.com/weirhq/weir/internal/compress"
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/exchange"
 	"github.com/weirhq/weir/internal/files"
@@ -48,8 +49,9 @@ type routeTree struct {
 	pool      *pool.Pool
 	files     *files.Root
 	fixed     []byte
-	bodyLimit int64       // bytes; 0: none
-	cache     *routeCache // nil: it has none
+	bodyLimit int64            // bytes; 0: none
+	cache     *routeCache      // nil: it has none
+	compress  *compress.Policy // nil: nothing is compressed
 	response  responsePolicy
 }
 
@@ -148,6 +150,9 @@ func newTree(cfg *config.Config, env pool.Env, old *tree, c *caching) (*tree, er
 	t.routes = make([]routeTree, len(t.table.Routes()))
 	for _, r := range t.table.Routes() {
 		t.routes[r.Index] = t.newRoute(r, roots[r.Index])
+		if t.routes[r.Index].compress, err = newCompression(r.Config); err != nil {
+			return nil, err
+		}
 		if r.Config.Cache != nil {
 			if t.routes[r.Index].cache, err = newRouteCache(r.Config, c.seed); err != nil {
 				return nil, err
@@ -171,6 +176,26 @@ func (t *tree) newRoute(r *route.Route, root *files.Root) routeTree {
 	}
 	rt.response = newResponsePolicy(&r.Config.Headers)
 	return rt
+}
+
+// newCompression makes a route's compression ready, nil when it has none.
+func newCompression(r *config.Route) (*compress.Policy, error) {
+	if r.Compress == nil {
+		return nil, nil
+	}
+	var order []compress.Coding
+	for _, name := range r.Compress.Codings {
+		c, ok := compress.ParseCoding(name)
+		if !ok {
+			return nil, fmt.Errorf("route %s: compress: %q is no coding", r.Name, name)
+		}
+		order = append(order, c)
+	}
+	p, err := compress.NewPolicy(order, r.Compress.Minimum, r.Compress.Types)
+	if err != nil {
+		return nil, fmt.Errorf("route %s: compress: %w", r.Name, err)
+	}
+	return p, nil
 }
 
 // closeRoots closes the directories, when no request is under way any more. Those of a tree that was replaced are left

@@ -70,7 +70,7 @@ sites:
 `
 
 // combined is a line of the combined format with weir's two fields behind it: what a log's reader goes by.
-var combined = regexp.MustCompile(`^[0-9.]+ - - \[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d \+0000\] "(?:-|[^" ]+ [^" ]* HTTP/1\.\d)" \d{3} \d+ "[^"]*" "[^"]*" "[^" ]+" \d+\.\d{3}$`)
+var combined = regexp.MustCompile(`^[0-9.]+ - - \[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d \+0000\] "(?:-|[^" ]+ [^" ]*(?: HTTP/1\.\d)?)" \d{3} \d+ "[^"]*" "[^"]*" "[^" ]+" \d+\.\d{3}$`)
 
 // TestInjection has clients write into logs, pages, and what servers and other clients are told.
 func TestInjection(t *testing.T) {

@@ -1,0 +1,120 @@
+package edge
+
+import (
+	"log/slog"
+
+	"github.com/weirhq/weir/internal/cache"
+	"github.com/weirhq/weir/internal/cache/store"
+	"github.com/weirhq/weir/internal/compress"
+	"github.com/weirhq/weir/internal/message"
+)
+
+// What is kept plain is encoded once for each coding that clients want, and kept beside it under a key of its own, which
+// holds the number of the plain one: whatever takes that one's place makes the encoded ones unreachable.
+
+// encodeHere is the length up to which a body is compressed on the loop, in about half a millisecond; a longer one is off it,
+// and goes out plain to those who come meanwhile.
+const encodeHere = 64 << 10
+
+// canEncode notes before a response is stored that it may be compressed, in its fields and its flags.
+func (h *handler) canEncode(resp *message.Response, life *cache.Life) {
+	p := h.route.compress
+	if p == nil {
+		return
+	}
+	// Whatever a client accepts: is it for compression at all?
+	verdict, _ := p.Decide(resp.Status, &resp.Fields, -1, compress.Accept{})
+	if !verdict.Varies() {
+		return
+	}
+	life.Flags |= cache.Encodable
+	if !compress.VaryNames(&resp.Fields) {
+		resp.Fields.Add(message.Vary, varyName, varyEncoding)
+	}
+}
+
+// useEncoded turns from what was found to its encoded form, if the client prefers that and it is there or can be made.
+func (h *handler) useEncoded() {
+	k, p := &h.kept, h.route.compress
+	if p == nil || k.life.Flags&cache.Encodable == 0 || k.ref.Size() < p.Minimum() {
+		return
+	}
+	coding, _ := compress.Accepted(&h.x.Req.Fields).Choose(p.Order())
+	if coding == compress.Identity {
+		return
+	}
+	c := h.l.edge.caching
+	var key cache.Key
+	key, h.scratch = h.route.cache.keyer.Encoded(cache.Key(k.key), k.view.Serial(), coding.String(), h.scratch)
+	var r store.Ref
+	if !c.store.Get(store.Key(key), &r) && !h.makeEncoded(store.Key(key), coding, &r) {
+		return
+	}
+	k.release()
+	k.ref, k.has, k.view = r, true, cache.NewView(r.Head())
+}
+
+// makeEncoded compresses what was found and keeps the result; false when that cannot be had now.
+func (h *handler) makeEncoded(key store.Key, coding compress.Coding, r *store.Ref) (ok bool) {
+	k, c := &h.kept, h.l.edge.caching
+	f, leads := c.fetches.join(key, key, k.born)
+	if !leads {
+		return false // somebody is at it
+	}
+	defer c.fetches.part(f)
+	defer f.move(kept)
+	plain := cache.FreshFields(&message.Response{}, k.view)
+	h.enc.tag = encodeFields(&plain.Fields, coding, h.enc.tag[:0])
+	life := k.life
+	head := cache.AppendStored(nil, &cache.Stored{Life: life, Born: k.view.Born(), Host: k.view.Host(), URL: k.view.URL(), Tags: k.view.AppendTags(nil)}, &plain)
+	if head == nil {
+		return false
+	}
+	var err error
+	if k.ref.Size() <= encodeHere {
+		err = h.encodeInto(h.l.encoders, key, coding, head)
+	} else {
+		// An encoder of its own: those of the loop are the loop's.
+		h.t.Do(func() { err = h.encodeInto(compress.NewPool(1), key, coding, head) })
+	}
+	if err != nil {
+		slog.Debug("what is kept could not be compressed", "error", err)
+		return false
+	}
+	return c.store.Get(key, r)
+}
+
+// encodeInto compresses the body that was found into an object under a key.
+func (h *handler) encodeInto(pool *compress.Pool, key store.Key, coding compress.Coding, head []byte) error {
+	k := &h.kept
+	enc, err := pool.Get(coding)
+	if err != nil {
+		return err
+	}
+	defer pool.Put(enc)
+	ref := k.ref.Clone()
+	defer ref.Release()
+	var out []byte
+	for off, size := int64(0), ref.Size(); off < size && err == nil; {
+		p := ref.Chunk(off)
+		p = p[:min(len(p), compress.MaxWrite)]
+		out, err = enc.Write(out, p)
+		off += int64(len(p))
+	}
+	if err == nil {
+		out, err = enc.Close(out)
+	}
+	if err != nil {
+		return err
+	}
+	fill, err := h.l.edge.caching.store.Begin(key, head, int64(len(out)))
+	if err != nil {
+		return err
+	}
+	if err := fill.Write(out); err != nil {
+		fill.Abort()
+		return err
+	}
+	fill.Commit()
+	return nil
+}
