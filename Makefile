@@ -57,7 +57,7 @@ bench: ## run the Go benchmarks
 	$(GO) test -run='^$$' -bench=. -benchmem ./internal/...
 
 profile: ## make the profile that the compiler optimises bin/weir by (cmd/weir/default.pgo) anew
-	$(GO) test -run='^$$' -bench=Proxied -benchtime=800000x -cpuprofile=cmd/weir/default.pgo -o bin/edge.test ./internal/edge
+	$(GO) test -run='^$$' -bench='Proxied|Hit' -benchtime=800000x -cpuprofile=cmd/weir/default.pgo -o bin/edge.test ./internal/edge
 
 bench-peers: build ## measure weir beside nginx, HAProxy and Varnish, write docs/benchmarks.md
 	@$(NEED) nginx-light haproxy varnish wrk

@@ -92,7 +92,7 @@ func frugalOrigin(t testing.TB, network, end, answer string) string {
 	return ln.Addr().String()
 }
 
-// A proxied request allocates nothing, once the loops have what they need.
+// A request allocates nothing, proxied or answered from the cache, once the loops have what they need.
 func TestNoAllocations(t *testing.T) {
 	const conns, warm, rounds = 8, 200, 1250
 	body := strings.Repeat("x", 1<<10)
@@ -101,6 +101,9 @@ func TestNoAllocations(t *testing.T) {
 	longAnswer := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(long), long)
 	chunked := "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n400\r\n" + body + "\r\n0\r\n\r\n"
 	ask := wire("GET /a/b?c=d HTTP/1.1\nHost: a\nUser-Agent: test\nAccept: */*\nCookie: a=b\nConnection: keep-alive\n\n")
+	kept := strings.Replace(answer, "Content-Type", "Cache-Control: max-age=3600\r\nETag: \"v\"\r\nContent-Type", 1)
+	keptLong := strings.Replace(longAnswer, "Content-Length", "Cache-Control: max-age=3600\r\nContent-Length", 1)
+	varied := strings.Replace(kept, "ETag", "Vary: Accept-Language, User-Agent\r\nETag", 1)
 	send := wire(post+"Content-Length: 1024\n\n") + body
 	for _, row := range []struct {
 		name, network, pool, log, send, reads, answer string
@@ -115,12 +118,19 @@ func TestNoAllocations(t *testing.T) {
 		{"GET of something chunked", "tcp", "", "", ask, "\r\n\r\n", chunked, len(body)},
 		{"POST", "tcp", "", "", send, "xx", answer, len(body)},
 		{"POST with buffers and a limit on connections", "tcp", bothBuffers + ", max_conn: 4", "", send, "xx", answer, len(body)},
+		{"a hit", "tcp", "", "", ask, "\r\n\r\n", kept, len(body)},
+		{"a hit with an access log", "tcp", "", "log", ask, "\r\n\r\n", kept, len(body)},
+		{"a hit of something longer", "tcp", "", "", ask, "\r\n\r\n", keptLong, len(long)},
+		{"a hit of one variant of several", "tcp", "", "", ask, "\r\n\r\n", varied, len(body)},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			origin := frugalOrigin(t, row.network, row.reads, row.answer)
 			log := ""
 			if row.log != "" {
 				log, _ = logged(t)
+			}
+			if strings.HasPrefix(row.name, "a hit") {
+				log += "cache: {memory: 64MiB}\n"
 			}
 			r := serveEdge(t, fibers, log+onePool(row.pool, origin))
 			clients := make([]*frugal, conns)

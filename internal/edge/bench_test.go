@@ -86,16 +86,26 @@ func steadyClients(tb testing.TB, addr string, conns int) func(n int) {
 	}
 }
 
-func steadyEdge(tb testing.TB, conns int) func(n int) {
+func steadyEdge(tb testing.TB, conns int, more string) func(n int) {
 	origin := steadyOrigin(tb)
-	r := serveEdge(tb, loop.Config{Loops: 2}, "pools: {p: {servers: [\""+origin+"\"]}}\nsites: [{hosts: ['*'], routes: [{pool: p}]}]\n")
+	r := serveEdge(tb, loop.Config{Loops: 2}, "pools: {p: {servers: [\""+origin+"\"]}}\nsites: [{hosts: ['*'], routes: [{pool: p"+more+"}]}]\n")
 	return steadyClients(tb, r.addr, conns)
 }
 
 // BenchmarkProxied is also what cmd/weir/default.pgo is made with (CONTRIBUTING says how).
 func BenchmarkProxied(b *testing.B) {
 	const conns = 64
-	ask := steadyEdge(b, conns)
+	ask := steadyEdge(b, conns, "")
+	ask(100)
+	b.ReportAllocs()
+	b.ResetTimer()
+	ask(b.N/conns + 1)
+}
+
+// BenchmarkHit is the same out of the cache.
+func BenchmarkHit(b *testing.B) {
+	const conns = 64
+	ask := steadyEdge(b, conns, ", cache: {ttl: [{for: 1h}], key: {cookie: [a]}}")
 	ask(100)
 	b.ReportAllocs()
 	b.ResetTimer()
