@@ -100,7 +100,7 @@ type rule struct {
 }
 
 var rules = []rule{
-	{"golang.org/x/sys/unix", []string{"internal/loop"}, true, "only the engine makes raw system calls"},
+	{"golang.org/x/sys/unix", []string{"internal/loop", "internal/cache/store"}, true, "only the engine makes raw system calls, and the cache's store maps its memory, which lies outside Go's heap"},
 	{"go.yaml.in/yaml", []string{"internal/config"}, false, "the configuration's syntax is config's business alone: others get checked values"},
 	{"gopkg.in/yaml.v2", nil, false, "unmaintained: config uses go.yaml.in/yaml/v4"},
 	{"gopkg.in/yaml.v3", nil, false, "unmaintained: config uses go.yaml.in/yaml/v4"},
@@ -118,7 +118,7 @@ var rules = []rule{
 	{"html/template", []string{"examples"}, false, "it calls methods by name, which turns the linker's dead code removal off for the whole program"},
 	{"text/template", []string{"examples"}, false, "it calls methods by name, which turns the linker's dead code removal off for the whole program"},
 	{"plugin", nil, false, "one binary"},
-	{"unsafe", []string{"internal/loop"}, true, "only the engine needs what the compiler cannot check"},
+	{"unsafe", []string{"internal/loop", "internal/cache/store"}, true, "only the engine and the cache's store, whose memory lies outside Go's heap, need what the compiler cannot check"},
 }
 
 // TestPlaces holds the rules about single imports.
