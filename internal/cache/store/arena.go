@@ -8,30 +8,30 @@ import (
 const (
 	granuleShift = 6
 	granule      = 1 << granuleShift // bytes
-	maxOrder     = 15                // the largest block: a step
-	stepGranules = 1 << maxOrder
+	stepGranules = 1 << 15
 	stepBytes    = stepGranules << granuleShift // 2 MiB
-	stepBits     = 2 * stepGranules / 8         // bytes of bitmap for one step
+	stepEdges    = stepGranules / 8             // bytes of bitmap for one step
 )
 
 // granules returns how many granules n bytes take.
 func granules(n int) uint32 { return uint32((n + granule - 1) >> granuleShift) }
 
-// block is what stands in a free block: its neighbours in the list of its order.
-type block struct{ next, prev uint32 }
+// gap is a run of free granules. It stands in the first of them; its length stands once more at the very end of the
+// last, so that who frees what follows finds it.
+type gap struct{ next, prev, size uint32 }
 
-// arena hands out runs of granules. A granule's number is its place; 0 is never handed out and means none. The
-// arena's owner serialises all calls; reading what was handed out needs no lock.
+// arena hands out runs of granules. A granule's number is its place; 0 is never handed out and means none. A run lies
+// within one step. The arena's owner serialises all calls; reading what was handed out needs no lock.
 type arena struct {
-	mem  region
-	bits region // per step, for each order, which blocks are free
+	mem   region
+	edges region // a bit per granule: it is the first or the last of a gap
 
-	lists [maxOrder + 1]uint32
-	some  uint32   // bit k: lists[k] is not empty
-	free  uint32   // granules in the lists
-	gone  []uint32 // per step: granules out of use while it is being emptied, plus 1; 0: in use as usual
-	away  []uint32 // steps that were given back
-	live  int      // steps that hold memory
+	lists [binCount]uint32
+	some  [binCount / 64]uint64 // a bit per list: it is not empty
+	free  int64                 // granules in the lists
+	gone  []uint32              // per step: 0, in use; else 1 and the free granules of a step that is being emptied or was
+	away  []uint32              // steps that were given back
+	live  int                   // steps that hold memory
 
 	draining int // steps being emptied
 }
@@ -41,12 +41,12 @@ func (a *arena) open(reserved int) error {
 	if err := a.mem.open(reserved); err != nil {
 		return err
 	}
-	return a.bits.open(reserved / stepBytes * stepBits)
+	return a.edges.open(reserved / stepBytes * stepEdges)
 }
 
 func (a *arena) close() error {
 	err := a.mem.close()
-	if e := a.bits.close(); err == nil {
+	if e := a.edges.close(); err == nil {
 		err = e
 	}
 	return err
@@ -59,27 +59,25 @@ func (a *arena) bytes(g, n uint32) []byte {
 }
 
 // resident is how much memory the arena may hold.
-func (a *arena) resident() int64 { return int64(a.live) * (stepBytes + stepBits) }
+func (a *arena) resident() int64 { return int64(a.live) * (stepBytes + stepEdges) }
 
 // grow adds one step.
 func (a *arena) grow() error {
-	if n := len(a.away); n > 0 {
-		step := a.away[n-1]
-		a.away = a.away[:n-1]
-		a.live++
-		a.gone[step] = 0
-		a.release(step*stepGranules+first(step), stepGranules-first(step))
-		return nil
-	}
-	if err := a.bits.grow(stepBits); err != nil {
-		return err
-	}
-	if err := a.mem.grow(stepBytes); err != nil {
-		a.bits.size -= stepBits
-		return err
-	}
 	step := uint32(len(a.gone))
-	a.gone = append(a.gone, 0)
+	if n := len(a.away); n > 0 {
+		step = a.away[n-1]
+		a.away = a.away[:n-1]
+		a.gone[step] = 0
+	} else {
+		if err := a.edges.grow(stepEdges); err != nil {
+			return err
+		}
+		if err := a.mem.grow(stepBytes); err != nil {
+			a.edges.size -= stepEdges
+			return err
+		}
+		a.gone = append(a.gone, 0)
+	}
 	a.live++
 	a.release(step*stepGranules+first(step), stepGranules-first(step))
 	return nil
@@ -93,28 +91,86 @@ func first(step uint32) uint32 {
 	return 0
 }
 
+// Gaps of up to 32 granules are listed by their length, longer ones by eighths of octaves.
+const (
+	exactBins = 32
+	binCount  = 128
+)
+
+// bin returns the list for gaps of n granules. Every gap in a later list is longer.
+func bin(n uint32) uint32 {
+	if n <= exactBins {
+		return n - 1
+	}
+	octave := uint32(bits.Len32(n)) - 1
+	return exactBins + (octave-5)*8 + n>>(octave-3)&7
+}
+
+// later returns the first list from b on that is not empty, or binCount.
+func (a *arena) later(b uint32) uint32 {
+	for w := b / 64; w < uint32(len(a.some)); w++ {
+		word := a.some[w]
+		if w == b/64 {
+			word &= ^uint64(0) << (b % 64)
+		}
+		if word != 0 {
+			return w*64 + uint32(bits.TrailingZeros64(word))
+		}
+	}
+	return binCount
+}
+
+// longest returns the last list that is not empty, or binCount.
+func (a *arena) longest() uint32 {
+	for w := len(a.some) - 1; w >= 0; w-- {
+		if word := a.some[w]; word != 0 {
+			return uint32(w*64 + bits.Len64(word) - 1)
+		}
+	}
+	return binCount
+}
+
+// find returns a gap of at least n granules, hardly longer than need be, or 0.
+func (a *arena) find(n uint32) uint32 {
+	b := bin(n)
+	if n > exactBins {
+		// The gaps in the list of n itself may be a little shorter. A few are looked at.
+		for g, looks := a.lists[b], 4; g != 0 && looks > 0; g, looks = a.gap(g).next, looks-1 {
+			if a.gap(g).size >= n {
+				return g
+			}
+		}
+		b++
+	}
+	if b = a.later(b); b < binCount {
+		return a.lists[b]
+	}
+	return 0
+}
+
+// fits reports whether there are n granules in a row.
+func (a *arena) fits(n uint32) bool { return a.find(min(n, stepGranules)) != 0 }
+
 // take hands out a run of n granules, or when there is none, a shorter one of at least least. It returns 0, 0 when
 // there is none either.
 func (a *arena) take(n, least uint32) (g, got uint32) {
 	n = min(n, stepGranules)
-	order := uint32(bits.Len32(n - 1))
-	if larger := a.some >> order; larger != 0 {
-		k := order + uint32(bits.TrailingZeros32(larger))
-		g = a.lists[k]
-		a.unlist(k, g)
-		a.release(g+n, 1<<k-n)
-		return g, n
+	if g = a.find(n); g == 0 {
+		b := a.longest()
+		if b == binCount {
+			return 0, 0
+		}
+		g = a.lists[b]
 	}
-	if a.some == 0 {
+	size := a.gap(g).size
+	if size < least {
 		return 0, 0
 	}
-	k := uint32(bits.Len32(a.some) - 1)
-	if 1<<k < least {
-		return 0, 0
+	a.unlist(g, size)
+	if size > n {
+		a.list(g+n, size-n)
 	}
-	g = a.lists[k]
-	a.unlist(k, g)
-	return g, 1 << k
+	return g, min(n, size)
 }
 
 // release takes a run back, or a part of one.
@@ -129,87 +185,92 @@ func (a *arena) release(g, n uint32) {
 		}
 		return
 	}
-	for n > 0 {
-		k := uint32(bits.Len32(n) - 1)
-		if g != 0 {
-			k = min(k, uint32(bits.TrailingZeros32(g)))
-		}
-		a.merge(k, g)
-		g += 1 << k
-		n -= 1 << k
+	if g%stepGranules != 0 && a.edge(g-1) {
+		before := *a.tail(g - 1)
+		g -= before
+		n += before
+		a.unlist(g, before)
 	}
-}
-
-// merge puts a block into the lists, joined with its buddy as often as that is free too.
-func (a *arena) merge(k, g uint32) {
-	for k < maxOrder {
-		buddy := g ^ 1<<k
-		if word, bit := a.flag(k, buddy); *word&bit == 0 {
-			break
-		}
-		a.unlist(k, buddy)
-		g &^= 1 << k
-		k++
+	if end := g + n; end%stepGranules != 0 && a.edge(end) {
+		after := a.gap(end).size
+		a.unlist(end, after)
+		n += after
 	}
-	a.list(k, g)
+	a.list(g, n)
 }
 
-// flag returns where it is written whether the block of order k at g is free.
-func (a *arena) flag(k, g uint32) (word *uint64, bit uint64) {
-	step, in := g/stepGranules, g%stepGranules
-	n := 2*stepGranules - 2*stepGranules>>k + in>>k
-	return (*uint64)(unsafe.Add(a.bits.base, uintptr(step)*stepBits+uintptr(n/64*8))), 1 << (n % 64)
+// gap returns the gap that begins at g.
+func (a *arena) gap(g uint32) *gap { return (*gap)(a.mem.at(g)) }
+
+// tail returns where the length of a gap stands whose last granule is g.
+func (a *arena) tail(g uint32) *uint32 {
+	return (*uint32)(unsafe.Add(a.mem.at(g), granule-unsafe.Sizeof(uint32(0))))
 }
 
-func (a *arena) block(g uint32) *block { return (*block)(a.mem.at(g)) }
+// word returns the word of the bitmap in which granule g is, and its bit.
+func (a *arena) word(g uint32) (*uint64, uint64) {
+	return (*uint64)(unsafe.Add(a.edges.base, uintptr(g/64)*8)), 1 << (g % 64)
+}
 
-func (a *arena) list(k, g uint32) {
-	word, bit := a.flag(k, g)
+// edge reports whether g is the first or the last granule of a gap.
+func (a *arena) edge(g uint32) bool {
+	word, bit := a.word(g)
+	return *word&bit != 0
+}
+
+func (a *arena) list(g, n uint32) {
+	word, bit := a.word(g)
 	*word |= bit
-	next := a.lists[k]
-	*a.block(g) = block{next: next}
+	word, bit = a.word(g + n - 1)
+	*word |= bit
+	b := bin(n)
+	next := a.lists[b]
+	*a.gap(g) = gap{next: next, size: n}
+	*a.tail(g + n - 1) = n
 	if next != 0 {
-		a.block(next).prev = g
+		a.gap(next).prev = g
 	}
-	a.lists[k] = g
-	a.some |= 1 << k
-	a.free += 1 << k
+	a.lists[b] = g
+	a.some[b/64] |= 1 << (b % 64)
+	a.free += int64(n)
 }
 
-func (a *arena) unlist(k, g uint32) {
-	word, bit := a.flag(k, g)
+func (a *arena) unlist(g, n uint32) {
+	word, bit := a.word(g)
 	*word &^= bit
-	b := *a.block(g)
-	if b.prev != 0 {
-		a.block(b.prev).next = b.next
-	} else if a.lists[k] = b.next; b.next == 0 {
-		a.some &^= 1 << k
+	word, bit = a.word(g + n - 1)
+	*word &^= bit
+	x := *a.gap(g)
+	if x.prev != 0 {
+		a.gap(x.prev).next = x.next
+	} else {
+		b := bin(n)
+		if a.lists[b] = x.next; x.next == 0 {
+			a.some[b/64] &^= 1 << (b % 64)
+		}
 	}
-	if b.next != 0 {
-		a.block(b.next).prev = b.prev
+	if x.next != 0 {
+		a.gap(x.next).prev = x.prev
 	}
-	a.free -= 1 << k
+	a.free -= int64(n)
 }
 
 // empty begins to take a step out of use: nothing is handed out of it any more, and when the last run in it has come
 // back its memory goes to the system.
 func (a *arena) empty(step uint32) {
-	start := step * stepGranules
 	sum := uint32(0)
-	for k := range uint32(maxOrder + 1) {
-		for g := start; g < start+stepGranules; {
-			word, bit := a.flag(k, g)
-			if *word == 0 { // 64 blocks at a time
-				n := 64 - uint32(bits.TrailingZeros64(bit))
-				g += n << k
-				continue
-			}
-			if *word&bit != 0 {
-				a.unlist(k, g)
-				sum += 1 << k
-			}
-			g += 1 << k
+	for g := step * stepGranules; g < (step+1)*stepGranules; {
+		word, bit := a.word(g)
+		if rest := *word &^ (bit - 1); rest == 0 {
+			g = g&^63 + 64
+			continue
+		} else if rest&bit == 0 {
+			g = g&^63 + uint32(bits.TrailingZeros64(rest))
 		}
+		n := a.gap(g).size
+		a.unlist(g, n)
+		sum += n
+		g += n
 	}
 	a.gone[step] = 1 + sum
 	a.draining++
@@ -218,11 +279,10 @@ func (a *arena) empty(step uint32) {
 	}
 }
 
-// giveBack returns the memory of a step that is empty. That the system may refuse matters to nobody: the pages are
-// still there when the step is used again.
+// giveBack returns the memory of a step that is empty. Where the system refuses, the step is used again.
 func (a *arena) giveBack(step uint32) {
-	from := int(step) * stepBytes
 	a.draining--
+	from := int(step) * stepBytes
 	if discard(a.mem.mem[from:from+stepBytes]) == nil {
 		a.live--
 		a.away = append(a.away, step)
@@ -243,12 +303,9 @@ func (a *arena) last() (step uint32, ok bool) {
 	return 0, false
 }
 
-// fits reports whether there are n granules in a row.
-func (a *arena) fits(n uint32) bool { return a.some>>bits.Len32(min(n, stepGranules)-1) != 0 }
-
 // used is how many granules are handed out.
 func (a *arena) used() int64 {
-	used := int64(a.live)*stepGranules - int64(a.free) - 1
+	used := int64(a.live)*stepGranules - a.free - 1
 	for _, gone := range a.gone {
 		if gone != 0 && gone <= stepGranules {
 			used -= int64(gone) - 1

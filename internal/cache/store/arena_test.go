@@ -2,6 +2,7 @@ package store
 
 import (
 	"math"
+	"math/bits"
 	"math/rand/v2"
 	"testing"
 )
@@ -28,44 +29,52 @@ func newArena(t testing.TB, steps int) *arena {
 // check walks the lists of an arena and holds them against its bitmap and its sum.
 func (a *arena) check(t testing.TB) {
 	t.Helper()
-	sum, blocks := uint32(0), 0
-	for k := range uint32(maxOrder + 1) {
-		if (a.lists[k] != 0) != (a.some>>k&1 != 0) {
-			t.Fatalf("order %d: the list and its bit differ", k)
+	sum, edges := int64(0), 0
+	for b := range uint32(binCount) {
+		if (a.lists[b] != 0) != (a.some[b/64]>>(b%64)&1 != 0) {
+			t.Fatalf("list %d and its bit differ", b)
 		}
 		before := uint32(0)
-		for g := a.lists[k]; g != 0; g = a.block(g).next {
-			if word, bit := a.flag(k, g); *word&bit == 0 {
-				t.Fatalf("order %d: block %d is listed but not marked free", k, g)
+		for g := a.lists[b]; g != 0; g = a.gap(g).next {
+			n := a.gap(g).size
+			switch end := g + n; {
+			case bin(n) != b || a.gap(g).prev != before || *a.tail(end - 1) != n:
+				t.Fatalf("list %d: the gap of %d at %d is linked wrongly", b, n, g)
+			case !a.edge(g) || !a.edge(end-1):
+				t.Fatalf("list %d: the gap of %d at %d is not marked", b, n, g)
+			case g/stepGranules != (end-1)/stepGranules:
+				t.Fatalf("list %d: the gap of %d at %d lies in two steps", b, n, g)
+			case end%stepGranules != 0 && a.edge(end):
+				t.Fatalf("list %d: the gap of %d at %d was not joined with the next", b, n, g)
 			}
-			if a.block(g).prev != before || g%(1<<k) != 0 {
-				t.Fatalf("order %d: block %d is linked wrongly", k, g)
-			}
-			if k < maxOrder {
-				if word, bit := a.flag(k, g^1<<k); *word&bit != 0 {
-					t.Fatalf("order %d: block %d and its buddy are both free", k, g)
-				}
+			if edges++; n > 1 {
+				edges++
 			}
 			before = g
-			sum += 1 << k
-			blocks++
+			sum += int64(n)
 		}
 	}
 	if sum != a.free {
 		t.Fatalf("%d granules in the lists, %d counted", sum, a.free)
 	}
 	marked := 0
-	for i := range a.gone {
-		for k := range uint32(maxOrder + 1) {
-			for g := uint32(i) * stepGranules; g < uint32(i+1)*stepGranules; g += 1 << k {
-				if word, bit := a.flag(k, g); *word&bit != 0 {
-					marked++
-				}
-			}
-		}
+	for g := uint32(0); g < uint32(len(a.gone))*stepGranules; g += 64 {
+		word, _ := a.word(g)
+		marked += bits.OnesCount64(*word)
 	}
-	if marked != blocks {
-		t.Fatalf("%d blocks marked free, %d in the lists", marked, blocks)
+	if marked != edges {
+		t.Fatalf("%d granules are marked, %d are edges of gaps", marked, edges)
+	}
+}
+
+func TestBins(t *testing.T) {
+	last := uint32(0)
+	for n := uint32(1); n <= stepGranules; n++ {
+		b := bin(n)
+		if b < last || b > last+1 || b >= binCount {
+			t.Fatalf("bin(%d) = %d after %d", n, b, last)
+		}
+		last = b
 	}
 }
 

@@ -10,13 +10,14 @@
 // There are three mapped areas, none of which the collector sees: the arena (heads and bodies), the slots (one of 64
 // bytes per object, one cache line, all that a look-up touches besides the index), and the index.
 //
-// The arena is a buddy allocator over granules of 64 bytes in steps of 2 MiB. Two things make it waste little. What
-// was asked for is cut out of a block exactly, and the rest of the block goes back: no rounding to a power of two, 32
-// bytes lost on average. And a body may be in several pieces: when there is no block large enough for the whole,
-// smaller ones will do. So any free memory serves any object, whatever sizes the site had yesterday. Size classes with
-// pages of their own were the alternative: they round up by an eighth or so, and when the sizes change, pages of the
-// old classes have to be emptied before the new ones can have them. A log was the other: eviction by anything but age
-// then means copying what stays.
+// The arena hands out runs of granules of 64 bytes within steps of 2 MiB. Free runs are joined with their neighbours
+// at once and listed by length, so a run that fits closely is found in a few instructions (two-level segregated fit).
+// A body may be in several pieces: when no run holds the whole, shorter ones will do. So any free memory serves any
+// object, whatever sizes the site had yesterday. In a full store of 256 MiB under replacement, heads and bodies were
+// 98 % of all memory with sizes log-normal around 8 KiB (and 90 % with bodies of 1 KiB, where slot and index count);
+// a buddy allocator, tried first, came to 92 % (84 %): what it cannot join for want of alignment lies idle. Size
+// classes with pages of their own round up by an eighth or so, and when the sizes change, pages of the old classes
+// have to be emptied before the new ones can have them. A log would need to copy what stays.
 //
 // The budget covers all three areas. The arena takes another step only while the sum stays below the budget, and
 // slots and index that need more later make the arena give a step back.

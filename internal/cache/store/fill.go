@@ -1,7 +1,6 @@
 package store
 
 import (
-	"math/bits"
 	"sync"
 )
 
@@ -133,8 +132,8 @@ func (f *Fill) extend(need int) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	// Not less than a sixteenth, so that a body has few pieces.
-	g, got := s.take(n, max(1, uint32(1)<<bits.Len32(n-1)/16))
+	// Not less than a quarter, so that a body has few pieces.
+	g, got := s.take(n, max(1, (n+3)/4))
 	if g == 0 {
 		return ErrFull
 	}

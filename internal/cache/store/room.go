@@ -16,7 +16,7 @@ func (s *Store) resident() int64 {
 func (s *Store) take(n, least uint32) (g, got uint32) {
 	s.balance()
 	for range evictions + int(n)/evictionGranules {
-		if !s.arena.fits(n) && s.arena.draining == 0 && s.resident()+stepBytes+stepBits <= s.budget {
+		if !s.arena.fits(n) && s.arena.draining == 0 && s.resident()+stepBytes+stepEdges <= s.budget {
 			// That the system has no more memory is no reason to fail: there is what there is.
 			_ = s.arena.grow()
 		}
