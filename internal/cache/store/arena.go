@@ -30,6 +30,7 @@ type arena struct {
 	some  [binCount / 64]uint64 // a bit per list: it is not empty
 	free  int64                 // granules in the lists
 	gone  []uint32              // per step: 0, in use; else 1 and the free granules of a step that is being emptied or was
+	gaps  []uint32              // per step: granules in the lists
 	away  []uint32              // steps that were given back
 	live  int                   // steps that hold memory
 
@@ -76,7 +77,7 @@ func (a *arena) grow() error {
 			a.edges.size -= stepEdges
 			return err
 		}
-		a.gone = append(a.gone, 0)
+		a.gone, a.gaps = append(a.gone, 0), append(a.gaps, 0)
 	}
 	a.live++
 	a.release(step*stepGranules+first(step), stepGranules-first(step))
@@ -233,6 +234,7 @@ func (a *arena) list(g, n uint32) {
 	a.lists[b] = g
 	a.some[b/64] |= 1 << (b % 64)
 	a.free += int64(n)
+	a.gaps[g/stepGranules] += n
 }
 
 func (a *arena) unlist(g, n uint32) {
@@ -253,6 +255,7 @@ func (a *arena) unlist(g, n uint32) {
 		a.gap(x.next).prev = x.prev
 	}
 	a.free -= int64(n)
+	a.gaps[g/stepGranules] -= n
 }
 
 // empty begins to take a step out of use: nothing is handed out of it any more, and when the last run in it has come
@@ -293,14 +296,14 @@ func (a *arena) giveBack(step uint32) {
 	a.release(step*stepGranules+first(step), stepGranules-first(step))
 }
 
-// last returns the last step that is not being emptied, if it is not the only one.
-func (a *arena) last() (step uint32, ok bool) {
-	for i := len(a.gone) - 1; i > 0; i-- {
-		if a.gone[i] == 0 {
-			return uint32(i), true
+// emptiest returns the step with the most free granules that is not being emptied. The first step is never emptied.
+func (a *arena) emptiest() (step uint32, ok bool) {
+	for i := 1; i < len(a.gone); i++ {
+		if a.gone[i] == 0 && (!ok || a.gaps[i] > a.gaps[step]) {
+			step, ok = uint32(i), true
 		}
 	}
-	return 0, false
+	return step, ok
 }
 
 // used is how many granules are handed out.

@@ -214,6 +214,7 @@ func BenchmarkPacking(b *testing.B) {
 				}
 			}
 			st := s.Stats()
+			b.Logf("%+v arena %d of %d, %d draining, slots %d free %d, index %d", st, s.arena.used()<<6, s.arena.resident(), s.arena.draining, s.slots.resident(), s.slots.free, s.index.resident())
 			b.ReportMetric(float64(bytes)/float64(st.Resident)*100, "%used")
 			b.ReportMetric(float64(pieces)/float64(objects), "pieces/object")
 			b.ReportMetric(float64(many)/float64(objects)*100, "%in-pieces")

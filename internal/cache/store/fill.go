@@ -24,6 +24,7 @@ type Fill struct {
 const (
 	firstPiece = 4 << 10
 	aheadPiece = 256 << 10
+	tinyPiece  = 16        // granules; pieces are at least a quarter of what is wanted, in need this
 	maxPiece   = 256 << 10 // so that the room for one needs few evictions at a time
 )
 
@@ -132,8 +133,7 @@ func (f *Fill) extend(need int) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	// Not less than a quarter, so that a body has few pieces.
-	g, got := s.take(n, max(1, (n+3)/4))
+	g, got := s.take(n, (n+3)/4, min((n+3)/4, tinyPiece))
 	if g == 0 {
 		return ErrFull
 	}
@@ -158,7 +158,7 @@ func (f *Fill) add(g, n uint32) error {
 		return nil
 	}
 	if before&inPieces == 0 {
-		at, _ := s.take(1, 1)
+		at, _ := s.take(1, 1, 1)
 		if at == 0 {
 			return ErrFull
 		}
@@ -168,7 +168,7 @@ func (f *Fill) add(g, n uint32) error {
 		f.table = at
 	} else if words := s.arena.table(f.table); tableFirst+int(words[tableCount].Load()) == len(words) {
 		n := 2 * uint32(len(words)) / granuleWords
-		at, _ := s.take(n, n)
+		at, _ := s.take(n, n, n)
 		if n > stepGranules || at == 0 {
 			return ErrFull
 		}

@@ -4,6 +4,8 @@ package store
 const (
 	evictions        = 64
 	evictionGranules = 4
+	// As soon as so many times what is wanted is free, smaller pieces are taken.
+	freeEnough = 2
 )
 
 // resident is how much memory the store may hold. The mutex is held.
@@ -11,9 +13,11 @@ func (s *Store) resident() int64 {
 	return s.arena.resident() + s.slots.resident() + s.index.resident()
 }
 
-// take hands out n granules in a row, or at least least, and evicts until there are so many. It returns 0, 0 when that
-// did not help. The mutex is held.
-func (s *Store) take(n, least uint32) (g, got uint32) {
+// take hands out n granules in a row, or a part of them, but at least least, and evicts until there are so many. Where
+// much is free but in small gaps, as it is for a large object among small ones, parts may be smaller than least, down to
+// tiny: evicting on until there is a large gap would cost more than many pieces do. It returns 0, 0 when nothing
+// helped. The mutex is held.
+func (s *Store) take(n, least, tiny uint32) (g, got uint32) {
 	s.balance()
 	for range evictions + int(n)/evictionGranules {
 		if !s.arena.fits(n) && s.arena.draining == 0 && s.resident()+stepBytes+stepEdges <= s.budget {
@@ -22,6 +26,10 @@ func (s *Store) take(n, least uint32) (g, got uint32) {
 		}
 		if g, got = s.arena.take(n, least); g != 0 {
 			return g, got
+		}
+		if least > tiny && s.arena.free > freeEnough*int64(n) {
+			least = max(least/2, tiny)
+			continue
 		}
 		if !s.evict() {
 			break
@@ -43,17 +51,19 @@ func (s *Store) evict() bool {
 }
 
 // takeSlot returns a free slot. When there is none, there are more as long as the budget allows; after that, an
-// object has to go. The mutex is held.
+// object has to go. Shortly before that is so, the arena begins to make way for slots: objects have become smaller. The
+// mutex is held.
 func (s *Store) takeSlot() (uint32, error) {
+	room := s.resident()+pageBytes <= s.budget
+	if !room && s.slots.free < pageSlots/2 && s.arena.draining == 0 {
+		s.shrink()
+	}
 	for range evictions {
 		if slot := s.slots.take(); slot != 0 {
 			return slot, nil
 		}
-		if s.resident()+pageBytes <= s.budget && s.slots.grow() == nil {
+		if room && s.slots.grow() == nil {
 			continue
-		}
-		if s.arena.draining == 0 {
-			s.shrink() // more slots than now will be wanted for the same memory
 		}
 		if !s.evict() {
 			break
@@ -66,7 +76,7 @@ func (s *Store) takeSlot() (uint32, error) {
 // Slots that one call looks at in search of what keeps a step from becoming empty, and how many pages of slots are given
 // back at a time.
 const (
-	drainSlots = 256
+	drainSlots = 1024
 	trimPages  = stepBytes / pageBytes
 )
 
@@ -87,7 +97,7 @@ func (s *Store) balance() {
 
 // shrink begins to empty one step of the arena. The mutex is held.
 func (s *Store) shrink() {
-	if step, ok := s.arena.last(); ok {
+	if step, ok := s.arena.emptiest(); ok {
 		s.arena.empty(step)
 	}
 }

@@ -37,9 +37,7 @@ const (
 	stateWhole  uint64 = 1 << 25   // committed: the body is all there
 	stateFailed uint64 = 1 << 26   // aborted: no more will come
 	stateShares uint64 = 1 << 27   // the body is another slot's
-	stateUse    uint64 = 1 << 28   // bits 28 and 29: hits since the policy last looked, at most 3
-	stateUses   uint64 = 3 * stateUse
-	stateHit    uint64 = 1 << 32 // bits 32 to 63: hits in all
+	stateHit    uint64 = 1 << 32   // bits 32 to 63: hits in all
 )
 
 // inPieces marks the body of a slot as a table.
@@ -52,25 +50,8 @@ func (t *slot) pin(hits uint64) bool {
 		if old&stateLive == 0 || old&statePins == statePins {
 			return false
 		}
-		now := old + 1 + hits*stateHit
-		if hits != 0 && old&stateUses != stateUses {
-			now += stateUse
-		}
-		if t.state.CompareAndSwap(old, now) {
+		if t.state.CompareAndSwap(old, old+1+hits*stateHit) {
 			return true
-		}
-	}
-}
-
-// uses returns the hits since the policy last looked, at most 3.
-func (t *slot) uses() uint32 { return uint32(t.state.Load()&stateUses) / uint32(stateUse) }
-
-// setUses sets what uses returns.
-func (t *slot) setUses(n uint32) {
-	for {
-		old := t.state.Load()
-		if t.state.CompareAndSwap(old, old&^stateUses|uint64(min(n, 3))*stateUse) {
-			return
 		}
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+
+	"github.com/weirhq/weir/internal/cache/evict"
 )
 
 // Key names an object: a keyed hash of all that selects it, so its bits are as good as random, and two things that
@@ -41,16 +43,6 @@ const (
 	maxMemory = 64 << 30
 )
 
-// policy chooses what goes. It is called by one at a time; it reads how often a slot was hit through slot.uses.
-type policy interface {
-	// Add takes a slot in. size is in granules.
-	Add(slot uint32, hash uint64, size uint32)
-	// Remove forgets a slot that was deleted or replaced.
-	Remove(slot uint32)
-	// Victim chooses a slot and forgets it. False: there is none.
-	Victim() (slot uint32, ok bool)
-}
-
 // Store is a cache's objects. All methods may be called by any number of goroutines at a time; none waits for anything
 // but a mutex that is held for microseconds.
 type Store struct {
@@ -62,9 +54,10 @@ type Store struct {
 	slots slots
 	index index
 
+	policy *evict.Policy // Hit by anyone; the rest with the mutex
+
 	mu      sync.Mutex // guards all below, and every change of the arena, the slots and the index
 	budget  int64
-	policy  policy
 	evicted uint64
 	refused uint64
 	cursor  uint32 // where the search for objects in steps being emptied goes on
@@ -86,7 +79,7 @@ func Open(o Options) (*Store, error) {
 	if s.maxFills <= 0 {
 		s.maxFills = o.Memory / 4
 	}
-	s.policy = newFIFO(s)
+	s.policy = evict.New(uint64(o.Memory) >> granuleShift)
 	if err := s.open(int(o.Memory)); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the store: %w", err), s.Close())
 	}
@@ -127,6 +120,7 @@ func (s *Store) Get(key Key) (Ref, bool) {
 	c := &s.stripes[hash>>(64-stripeBits)]
 	if slot := s.find(&key, hash, 1); slot != 0 {
 		c.hits.Add(1)
+		s.policy.Hit(slot)
 		return Ref{s, slot}, true
 	}
 	c.misses.Add(1)
@@ -244,8 +238,10 @@ func (s *Store) linked(key *Key, hash uint64) uint32 {
 	}
 }
 
-// link makes an object the one under its key, in place of the one that is. The mutex is held. What is known of how
-// often the old one was wanted goes over to the new one.
+// inheritedHits is how many hits an object at most has from the one that it replaces.
+const inheritedHits = 4
+
+// link makes an object the one under its key, in place of the one that is. The mutex is held.
 func (s *Store) link(slot uint32) error {
 	t := s.slots.at(slot)
 	hash := t.key.hash()
@@ -259,11 +255,15 @@ func (s *Store) link(slot uint32) error {
 		s.policy.Add(slot, hash, s.weight(slot))
 		return nil
 	}
-	t.setUses(s.slots.at(old).uses())
 	t.change(0, stateLive|stateWhole)
 	s.index.place(hash, old).Store(entry(hash, slot))
+	wanted := s.slots.at(old).state.Load() / stateHit
 	s.kill(old, false)
 	s.policy.Add(slot, hash, s.weight(slot))
+	// The policy forgets what was replaced. That the key was wanted is still true.
+	for range min(wanted, inheritedHits) {
+		s.policy.Hit(slot)
+	}
 	return nil
 }
 
@@ -339,7 +339,7 @@ func (s *Store) start(key Key, head []byte) (uint32, error) {
 	t.state.Store(1)
 	if len(head) > 0 {
 		n := granules(len(head))
-		g, _ := s.take(n, n)
+		g, _ := s.take(n, n, n)
 		if g == 0 {
 			s.drop(slot)
 			return 0, ErrFull
