@@ -10,7 +10,7 @@ import (
 func cacheObject(t *table) *object[Cache] {
 	o := newObject[Cache](t, "cache", "cache", "The shared cache. With it, or with a cache: of its own, a route that a pool answers "+
 		"keeps what the app's Cache-Control and Expires allow a shared cache to keep (RFC 9111).")
-	add(o, "memory", sizeKind[int64](1<<20, 1<<50), func(c *Cache) *int64 { return &c.Memory }, "256MiB",
+	add(o, "memory", sizeKind[int64](8<<20, 64<<30), func(c *Cache) *int64 { return &c.Memory }, "256MiB",
 		"What it may hold in memory, all told.")
 	add(o, "max_object", sizeKind[int64](1<<10, 1<<50), func(c *Cache) *int64 { return &c.MaxObject }, "(an eighth of memory)",
 		"The largest response that is kept; a larger one passes by.")

@@ -32,7 +32,10 @@ func newCaching(c *config.Cache) (*caching, error) {
 	if _, err := rand.Read(n.seed[:]); err != nil {
 		return nil, fmt.Errorf("reading random bytes: %w", err)
 	}
-	n.store = store.New(n.options)
+	var err error
+	if n.store, err = store.Open(n.options); err != nil {
+		return nil, err
+	}
 	n.bans = ban.New(0, ban.Limits{})
 	return n, nil
 }
@@ -40,12 +43,13 @@ func newCaching(c *config.Cache) (*caching, error) {
 // put keeps a head without a body; false when there is no room.
 func (c *caching) put(k store.Key, head []byte) bool {
 	f, err := c.store.Begin(k, head, 0)
+	if err == nil {
+		err = f.Commit()
+	}
 	if err != nil {
 		slog.Debug("the cache has no room", "error", err)
-		return false
 	}
-	f.Commit()
-	return true
+	return err == nil
 }
 
 // purged tells what purges since a number mean for a kept response.

@@ -196,8 +196,9 @@ func (f *fetch) move(to fetchState) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.state = to
-	if to.over() {
+	if to.over() && f.ref.Valid() {
 		f.ref.Release()
+		f.ref = store.Ref{}
 	}
 	f.tell()
 }
@@ -206,7 +207,7 @@ func (f *fetch) move(to fetchState) {
 func (f *fetch) begin(fill *store.Fill, under store.Key, length int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	fill.Open(&f.ref)
+	f.ref, _ = fill.Ref()
 	f.kept, f.endless, f.length = under, length < 0, length
 	f.state = coming
 	f.tell()
@@ -219,7 +220,7 @@ func (f *fetch) open(r *store.Ref) bool {
 	if f.state != coming {
 		return false
 	}
-	*r = f.ref.Clone()
+	*r = f.ref.Retain()
 	return true
 }
 

@@ -156,14 +156,11 @@ func (h *handler) lookUp() found {
 	}
 	var verdict ban.Verdict
 	var checked uint64
-	since := k.ref.Checked()
-	if since == 0 {
-		since = k.view.Born()
-	}
+	since := max(k.ref.Checked(), k.view.Born())
 	verdict, checked, k.tags = c.purged(k.view, since, k.tags)
 	switch verdict {
 	case ban.Hard:
-		c.store.Delete(k.key)
+		c.store.Drop(k.ref)
 		k.release()
 		return foundNone
 	case ban.Soft:
@@ -191,10 +188,10 @@ func (h *handler) lookUp() found {
 // find looks the request's key up, and then those of the variants that it may select.
 func (h *handler) find() bool {
 	k, c := &h.kept, h.l.edge.caching
-	if !c.store.Get(k.primary, &k.ref) {
+	if k.ref, k.has = c.store.Get(k.primary); !k.has {
 		return false
 	}
-	k.has, k.view = true, cache.NewView(k.ref.Head())
+	k.view = cache.NewView(k.ref.Head())
 	if k.view.Kind() != cache.Variants {
 		return k.view.Kind() != 0
 	}
@@ -210,9 +207,8 @@ func (h *handler) find() bool {
 		if first {
 			k.key, first = store.Key(key), false
 		}
-		if c.store.Get(store.Key(key), &k.ref) {
-			k.key = store.Key(key)
-			k.has, k.view = true, cache.NewView(k.ref.Head())
+		if k.ref, k.has = c.store.Get(store.Key(key)); k.has {
+			k.key, k.view = store.Key(key), cache.NewView(k.ref.Head())
 			return true
 		}
 	}

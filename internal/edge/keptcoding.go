@@ -46,20 +46,22 @@ func (h *handler) useEncoded() {
 	c := h.l.edge.caching
 	var key cache.Key
 	key, h.scratch = h.route.cache.keyer.Encoded(cache.Key(k.key), k.view.Serial(), coding.String(), h.scratch)
-	var r store.Ref
-	if !c.store.Get(store.Key(key), &r) && !h.makeEncoded(store.Key(key), coding, &r) {
-		return
+	r, ok := c.store.Get(store.Key(key))
+	if !ok {
+		if r, ok = h.makeEncoded(store.Key(key), coding); !ok {
+			return
+		}
 	}
 	k.release()
 	k.ref, k.has, k.view = r, true, cache.NewView(r.Head())
 }
 
 // makeEncoded compresses what was found and keeps the result; false when that cannot be had now.
-func (h *handler) makeEncoded(key store.Key, coding compress.Coding, r *store.Ref) (ok bool) {
+func (h *handler) makeEncoded(key store.Key, coding compress.Coding) (r store.Ref, ok bool) {
 	k, c := &h.kept, h.l.edge.caching
 	f, leads := c.fetches.join(key, key, k.born)
 	if !leads {
-		return false // somebody is at it
+		return r, false // somebody is at it
 	}
 	defer c.fetches.part(f)
 	defer f.move(kept)
@@ -68,7 +70,7 @@ func (h *handler) makeEncoded(key store.Key, coding compress.Coding, r *store.Re
 	life := k.life
 	head := cache.AppendStored(nil, &cache.Stored{Life: life, Born: k.view.Born(), Host: k.view.Host(), URL: k.view.URL(), Tags: k.view.AppendTags(nil)}, &plain)
 	if head == nil {
-		return false
+		return r, false
 	}
 	var err error
 	if k.ref.Size() <= encodeHere {
@@ -79,9 +81,9 @@ func (h *handler) makeEncoded(key store.Key, coding compress.Coding, r *store.Re
 	}
 	if err != nil {
 		slog.Debug("what is kept could not be compressed", "error", err)
-		return false
+		return r, false
 	}
-	return c.store.Get(key, r)
+	return c.store.Get(key)
 }
 
 // encodeInto compresses the body that was found into an object under a key.
@@ -92,7 +94,7 @@ func (h *handler) encodeInto(pool *compress.Pool, key store.Key, coding compress
 		return err
 	}
 	defer pool.Put(enc)
-	ref := k.ref.Clone()
+	ref := k.ref.Retain()
 	defer ref.Release()
 	var out []byte
 	for off, size := int64(0), ref.Size(); off < size && err == nil; {
@@ -111,10 +113,9 @@ func (h *handler) encodeInto(pool *compress.Pool, key store.Key, coding compress
 	if err != nil {
 		return err
 	}
-	if err := fill.Write(out); err != nil {
+	if _, err := fill.Write(out); err != nil {
 		fill.Abort()
 		return err
 	}
-	fill.Commit()
-	return nil
+	return fill.Commit()
 }

@@ -185,7 +185,7 @@ func (e *Edge) CacheStatus() (api.CacheStatus, error) {
 		return api.CacheStatus{}, errors.New("there is no cache: write cache: in the configuration")
 	}
 	st := c.store.Stats()
-	s := api.CacheStatus{Objects: st.Objects, Bytes: st.Bytes, Memory: c.options.Memory, Evicted: st.Evicted, Purges: c.purges.Load()}
+	s := api.CacheStatus{Objects: st.Objects, Bytes: st.Resident, Memory: c.options.Memory, Evicted: st.Evictions, Purges: c.purges.Load()}
 	e.countCache(&s)
 	return s, nil
 }

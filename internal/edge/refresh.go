@@ -60,7 +60,7 @@ func (k *keeping) lend(to *keeping) {
 	query, has := k.keyed.Query()
 	to.query, to.hasQuery = append(to.query[:0:0], query...), has
 	to.keyed.Private, to.keyed.Cookies, to.keyed.Hides = k.keyed.Private, k.keyed.Cookies, k.keyed.Hides
-	to.ref, to.has = k.ref.Clone(), true
+	to.ref, to.has = k.ref.Retain(), true
 	to.view = cache.NewView(to.ref.Head())
 }
 

@@ -66,7 +66,7 @@ type reader struct {
 // start begins to send the fetch's response behind the head in h.out.
 func (r *reader) start(f *fetch) {
 	r.f, r.running = f, true
-	r.ref = r.h.kept.ref.Clone()
+	r.ref = r.h.kept.ref.Retain()
 	r.h.l.loop.Go(r)
 }
 

@@ -85,8 +85,8 @@ func (h *handler) keepBody(cfg *config.Pool, life cache.Life, first []byte, o *o
 		return cache.TooLarge
 	}
 	fill, err := h.l.edge.caching.store.Begin(key, h.scratch, length)
-	if err == nil && len(first) > 0 {
-		if err = fill.Write(first); err != nil {
+	if err == nil {
+		if _, err = fill.Write(first); err != nil {
 			fill.Abort()
 		}
 	}
@@ -97,9 +97,8 @@ func (h *handler) keepBody(cfg *config.Pool, life cache.Life, first []byte, o *o
 		return cache.NoRoom
 	}
 	k.release()
-	fill.Open(&k.ref)
-	k.key = key
-	k.has, k.view = true, cache.NewView(k.ref.Head())
+	k.ref, k.has = fill.Ref()
+	k.key, k.view = key, cache.NewView(k.ref.Head())
 	k.life, k.age = life, life.Now(h.l.loop.Wall())
 	k.stored = true
 	if !whole && resp.Body == message.ByLength && resp.Length <= holdBack {
@@ -130,7 +129,10 @@ func (h *handler) committed(fill *store.Fill) {
 	c := h.l.edge.caching
 	var verdict ban.Verdict
 	// Committed first and looked at afterwards: a purge in between finds the object and this look finds the purge.
-	fill.Commit()
+	if err := fill.Commit(); err != nil {
+		slog.Debug("a response is not kept", "error", err)
+		k.stored = false
+	}
 	verdict, _, k.tags = c.purged(k.view, k.led.born, k.tags)
 	if verdict == ban.Hard || k.led.spoiled.Load() {
 		c.store.Delete(k.key)
@@ -147,9 +149,8 @@ func (h *handler) placed() (store.Key, bool) {
 	if names == nil {
 		return k.primary, true
 	}
-	var was store.Ref
 	var old cache.View
-	if c.store.Get(k.primary, &was) {
+	if was, ok := c.store.Peek(k.primary); ok {
 		defer was.Release()
 		old = cache.NewView(was.Head())
 	}
@@ -228,7 +229,6 @@ func (h *handler) shareStream(cfg *config.Pool, fill *store.Fill) outcome {
 
 // fetchInto reads the rest of the body.
 func (h *handler) fetchInto(cfg *config.Pool, f *fetch, fill *store.Fill) error {
-	k := &h.kept
 	for {
 		data, err := h.up.read(h, h.by(cfg.Timeouts.BetweenBytes))
 		if err != nil {
@@ -238,11 +238,11 @@ func (h *handler) fetchInto(cfg *config.Pool, f *fetch, fill *store.Fill) error 
 			return nil
 		}
 		if f.spill == nil {
-			before := k.ref.Size()
-			if err = fill.Write(data); err != nil && !errors.Is(err, store.ErrTooLarge) {
+			var n int
+			if n, err = fill.Write(data); err != nil {
 				slog.Debug("a response is not kept", "error", err)
 			}
-			data, err = data[k.ref.Size()-before:], nil
+			data, err = data[n:], nil
 		}
 		if len(data) > 0 { // there is no room for it: those who have its beginning get the rest by way of a file
 			h.l.edge.caching.fetches.part(f)
@@ -289,7 +289,7 @@ func (h *handler) freshen() outcome {
 	life, why := h.route.cache.policy.Judge(h.asked(), &fresh, k.sent, h.l.loop.Wall())
 	h.up.release(h)
 	if why != cache.Kept { // it may not be kept any longer, but it may be served this once
-		c.store.Delete(k.key)
+		c.store.Drop(k.ref)
 		k.why = why
 	} else {
 		h.canEncode(&fresh, &life)
@@ -297,15 +297,11 @@ func (h *handler) freshen() outcome {
 		h.scratch = h.appendStored(h.scratch[:0], life, &fresh)
 		if h.scratch == nil {
 			h.scratch = make([]byte, 0, 4<<10)
-		} else if err := c.store.Replace(k.key, &k.ref, h.scratch); err != nil {
+		} else if err := c.store.ReplaceHead(k.ref, h.scratch); err != nil {
 			slog.Debug("a response could not be freshened", "error", err)
-		} else {
-			k.stored = true
-			var r store.Ref
-			if c.store.Get(k.key, &r) {
-				k.release()
-				k.ref, k.has, k.view = r, true, cache.NewView(r.Head())
-			}
+		} else if r, ok := c.store.Peek(k.key); ok {
+			k.release()
+			k.ref, k.has, k.view, k.stored = r, true, cache.NewView(r.Head()), true
 		}
 	}
 	k.age = k.life.Now(h.l.loop.Wall())

@@ -31,7 +31,7 @@ func TestOutgrown(t *testing.T) {
 		}
 		w.Write(bytes.Repeat([]byte("b"), size-32<<10))
 	})
-	w := cached(t, a, "grace: 0s", "cache: {memory: 2MiB, max_object: 100KiB}")
+	w := cached(t, a, "grace: 0s", "cache: {memory: 8MiB, max_object: 100KiB}")
 	var group sync.WaitGroup
 	read := func() {
 		c := w.Dial()
@@ -65,7 +65,7 @@ func TestTooLargeToKeep(t *testing.T) {
 		w.Header().Set("Content-Length", fmt.Sprint(len(body)))
 		w.Write(body)
 	})
-	w := cached(t, a, "grace: 0s", "cache: {memory: 2MiB, max_object: 100KiB}")
+	w := cached(t, a, "grace: 0s", "cache: {memory: 8MiB, max_object: 100KiB}")
 	for i := range 3 {
 		if m := get(t, w, "/large", ""); string(m.Body) != string(body) || i == 0 && !strings.Contains(m.Field("Cache-Status"), "detail=too-large") {
 			t.Errorf("%d bytes, %s", len(m.Body), m.Field("Cache-Status"))

@@ -1,252 +1,321 @@
 package store
 
 import (
-	"encoding/binary"
-	"errors"
-	"fmt"
 	"math/bits"
-	"sync/atomic"
-
-	"github.com/weirhq/weir/internal/loop"
+	"unsafe"
 )
-
-// The arena is pages outside of Go's heap, each cut into pieces of one size. Eight sizes to a doubling: what a piece has too
-// much is at most an eighth of it, 6 % on average. A page whose pieces are all free may become one of any other size; when
-// there is no such page, all that is in the coldest of a few pages is given up (see Store.steal), so that memory never
-// stays with a size that nobody asks for any more.
-//
-// A buddy system and a log were the other roads: the first rounds up to powers of two or shreds its space, the second has
-// to copy what it keeps.
 
 const (
-	pageSize  = 256 << 10
-	pageShift = 18
-	slabPages = 16 // pages of one mapping
-	minPiece  = 64
-	maxPiece  = 32 << 10 // longer bodies are chains of these
+	granuleShift = 6
+	granule      = 1 << granuleShift // bytes
+	stepGranules = 1 << 15
+	stepBytes    = stepGranules << granuleShift // 2 MiB
+	stepEdges    = stepGranules / 8             // bytes of bitmap for one step
 )
 
-// piece is where a piece begins: page number and offset in units of minPiece. 0 is none: the first piece of the first page is
-// never given out.
-type piece uint32
+// granules returns how many granules n bytes take.
+func granules(n int) uint32 { return uint32((n + granule - 1) >> granuleShift) }
 
-const unitsPerPage = pageSize / minPiece
+// gap is a run of free granules. It stands in the first of them; its length stands once more at the very end of the
+// last, so that who frees what follows finds it.
+type gap struct{ next, prev, size uint32 }
 
-func (p piece) page() int   { return int(p) / unitsPerPage }
-func (p piece) offset() int { return int(p) % unitsPerPage * minPiece }
-
-// sizes are the sizes of pieces, ascending; each is a multiple of minPiece.
-var sizes = func() (s []int) {
-	for base := minPiece * 8; base <= maxPiece; base *= 2 {
-		if len(s) == 0 {
-			for n := minPiece; n < base; n += minPiece {
-				s = append(s, n)
-			}
-		}
-		for i := 0; i < 8; i++ {
-			if n := base + base/8*i; n <= maxPiece {
-				s = append(s, n)
-			}
-		}
-	}
-	return s
-}()
-
-// sizeClass is the index of the smallest size that holds n bytes; n is at most maxPiece.
-func sizeClass(n int) int {
-	if n <= minPiece*8 {
-		return max((n+minPiece-1)/minPiece-1, 0)
-	}
-	// The three bits behind the highest one tell the eighth.
-	e := bits.Len(uint(n-1)) - 1 // 2^e < n <= 2^(e+1)
-	base := 1 << e
-	eighth := (n - base + base/8 - 1) / (base / 8)
-	return 7 + (e-9)*8 + eighth
-}
-
-// page is what the arena knows of a page.
-type page struct {
-	class int16 // -1: free
-	live  int16 // pieces in use
-	free  piece // the first free piece; they are chained by their headers
-	fresh int32 // pieces from here on were never used
-	// Neighbours in the list of pages of the class with room, -1: none.
-	prev, next int32
-	listed     bool
-}
-
+// arena hands out runs of granules. A granule's number is its place; 0 is never handed out and means none. A run lies
+// within one step. The arena's owner serialises all calls; reading what was handed out needs no lock.
 type arena struct {
-	maps   []atomic.Pointer[[slabPages * pageSize]byte]
-	pages  []page
-	most   int     // pages
-	empty  []int32 // free pages
-	room   []int32 // by class: first page with a free piece, -1: none
-	mapped int     // pages that have been mapped
+	mem   region
+	edges region // a bit per granule: it is the first or the last of a gap
+
+	lists [binCount]uint32
+	some  [binCount / 64]uint64 // a bit per list: it is not empty
+	free  int64                 // granules in the lists
+	gone  []uint32              // per step: 0, in use; else 1 and the free granules of a step that is being emptied or was
+	gaps  []uint32              // per step: granules in the lists
+	away  []uint32              // steps that were given back
+	live  int                   // steps that hold memory
+
+	draining int // steps being emptied
 }
 
-var errFull = errors.New("the cache has no room")
-
-func newArena(bytes int64) *arena {
-	a := &arena{most: max(int(bytes/pageSize), 2)}
-	a.room = make([]int32, len(sizes))
-	for i := range a.room {
-		a.room[i] = -1
+func (a *arena) open(reserved int) error {
+	reserved = (reserved + stepBytes - 1) &^ (stepBytes - 1)
+	if err := a.mem.open(reserved); err != nil {
+		return err
 	}
-	a.maps = make([]atomic.Pointer[[slabPages * pageSize]byte], (a.most+slabPages-1)/slabPages)
-	a.pages = make([]page, 0, a.most)
-	return a
+	return a.edges.open(reserved / stepBytes * stepEdges)
 }
 
-// bytes returns n bytes from a piece on.
-func (a *arena) bytes(p piece, n int) []byte {
-	pg := p.page()
-	at := pg%slabPages*pageSize + p.offset()
-	return a.maps[pg/slabPages].Load()[at : at+n : at+n]
-}
-
-// A piece begins with its class and the number of the object that it belongs to (0: it is free), and the piece that comes
-// after it. Readers on other threads take all that they need from there and from maps.
-const (
-	headerSize = 8
-	ownerBits  = 26
-	maxObjects = 1 << ownerBits
-)
-
-func (a *arena) owner(p piece) uint32 {
-	return binary.NativeEndian.Uint32(a.bytes(p, 4)) % maxObjects
-}
-func (a *arena) class(p piece) int {
-	return int(binary.NativeEndian.Uint32(a.bytes(p, 4)) / maxObjects)
-}
-func (a *arena) next(p piece) piece {
-	return piece(binary.NativeEndian.Uint32(a.bytes(p, headerSize)[4:]))
-}
-
-func (a *arena) setHeader(p piece, owner uint32, next piece) {
-	b := a.bytes(p, headerSize)
-	binary.NativeEndian.PutUint32(b, owner|uint32(a.pages[p.page()].class)*maxObjects)
-	binary.NativeEndian.PutUint32(b[4:], uint32(next))
-}
-
-// payload returns the room of a piece.
-func (a *arena) payload(p piece) []byte {
-	return a.bytes(p, sizes[a.class(p)])[headerSize:]
-}
-
-// alloc returns a piece of a class, 0 when there is no room.
-func (a *arena) alloc(class int) (piece, error) {
-	for {
-		at := a.room[class]
-		if at < 0 {
-			var err error
-			if at, err = a.newPage(); err != nil || at < 0 {
-				return 0, err
-			}
-			pg := &a.pages[at]
-			*pg = page{class: int16(class)}
-			if at == 0 {
-				pg.fresh = 1 // piece 0 stands for none
-			}
-			a.list(at, pg)
-		}
-		pg := &a.pages[at]
-		if p := a.take(int(at), pg, class); p != 0 {
-			pg.live++
-			return p, nil
-		}
-		a.unlist(pg) // it is full
+func (a *arena) close() error {
+	err := a.mem.close()
+	if e := a.edges.close(); err == nil {
+		err = e
 	}
+	return err
 }
 
-// list puts a page on the list of those of its class with room.
-func (a *arena) list(at int32, pg *page) {
-	first := a.room[pg.class]
-	pg.prev, pg.next, pg.listed = -1, first, true
-	if first >= 0 {
-		a.pages[first].prev = at
-	}
-	a.room[pg.class] = at
+// bytes returns the bytes of the run [g, g+n).
+func (a *arena) bytes(g, n uint32) []byte {
+	from, to := uint64(g)<<granuleShift, uint64(g+n)<<granuleShift
+	return a.mem.mem[from:to:to]
 }
 
-func (a *arena) unlist(pg *page) {
-	if pg.prev >= 0 {
-		a.pages[pg.prev].next = pg.next
+// resident is how much memory the arena may hold.
+func (a *arena) resident() int64 { return int64(a.live) * (stepBytes + stepEdges) }
+
+// grow adds one step.
+func (a *arena) grow() error {
+	step := uint32(len(a.gone))
+	if n := len(a.away); n > 0 {
+		step = a.away[n-1]
+		a.away = a.away[:n-1]
+		a.gone[step] = 0
 	} else {
-		a.room[pg.class] = pg.next
+		if err := a.edges.grow(stepEdges); err != nil {
+			return err
+		}
+		if err := a.mem.grow(stepBytes); err != nil {
+			a.edges.size -= stepEdges
+			return err
+		}
+		a.gone, a.gaps = append(a.gone, 0), append(a.gaps, 0)
 	}
-	if pg.next >= 0 {
-		a.pages[pg.next].prev = pg.prev
-	}
-	pg.listed = false
+	a.live++
+	a.release(step*stepGranules+first(step), stepGranules-first(step))
+	return nil
 }
 
-// take takes a free piece of a page.
-func (a *arena) take(at int, pg *page, class int) piece {
-	if p := pg.free; p != 0 {
-		pg.free = a.next(p)
-		return p
-	}
-	if size := sizes[class]; (int(pg.fresh)+1)*size <= pageSize {
-		p := piece(at*unitsPerPage + int(pg.fresh)*size/minPiece)
-		pg.fresh++
-		return p
+// first is how many granules of a step are never handed out.
+func first(step uint32) uint32 {
+	if step == 0 {
+		return 1
 	}
 	return 0
 }
 
-// newPage returns a page that is nobody's, -1 when there is none.
-func (a *arena) newPage() (int32, error) {
-	if n := len(a.empty); n > 0 {
-		at := a.empty[n-1]
-		a.empty = a.empty[:n-1]
-		return at, nil
+// Gaps of up to 32 granules are listed by their length, longer ones by eighths of octaves.
+const (
+	exactBins = 32
+	binCount  = 128
+)
+
+// bin returns the list for gaps of n granules. Every gap in a later list is longer.
+func bin(n uint32) uint32 {
+	if n <= exactBins {
+		return n - 1
 	}
-	if len(a.pages) == a.most {
-		return -1, nil
-	}
-	if len(a.pages) == a.mapped {
-		m, err := loop.MapMemory(slabPages * pageSize)
-		if err != nil {
-			return -1, fmt.Errorf("mapping memory for the cache: %w", err)
-		}
-		a.maps[a.mapped/slabPages].Store((*[slabPages * pageSize]byte)(m))
-		a.mapped += slabPages
-	}
-	a.pages = append(a.pages, page{class: -1})
-	return int32(len(a.pages) - 1), nil
+	octave := uint32(bits.Len32(n)) - 1
+	return exactBins + (octave-5)*8 + n>>(octave-3)&7
 }
 
-// free takes a piece back.
-func (a *arena) free(p piece) {
-	at := p.page()
-	pg := &a.pages[at]
-	pg.live--
-	if pg.live == 0 {
-		a.release(int32(at), pg)
+// later returns the first list from b on that is not empty, or binCount.
+func (a *arena) later(b uint32) uint32 {
+	for w := b / 64; w < uint32(len(a.some)); w++ {
+		word := a.some[w]
+		if w == b/64 {
+			word &= ^uint64(0) << (b % 64)
+		}
+		if word != 0 {
+			return w*64 + uint32(bits.TrailingZeros64(word))
+		}
+	}
+	return binCount
+}
+
+// longest returns the last list that is not empty, or binCount.
+func (a *arena) longest() uint32 {
+	for w := len(a.some) - 1; w >= 0; w-- {
+		if word := a.some[w]; word != 0 {
+			return uint32(w*64 + bits.Len64(word) - 1)
+		}
+	}
+	return binCount
+}
+
+// find returns a gap of at least n granules, hardly longer than need be, or 0.
+func (a *arena) find(n uint32) uint32 {
+	b := bin(n)
+	if n > exactBins {
+		// The gaps in the list of n itself may be a little shorter. A few are looked at.
+		for g, looks := a.lists[b], 4; g != 0 && looks > 0; g, looks = a.gap(g).next, looks-1 {
+			if a.gap(g).size >= n {
+				return g
+			}
+		}
+		b++
+	}
+	if b = a.later(b); b < binCount {
+		return a.lists[b]
+	}
+	return 0
+}
+
+// fits reports whether there are n granules in a row.
+func (a *arena) fits(n uint32) bool { return a.find(min(n, stepGranules)) != 0 }
+
+// take hands out a run of n granules, or when there is none, a shorter one of at least least. It returns 0, 0 when
+// there is none either.
+func (a *arena) take(n, least uint32) (g, got uint32) {
+	n = min(n, stepGranules)
+	if g = a.find(n); g == 0 {
+		b := a.longest()
+		if b == binCount {
+			return 0, 0
+		}
+		g = a.lists[b]
+	}
+	size := a.gap(g).size
+	if size < least {
+		return 0, 0
+	}
+	a.unlist(g, size)
+	if size > n {
+		a.list(g+n, size-n)
+	}
+	return g, min(n, size)
+}
+
+// release takes a run back, or a part of one.
+func (a *arena) release(g, n uint32) {
+	if n == 0 {
 		return
 	}
-	a.setHeader(p, 0, pg.free)
-	pg.free = p
-	if !pg.listed {
-		a.list(int32(at), pg)
+	if step := g / stepGranules; a.gone[step] != 0 {
+		a.gone[step] += n
+		if a.gone[step] == 1+stepGranules-first(step) {
+			a.giveBack(step)
+		}
+		return
 	}
+	if g%stepGranules != 0 && a.edge(g-1) {
+		before := *a.tail(g - 1)
+		g -= before
+		n += before
+		a.unlist(g, before)
+	}
+	if end := g + n; end%stepGranules != 0 && a.edge(end) {
+		after := a.gap(end).size
+		a.unlist(end, after)
+		n += after
+	}
+	a.list(g, n)
 }
 
-// release makes a page nobody's.
-func (a *arena) release(at int32, pg *page) {
-	if pg.listed {
-		a.unlist(pg)
-	}
-	*pg = page{class: -1}
-	a.empty = append(a.empty, at)
+// gap returns the gap that begins at g.
+func (a *arena) gap(g uint32) *gap { return (*gap)(a.mem.at(g)) }
+
+// tail returns where the length of a gap stands whose last granule is g.
+func (a *arena) tail(g uint32) *uint32 {
+	return (*uint32)(unsafe.Add(a.mem.at(g), granule-unsafe.Sizeof(uint32(0))))
 }
 
-func (a *arena) close() error {
-	var err error
-	for i := range a.maps {
-		if m := a.maps[i].Load(); m != nil {
-			err = errors.Join(err, loop.UnmapMemory(m[:]))
+// word returns the word of the bitmap in which granule g is, and its bit.
+func (a *arena) word(g uint32) (*uint64, uint64) {
+	return (*uint64)(unsafe.Add(a.edges.base, uintptr(g/64)*8)), 1 << (g % 64)
+}
+
+// edge reports whether g is the first or the last granule of a gap.
+func (a *arena) edge(g uint32) bool {
+	word, bit := a.word(g)
+	return *word&bit != 0
+}
+
+func (a *arena) list(g, n uint32) {
+	word, bit := a.word(g)
+	*word |= bit
+	word, bit = a.word(g + n - 1)
+	*word |= bit
+	b := bin(n)
+	next := a.lists[b]
+	*a.gap(g) = gap{next: next, size: n}
+	*a.tail(g + n - 1) = n
+	if next != 0 {
+		a.gap(next).prev = g
+	}
+	a.lists[b] = g
+	a.some[b/64] |= 1 << (b % 64)
+	a.free += int64(n)
+	a.gaps[g/stepGranules] += n
+}
+
+func (a *arena) unlist(g, n uint32) {
+	word, bit := a.word(g)
+	*word &^= bit
+	word, bit = a.word(g + n - 1)
+	*word &^= bit
+	x := *a.gap(g)
+	if x.prev != 0 {
+		a.gap(x.prev).next = x.next
+	} else {
+		b := bin(n)
+		if a.lists[b] = x.next; x.next == 0 {
+			a.some[b/64] &^= 1 << (b % 64)
 		}
 	}
-	return err
+	if x.next != 0 {
+		a.gap(x.next).prev = x.prev
+	}
+	a.free -= int64(n)
+	a.gaps[g/stepGranules] -= n
 }
+
+// empty begins to take a step out of use: nothing is handed out of it any more, and when the last run in it has come
+// back its memory goes to the system.
+func (a *arena) empty(step uint32) {
+	sum := uint32(0)
+	for g := step * stepGranules; g < (step+1)*stepGranules; {
+		word, bit := a.word(g)
+		if rest := *word &^ (bit - 1); rest == 0 {
+			g = g&^63 + 64
+			continue
+		} else if rest&bit == 0 {
+			g = g&^63 + uint32(bits.TrailingZeros64(rest))
+		}
+		n := a.gap(g).size
+		a.unlist(g, n)
+		sum += n
+		g += n
+	}
+	a.gone[step] = 1 + sum
+	a.draining++
+	if sum == stepGranules-first(step) {
+		a.giveBack(step)
+	}
+}
+
+// giveBack returns the memory of a step that is empty. Where the system refuses, the step is used again.
+func (a *arena) giveBack(step uint32) {
+	a.draining--
+	from := int(step) * stepBytes
+	if discard(a.mem.mem[from:from+stepBytes]) == nil {
+		a.live--
+		a.away = append(a.away, step)
+		a.gone[step] = 1 + stepGranules
+		return
+	}
+	a.gone[step] = 0
+	a.release(step*stepGranules+first(step), stepGranules-first(step))
+}
+
+// emptiest returns the step with the most free granules that is not being emptied. The first step is never emptied.
+func (a *arena) emptiest() (step uint32, ok bool) {
+	for i := 1; i < len(a.gone); i++ {
+		if a.gone[i] == 0 && (!ok || a.gaps[i] > a.gaps[step]) {
+			step, ok = uint32(i), true
+		}
+	}
+	return step, ok
+}
+
+// used is how many granules are handed out.
+func (a *arena) used() int64 {
+	used := int64(a.live)*stepGranules - a.free - 1
+	for _, gone := range a.gone {
+		if gone != 0 && gone <= stepGranules {
+			used -= int64(gone) - 1
+		}
+	}
+	return used
+}
+
+// emptying reports whether a run lies in a step that is being emptied.
+func (a *arena) emptying(g uint32) bool { return a.gone[g/stepGranules] != 0 }

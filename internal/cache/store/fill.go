@@ -1,233 +1,244 @@
 package store
 
-// Fill is an object that is being made. One task writes; Open gives others what has been written. It ends by Commit or
-// Abort.
+import (
+	"sync"
+)
+
+// Fill is an object on its way in. One writes; any number of others read what is published, on other loops too.
 type Fill struct {
-	s      *Store
-	id     uint32
-	body   uint32 // the object that has the body; id when it is short
-	left   int64  // bytes to come, -1 when unknown
-	room   []byte // of the last piece, still to be written
-	size   int64
-	grown  int   // bytes of the last piece
-	counts int64 // what it adds to Store.filled
+	s       *Store
+	slot    uint32
+	hint    int64
+	written int64
+	piece   []byte // the rest of the last piece
+	last    uint32 // its granule behind the end
+	held    uint32 // granules of the body in all
+	table   uint32 // granule of the table of pieces, 0 while there is one piece
+
+	mu    sync.Mutex
+	ended bool
 }
 
-// Begin makes an object with a head, which is copied. length is the body's, -1 when it is not known. ErrTooLarge says that the
-// store does not take it, another error that there is no room now.
-func (s *Store) Begin(k Key, head []byte, length int64) (*Fill, error) {
-	if length > s.options.MaxObject || len(head) > maxPiece-headerSize {
+// Least piece of a body that is taken unasked, in bytes: what an app of unknown length gets first, and how much is
+// taken at most ahead of what has come, because a length that was only announced is not to be believed.
+const (
+	firstPiece = 4 << 10
+	aheadPiece = 256 << 10
+	tinyPiece  = 16        // granules; pieces are at least a quarter of what is wanted, in need this
+	maxPiece   = 256 << 10 // so that the room for one needs few evictions at a time
+)
+
+// Begin starts an object. size is how long its body will be, -1 if that is not known; it is a hint, Write may bring
+// more or less. Nobody finds the object before Commit. Exactly one of Commit and Abort must follow.
+func (s *Store) Begin(key Key, head []byte, size int64) (*Fill, error) {
+	if len(head) > MaxHead || size > s.maxObject {
 		return nil, ErrTooLarge
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.filled+max(length, 0) > s.options.Memory/2 {
-		return nil, errFull
-	}
-	f := &Fill{s: s, left: length}
-	short := length >= 0 && len(head)+int(length)+headerSize <= maxPiece
-	n := len(head)
-	if short {
-		n += int(length)
-	}
-	p, err := s.make(&f.id, max(n, 1))
+	slot, err := s.start(key, head)
+	s.mu.Unlock()
 	if err != nil {
 		return nil, err
 	}
-	ob := s.objects.at(f.id)
-	ob.key, ob.head = k, uint32(len(head))
-	room := s.arena.payload(p)
-	copy(room, head)
-	f.body = f.id
-	if short {
-		f.room = room[len(head):]
-	} else {
-		if _, err := s.make(&f.body, 0); err != nil {
-			s.drop(f.id)
+	s.fills.Add(1)
+	return &Fill{s: s, slot: slot, hint: size}, nil
+}
+
+// Ref returns what there is of the object, pinned, to read along. False: the fill has ended; what became of it, Get
+// tells.
+func (f *Fill) Ref() (Ref, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ended {
+		return Ref{}, false
+	}
+	return Ref{f.s, f.slot}.Retain(), true
+}
+
+// SetChecked is Ref.SetChecked before there is a Ref: with it, what is purged while the object is fetched does not
+// survive in it.
+func (f *Fill) SetChecked(n uint64) { f.s.slots.at(f.slot).checked.Store(n) }
+
+// Published returns how many bytes of the body readers may have.
+func (f *Fill) Published() int64 { return f.written }
+
+// Write adds to the body and publishes. It returns how many bytes it took; with fewer than all comes ErrTooLarge or
+// ErrFull. What was taken stays published; the caller goes on without storing, and aborts.
+func (f *Fill) Write(p []byte) (n int, err error) {
+	if f.ended {
+		return 0, ErrClosed
+	}
+	if f.written+int64(len(p)) > f.s.maxObject {
+		return 0, ErrTooLarge
+	}
+	size := &f.s.slots.at(f.slot).size
+	for n < len(p) {
+		if len(f.piece) == 0 {
+			if err := f.extend(len(p) - n); err != nil {
+				return n, err
+			}
+		}
+		c := copy(f.piece, p[n:])
+		f.piece = f.piece[c:]
+		f.written += int64(c)
+		n += c
+		size.Store(f.written)
+	}
+	return n, nil
+}
+
+// Space returns memory of the store to read into: at most the rest of a piece, never empty without an error. What was
+// put there is published with Advance.
+func (f *Fill) Space() ([]byte, error) {
+	if f.ended {
+		return nil, ErrClosed
+	}
+	left := f.s.maxObject - f.written
+	if left <= 0 {
+		return nil, ErrTooLarge
+	}
+	if len(f.piece) == 0 {
+		if err := f.extend(firstPiece); err != nil {
 			return nil, err
 		}
-		ob.body = f.body
-		s.objects.at(f.body).parent = f.id
 	}
-	f.counts = max(length, 0)
-	s.filled += f.counts
-	return f, nil
+	return f.piece[:min(int64(len(f.piece)), left)], nil
 }
 
-// make makes an object with one hold on it, and with a first piece of n bytes unless n is 0. With s.mu held.
-func (s *Store) make(id *uint32, n int) (piece, error) {
-	var p piece
-	var err error
-	if n > 0 {
-		if p, err = s.piece(n); err != nil {
-			return 0, err
-		}
-	}
-	if *id, err = s.takeObject(); err != nil {
-		if p != 0 {
-			s.arena.free(p)
-		}
-		return 0, err
-	}
-	ob := s.objects.at(*id)
-	ob.checked.Store(0)
-	ob.size.Store(0)
-	ob.freq.Store(0)
-	ob.refs.Store(1)
-	ob.key, ob.first, ob.last, ob.head, ob.body, ob.cost, ob.parent = Key{}, p, p, 0, 0, 0, 0
-	ob.prev, ob.next, ob.link, ob.in, ob.linked = 0, 0, 0, noQueue, false
-	if p != 0 {
-		s.arena.setHeader(p, *id, 0)
-	}
-	return p, nil
+// Advance publishes the first n bytes of what Space returned.
+func (f *Fill) Advance(n int) {
+	f.piece = f.piece[n:]
+	f.written += int64(n)
+	f.s.slots.at(f.slot).size.Store(f.written)
 }
 
-// Write appends to the body; what it took can be read at once. On an error the fill is of no more use but to be aborted:
-// ErrTooLarge when the body is larger than the store takes, or than was announced.
-func (f *Fill) Write(p []byte) error {
-	ob := f.s.objects.at(f.body)
-	for len(p) > 0 {
-		if len(f.room) == 0 {
-			if err := f.grow(ob, len(p)); err != nil {
-				return err
-			}
-		}
-		n := copy(f.room, p)
-		f.room, p = f.room[n:], p[n:]
-		f.size += int64(n)
-		if f.left >= 0 {
-			if f.left -= int64(n); f.left < 0 {
-				return ErrTooLarge
-			}
-		}
-		ob.size.Store(f.size)
+// wanted says how many bytes the next piece should have, need being at hand: all of it when its length is known, but
+// neither much more than has come nor more than a little at first.
+func (f *Fill) wanted(need int) int {
+	ahead := min(max(f.written, firstPiece), aheadPiece)
+	if f.hint > f.written {
+		ahead = min(max(f.written, aheadPiece), f.hint-f.written)
 	}
-	return nil
+	return int(min(max(int64(need), ahead), f.s.maxObject-f.written, maxPiece))
 }
 
-// grow adds a piece: what is to come of a body of known length; else each is twice the last, so that little is left over.
-func (f *Fill) grow(ob *object, now int) error {
-	want := int64(max(min(2*f.grown, maxPiece-headerSize), min(now, maxPiece-headerSize), minGrowth))
-	if f.left >= 0 {
-		want = min(f.left, maxPiece-headerSize)
-	}
-	if f.body == f.id || want == 0 || f.size+int64(now) > f.s.options.MaxObject {
-		return ErrTooLarge
-	}
+// extend takes one more piece.
+func (f *Fill) extend(need int) error {
 	s := f.s
+	n := granules(f.wanted(need))
+	if (s.filling.Load()+int64(n))<<granuleShift > s.maxFills {
+		if n = granules(need); (s.filling.Load()+int64(n))<<granuleShift > s.maxFills {
+			return ErrFull
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p, err := s.piece(int(want))
-	if err != nil {
+	g, got := s.take(n, (n+3)/4, min((n+3)/4, tinyPiece))
+	if g == 0 {
+		return ErrFull
+	}
+	if err := f.add(g, got); err != nil {
+		s.arena.release(g, got)
 		return err
 	}
-	if f.left < 0 {
-		f.counts += want
-		s.filled += want
-		if s.filled > s.options.Memory/2 {
-			s.arena.free(p)
-			return errFull
-		}
-	}
-	s.arena.setHeader(p, f.body, 0)
-	if ob.last != 0 {
-		s.arena.setHeader(ob.last, f.body, p)
-	} else {
-		ob.first = p
-	}
-	ob.last = p
-	f.room = s.arena.payload(p)
-	f.grown = len(f.room)
+	s.filling.Add(int64(got))
+	f.last = g + got
+	f.piece = s.arena.bytes(g, got)
 	return nil
 }
 
-const minGrowth = 2 << 10
-
-// Open makes r refer to the fill.
-func (f *Fill) Open(r *Ref) {
-	ob := f.s.objects.at(f.id)
-	ob.refs.Add(1)
-	r.open(f.s, f.id, ob)
+// add notes a piece where readers find it. The mutex is held.
+func (f *Fill) add(g, n uint32) error {
+	s := f.s
+	t := s.slots.at(f.slot)
+	before := t.body.Load()
+	if before == 0 {
+		t.body.Store(g)
+		f.held = n
+		return nil
+	}
+	if before&inPieces == 0 {
+		at, _ := s.take(1, 1, 1)
+		if at == 0 {
+			return ErrFull
+		}
+		words := s.arena.newTable(at, 1, 0)
+		words[tableFirst].Store(pieceWord(before, f.held))
+		words[tableCount].Store(1)
+		f.table = at
+	} else if words := s.arena.table(f.table); tableFirst+int(words[tableCount].Load()) == len(words) {
+		n := 2 * uint32(len(words)) / granuleWords
+		at, _ := s.take(n, n, n)
+		if n > stepGranules || at == 0 {
+			return ErrFull
+		}
+		more := s.arena.newTable(at, n, f.table)
+		for i := tableFirst; i < len(words); i++ {
+			more[i].Store(words[i].Load())
+		}
+		more[tableCount].Store(words[tableCount].Load())
+		f.table = at
+	}
+	words := s.arena.table(f.table)
+	count := words[tableCount].Load()
+	f.held += n
+	words[tableFirst+count].Store(pieceWord(g, f.held))
+	words[tableCount].Store(count + 1)
+	t.body.Store(f.table | inPieces)
+	return nil
 }
 
-// Commit puts the object under its key, in the place of what is there. The fill is over.
-func (f *Fill) Commit() {
+// end closes the fill for new readers, and takes back what the last piece has too much. The mutex is held.
+func (f *Fill) end() {
+	f.mu.Lock()
+	f.ended = true
+	f.mu.Unlock()
+	s := f.s
+	s.filling.Add(-int64(f.held))
+	s.fills.Add(-1)
+	spare := uint32(len(f.piece)) >> granuleShift
+	f.piece = nil
+	if spare == 0 {
+		return
+	}
+	f.held -= spare
+	if f.table != 0 {
+		words := s.arena.table(f.table)
+		last := &words[tableFirst+words[tableCount].Load()-1]
+		last.Store(pieceWord(pieceAt(last.Load()), f.held))
+	}
+	s.arena.release(f.last-spare, spare)
+	if f.held == 0 {
+		s.slots.at(f.slot).body.Store(0)
+	}
+}
+
+// Commit makes the object the one under its key. With an error it is as aborted.
+func (f *Fill) Commit() error {
+	if f.ended {
+		return ErrClosed
+	}
 	s := f.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ob := s.objects.at(f.id)
-	ob.cost = s.costOf(ob.first)
-	if ob.body != 0 {
-		ob.cost += s.costOf(s.objects.at(ob.body).first)
+	f.end()
+	if err := s.link(f.slot); err != nil {
+		s.slots.at(f.slot).change(0, stateFailed)
+		s.drop(f.slot)
+		return err
 	}
-	s.enter(f.id)
-	s.end(f)
+	return nil
 }
 
-// costOf adds up a chain.
-func (s *Store) costOf(p piece) (units uint32) {
-	for ; p != 0; p = s.arena.next(p) {
-		units += uint32(sizes[s.arena.pages[p.page()].class] / minPiece)
-	}
-	return units
-}
-
-// Abort ends a fill that is not to be found by anybody. Who reads it goes on.
+// Abort ends the fill without an object. Its memory stays until the last reader has left. After Commit it does nothing.
 func (f *Fill) Abort() {
-	f.s.mu.Lock()
-	defer f.s.mu.Unlock()
-	f.s.end(f)
-}
-
-func (s *Store) end(f *Fill) {
-	s.filled -= f.counts
-	s.drop(f.id)
-}
-
-// Replace puts an object with another head and the body of r, which it shares, in the place of what is under the key.
-func (s *Store) Replace(k Key, r *Ref, head []byte) error {
-	old := s.objects.at(r.id)
-	if old.body == 0 {
-		return s.copy(k, r, head)
+	if f.ended {
+		return
 	}
-	if len(head) > maxPiece-headerSize {
-		return ErrTooLarge
-	}
+	s := f.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var id uint32
-	p, err := s.make(&id, max(len(head), 1))
-	if err != nil {
-		return err
-	}
-	ob, body := s.objects.at(id), s.objects.at(old.body)
-	copy(s.arena.payload(p), head)
-	ob.key, ob.head, ob.body = k, uint32(len(head)), old.body
-	body.refs.Add(1)
-	body.parent = id
-	ob.cost = s.costOf(ob.first) + s.costOf(body.first)
-	s.enter(id)
-	s.drop(id)
-	return nil
-}
-
-// copy is Replace for a short body.
-func (s *Store) copy(k Key, r *Ref, head []byte) error {
-	f, err := s.Begin(k, head, r.Size())
-	if err != nil {
-		return err
-	}
-	for off := int64(0); ; {
-		b := r.Chunk(off)
-		if b == nil {
-			break
-		}
-		if err := f.Write(b); err != nil {
-			f.Abort()
-			return err
-		}
-		off += int64(len(b))
-	}
-	f.Commit()
-	return nil
+	f.end()
+	s.slots.at(f.slot).change(0, stateFailed)
+	s.drop(f.slot)
 }

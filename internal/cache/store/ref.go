@@ -1,74 +1,79 @@
 package store
 
-// Ref is a reader's hold on an object. It is a value for one task at a time; the zero Ref refers to nothing.
+// Ref is an object that the holder has pinned: it stays as it is, whatever becomes of its key, until Release. A Ref is
+// a plain value; copies of it are the same pin. The zero Ref is none.
 type Ref struct {
 	s    *Store
-	id   uint32
-	body uint32 // the object that has the body
-	at   piece  // where the last Chunk was
-	off  int64  // of the body's first byte in it; below 0 by the head that stands there before it
+	slot uint32
 }
 
-func (r *Ref) open(s *Store, id uint32, ob *object) {
-	*r = Ref{s: s, id: id, body: ob.body, at: ob.first}
-	if ob.body == 0 {
-		r.body, r.off = id, -int64(ob.head)
-	} else {
-		r.at = s.objects.at(ob.body).first
-	}
+// Valid reports whether r is an object.
+func (r Ref) Valid() bool { return r.slot != 0 }
+
+// Release gives the pin back. Slices that Head and Chunk returned must not be used after it.
+func (r Ref) Release() { r.s.unpin(r.slot) }
+
+// Retain pins the object once more, for another holder.
+func (r Ref) Retain() Ref {
+	r.t().state.Add(1)
+	return r
 }
 
-// Release lets go. Slices that came from the Ref must not be used any more.
-func (r *Ref) Release() {
-	if r.s != nil {
-		r.s.release(r.id)
-		*r = Ref{}
-	}
-}
+func (r Ref) t() *slot { return r.s.slots.at(r.slot) }
 
-// Clone returns another hold on the same object.
-func (r *Ref) Clone() Ref {
-	r.s.objects.at(r.id).refs.Add(1)
-	var c Ref
-	c.open(r.s, r.id, r.s.objects.at(r.id))
-	return c
-}
+// Key returns the key that the object was stored under.
+func (r Ref) Key() Key { return r.t().key }
 
-// Head returns the head, which must not be changed.
-func (r *Ref) Head() []byte {
-	ob := r.s.objects.at(r.id)
-	return r.s.arena.payload(ob.first)[:ob.head]
-}
-
-// Size returns the length of the body; of a fill, of what has been written by now.
-func (r *Ref) Size() int64 { return r.s.objects.at(r.body).size.Load() }
-
-// Chunk returns bytes of the body from an offset on, as many as stand in one piece; nil at the end of what has been
-// written. Going forward is cheap.
-func (r *Ref) Chunk(off int64) []byte {
-	size := r.Size()
-	if off >= size {
+// Head returns the head. It lies in the store's memory: not to be written to, nor kept beyond Release.
+func (r Ref) Head() []byte {
+	t := r.t()
+	if t.headLen == 0 {
 		return nil
 	}
-	if r.at == 0 || off < r.off {
-		ob := r.s.objects.at(r.body)
-		r.at, r.off = ob.first, 0
-		if r.body == r.id {
-			r.off = -int64(ob.head)
-		}
-	}
-	for {
-		room := r.s.arena.payload(r.at)
-		if off < r.off+int64(len(room)) {
-			return room[off-r.off : min(int64(len(room)), size-r.off)]
-		}
-		r.off += int64(len(room))
-		r.at = r.s.arena.next(r.at)
-	}
+	from := uint64(t.head) << granuleShift
+	to := from + uint64(t.headLen)
+	return r.s.arena.mem.mem[from:to:to]
 }
 
-// Checked returns the number that SetChecked left with the object, 0 at first. All readers share it.
-func (r *Ref) Checked() uint64 { return r.s.objects.at(r.id).checked.Load() }
+// Size returns the length of the body in bytes: so much as there is of it, if the object is still being filled.
+func (r Ref) Size() int64 { return r.t().size.Load() }
 
-// SetChecked leaves a number with the object.
-func (r *Ref) SetChecked(n uint64) { r.s.objects.at(r.id).checked.Store(n) }
+// Chunk returns the body from off to the end of the piece in which off lies; nothing at or behind Size. It lies in the
+// store's memory: not to be written to, nor kept beyond Release.
+func (r Ref) Chunk(off int64) []byte {
+	t := r.t()
+	if t.state.Load()&stateShares != 0 {
+		t = r.s.slots.at(t.body.Load())
+	}
+	size := t.size.Load() // before body: what is published lies in the pieces that body then tells of
+	return r.s.arena.piece(t.body.Load(), off, size)
+}
+
+// Filling reports whether more of the body is to come, and failed, that none will although it is not whole.
+func (r Ref) Filling() (filling, failed bool) {
+	state := r.t().state.Load()
+	return state&(stateWhole|stateFailed) == 0, state&stateFailed != 0
+}
+
+// Current reports whether the object is what is under its key now.
+func (r Ref) Current() bool { return r.t().state.Load()&stateLive != 0 }
+
+// Hits returns how often Get returned the object.
+func (r Ref) Hits() uint32 { return uint32(r.t().state.Load() / stateHit) }
+
+// Checked returns the number last given to SetChecked, 0 at first.
+func (r Ref) Checked() uint64 { return r.t().checked.Load() }
+
+// SetChecked notes up to which number the object was held against the list of bans.
+func (r Ref) SetChecked(n uint64) { r.t().checked.Store(n) }
+
+// Access returns the seconds last given to SetAccess, 0 at first.
+func (r Ref) Access() uint32 { return r.t().access.Load() }
+
+// SetAccess notes when the object was last delivered, in seconds of the caller's clock. It writes only what is new, so
+// an object that all loops deliver is not fought over.
+func (r Ref) SetAccess(seconds uint32) {
+	if a := &r.t().access; a.Load() != seconds {
+		a.Store(seconds)
+	}
+}

@@ -3,285 +3,349 @@ package store
 import (
 	"encoding/binary"
 	"errors"
-	"math/bits"
+	"fmt"
 	"sync"
 	"sync/atomic"
+
+	"github.com/weirhq/weir/internal/cache/evict"
 )
 
-// Options say how much a store may hold.
+// Key names an object: a keyed hash of all that selects it, so its bits are as good as random, and two things that
+// differ do not share one.
+type Key [16]byte
+
+// hash is what the index and the policy know of a key.
+func (k *Key) hash() uint64 { return binary.LittleEndian.Uint64(k[:8]) }
+
+// Errors of Begin, Write and Commit. All say that an object is not stored, none that anything is broken.
+var (
+	// ErrTooLarge: the object is larger than Options.MaxObject, or its head than MaxHead.
+	ErrTooLarge = errors.New("object too large to be stored")
+	// ErrFull: no memory could be had with the work that one call may do, or the fills under way hold too much.
+	ErrFull = errors.New("no room in the store")
+	// ErrClosed: the fill was committed or aborted, or what it was about is gone.
+	ErrClosed = errors.New("fill has ended")
+)
+
+// MaxHead is the largest head in bytes.
+const MaxHead = 256 << 10
+
+// Options says how large a store may be. Sizes are in bytes.
 type Options struct {
-	Memory    int64 // bytes, all told
-	MaxObject int64 // bytes of the largest body; 0: an eighth of Memory
+	Memory    int64 // the budget, index and all; at least MinMemory
+	MaxObject int64 // the largest body; 0: a quarter of Memory
+	MaxFills  int64 // memory of all fills under way; 0: a quarter of Memory
 }
 
-// ErrTooLarge is of an object that the store does not take.
-var ErrTooLarge = errors.New("larger than the cache takes")
+// MinMemory is the least budget, and maxMemory what granule numbers can reach.
+const (
+	MinMemory = 8 << 20
+	maxMemory = 64 << 30
+)
 
-// Store is a cache's memory. Close ends it.
+// Store is a cache's objects. All methods may be called by any number of goroutines at a time; none waits for anything
+// but a mutex that is held for microseconds.
 type Store struct {
-	options Options
+	maxObject int64
+	maxFills  int64
+	stripes   [stripeCount]stripe
 
-	// Read by all.
-	objects objects
-	buckets []uint32 // first object, by the low bits of the key's hash
-	shards  [64]shard
-	count   atomic.Int64 // objects in the index
-	evicted atomic.Uint64
+	arena arena // bytes are read without the mutex, by those who pin their object
+	slots slots
+	index index
 
-	mu     sync.Mutex // guards all below; taken before a shard's
-	arena  *arena
-	queues [3]queue
-	ghost  ghost
-	hand   int   // page where the next theft begins
-	filled int64 // bytes of unfinished fills
+	policy *evict.Policy // Hit by anyone; the rest with the mutex
+
+	mu      sync.Mutex // guards all below, and every change of the arena, the slots and the index
+	budget  int64
+	evicted uint64
+	refused uint64
+	cursor  uint32 // where the search for objects in steps being emptied goes on
+	calls   uint64 // of balance
+
+	filling atomic.Int64 // granules that fills under way hold
+	fills   atomic.Int64
 }
 
-// shard guards the buckets of one remainder, and the links of the objects in them.
-type shard struct {
-	sync.Mutex
-	_ [56]byte
-}
-
-func hashOf(k Key) uint64 { return binary.LittleEndian.Uint64(k[:8]) }
-
-// New returns an empty store. Memory is taken as it is needed.
-func New(o Options) *Store {
-	if o.MaxObject <= 0 {
-		o.MaxObject = o.Memory / 8
+// Open makes an empty store.
+func Open(o Options) (*Store, error) {
+	if o.Memory < MinMemory || o.Memory > maxMemory {
+		return nil, fmt.Errorf("opening the store: a memory of %d MiB is not within %d MiB and %d GiB", o.Memory>>20, MinMemory>>20, int64(maxMemory)>>30)
 	}
-	buckets := 1 << max(bits.Len64(uint64(o.Memory/2048)), 10)
-	s := &Store{options: o, buckets: make([]uint32, buckets), ghost: make(ghost, buckets)}
-	s.arena = newArena(o.Memory - int64(buckets)*8)
-	s.objects.pages = make([]atomic.Pointer[[objectsPerPage]object], s.arena.most)
-	return s
+	s := &Store{maxObject: o.MaxObject, maxFills: o.MaxFills, budget: o.Memory}
+	if s.maxObject <= 0 {
+		s.maxObject = o.Memory / 4
+	}
+	if s.maxFills <= 0 {
+		s.maxFills = o.Memory / 4
+	}
+	s.policy = evict.New(uint64(o.Memory) >> granuleShift)
+	if err := s.open(int(o.Memory)); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the store: %w", err), s.Close())
+	}
+	return s, nil
 }
 
-// Close gives the memory back. Nobody may use the store, or a Ref or Fill of it, any more.
+// open reserves address space: for twice the budget, so that SetMemory has room, and for slots and index as many as
+// there can be.
+func (s *Store) open(memory int) error {
+	if err := s.arena.open(2 * memory); err != nil {
+		return err
+	}
+	if err := s.slots.mem.open(memory); err != nil {
+		return err
+	}
+	if err := s.index.open(memory / 2); err != nil {
+		return err
+	}
+	if err := s.slots.grow(); err != nil {
+		return err
+	}
+	return s.arena.grow()
+}
+
+// Close gives all memory back. No Ref, Fill or slice may be used after it.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.arena.close()
+	if err := errors.Join(s.arena.close(), s.slots.mem.close(), s.index.close()); err != nil {
+		return fmt.Errorf("closing the store: %w", err)
+	}
+	return nil
 }
 
-// bucket returns the bucket of a key, and locks the shard that it belongs to.
-func (s *Store) bucket(k Key) (at *uint32, sh *shard) {
-	n := hashOf(k) & uint64(len(s.buckets)-1)
-	sh = &s.shards[n&63]
-	sh.Lock()
-	return &s.buckets[n], sh
+// Get looks an object up and pins it until Release. It counts a hit or a miss.
+func (s *Store) Get(key Key) (Ref, bool) {
+	hash := key.hash()
+	c := &s.stripes[hash>>(64-stripeBits)]
+	if slot := s.find(&key, hash, 1); slot != 0 {
+		c.hits.Add(1)
+		s.policy.Hit(slot)
+		return Ref{s, slot}, true
+	}
+	c.misses.Add(1)
+	return Ref{}, false
 }
 
-// Get looks a key up. When it is there, r refers to it until Release.
-func (s *Store) Get(k Key, r *Ref) bool {
-	at, sh := s.bucket(k)
-	for id := *at; id != 0; {
-		ob := s.objects.at(id)
-		if ob.key == k {
-			ob.refs.Add(1)
-			sh.Unlock()
-			if f := ob.freq.Load(); f < maxFreq {
-				ob.freq.Store(f + 1) // a hit that is lost to another at the same moment does not matter
+// Peek is Get without counting anything: for looking at an object rather than serving it.
+func (s *Store) Peek(key Key) (Ref, bool) {
+	slot := s.find(&key, key.hash(), 0)
+	return Ref{s, slot}, slot != 0
+}
+
+// find pins the object under a key and returns its slot, or 0.
+func (s *Store) find(key *Key, hash, hits uint64) uint32 {
+	// An entry is removed before its slot dies, so a look-up that met a dead slot or a moving line finds better the
+	// next time. The limit is for a writer that lost its processor just then: a miss is never wrong.
+	for range 1 << 16 {
+		shape := s.index.shape.Load()
+		dead := false
+		for l := s.index.line(bucket(hash, uint32(shape))); ; {
+			for i := range l.entries {
+				e := l.entries[i].Load()
+				if uint32(e>>32) != uint32(hash) || e == 0 {
+					continue
+				}
+				t := s.slots.at(uint32(e))
+				if !t.pin(hits) {
+					dead = true
+				} else if t.key == *key {
+					return uint32(e)
+				} else {
+					s.unpin(uint32(e))
+				}
 			}
-			r.open(s, id, ob)
-			return true
+			next := l.next.Load()
+			if next == 0 {
+				break
+			}
+			l = s.index.extra(next)
 		}
-		id = ob.link
-	}
-	sh.Unlock()
-	return false
-}
-
-// Delete takes a key out; false when it was not there. Who reads it goes on.
-func (s *Store) Delete(k Key) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	id := s.find(k)
-	if id != 0 {
-		s.unlink(id)
-	}
-	return id != 0
-}
-
-func (s *Store) find(k Key) uint32 {
-	at, sh := s.bucket(k)
-	defer sh.Unlock()
-	for id := *at; id != 0; id = s.objects.at(id).link {
-		if s.objects.at(id).key == k {
-			return id
+		if !dead && s.index.steady(hash, shape) {
+			return 0
 		}
 	}
 	return 0
 }
 
-// enter puts an object into the index and the queues, with s.mu held. What was there under its key goes.
-func (s *Store) enter(id uint32) {
-	ob := s.objects.at(id)
-	if was := s.find(ob.key); was != 0 {
-		s.unlink(was)
+// unpin takes one pin off a slot. The last one frees it.
+func (s *Store) unpin(slot uint32) {
+	state := s.slots.at(slot).state.Add(^uint64(0))
+	if state&statePins == statePins {
+		panic("store: an object was released more often than it was pinned")
 	}
-	at, sh := s.bucket(ob.key)
-	ob.link, ob.linked = *at, true
-	*at = id
-	ob.refs.Add(1)
-	sh.Unlock()
-	s.count.Add(1)
-	name := shortQueue
-	if s.ghost.take(ob.key) {
-		name = mainQueue
-	}
-	s.push(name, id)
-}
-
-// unlink takes an object out of the index and the queues, with s.mu held.
-func (s *Store) unlink(id uint32) {
-	ob := s.objects.at(id)
-	if !ob.linked {
-		return
-	}
-	at, sh := s.bucket(ob.key)
-	for ; *at != id; at = &s.objects.at(*at).link {
-	}
-	*at = ob.link
-	ob.linked = false
-	sh.Unlock()
-	s.count.Add(-1)
-	s.remove(id)
-	s.drop(id)
-}
-
-// drop lets go of a reference, with s.mu held.
-func (s *Store) drop(id uint32) {
-	ob := s.objects.at(id)
-	if ob.refs.Add(-1) > 0 {
-		return
-	}
-	for p := ob.first; p != 0; {
-		next := s.arena.next(p)
-		s.arena.free(p)
-		p = next
-	}
-	body := ob.body
-	s.giveObject(id)
-	if body == 0 {
-		return
-	}
-	if b := s.objects.at(body); b.parent == id {
-		b.parent = 0
-	}
-	s.drop(body)
-}
-
-// release lets go of a reader's reference.
-func (s *Store) release(id uint32) {
-	ob := s.objects.at(id)
-	for {
-		n := ob.refs.Load()
-		if n == 1 { // the last one: it is not in the index any more
-			s.mu.Lock()
-			s.drop(id)
-			s.mu.Unlock()
-			return
-		}
-		if ob.refs.CompareAndSwap(n, n-1) {
-			return
-		}
+	if state&statePins == 0 {
+		s.mu.Lock()
+		s.free(slot)
+		s.mu.Unlock()
 	}
 }
 
-// piece returns a piece that holds n bytes, or the largest, making room if it must. With s.mu held.
-func (s *Store) piece(n int) (piece, error) {
-	class := sizeClass(min(n+headerSize, maxPiece))
-	for range maxTries {
-		p, err := s.arena.alloc(class)
-		if p != 0 || err != nil {
-			return p, err
-		}
-		if !s.makeRoom() {
-			break
-		}
-		if p, err := s.arena.alloc(class); p != 0 || err != nil {
-			return p, err
-		}
-		s.steal()
-	}
-	return 0, errFull
-}
-
-// page returns a whole page, in the same way.
-func (s *Store) page() (int32, error) {
-	for range maxTries {
-		at, err := s.arena.newPage()
-		if at >= 0 || err != nil {
-			return at, err
-		}
-		s.makeRoom()
-		s.steal()
-	}
-	return 0, errFull
-}
-
-const (
-	maxTries = 4
-	batch    = 8 // evictions at a time
-)
-
-func (s *Store) makeRoom() bool {
-	any := false
-	for range batch {
-		if !s.evictOne() {
-			break
-		}
-		any = true
-	}
-	return any
-}
-
-// steal empties a page: of the few that come next, that with the smallest share of its pieces in use. Pieces that are being read stay until
-// they have been.
-func (s *Store) steal() {
-	best, fewest := -1, int(^uint(0)>>1)
-	for seen, looked := 0, 0; seen < 16 && looked < len(s.arena.pages); looked++ {
-		s.hand = (s.hand + 1) % len(s.arena.pages)
-		pg := &s.arena.pages[s.hand]
-		if pg.class < 0 || pg.live == 0 {
-			continue
-		}
-		seen++
-		if n := int(pg.live) * 1000 / (pageSize / sizes[pg.class]); n < fewest {
-			best, fewest = s.hand, n
-		}
-	}
-	if best < 0 {
-		return
-	}
-	size := sizes[s.arena.pages[best].class]
-	for i := 0; i < int(s.arena.pages[best].fresh) && s.arena.pages[best].live > 0; i++ {
-		p := piece(best*unitsPerPage + i*size/minPiece)
-		if p == 0 {
-			continue
-		}
-		id := s.arena.owner(p)
-		if id != 0 && !s.objects.at(id).linked {
-			id = s.objects.at(id).parent
-		}
-		if id != 0 && s.objects.at(id).linked {
-			s.evicted.Add(1)
-			s.unlink(id)
-		}
+// drop is unpin for the holder of the mutex.
+func (s *Store) drop(slot uint32) {
+	if s.slots.at(slot).state.Add(^uint64(0))&statePins == 0 {
+		s.free(slot)
 	}
 }
 
-// Stats are what a store holds and did.
-type Stats struct {
-	Objects int64
-	Bytes   int64 // of memory in use, all told
-	Evicted uint64
+// free takes the memory of an object back that nobody has any more. The mutex is held.
+func (s *Store) free(slot uint32) {
+	t := s.slots.at(slot)
+	if t.headLen > 0 {
+		s.arena.release(t.head, granules(int(t.headLen)))
+	}
+	body := t.body.Load()
+	if t.state.Load()&stateShares != 0 {
+		s.drop(body)
+	} else {
+		s.arena.releaseBody(body, uint32((t.size.Load()+granule-1)>>granuleShift))
+	}
+	s.slots.put(slot)
 }
 
-// Stats returns what the store holds.
-func (s *Store) Stats() Stats {
+// unlink takes an object out of the index, and off the policy's list unless the policy chose it. The mutex is held.
+func (s *Store) unlink(slot uint32, chosen bool) {
+	t := s.slots.at(slot)
+	hash := t.key.hash()
+	if !s.index.remove(hash, slot) {
+		panic("store: a live object is not in the index")
+	}
+	s.kill(slot, chosen)
+}
+
+// kill ends the life of an object that is no longer in the index. The mutex is held.
+func (s *Store) kill(slot uint32, chosen bool) {
+	s.slots.at(slot).change(stateLive, 0)
+	if !chosen {
+		s.policy.Remove(slot)
+	}
+	s.drop(slot)
+}
+
+// linked returns the slot in the index under a key, or 0. The mutex is held.
+func (s *Store) linked(key *Key, hash uint64) uint32 {
+	for l := s.index.line(bucket(hash, uint32(s.index.shape.Load()))); ; {
+		for i := range l.entries {
+			if e := l.entries[i].Load(); e != 0 && uint32(e>>32) == uint32(hash) && s.slots.at(uint32(e)).key == *key {
+				return uint32(e)
+			}
+		}
+		next := l.next.Load()
+		if next == 0 {
+			return 0
+		}
+		l = s.index.extra(next)
+	}
+}
+
+// inheritedHits is how many hits an object at most has from the one that it replaces.
+const inheritedHits = 4
+
+// link makes an object the one under its key, in place of the one that is. The mutex is held.
+func (s *Store) link(slot uint32) error {
+	t := s.slots.at(slot)
+	hash := t.key.hash()
+	old := s.linked(&t.key, hash)
+	if old == 0 {
+		t.change(0, stateLive|stateWhole)
+		if err := s.index.insert(hash, slot); err != nil {
+			t.change(stateLive, 0)
+			return fmt.Errorf("%w: %w", ErrFull, err)
+		}
+		s.policy.Add(slot, hash, s.weight(slot))
+		return nil
+	}
+	t.change(0, stateLive|stateWhole)
+	s.index.place(hash, old).Store(entry(hash, slot))
+	wanted := s.slots.at(old).state.Load() / stateHit
+	s.kill(old, false)
+	s.policy.Add(slot, hash, s.weight(slot))
+	// The policy forgets what was replaced. That the key was wanted is still true.
+	for range min(wanted, inheritedHits) {
+		s.policy.Hit(slot)
+	}
+	return nil
+}
+
+// weight is what an object takes of the arena and the slots, in granules.
+func (s *Store) weight(slot uint32) uint32 {
+	t := s.slots.at(slot)
+	return 1 + granules(int(t.headLen)) + uint32((t.size.Load()+granule-1)>>granuleShift)
+}
+
+// Delete removes what is under a key, and says whether there was something. Those who read it read on.
+func (s *Store) Delete(key Key) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	pages := int64(len(s.arena.pages) - len(s.arena.empty))
-	return Stats{Objects: s.count.Load(), Bytes: pages*pageSize + int64(len(s.buckets))*8, Evicted: s.evicted.Load()}
+	slot := s.linked(&key, key.hash())
+	if slot == 0 {
+		return false
+	}
+	s.unlink(slot, false)
+	return true
+}
+
+// Drop removes an object if it is still the one under its key, and says whether it was. The caller's pin stays.
+func (s *Store) Drop(r Ref) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.slots.at(r.slot).state.Load()&stateLive == 0 {
+		return false
+	}
+	s.unlink(r.slot, false)
+	return true
+}
+
+// ReplaceHead puts a new head before the body of an object, without copying the body: under the key is then a new
+// object, which r is not; its mutable words begin as r's are. It returns ErrClosed when r is no longer what is under
+// its key: what was purged meanwhile does not come back.
+func (s *Store) ReplaceHead(r Ref, head []byte) error {
+	if len(head) > MaxHead {
+		return ErrTooLarge
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	slot, err := s.start(s.slots.at(r.slot).key, head)
+	if err != nil {
+		return err
+	}
+	old, t := s.slots.at(r.slot), s.slots.at(slot)
+	state := old.state.Load()
+	if state&stateLive == 0 { // before, or to make room for the new head
+		s.drop(slot)
+		return ErrClosed
+	}
+	t.checked.Store(old.checked.Load())
+	t.access.Store(old.access.Load())
+	t.size.Store(old.size.Load())
+	body := r.slot
+	if state&stateShares != 0 {
+		body = old.body.Load()
+	}
+	s.slots.at(body).state.Add(1)
+	t.body.Store(body)
+	t.change(0, stateShares|state&^(stateHit-1))
+	return s.link(slot)
+}
+
+// start takes a slot and memory for a head. The mutex is held.
+func (s *Store) start(key Key, head []byte) (uint32, error) {
+	slot, err := s.takeSlot()
+	if err != nil {
+		return 0, err
+	}
+	t := s.slots.at(slot)
+	t.key = key
+	t.state.Store(1)
+	if len(head) > 0 {
+		n := granules(len(head))
+		g, _ := s.take(n, n, n)
+		if g == 0 {
+			s.drop(slot)
+			return 0, ErrFull
+		}
+		t.head, t.headLen = g, uint32(len(head))
+		copy(s.arena.bytes(g, n), head)
+	}
+	return slot, nil
 }

@@ -1,0 +1,156 @@
+package store
+
+// How much one call may do to find room: so many objects evicted, and one more for so many granules wanted.
+const (
+	evictions        = 64
+	evictionGranules = 4
+	// As soon as so many times what is wanted is free, smaller pieces are taken.
+	freeEnough = 2
+)
+
+// resident is how much memory the store may hold. The mutex is held.
+func (s *Store) resident() int64 {
+	return s.arena.resident() + s.slots.resident() + s.index.resident()
+}
+
+// take hands out n granules in a row, or a part of them, but at least least, and evicts until there are so many. Where
+// much is free but in small gaps, as it is for a large object among small ones, parts may be smaller than least, down to
+// tiny: evicting on until there is a large gap would cost more than many pieces do. It returns 0, 0 when nothing
+// helped. The mutex is held.
+func (s *Store) take(n, least, tiny uint32) (g, got uint32) {
+	s.balance()
+	for range evictions + int(n)/evictionGranules {
+		if !s.arena.fits(n) && s.arena.draining == 0 && s.resident()+stepBytes+stepEdges <= s.budget {
+			// That the system has no more memory is no reason to fail: there is what there is.
+			_ = s.arena.grow()
+		}
+		if g, got = s.arena.take(n, least); g != 0 {
+			return g, got
+		}
+		if least > tiny && s.arena.free > freeEnough*int64(n) {
+			least = max(least/2, tiny)
+			continue
+		}
+		if !s.evict() {
+			break
+		}
+	}
+	s.refused++
+	return 0, 0
+}
+
+// evict lets the policy's choice go. Its memory is free at once if nobody reads it. The mutex is held.
+func (s *Store) evict() bool {
+	slot, ok := s.policy.Victim()
+	if !ok {
+		return false
+	}
+	s.evicted++
+	s.unlink(slot, true)
+	return true
+}
+
+// takeSlot returns a free slot. When there is none, there are more as long as the budget allows; after that, an
+// object has to go. Shortly before that is so, the arena begins to make way for slots: objects have become smaller. The
+// mutex is held.
+func (s *Store) takeSlot() (uint32, error) {
+	room := s.resident()+pageBytes <= s.budget
+	if !room && s.slots.free < pageSlots/2 && s.arena.draining == 0 {
+		s.shrink()
+	}
+	for range evictions {
+		if slot := s.slots.take(); slot != 0 {
+			return slot, nil
+		}
+		if room && s.slots.grow() == nil {
+			continue
+		}
+		if !s.evict() {
+			break
+		}
+	}
+	s.refused++
+	return 0, ErrFull
+}
+
+// Slots that one call looks at in search of what keeps a step from becoming empty, and how many pages of slots are given
+// back at a time.
+const (
+	drainSlots = 1024
+	trimPages  = stepBytes / pageBytes
+)
+
+// balance takes the store a little nearer to its budget. The mutex is held.
+func (s *Store) balance() {
+	if s.resident()-int64(s.arena.draining)*stepBytes > s.budget {
+		s.shrink()
+	}
+	if s.arena.draining > 0 {
+		s.drain()
+		return
+	}
+	if s.slots.free > 2*trimPages*pageSlots && s.slots.free > s.index.count/4 && s.calls%1024 == 0 {
+		s.slots.trim(trimPages)
+	}
+	s.calls++
+}
+
+// shrink begins to empty one step of the arena. The mutex is held.
+func (s *Store) shrink() {
+	if step, ok := s.arena.emptiest(); ok {
+		s.arena.empty(step)
+	}
+}
+
+// drain evicts what lies in steps being emptied, of the next few slots. What is read or filled goes when that has
+// ended: the search goes round and round until the steps are empty. The mutex is held.
+func (s *Store) drain() {
+	end := s.slots.limit.Load()
+	for range drainSlots {
+		if s.cursor++; s.cursor >= end {
+			s.cursor = 1
+		}
+		if t := s.slots.at(s.cursor); t.state.Load()&stateLive != 0 && s.inTheWay(t) {
+			s.evicted++
+			s.unlink(s.cursor, false)
+			if s.arena.draining == 0 {
+				return
+			}
+		}
+	}
+}
+
+// inTheWay reports whether an object has memory in a step that is being emptied. The mutex is held.
+func (s *Store) inTheWay(t *slot) bool {
+	a := &s.arena
+	if t.headLen > 0 && a.emptying(t.head) {
+		return true
+	}
+	if t.state.Load()&stateShares != 0 {
+		t = s.slots.at(t.body.Load())
+	}
+	body := t.body.Load()
+	if body&inPieces == 0 {
+		return body != 0 && a.emptying(body)
+	}
+	for g := body &^ inPieces; g != 0; g = uint32(a.table(g)[tableBefore].Load()) {
+		if a.emptying(g) {
+			return true
+		}
+	}
+	words := a.table(body &^ inPieces)
+	for i := range words[tableCount].Load() {
+		if a.emptying(pieceAt(words[tableFirst+i].Load())) {
+			return true
+		}
+	}
+	return false
+}
+
+// SetMemory changes the budget. What has to go for it goes with the calls that follow, a little with each. At most
+// twice the memory that the store was opened with can be had.
+func (s *Store) SetMemory(bytes int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.budget = max(bytes, MinMemory)
+}
