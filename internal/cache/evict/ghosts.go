@@ -12,9 +12,9 @@ type ghosts struct {
 
 const (
 	ways        = 8
-	leastGhosts = 64 // buckets
-	ghostBits   = 10 // of an entry for the frequency, the rest is fingerprint
-	ghostsPer   = 2  // entries for each object that is in the cache
+	leastGhosts = 64       // buckets
+	ghostBits   = freqBits // of an entry for the frequency, the rest is fingerprint
+	ghostsPer   = 2        // entries for each object that is in the cache
 )
 
 type bucket [ways]uint32

@@ -19,6 +19,7 @@ type Policy struct {
 	used   uint64
 	room   uint64
 	gone   ghosts
+	prior  priors
 }
 
 // queue is a list of slots of one density, oldest first.
@@ -44,14 +45,16 @@ type chunk [chunkNodes]node
 
 // The parts of node.state. Readers change the hits only, and only upwards.
 const (
-	stateHits      = 1<<hitBits - 1
-	hitBits        = 8
-	stateFreqShift = hitBits
-	stateFreq      = (1<<freqBits - 1) << stateFreqShift
-	freqBits       = 10
-	stateQueue     = 0x7f << stateQueueShift
-	// The queue that a slot is in.
-	stateQueueShift = stateFreqShift + freqBits
+	hitBits  = 8
+	freqBits = 13
+
+	stateHits       = 1<<hitBits - 1
+	stateFreqShift  = hitBits
+	stateFreq       = 1<<freqBits - 1
+	stateQueueShift = stateFreqShift + freqBits // the queue that the slot is in
+	stateQueue      = queueCount - 1
+	stateFresh      = 1 << 28 // in its first turn
+	stateReturned   = 1 << 29 // in its first turn, and known from before
 	stateLive       = 1 << 31
 )
 
@@ -65,6 +68,7 @@ func New(capacity uint64) *Policy {
 	}
 	p.order.init()
 	p.gone.init()
+	p.prior.init()
 	return p
 }
 
@@ -94,7 +98,8 @@ func (p *Policy) Hit(slot uint32) {
 }
 
 // Add puts the object in slot, of that size and with that key hash, under the policy. The slot must not be in it.
-// It may be the next victim: an object is admitted by surviving.
+// It may be the next victim: an object is admitted by surviving. The memory that the policy takes grows with the
+// highest slot.
 func (p *Policy) Add(slot uint32, hash uint64, size uint32) {
 	n := p.grown(slot)
 	if n.state.Load()&stateLive != 0 {
@@ -104,7 +109,29 @@ func (p *Policy) Add(slot uint32, hash uint64, size uint32) {
 	n.hash = fold(hash)
 	p.count++
 	p.used += uint64(n.size)
-	p.enqueue(slot, n, p.gone.take(n.hash)+one)
+	if before := p.gone.take(n.hash); before != 0 {
+		p.enqueue(slot, n, before/2+p.prior.expect(returned, n.size), stateFresh|stateReturned)
+		return
+	}
+	p.enqueue(slot, n, p.prior.expect(stranger, n.size), stateFresh)
+}
+
+// SetSize changes the size of the object in slot, for a body that grows while it comes in. It does nothing when the
+// slot is not in the policy.
+func (p *Policy) SetSize(slot uint32, size uint32) {
+	n := p.node(slot)
+	if n == nil {
+		return
+	}
+	state := n.state.Load()
+	if state&stateLive == 0 || n.size == max(size, 1) {
+		return
+	}
+	p.dequeue(slot, n)
+	p.used -= uint64(n.size)
+	n.size = max(size, 1)
+	p.used += uint64(n.size)
+	p.enqueue(slot, n, state>>stateFreqShift&stateFreq, state&(stateHits|stateFresh|stateReturned))
 }
 
 // Remove takes slot out, of an object that went for another reason than room, and remembers nothing of it. It does
@@ -120,8 +147,7 @@ func (p *Policy) Remove(slot uint32) {
 // The work of one call is bounded.
 func (p *Policy) Victim() (slot uint32, ok bool) {
 	for looked := 0; ; looked++ {
-		q := p.order.winner()
-		slot = p.queues[q].first
+		slot = p.queues[p.order.winner()].first
 		if slot == none {
 			return 0, false
 		}
@@ -129,14 +155,31 @@ func (p *Policy) Victim() (slot uint32, ok bool) {
 		p.clock = p.full(n.value)
 		p.dequeue(slot, n)
 		state := n.state.Load()
-		hits, freq := state&stateHits, state&stateFreq>>stateFreqShift
-		if hits == 0 || looked == lookLimit {
+		hits, freq := state&stateHits, state>>stateFreqShift&stateFreq
+		if state&stateFresh != 0 {
+			p.prior.learn(int(state&stateReturned/stateReturned), n.size, freq, hits)
+		}
+		next := again(freq, hits)
+		if next == 0 || looked == lookLimit {
 			p.drop(n)
 			p.gone.put(n.hash, freq, p.count)
 			return slot, true
 		}
-		p.enqueue(slot, n, again(freq, hits))
+		p.enqueue(slot, n, next, 0)
 	}
+}
+
+// again returns the frequency with which an object waits for another turn, after one with that frequency in which it
+// was hit that many times, and 0 when it goes. What was asked for often enough gets a shorter turn to be hit once
+// more.
+func again(freq, hits uint32) uint32 {
+	switch {
+	case hits > 0:
+		return min(freq-freq/8+hits*one, stateFreq)
+	case freq >= 4*one:
+		return freq / 4
+	}
+	return 0
 }
 
 // drop forgets the slot of n, which is in no queue any more.
@@ -146,9 +189,8 @@ func (p *Policy) drop(n *node) {
 	p.used -= uint64(n.size)
 }
 
-// enqueue puts a slot at the end of the queue for its size and frequency, with no hits.
-func (p *Policy) enqueue(slot uint32, n *node, freq uint32) {
-	freq = min(freq, freqLimit)
+// enqueue puts a slot at the end of the queue for its size and frequency. The rest of its state is as given.
+func (p *Policy) enqueue(slot uint32, n *node, freq, state uint32) {
 	i, worth := density(freq, n.size)
 	value := p.clock + worth
 	n.value = uint32(value)
@@ -161,12 +203,12 @@ func (p *Policy) enqueue(slot uint32, n *node, freq uint32) {
 		p.order.set(i, value)
 	}
 	q.last = slot
-	n.state.Store(stateLive | i<<stateQueueShift | freq<<stateFreqShift)
+	n.state.Store(stateLive | i<<stateQueueShift | freq<<stateFreqShift | state)
 }
 
 // dequeue takes a slot out of its queue.
 func (p *Policy) dequeue(slot uint32, n *node) {
-	i := n.state.Load() & stateQueue >> stateQueueShift
+	i := n.state.Load() >> stateQueueShift & stateQueue
 	q := &p.queues[i]
 	if n.next != none {
 		p.node(n.next).prev = n.prev
@@ -214,14 +256,11 @@ func (p *Policy) grown(slot uint32) *node {
 
 const (
 	queueCount = 128
-	one        = 8 // a frequency of 1: frequencies are in eighths
-	freqLimit  = 1<<freqBits - 1
+	one        = 32 // a frequency of 1
 	lookLimit  = 32 // objects queued again in one call of Victim
-	worthShift = 22 // of a unit of size asked for once, in bits; the greatest worth stays below 1<<32
+	// The worth of frequency 1/one and size 1, in bits. No worth is as much as 1<<32.
+	worthShift = 32 - freqBits
 )
-
-// again returns the frequency of an object of frequency freq that was hit in its last turn.
-func again(freq, hits uint32) uint32 { return freq/2 + hits*one }
 
 // density returns the queue for a frequency and a size, and the worth that all objects in it have.
 func density(freq, size uint32) (queue uint32, worth uint64) {
