@@ -32,11 +32,12 @@ type packet struct {
 // EdgeConn returns the edge's end of the pair, which the keeper put at descriptor 3. The connection is not inherited
 // by programs that the edge starts. Call it once.
 func EdgeConn() (*net.UnixConn, error) {
-	f := os.NewFile(edgeFD, "keeper")
-	if f == nil {
-		return nil, errors.New("taking the connection to the keeper: descriptor 3 is not open; weir starts its edge itself, with `weir run`")
+	// What is no socket is somebody else's, and is not closed: in a test, a file of the testing package.
+	var is syscall.Stat_t
+	if err := syscall.Fstat(edgeFD, &is); err != nil || is.Mode&syscall.S_IFMT != syscall.S_IFSOCK {
+		return nil, errors.New("taking the connection to the keeper: descriptor 3 is no socket; weir starts its edge itself, with `weir run`")
 	}
-	c, err := Conn(f)
+	c, err := Conn(os.NewFile(edgeFD, "keeper"))
 	if err != nil {
 		return nil, fmt.Errorf("taking the connection to the keeper (weir starts its edge itself, with `weir run`): %w", err)
 	}

@@ -354,6 +354,10 @@ func (l *Life) exited(p *place, w *worker, how, words string) {
 		l.abort(p.last)
 	case p.cur == w:
 		p.cur = nil
+		if l.killed { // as it was to be, and it has no successor
+			l.say(Info, "%s is gone", w.name)
+			return
+		}
 		l.died(p, w, was, how)
 	default:
 		p.old = slices.DeleteFunc(p.old, func(o *worker) bool { return o == w })

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 
 	"github.com/spf13/cobra"
 	"github.com/weirhq/weir/internal/config"
@@ -55,9 +54,9 @@ func inventory(cfg *config.Config) string {
 	return count(len(cfg.Apps), "app") + ", " + count(pools, "pool") + ", " + count(len(cfg.Sites), "site") + ", " + count(routes, "route")
 }
 
-func count(n int, noun string) string {
+func count[N int | int64 | uint64](n N, noun string) string {
 	if n != 1 {
 		noun += "s"
 	}
-	return strconv.Itoa(n) + " " + noun
+	return fmt.Sprint(n) + " " + noun
 }

@@ -23,6 +23,7 @@ func edgeCommand() *cobra.Command {
 				return err
 			}
 			signal.Ignore(syscall.SIGHUP, syscall.SIGUSR1) // for the keeper; some send them to a whole group
+			outliveReaders()
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			return edge.Main(ctx, loops)

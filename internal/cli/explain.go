@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"strings"
@@ -42,7 +43,11 @@ func explainCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			text, err := os.ReadFile(args[0])
 			if err != nil {
-				return fmt.Errorf("reading the configuration: %w", err)
+				var path *fs.PathError
+				if errors.As(err, &path) {
+					err = path.Err
+				}
+				return fmt.Errorf("%s: the file cannot be read: %w", args[0], err)
 			}
 			// Parse and not Load: a file can be explained on a machine that has none of its apps. What it warns of, weir
 			// check says.
@@ -94,7 +99,7 @@ func explain(cfg *config.Config, q question) (string, error) {
 // head writes the head that the client would send, and notes in the exchange what a head does not say.
 func (q *question) head(x *exchange.Exchange) (head []byte, err error) {
 	scheme, host, target := split(q.url)
-	if scheme != "http" && scheme != "https" || strings.ContainsAny(target, " \r\n") {
+	if q.url == "" || strings.HasSuffix(q.url, "://") || scheme != "http" && scheme != "https" || strings.ContainsAny(target, " \r\n") {
 		return nil, fmt.Errorf("%q is no URL that weir serves: write it as https://www.example.com/path?query", q.url)
 	}
 	if x.Client, err = netip.ParseAddr(q.client); err != nil {
@@ -133,6 +138,8 @@ func split(url string) (scheme, host, target string) {
 	if host, target = rest[:end], rest[end:]; host == "" {
 		host = "localhost"
 	}
+	// The name and password of a URL are no part of Host.
+	host = host[strings.LastIndexByte(host, '@')+1:]
 	if !strings.HasPrefix(target, "/") {
 		target = "/" + target
 	}

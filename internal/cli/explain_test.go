@@ -49,6 +49,7 @@ func TestExplainCommand(t *testing.T) {
 		{[]string{"https://www.example.com/api/users?id=1"}, []string{"/api/users becomes /users", "limits   body"}},
 		{[]string{"/old/./x%41?y", "-H", "Host: www.example.com:8080"}, []string{"path     /old/xA", "302 to https://www.example.com/old/xA?y"}},
 		{[]string{"www.example.com/old/a%2Fb"}, []string{"400: the path has an encoded slash"}},
+		{[]string{"http://me:secret@www.example.com/one"}, []string{"path     /one", "yes www.example.com (weir.yaml:5)", "pool web"}},
 		{[]string{"www.example.com/none"}, []string{"404: no route of the site matches"}},
 		{[]string{"other.example.net"}, []string{"404: no site has this host", `"other.example.net" is none of its hosts`}},
 		{[]string{"a.example.org"}, []string{`"a.example.org" is under *.example.org`, "takes every request"}},
@@ -67,7 +68,7 @@ func TestExplainCommand(t *testing.T) {
 	out, err := runExplain(file, "www.example.com/login?x=1", "-X", "POST", "-H", "X-Beta: 1")
 	t.Logf("%v\n%s", err, out)
 	for _, c := range []struct{ args, want string }{
-		{"", "write weir explain FILE URL"}, {file + "|ftp://x/", "write it as https://"}, {file + "|/|--client|x", "write it as 192.0.2.7"}, {file + "|/|-H|x", "'Name: value'"}, {file + ".no|/", "reading the configuration"},
+		{"", "write weir explain FILE URL"}, {file + "|ftp://x/", "write it as https://"}, {file + "|", "write it as https://"}, {file + "|http://", "write it as https://"}, {file + "|/|--client|x", "write it as 192.0.2.7"}, {file + "|/|-H|x", "'Name: value'"}, {file + ".no|/", "the file cannot be read: no such file or directory"},
 	} {
 		if _, err := runExplain(strings.Split(c.args, "|")...); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", c.args, err)

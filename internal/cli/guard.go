@@ -19,6 +19,7 @@ func guardCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			// It ends when weir run does, by its pipe: whoever signals all of weir's processes signals that one too.
 			signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1)
+			outliveReaders()
 			return keeper.Guard(c.InOrStdin(), args[0], os.Stderr)
 		},
 	}

@@ -42,11 +42,16 @@ func runSite(c *cobra.Command, file, runDir string) error {
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGCHLD)
 	defer signal.Stop(signals)
+	outliveReaders()
 	return keeper.Run(c.Context(), keeper.Options{
 		Load:  func() (*config.Config, []config.Warning, error) { return load(file, runDir) },
 		Loops: loops, Stdout: os.Stdout, Stderr: os.Stderr, Signals: signals, Version: version(), Adopt: true,
 	})
 }
+
+// outliveReaders has writes to an output that nobody reads any more fail, instead of ending this process: a site does not
+// go down with what collects its logs. The signal is caught, for what is ignored would be ignored by workers too.
+func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 // load reads a configuration and puts its sockets where the flag or the environment says.
 func load(file, runDir string) (*config.Config, []config.Warning, error) {

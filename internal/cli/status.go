@@ -94,13 +94,13 @@ func problems(s api.Status) []string {
 func showEdge(b *strings.Builder, s api.Status) {
 	e := s.Edge
 	if e == nil {
-		fmt.Fprintf(b, "edge      DOWN, %d restarts\n", s.EdgeRestarts)
+		fmt.Fprintf(b, "edge      DOWN, %s\n", count(s.EdgeRestarts, "restart"))
 		return
 	}
-	fmt.Fprintf(b, "edge      process %d, %d restarts, %d connections, %d requests (%d now), 2xx %d, 3xx %d, 4xx %d, 5xx %d\n",
-		e.PID, s.EdgeRestarts, e.Connections, e.Requests, e.Active, e.Status[2], e.Status[3], e.Status[4], e.Status[5])
+	fmt.Fprintf(b, "edge      process %d, %s, %s, %s (%d now), 2xx %d, 3xx %d, 4xx %d, 5xx %d\n",
+		e.PID, count(s.EdgeRestarts, "restart"), count(e.Connections, "connection"), count(e.Requests, "request"), e.Active, e.Status[2], e.Status[3], e.Status[4], e.Status[5])
 	if e.Panics+e.SlowTurns+e.LogDropped > 0 {
-		fmt.Fprintf(b, "          %d faults, %d slow turns, %d log lines dropped\n", e.Panics, e.SlowTurns, e.LogDropped)
+		fmt.Fprintf(b, "          %s, %s, %s dropped\n", count(e.Panics, "fault"), count(e.SlowTurns, "slow turn"), count(e.LogDropped, "log line"))
 	}
 }
 

@@ -17,20 +17,21 @@ func stopCommand() *cobra.Command {
 		Args: noArguments,
 	}
 	runDir := runDirFlag(c)
-	within := c.Flags().Duration("within", 0, "time for requests under way (default: timeouts.drain of the configuration)")
+	within := c.Flags().String("within", "", "`time` for requests under way, such as 10s (default: timeouts.drain of the configuration)")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if *within < 0 {
-			return fmt.Errorf("--within %v: write a time such as 10s", *within)
+		in := api.Stop{Within: -1}
+		if c.Flags().Changed("within") {
+			d, err := time.ParseDuration(*within)
+			if err != nil || d < 0 {
+				return fmt.Errorf("--within %s: write a time such as 10s", *within)
+			}
+			in.Within = d.Milliseconds()
 		}
 		client, err := keeperClient(*runDir)
 		if err != nil {
 			return err
 		}
 		defer client.Close()
-		in := api.Stop{Within: -1}
-		if c.Flags().Changed("within") {
-			in.Within = int64(*within / time.Millisecond)
-		}
 		if err := client.Post(c.Context(), "/v1/stop", in, nil); err != nil {
 			return err
 		}

@@ -42,6 +42,8 @@ func TestWrongUseIsOneLine(t *testing.T) {
 		{[]string{"reload", "--run-dir", dir + "/x"}, "no weir answers in " + dir + "/x"},
 		{[]string{"stop"}, "no weir answers in " + dir},
 		{[]string{"stop", "--within", "-1s"}, "write a time such as 10s"},
+		{[]string{"stop", "--within", "5"}, "--within 5: write a time such as 10s"},
+		{[]string{"explain", dir + "/none.yaml", "/"}, dir + "/none.yaml: the file cannot be read: no such file or directory"},
 		{[]string{"stop", "--wihtin", "1s"}, "unknown flag: --wihtin (`weir stop --help` shows the flags)"},
 		{[]string{"edge"}, "weir run"},
 	} {
@@ -139,7 +141,7 @@ func TestStatusForPeople(t *testing.T) {
 	want := `weir v1, process 12, up 1h00m
 file      /etc/site.yaml
 listens   :80, /s
-edge      process 13, 1 restarts, 4 connections, 5 requests (1 now), 2xx 4, 3xx 0, 4xx 0, 5xx 1
+edge      process 13, 1 restart, 4 connections, 5 requests (1 now), 2xx 4, 3xx 0, 4xx 0, 5xx 1
           0 faults, 0 slow turns, 2 log lines dropped
 PROBLEM   reload: a
             b

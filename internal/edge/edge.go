@@ -196,7 +196,7 @@ func (e *Edge) openLog(to config.AccessLog) (*journal.Log, error) {
 	}
 	l, err := journal.Open(journal.Options{To: to.To, Format: to.Format, Loops: len(e.locals), Problem: func(err error) {
 		if err != nil {
-			slog.Error("the access log cannot be written: lines are dropped", "error", err)
+			slog.Error("the access log cannot be written: lines are held, and dropped when they are too many", "error", err)
 			return
 		}
 		slog.Info("the access log is written again")

@@ -174,7 +174,7 @@ func TestSendTimeout(t *testing.T) {
 					return sendBody(c, content(9, size), false) == nil
 				})
 				log, file := logged(t)
-				r := serveEdge(t, body, log+"timeouts: {send: 150ms}\n"+onePool(b.more, origin))
+				r := serveEdge(t, body, log+"timeouts: {send: 600ms}\n"+onePool(b.more, origin))
 				c := dialSmall(t, r.addr)
 				fmt.Fprint(c, wire(get))
 				if l := readLog(t, file, 1)[0]; l.Cause != "send_timeout" || l.Status != 200 || l.Out >= size {
@@ -191,9 +191,9 @@ func TestSendTimeout(t *testing.T) {
 					if got += n; err != nil {
 						t.Fatalf("after %d bytes and %v: %v", got, time.Since(began), err)
 					}
-					time.Sleep(20 * time.Millisecond)
+					time.Sleep(25 * time.Millisecond)
 				}
-				if took := time.Since(began); took < 500*time.Millisecond {
+				if took := time.Since(began); took < 700*time.Millisecond {
 					t.Errorf("%v is not slow", took)
 				}
 			})

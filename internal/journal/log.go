@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"sync"
@@ -26,7 +27,9 @@ const (
 	fullAt = 64 << 10
 	// keepAt is the capacity up to which a buffer is kept for use again; one that grew while the disk was slow is not.
 	keepAt = 256 << 10
-	// defaultLimit is what one loop holds when the disk does not keep up, before lines are dropped.
+	// retryAfter is the wait after a write that failed: room on a full disk is made by people.
+	retryAfter = time.Second
+	// defaultLimit is what one loop holds when the disk does not keep up or is full, before lines are dropped.
 	defaultLimit = 4 << 20
 	// closeWithin bounds the last write: a pipe that nobody reads must not keep a process from ending.
 	closeWithin = 5 * time.Second
@@ -37,7 +40,7 @@ type Options struct {
 	To     string // "stdout", "stderr", "none" or the path of a file
 	Format string // "json" or "combined"
 	Loops  int    // number of writers
-	Limit  int    // bytes held per loop while the disk is slow; default 4 MiB. Lines beyond are dropped and counted
+	Limit  int    // bytes held per loop while the disk is slow or full; default 4 MiB. Lines beyond are dropped and counted
 	// Problem is told when writing begins to fail, and with nil when it works again. On the log's goroutine; may be nil.
 	Problem func(error)
 }
@@ -61,10 +64,10 @@ type Log struct {
 	closing sync.Once
 
 	// Owned by the goroutine.
-	file    *os.File
-	failing bool
-	torn    bool // the last write ended within a line
-	err     error
+	file  io.WriteCloser
+	stuck *Writer // whose lines could not be written: nobody's are until these are
+	torn  bool    // the last write ended within a line of that one
+	err   error
 }
 
 // Writer is the log of one loop. Only that loop may call it. A nil Writer (log to "none") takes lines and forgets
@@ -79,9 +82,11 @@ type Writer struct {
 	limit int // 0 once the log is closed
 	buf   []byte
 	spare []byte // the goroutine's, between swaps
+
+	held []byte // the goroutine's: the part of spare that is not written yet
 }
 
-// Open opens the log. A file is created with mode 0640 and always appended to, in whole lines, so that two processes
+// Open opens the log. What cannot be written is held, tried again every second, and beyond the limit dropped. A file is created with mode 0640 and always appended to, in whole lines, so that two processes
 // may share it.
 func Open(o Options) (*Log, error) {
 	format := AppendJSON
@@ -235,6 +240,10 @@ func (l *Log) run() {
 	defer timer.Stop()
 	due := false
 	for {
+		if l.stuck != nil && !due {
+			timer.Reset(retryAfter)
+			due = true
+		}
 		select {
 		case <-l.wake:
 			if !due {
@@ -256,6 +265,9 @@ func (l *Log) run() {
 				w.close()
 			}
 			l.flush()
+			if w := l.stuck; w != nil {
+				l.dropped.Add(uint64(bytes.Count(w.held, []byte{'\n'})))
+			}
 			if l.path != "" {
 				l.err = l.file.Close()
 			}
@@ -274,49 +286,64 @@ func (l *Log) open() error {
 		return err
 	}
 	old := l.file
-	l.file, l.torn = f, false
+	l.file = f
+	if l.torn { // its beginning stands in the old file
+		l.torn = false
+		l.dropped.Add(1)
+		l.stuck.held = l.stuck.held[bytes.IndexByte(l.stuck.held, '\n')+1:]
+	}
 	if err := old.Close(); err != nil {
 		return fmt.Errorf("closing the old access log: %w", err)
 	}
 	return nil
 }
 
-// flush writes every loop's buffer.
+// flush writes every loop's buffer and tells of a problem when it begins and when it is over.
 func (l *Log) flush() {
-	for _, w := range l.writers {
-		b := w.take()
-		if len(b) == 0 {
-			continue
-		}
-		l.write(b)
-		if cap(b) > keepAt {
-			w.spare = nil
-		}
-	}
-}
-
-// write writes whole lines. What cannot be written is dropped and counted; a line that was written in part is ended
-// before the next one begins.
-func (l *Log) write(b []byte) {
-	var n int
-	var err error
-	if l.torn {
-		_, err = l.file.Write([]byte{'\n'})
-	}
-	if err == nil {
-		l.torn = false
-		n, err = l.file.Write(b)
+	was := l.stuck != nil
+	err := l.flushAll()
+	if l.problem == nil || was == (err != nil) {
+		return
 	}
 	if err != nil {
-		l.dropped.Add(uint64(bytes.Count(b[n:], []byte{'\n'})))
-		l.torn = l.torn || n > 0 && b[n-1] != '\n'
+		err = fmt.Errorf("writing the access log: %w", err)
 	}
-	if failing := err != nil; failing != l.failing {
-		l.failing = failing
-		if l.problem != nil && failing {
-			l.problem(fmt.Errorf("writing the access log: %w", err))
-		} else if l.problem != nil {
-			l.problem(nil)
+	l.problem(err)
+}
+
+// flushAll stops at the first loop whose lines cannot be written: one that was written in part is gone on with before
+// any other.
+func (l *Log) flushAll() error {
+	if l.stuck != nil {
+		if err := l.write(l.stuck); err != nil {
+			return err
 		}
 	}
+	for _, w := range l.writers {
+		w.held = w.take()
+		if len(w.held) == 0 {
+			continue
+		}
+		if err := l.write(w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *Log) write(w *Writer) error {
+	n, err := l.file.Write(w.held)
+	if n > 0 {
+		l.torn = w.held[n-1] != '\n'
+	}
+	w.held = w.held[n:]
+	if err != nil {
+		l.stuck = w
+		return err
+	}
+	l.stuck = nil
+	if cap(w.spare) > keepAt {
+		w.spare = nil
+	}
+	return nil
 }

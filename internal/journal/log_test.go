@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -136,42 +137,129 @@ func TestAPipeThatNobodyReads(t *testing.T) {
 	}
 }
 
-func TestAFullDisk(t *testing.T) {
-	var mu sync.Mutex
-	var said []error
-	l := open(t, Options{To: "/dev/full", Loops: 1, Problem: func(err error) {
-		mu.Lock()
-		defer mu.Unlock()
-		said = append(said, err)
-	}})
-	for i := range uint64(2) {
-		l.Writer(0).Line(sample())
-		until(t, "the line is counted as dropped", func() bool { return l.Dropped() == i+1 })
+// disk is a file on a disk that has room for so many bytes.
+type disk struct {
+	room int
+	got  []byte
+}
+
+func (d *disk) Write(b []byte) (int, error) {
+	n := min(len(b), d.room)
+	d.got = append(d.got, b[:n]...)
+	if d.room -= n; n < len(b) {
+		return n, syscall.ENOSPC
 	}
-	mu.Lock()
-	defer mu.Unlock()
-	if len(said) != 1 || said[0] == nil || !strings.HasPrefix(said[0].Error(), "writing the access log: ") {
-		t.Errorf("told of %v", said)
+	return n, nil
+}
+
+func (d *disk) Close() error { return nil }
+
+// onDisk is a log of two loops on a disk, without its goroutine: the test flushes.
+func onDisk(d *disk, limit int) (*Log, *[]error) {
+	var said []error
+	l := &Log{file: d, wake: make(chan struct{}, 1), full: make(chan struct{}, 1), problem: func(err error) { said = append(said, err) }}
+	for range 2 {
+		l.writers = append(l.writers, &Writer{log: l, format: AppendJSON, limit: limit})
+	}
+	return l, &said
+}
+
+// TestAFullDisk: lines are held until there is room again, and come out whole, each once.
+func TestAFullDisk(t *testing.T) {
+	line := sample()
+	size := len(AppendJSON(nil, line))
+	for _, room := range []int{0, 1, size - 1, size, size + 1, 3*size + 7, 4 * size} {
+		d := &disk{room: room}
+		l, said := onDisk(d, 100*size)
+		for range 3 {
+			l.Writer(0).Line(line)
+			l.Writer(1).Line(line)
+			l.flush()
+		}
+		if len(*said) != 1 || !errors.Is((*said)[0], syscall.ENOSPC) || !strings.HasPrefix((*said)[0].Error(), "writing the access log: ") {
+			t.Errorf("room %d: told of %v", room, *said)
+		}
+		d.room = size // not enough
+		l.flush()
+		d.room = 1000 * size
+		l.flush()
+		l.flush()
+		if want := strings.Repeat(string(AppendJSON(nil, line)), 6); string(d.got) != want || l.Dropped() != 0 {
+			t.Errorf("room %d: %d dropped, got\n%s", room, l.Dropped(), d.got)
+		}
+		if len(*said) != 2 || (*said)[1] != nil {
+			t.Errorf("room %d: told of %v", room, *said)
+		}
 	}
 }
 
-// TestATornLine: what follows a line that was cut begins on a line of its own.
-func TestATornLine(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "access.log")
-	f, err := openLog(path)
+// TestADiskThatStaysFull: what is held has a limit, and what is beyond is counted.
+func TestADiskThatStaysFull(t *testing.T) {
+	line := sample()
+	size := len(AppendJSON(nil, line))
+	d := &disk{}
+	l, _ := onDisk(d, 10*size)
+	for range 100 {
+		l.Writer(0).Line(line)
+		l.flush()
+	}
+	if n := l.Dropped(); n < 80 || n > 90 { // what is stuck, and a buffer
+		t.Errorf("%d of 100 lines dropped", n)
+	}
+	d.room = 1000 * size
+	l.flush()
+	if n := bytes.Count(d.got, []byte{'\n'}); n+int(l.Dropped()) != 100 || len(d.got) != n*size {
+		t.Errorf("%d lines, %d bytes, %d dropped", n, len(d.got), l.Dropped())
+	}
+}
+
+// TestTheDiskIsTriedAgain: the goroutine does so by itself, and what it cannot write before its end is counted.
+func TestTheDiskIsTriedAgain(t *testing.T) {
+	l, err := Open(Options{To: "/dev/full", Loops: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	var said []error
-	l := &Log{file: f, torn: true, failing: true, problem: func(err error) { said = append(said, err) }}
-	l.write([]byte("a\n"))
-	l.write([]byte("b\n"))
-	if got := read(t, path); got != "\na\nb\n" {
-		t.Errorf("got %q", got)
+	told := make(chan error, 2)
+	l.problem = func(err error) { told <- err } // before the first line
+	l.Writer(0).Line(sample())
+	if err := <-told; !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("told of %v", err)
 	}
-	if len(said) != 1 || said[0] != nil {
-		t.Errorf("told of %v", said)
+	path := filepath.Join(t.TempDir(), "access.log")
+	if l.path = path; l.Reopen() != nil { // a disk with room takes its place
+		t.Error("not opened anew")
+	}
+	until(t, "the line is written", func() bool { return strings.Count(read(t, path), "\n") == 1 })
+	if err := errors.Join(<-told, l.Close()); err != nil || l.Dropped() != 0 {
+		t.Errorf("%v, %d dropped", err, l.Dropped())
+	}
+	if l, err = Open(Options{To: "/dev/full", Loops: 1}); err != nil {
+		t.Fatal(err)
+	}
+	l.Writer(0).Line(sample())
+	if err := l.Close(); err != nil || l.Dropped() != 1 {
+		t.Errorf("%v, %d dropped", err, l.Dropped())
+	}
+}
+
+// TestATornLine: the rest of a line whose beginning stands in the old file is not put into the new one.
+func TestATornLine(t *testing.T) {
+	line := sample()
+	size := len(AppendJSON(nil, line))
+	d := &disk{room: size + 5}
+	l, _ := onDisk(d, 100*size)
+	l.path = filepath.Join(t.TempDir(), "access.log")
+	for range 3 {
+		l.Writer(0).Line(line)
+	}
+	l.flush()
+	if err := l.open(); err != nil {
+		t.Fatal(err)
+	}
+	defer l.file.Close()
+	l.flush()
+	if got := read(t, l.path); got != string(AppendJSON(nil, line)) || l.Dropped() != 1 {
+		t.Errorf("%d dropped, got %q", l.Dropped(), got)
 	}
 }
 

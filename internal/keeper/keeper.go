@@ -78,6 +78,7 @@ type keeper struct {
 	tickets   map[int]chan string
 	ticket    int
 	stopping  bool
+	hup       bool            // a SIGHUP waits for its turn
 	asked     time.Time       // when a signal asked for the stop
 	warned    map[string]bool // apps that run as root
 	told      bool            // that it is ready
@@ -108,7 +109,7 @@ func (k *keeper) run(ctx context.Context) error {
 		begun := k.wish(k.add(a), func(t int) app.Event { return app.Begin{Ticket: t} })
 		cfg := k.cfg
 		k.goes(func() {
-			if err := k.answer(begun); err != nil {
+			if err := k.answer(begun); err != nil && !k.ending() {
 				k.log.Error(misses(cfg, a, err).Error())
 			}
 		})
@@ -139,10 +140,7 @@ const oneWish = 200 * time.Millisecond
 func (k *keeper) signal(s os.Signal) {
 	switch s {
 	case syscall.SIGHUP:
-		k.goes(func() {
-			// The error is in the log and the status already.
-			k.reload(api.Reload{}) //nolint:errcheck // see above
-		})
+		k.hangup()
 	case syscall.SIGUSR1:
 		k.goes(func() {
 			k.reopen() //nolint:errcheck // as above
@@ -162,6 +160,37 @@ func (k *keeper) signal(s os.Signal) {
 		k.asked = time.Now()
 		k.stop(k.cfg.Timeouts.Drain)
 	}
+}
+
+// hangup reads the configuration anew, after the reload that is under way: a signal has no answer that could say "later".
+// As an event.
+func (k *keeper) hangup() {
+	if k.hup {
+		return // the one that waits will read what there is then
+	}
+	k.hup = true
+	k.goes(func() {
+		select {
+		case k.op <- struct{}{}:
+		case <-k.ended:
+			return
+		}
+		defer func() { <-k.op }()
+		if err := k.call(func() { k.hup = false }); err != nil {
+			return
+		}
+		// The error is in the log and the status already.
+		k.reloadNow(api.Reload{}) //nolint:errcheck // see above
+	})
+}
+
+// ending says whether everything is being stopped. From any goroutine but the one that handles events.
+func (k *keeper) ending() bool {
+	stopping := true
+	if err := k.call(func() { stopping = k.stopping }); err != nil {
+		return true // it has ended
+	}
+	return stopping
 }
 
 // goes runs f on a goroutine that close waits for.

@@ -385,6 +385,51 @@ func TestStopDuringReload(t *testing.T) {
 	}
 }
 
+// TestHangupsDuringReload: a signal cannot be told to come again later, so it waits; many are one.
+func TestHangupsDuringReload(t *testing.T) {
+	s := newSite(t, newApp("web", "serve", 1)).start(true)
+	s.change(func(c *config.Config) { c.Apps[0] = newApp("web", "never", 1) })
+	answer := make(chan error, 1)
+	go func() { answer <- s.reload("") }()
+	until(t, "the new worker is starting", func() bool { return strings.Contains(s.workers(), "web/1.2=starting") })
+	s.change(func(c *config.Config) {
+		c.Apps[0] = newApp("web", "serve", 1)
+		c.Apps = append(c.Apps, newApp("second", "serve", 1))
+	})
+	for range 5 {
+		s.signals <- syscall.SIGHUP
+	}
+	s.status() // they have been handled
+	kill := func() {
+		for _, w := range s.status().Apps[0].Workers {
+			if w.State == "starting" && w.PID != 0 {
+				syscall.Kill(w.PID, syscall.SIGKILL) //nolint:errcheck // it may be gone by itself
+			}
+		}
+	}
+	kill()
+	if err := <-answer; err == nil {
+		t.Error("the worker that is never ready was taken")
+	}
+	until(t, "the last configuration is in force", func() bool { return strings.Contains(s.workers(), "second/1.1=live") })
+	if n := strings.Count(s.read("log"), "another reload"); n != 0 {
+		t.Error(s.read("log"))
+	}
+	s.signals <- syscall.SIGHUP
+	until(t, "the next one is heeded too", func() bool { return strings.Count(s.read("log"), "reloaded the configuration") >= 2 })
+}
+
+// TestStopDuringStart: what did not start because it was stopped is no error.
+func TestStopDuringStart(t *testing.T) {
+	s := newSite(t, newApp("web", "never", 1)).start(false)
+	until(t, "it is starting", func() bool { return strings.Contains(s.workers(), "web/1.1=starting") })
+	s.signals <- syscall.SIGTERM
+	s.over()
+	if log := s.read("log"); s.err != nil || strings.Contains(log, "does not start") {
+		t.Errorf("%v\n%s", s.err, log)
+	}
+}
+
 func TestCannotStart(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

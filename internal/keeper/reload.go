@@ -20,6 +20,11 @@ func (k *keeper) reload(r api.Reload) error {
 	default:
 		return errBusy
 	}
+	return k.reloadNow(r)
+}
+
+// reloadNow is reload for who has the token.
+func (k *keeper) reloadNow(r api.Reload) error {
 	begun := time.Now()
 	var err error
 	if r.App != "" {

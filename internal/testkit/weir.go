@@ -49,6 +49,7 @@ type Setup struct {
 	Plain   bool              // without the race detector even when the test has it: for tests of time and memory
 	NoWait  bool              // return as soon as the process has been started
 	Nofile  int               // limit on open files of each process, as ulimit -n sets it; 0: inherited
+	Deaf    bool              // its output goes to a pipe whose reader has gone away, not to Output
 }
 
 // Run starts weir and waits until it answers. When the test ends, weir is told to stop; the test fails if it does not
@@ -124,6 +125,15 @@ func (w *Weir) start(s Setup) {
 		w.cmd.Env = append(w.cmd.Env, w.fill(e))
 	}
 	w.cmd.Stdout, w.cmd.Stderr = &w.output, &w.output
+	if s.Deaf {
+		r, pipe, err := os.Pipe()
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		r.Close()
+		defer pipe.Close()
+		w.cmd.Stdout, w.cmd.Stderr = pipe, pipe
+	}
 	// A process that inherited the output must not keep Wait from returning for ever.
 	w.cmd.WaitDelay = 5 * time.Second
 	if err := w.cmd.Start(); err != nil {

@@ -210,3 +210,19 @@ sites:
 		t.Errorf("the broken app: %+v", m)
 	}
 }
+
+// TestNobodyReadsTheOutput: what collects the logs goes away; the site does not, nor any part of weir.
+func TestNobodyReadsTheOutput(t *testing.T) {
+	w := testkit.Run(t, testkit.Setup{Config: hello(1, ""), Deaf: true})
+	edge := w.Edge()
+	for range 3 {
+		if status, _ := w.Get("/"); status != 200 {
+			t.Errorf("status %d", status)
+		}
+		w.Do("reopen") // its line of the access log has been written, or not
+	}
+	w.Do("reload", "hello")
+	if now := w.Edge(); now.PID != edge.PID {
+		t.Errorf("the edge was process %d, and is %d now", edge.PID, now.PID)
+	}
+}
