@@ -27,6 +27,7 @@ func (s *Store) take(n, least, tiny uint32) (g, got uint32) {
 		if g, got = s.arena.take(n, least); g != 0 {
 			return g, got
 		}
+		s.compact()
 		if least > tiny && s.arena.free > freeEnough*int64(n) {
 			least = max(least/2, tiny)
 			continue
@@ -54,7 +55,7 @@ func (s *Store) evict() bool {
 // object has to go. Shortly before that is so, the arena begins to make way for slots: objects have become smaller. The
 // mutex is held.
 func (s *Store) takeSlot() (uint32, error) {
-	room := s.resident()+pageBytes <= s.budget
+	room := s.resident()+pageCost <= s.budget
 	if !room && s.slots.free < pageSlots/2 && s.arena.draining == 0 {
 		s.shrink()
 	}
@@ -73,11 +74,12 @@ func (s *Store) takeSlot() (uint32, error) {
 	return 0, ErrFull
 }
 
-// Slots that one call looks at in search of what keeps a step from becoming empty, and how many pages of slots are given
-// back at a time.
+// How much one call does to empty steps: slots looked at, and granules moved. And how many pages of slots are given back
+// at a time.
 const (
-	drainSlots = 1024
-	trimPages  = stepBytes / pageBytes
+	drainSlots    = 1024
+	drainGranules = 64 << 10 / granule
+	trimPages     = stepBytes/pageBytes + 1
 )
 
 // balance takes the store a little nearer to its budget. The mutex is held.
@@ -102,22 +104,83 @@ func (s *Store) shrink() {
 	}
 }
 
-// drain evicts what lies in steps being emptied, of the next few slots. What is read or filled goes when that has
-// ended: the search goes round and round until the steps are empty. The mutex is held.
+// compact begins to empty some steps if what is free lies scattered: a sixteenth of the arena, and something was
+// wanted that there is no gap for. The mutex is held.
+func (s *Store) compact() {
+	if s.arena.draining > 0 || s.arena.free < 2*stepGranules || s.arena.free < int64(s.arena.live)*stepGranules/16 {
+		return
+	}
+	// One round over all slots serves all these steps.
+	for range 1 + s.arena.live/64 {
+		s.shrink()
+	}
+}
+
+// drain moves what lies in steps being emptied elsewhere, or evicts it if there is no room, among the next few slots.
+// What is being filled is met in a later round: the search goes on until the steps are empty. The mutex is held.
 func (s *Store) drain() {
-	end := s.slots.limit.Load()
-	for range drainSlots {
+	end, moved := s.slots.limit.Load(), uint32(0)
+	for n := 0; n < drainSlots && moved < drainGranules && s.arena.draining > 0; n++ {
 		if s.cursor++; s.cursor >= end {
 			s.cursor = 1
 		}
 		if t := s.slots.at(s.cursor); t.state.Load()&stateLive != 0 && s.inTheWay(t) {
-			s.evicted++
-			s.unlink(s.cursor, false)
-			if s.arena.draining == 0 {
-				return
+			moved += s.weight(s.cursor)
+			if !s.move(s.cursor) {
+				s.evicted++
+				s.unlink(s.cursor, false)
 			}
 		}
 	}
+}
+
+// move puts a copy of an object in its place under its key, somewhere else in memory. Those who read it read on where
+// it was. It does not go far to find room: there is either a gap or none. The mutex is held.
+func (s *Store) move(slot uint32) bool {
+	t := s.slots.at(slot)
+	state, body := t.state.Load(), t.body.Load()
+	if state&stateShares != 0 || body&inPieces != 0 {
+		return false
+	}
+	runs := [2][2]uint32{{t.head, granules(int(t.headLen))}, {body, uint32((t.size.Load() + granule - 1) >> granuleShift)}}
+	var to [2]uint32
+	for i, run := range runs {
+		if run[1] > 0 {
+			to[i], _ = s.arena.take(run[1], run[1])
+		}
+	}
+	ok := (to[0] != 0 || runs[0][1] == 0) && (to[1] != 0 || runs[1][1] == 0)
+	if ok {
+		ok = s.moveTo(t, state, to, runs)
+	}
+	if !ok {
+		for i, run := range runs {
+			if to[i] != 0 {
+				s.arena.release(to[i], run[1])
+			}
+		}
+	}
+	return ok
+}
+
+func (s *Store) moveTo(t *slot, state uint64, to [2]uint32, runs [2][2]uint32) bool {
+	slot := s.slots.take()
+	if slot == 0 {
+		return false
+	}
+	for i, run := range runs {
+		if run[1] > 0 {
+			copy(s.arena.bytes(to[i], run[1]), s.arena.bytes(run[0], run[1]))
+		}
+	}
+	c := s.slots.at(slot)
+	c.key, c.head, c.headLen = t.key, to[0], t.headLen
+	c.body.Store(to[1])
+	c.size.Store(t.size.Load())
+	c.checked.Store(t.checked.Load())
+	c.access.Store(t.access.Load())
+	c.state.Store(state&^(stateHit-1) | 1)
+	return s.link(slot) == nil // there is an entry to put it in: nothing can fail
 }
 
 // inTheWay reports whether an object has memory in a step that is being emptied. The mutex is held.

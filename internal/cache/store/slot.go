@@ -69,6 +69,10 @@ func (t *slot) change(clear, set uint64) (before uint64) {
 const (
 	pageSlots = 1024
 	pageBytes = pageSlots * slotBytes // 64 KiB
+
+	// What a page costs: the policy has a node for each slot, and remembers a few that went. That lies on Go's heap.
+	pageCost    = pageBytes + pageSlots*policyBytes
+	policyBytes = 40
 )
 
 // slots hands out slots by number, the lowest page that has one first, so that pages become empty. The memory of an
@@ -188,5 +192,8 @@ func (p *slots) trim(n int) (trimmed int) {
 	return trimmed
 }
 
-// resident is how much memory the slots may hold.
-func (p *slots) resident() int64 { return int64(p.live) * pageBytes }
+// resident is how much memory the slots may hold, with what the policy holds for them. The policy's part stays when a
+// page is given back.
+func (p *slots) resident() int64 {
+	return int64(p.live)*pageBytes + int64(len(p.pages))*pageSlots*policyBytes
+}
