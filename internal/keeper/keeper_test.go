@@ -422,6 +422,7 @@ func TestHangupsDuringReload(t *testing.T) {
 // TestStopDuringStart: what did not start because it was stopped is no error.
 func TestStopDuringStart(t *testing.T) {
 	s := newSite(t, newApp("web", "never", 1)).start(false)
+	until(t, "it answers", func() bool { return s.client.Get(t.Context(), "/v1/status", &api.Status{}) == nil })
 	until(t, "it is starting", func() bool { return strings.Contains(s.workers(), "web/1.1=starting") })
 	s.signals <- syscall.SIGTERM
 	s.over()
