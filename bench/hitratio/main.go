@@ -24,6 +24,7 @@ var policies = []struct {
 	{"SIEVE", func(t *trace) cache { return newSieve(t) }},
 	{"S3-FIFO", func(t *trace) cache { return newS3FIFO(t) }},
 	{"GDSF", func(t *trace) cache { return newGDSF(t) }},
+	{"fixed, all known", func(t *trace) cache { return newOracle(t) }},
 }
 
 // result is what one cache made of one trace: ratios of requests and of bytes.
@@ -45,15 +46,13 @@ func replay(t *trace, c cache) result {
 func main() {
 	seeds := flag.Int("seeds", 3, "how many seeds to make each trace from")
 	first := flag.Uint64("first", 1, "the first seed")
-	brief := flag.Bool("short", false, "small traces")
+	var s shape
+	flag.IntVar(&s.objects, "objects", full.objects, "objects in a trace")
+	flag.IntVar(&s.requests, "requests", full.requests, "requests in a trace")
 	out := flag.String("out", "", "file to write, instead of standard output")
 	only := flag.String("traces", "", "names of traces, separated by commas")
 	which := flag.String("policies", "", "names of policies, separated by semicolons")
 	flag.Parse()
-	s := full
-	if *brief {
-		s = short
-	}
 	report := measure(s, *first, *seeds, strings.Split(*only, ","), strings.Split(*which, ";"))
 	if *out == "" {
 		fmt.Print(report)

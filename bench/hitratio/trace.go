@@ -19,16 +19,13 @@ const overhead = 250
 
 func (t *trace) charge(object uint32) uint64 { return uint64(t.sizes[object]) + overhead }
 
-// shape says how long a trace is: full or, for tests, short.
+// shape says how large a trace is.
 type shape struct {
 	objects  int
 	requests int
 }
 
-var (
-	full  = shape{1_000_000, 10_000_000}
-	short = shape{20_000, 300_000}
-)
+var full = shape{1_000_000, 10_000_000}
 
 // traces are the workloads, each made anew from a seed.
 var traces = []struct {
