@@ -24,6 +24,9 @@ func (h *handler) deliver(cfg *config.Pool) outcome {
 			return o
 		}
 	}
+	if h.kept.part.wanted {
+		h.keepPart(first)
+	}
 	whole := u.dec.Done()
 	length := int64(-1)
 	switch {

@@ -125,6 +125,9 @@ func (h *handler) forget(path, query []byte, has bool) {
 	}
 	c.fetches.forget(store.Key(keyed.Key))
 	c.store.Delete(store.Key(keyed.Key))
+	var part cache.Key
+	part, h.scratch = h.route.cache.keyer.Part(keyed.Key, h.scratch)
+	c.store.Delete(store.Key(part))
 }
 
 // sameOrigin splits what Location or Content-Location names, if it is of the request's own origin.

@@ -28,6 +28,13 @@ func (h *handler) take(cfg *config.Pool, first []byte) (o outcome, took bool) {
 			return done, true
 		}
 	}
+	if k.has && k.view.Kind() == cache.Part && (resp.Status == 206 && !h.completes() || resp.Status == 416) {
+		h.l.edge.caching.store.Drop(k.ref)
+		k.release()
+		h.makeAsk() // for another try: it wants the whole
+		h.breaks("the rest of a response was asked for, and something else came")
+		return refused, true
+	}
 	life, why := h.route.cache.policy.Judge(h.asked(), resp, k.sent, h.l.loop.Wall())
 	if why == cache.Kept {
 		why = h.keepBody(cfg, life, first, &o)
@@ -69,10 +76,10 @@ func (h *handler) keepBody(cfg *config.Pool, life cache.Life, first []byte, o *o
 	whole := u.dec.Done()
 	length := int64(-1)
 	switch {
+	case resp.Body == message.ByLength: // of one that completes a part: with what is there already
+		length = resp.Length
 	case whole:
 		length = int64(len(first))
-	case resp.Body == message.ByLength:
-		length = resp.Length
 	}
 	key, ok := h.placed()
 	if !ok {
@@ -86,7 +93,7 @@ func (h *handler) keepBody(cfg *config.Pool, life cache.Life, first []byte, o *o
 	}
 	fill, err := h.l.edge.caching.store.Begin(key, h.scratch, length)
 	if err == nil {
-		if _, err = fill.Write(first); err != nil {
+		if err = k.part.begin(fill, first); err != nil {
 			fill.Abort()
 		}
 	}
