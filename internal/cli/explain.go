@@ -14,6 +14,7 @@ import (
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/exchange"
 	"github.com/weirhq/weir/internal/http1"
+	"github.com/weirhq/weir/internal/message"
 	"github.com/weirhq/weir/internal/route"
 )
 
@@ -22,6 +23,7 @@ type question struct {
 	method, url string
 	headers     []string // "Name: value"
 	client      string
+	answer      answer
 }
 
 func explainCommand() *cobra.Command {
@@ -30,8 +32,12 @@ func explainCommand() *cobra.Command {
 		Use:   "explain FILE URL",
 		Short: "Say which route a request would take, and why",
 		Long: "Say what weir would do with a request, before there is one: the site, every route that is tried and why it\n" +
-			"does or does not match, the access rule, the limits, and the pool or other answer. Nothing is sent or started.",
-		Example: "  weir explain site.yaml https://www.example.com/login -X POST -H 'Cookie: beta=1' --client 192.0.2.7",
+			"does or does not match, the access rule, the limits, the pool or other answer, and what the cache does: whether\n" +
+			"the request is looked up, under which key, and for how long responses are kept. With --status or\n" +
+			"--response-header it also says whether such a response would be stored, for how long, and which rule decides.\n" +
+			"Nothing is sent or started.",
+		Example: "  weir explain site.yaml https://www.example.com/login -X POST -H 'Cookie: beta=1' --client 192.0.2.7\n" +
+			"  weir explain site.yaml https://www.example.com/news --status 200 --response-header 'Cache-Control: max-age=60'",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
 				return errors.New("a configuration file and a URL are needed: write weir explain FILE URL")
@@ -67,6 +73,8 @@ func explainCommand() *cobra.Command {
 	c.Flags().StringVarP(&q.method, "request", "X", "GET", "the method")
 	c.Flags().StringArrayVarP(&q.headers, "header", "H", nil, "a header line, as 'Name: value'; may be given again")
 	c.Flags().StringVar(&q.client, "client", "127.0.0.1", "the address that the request comes from")
+	c.Flags().IntVar(&q.answer.status, "status", 0, "the status of a response to judge (200 with --response-header alone)")
+	c.Flags().StringArrayVar(&q.answer.headers, "response-header", nil, "a header line of that response, as 'Name: value'; may be given again")
 	return c
 }
 
@@ -92,7 +100,16 @@ func explain(cfg *config.Config, q question) (string, error) {
 	case n != len(head):
 		return "", errors.New("the header lines hold more than a head: a line may not be empty")
 	}
-	(&explanation{w: &b, cfg: cfg, x: &x}).write(table.Explain(&x))
+	e := &explanation{w: &b, cfg: cfg, x: &x}
+	if q.answer.given() {
+		if e.resp, err = q.answer.response(); err != nil {
+			return "", err
+		}
+	}
+	x.Req.Upgrade = x.Req.Upgrade && x.Req.Body == message.NoBody && message.EqualFold(x.Req.Fields.Get(message.Upgrade), "websocket")
+	if err := e.write(table.Explain(&x)); err != nil {
+		return "", err
+	}
 	return b.String(), nil
 }
 

@@ -76,17 +76,17 @@ type routeCache struct {
 	bypass *route.Matcher // nil: none
 }
 
-// newRouteCache makes a policy ready.
-func newRouteCache(r *config.Route, seed cache.Seed) (*routeCache, error) {
+// CachePolicies is what a route's configuration means to the cache: for responses, and for keys. The route has a cache.
+func CachePolicies(r *config.Route) (cache.Policy, cache.KeyPolicy) {
 	p := r.Cache
-	rc := &routeCache{policy: cache.Policy{DefaultTTL: p.DefaultTTL, Grace: p.Grace, HitForMiss: p.HitForMiss,
-		Heuristic: p.Heuristic, Reload: p.Reload == "revalidate", Strip: p.SetCookie == "strip"}}
+	policy := cache.Policy{DefaultTTL: p.DefaultTTL, Grace: p.Grace, HitForMiss: p.HitForMiss,
+		Heuristic: p.Heuristic, Reload: p.Reload == "revalidate", Strip: p.SetCookie == "strip"}
 	for _, t := range p.TTL {
 		rule := cache.Rule{Types: t.Types, TTL: t.TTL, Force: t.Force}
 		for _, s := range t.Status {
 			rule.Status = append(rule.Status, [2]int{s.From, s.To})
 		}
-		rc.policy.Rules = append(rc.policy.Rules, rule)
+		policy.Rules = append(policy.Rules, rule)
 	}
 	key := cache.KeyPolicy{Scope: scopeOf(r), IgnoreQuery: p.IgnoreQuery, SortQuery: p.SortQuery, PassIfCookie: p.PassIfCookie,
 		PrivateBy: p.Private, CookieParts: p.Key.Cookies, IgnoreCookies: p.IgnoreCookies, HeaderParts: p.Key.Headers}
@@ -99,12 +99,19 @@ func newRouteCache(r *config.Route, seed cache.Seed) (*routeCache, error) {
 	for _, d := range p.Key.Devices {
 		key.Devices = append(key.Devices, cache.Device{Class: d.Name, Contains: d.Words})
 	}
+	return policy, key
+}
+
+// newRouteCache makes a policy ready.
+func newRouteCache(r *config.Route, seed cache.Seed) (*routeCache, error) {
+	policy, key := CachePolicies(r)
+	rc := &routeCache{policy: policy}
 	var err error
 	if rc.keyer, err = key.Compile(seed); err != nil {
 		return nil, fmt.Errorf("route %s: cache: %w", r.Name, err)
 	}
-	if p.Bypass != nil {
-		if rc.bypass, err = route.NewMatcher(p.Bypass); err != nil {
+	if b := r.Cache.Bypass; b != nil {
+		if rc.bypass, err = route.NewMatcher(b); err != nil {
 			return nil, fmt.Errorf("route %s: cache: bypass: %w", r.Name, err)
 		}
 	}
