@@ -31,6 +31,7 @@ type keeping struct {
 	fwd      forwarded // why, for Cache-Status
 	why      cache.Reason
 	note     string // a token for Cache-Status; see cachestatus.go
+	gone     bool   // what was kept was purged
 	stored   bool   // the response was kept
 	asks     bool   // what goes to the server is the cache's question, not the client's own
 	ask      []byte // field lines of that question
@@ -47,7 +48,7 @@ type keeping struct {
 
 // reset makes it ready for another request.
 func (k *keeping) reset() {
-	k.has, k.soft, k.stored, k.asks, k.led, k.fwd, k.why, k.note = false, false, false, false, nil, notForwarded, cache.Kept, ""
+	k.has, k.soft, k.stored, k.asks, k.led, k.fwd, k.why, k.note, k.gone = false, false, false, false, nil, notForwarded, cache.Kept, "", false
 	k.ask = k.ask[:0]
 }
 
@@ -168,6 +169,7 @@ func (h *handler) lookUp() found {
 	case ban.Hard:
 		c.store.Drop(k.ref)
 		k.release()
+		k.gone = true
 		return foundNone
 	case ban.Soft:
 		k.soft = true

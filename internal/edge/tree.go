@@ -157,6 +157,7 @@ func newTree(cfg *config.Config, env pool.Env, old *tree, c *caching) (*tree, er
 			if t.routes[r.Index].cache, err = newRouteCache(r.Config, c.seed); err != nil {
 				return nil, err
 			}
+			t.routes[r.Index].cache.tally = c.insight.tally(t.routes[r.Index].site.name, r.Name)
 		}
 	}
 	return t, nil
