@@ -41,6 +41,8 @@ func (r Reason) Because() string {
 		return "there was no room"
 	case Purged:
 		return "it was purged while it was fetched"
+	case OfAnother:
+		return "the app confirmed, by a strong entity tag, another response than the one that is kept (RFC 9111, section 4.3.4)"
 	}
 	return r.String()
 }
@@ -86,7 +88,7 @@ func (p *Policy) Source(a Asked, resp *message.Response, received time.Time) Sou
 	d, targeted := parseResponse(f)
 	field := "Cache-Control"
 	if targeted {
-		field = "a field for this cache (Weir-Cache-Control or CDN-Cache-Control, RFC 9213)"
+		field = "a field for this cache (Weir-Cache-Control or CDN-Cache-Control: RFC 9213; Surrogate-Control)"
 	}
 	rule, number := p.rule(resp), -1
 	for i := range p.Rules {
