@@ -201,3 +201,26 @@ type MemoryEstimate struct {
 	Memory   int64   `json:"memory"` // bytes
 	HitRatio float64 `json:"hit_ratio"`
 }
+
+// Look asks what the cache has for a request (POST /v1/cache/look), without sending one.
+type Look struct {
+	Head   string `json:"head"`   // request line and fields as a client would send them
+	Scheme string `json:"scheme"` // "http" or "https"
+	Client string `json:"client"` // the address that it would come from
+}
+
+// Looked is the answer to a Look. Seconds are as of now.
+type Looked struct {
+	Passes   string   `json:"passes,omitempty"`   // why the request would not be looked up, as in Cache-Status; then there is no more
+	Key      string   `json:"key,omitempty"`      // what names the response, for people
+	Found    string   `json:"found,omitempty"`    // "response", or "hole" for what is known not to be kept; empty: nothing
+	Variants []string `json:"variants,omitempty"` // the fields by which responses under this key vary, newest first, each list with commas
+	Vary     string   `json:"vary,omitempty"`     // those of the variant that was found
+	Status   int      `json:"status,omitempty"`
+	Age      int64    `json:"age,omitempty"`
+	TTL      int64    `json:"ttl"`   // left of its life, below 0 when that is over; of a hole, how long it is one
+	Grace    int64    `json:"grace"` // left after its life
+	Soft     bool     `json:"soft,omitempty"`
+	Size     int64    `json:"size,omitempty"` // bytes of the body
+	Hits     uint32   `json:"hits,omitempty"` // how often it was looked up and found
+}
