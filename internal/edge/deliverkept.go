@@ -3,29 +3,12 @@ package edge
 import (
 	crand "crypto/rand"
 
-	"github.com/weirhq/weir/internal/cache"
 	"github.com/weirhq/weir/internal/compress"
 	"github.com/weirhq/weir/internal/http1"
 	"github.com/weirhq/weir/internal/journal"
 	"github.com/weirhq/weir/internal/message"
 	"github.com/weirhq/weir/internal/representation"
 )
-
-// forwarded says why a server was asked (RFC 9211, section 2.2).
-type forwarded uint8
-
-const (
-	notForwarded forwarded = iota
-	forBypass
-	forMethod
-	forRequest
-	forURIMiss
-	forVaryMiss
-	forMiss
-	forStale
-)
-
-var forwardedWords = [...]string{"", "bypass", "method", "request", "uri-miss", "vary-miss", "miss", "stale"}
 
 // deliverKept sends what was found, or what of it the request asks for.
 func (h *handler) deliverKept() {
@@ -188,36 +171,4 @@ func (h *handler) endKeptHead(dst []byte) []byte {
 	dst = h.appendVia(dst, 1)
 	dst = appendField(dst, "X-Request-ID", h.x.ID)
 	return h.appendConnection(dst)
-}
-
-// appendCacheStatus tells what the cache did (RFC 9211).
-func (h *handler) appendCacheStatus(dst []byte) []byte {
-	k := &h.kept
-	dst = append(dst, "Cache-Status: weir"...)
-	if k.fwd == notForwarded || k.led == nil && k.has {
-		dst = append(dst, "; hit; ttl="...)
-		dst = appendSigned(dst, k.life.TTL-k.age)
-		return append(dst, "\r\n"...)
-	}
-	dst = append(append(dst, "; fwd="...), forwardedWords[k.fwd]...)
-	if s := h.x.Resp.Status; s > 0 {
-		dst = append(dst, "; fwd-status="...)
-		dst = appendInt(dst, int64(s))
-	}
-	if k.stored {
-		dst = append(dst, "; stored"...)
-	}
-	if k.why != cache.Kept {
-		dst = append(append(dst, "; detail="...), k.why.String()...)
-	} else if k.keyed.Pass != cache.NoPass {
-		dst = append(append(dst, "; detail="...), k.keyed.Pass.String()...)
-	}
-	return append(dst, "\r\n"...)
-}
-
-func appendSigned(dst []byte, n int64) []byte {
-	if n < 0 {
-		return appendInt(append(dst, '-'), -n)
-	}
-	return appendInt(dst, n)
 }

@@ -147,6 +147,7 @@ func (h *handler) begin() {
 func (h *handler) finish() {
 	h.upload.stop()
 	h.up.drop(h)
+	h.observe()
 	h.kept.part.drop()
 	h.kept.release()
 	h.endEncoding()

@@ -30,6 +30,8 @@ type keeping struct {
 	sent     time.Time // when the server was asked
 	fwd      forwarded // why, for Cache-Status
 	why      cache.Reason
+	note     string // a token for Cache-Status; see cachestatus.go
+	gone     bool   // what was kept was purged
 	stored   bool   // the response was kept
 	asks     bool   // what goes to the server is the cache's question, not the client's own
 	ask      []byte // field lines of that question
@@ -50,7 +52,7 @@ type keeping struct {
 
 // reset makes it ready for another request.
 func (k *keeping) reset() {
-	k.has, k.soft, k.stored, k.asks, k.led, k.fwd, k.why = false, false, false, false, nil, notForwarded, cache.Kept
+	k.has, k.soft, k.stored, k.asks, k.led, k.fwd, k.why, k.note, k.gone = false, false, false, false, nil, notForwarded, cache.Kept, "", false
 	k.ask, k.own, k.headed = k.ask[:0], k.own[:0], false
 	k.part.wanted = false
 }
@@ -70,16 +72,16 @@ func (h *handler) fromCache() bool {
 	rc.keyer.Key(&h.x, &k.keyed)
 	if k.keyed.Pass != cache.NoPass {
 		if k.keyed.Pass == cache.PassMethod {
-			return h.pass(forMethod)
+			return h.pass(forMethod, "")
 		}
-		return h.pass(forBypass)
+		return h.pass(forBypass, "")
 	}
 	if rc.passes(&h.x) {
-		return h.pass(forRequest)
+		return h.pass(forBypass, noteConfigured)
 	}
 	k.want = cache.ParseRequest(&h.x.Req.Fields)
 	if k.want.NoStore {
-		return h.pass(forRequest)
+		return h.pass(forRequest, noteNoStore)
 	}
 	k.primary = store.Key(k.keyed.Key)
 	for range maxRounds {
@@ -97,28 +99,30 @@ func (h *handler) fromCache() bool {
 			h.deliverKept()
 			return true
 		case foundHole:
-			return h.pass(forMiss)
+			return h.pass(forMiss, noteHitForMiss)
 		}
 		if k.want.OnlyIfCached {
+			k.release()
+			k.fwd, k.note = notForwarded, noteOnlyIfCached
 			h.fail(504, journal.NoCause, "it is not in the cache (only-if-cached)")
 			return true
 		}
-		if h.x.Req.Method != message.GET {
+		switch {
+		case h.x.Req.Method != message.GET:
 			k.headed, k.sent = h.x.Req.Method == message.HEAD, h.l.loop.Wall()
-			return h.pass(k.fwd)
-		}
-		if !k.has && h.wantsPart() {
+			return h.pass(k.fwd, noteHead)
+		case !k.has && h.wantsPart():
 			if h.servePart() {
 				return true
 			}
 			k.part.wanted, k.sent = true, h.l.loop.Wall()
-			return h.pass(k.fwd)
+			return h.pass(k.fwd, noteRange)
 		}
 		if done, answered := h.fetchOrFollow(); done {
 			return answered
 		}
 	}
-	return h.pass(k.fwd)
+	return h.pass(k.fwd, noteContended)
 }
 
 // wantsPart reports whether the request is for less than all from the first byte on: what is not here is then not fetched
@@ -132,9 +136,9 @@ func (h *handler) wantsPart() bool {
 const maxRounds = 4
 
 // pass leaves the request to the server alone.
-func (h *handler) pass(why forwarded) bool {
+func (h *handler) pass(why forwarded, note string) bool {
 	h.kept.release()
-	h.kept.fwd = why
+	h.kept.fwd, h.kept.note = why, note
 	h.x.Journal.Cache = journal.Pass
 	return false
 }
@@ -180,6 +184,7 @@ func (h *handler) mayUse(now time.Time) found {
 	case ban.Hard:
 		c.store.Drop(k.ref)
 		k.release()
+		k.gone = true
 		return foundNone
 	case ban.Soft:
 		k.soft = true
@@ -249,7 +254,7 @@ func (h *handler) fetchOrFollow() (done, answered bool) {
 	case coming:
 		return h.follow(f)
 	case unshared:
-		return true, h.pass(forMiss)
+		return true, h.pass(forMiss, noteNotShared)
 	case failed:
 		if !h.rescued(f.status) {
 			h.fail(f.status, f.cause, f.detail)
@@ -381,7 +386,7 @@ func (h *handler) rescued(status int) bool {
 	}
 	h.deadline = 0
 	k.age = k.life.Now(h.l.loop.Wall())
-	k.fwd = forStale
+	k.fwd, k.note = forStale, noteIfError
 	h.x.Journal.Cache = journal.Stale
 	h.deliverKept()
 	return true

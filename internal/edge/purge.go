@@ -213,26 +213,3 @@ func (e *Edge) cache() *caching {
 	defer e.mu.Unlock()
 	return e.caching
 }
-
-// CacheStatus tells what the cache holds and did.
-func (e *Edge) CacheStatus() (api.CacheStatus, error) {
-	c := e.cache()
-	if c == nil {
-		return api.CacheStatus{}, errors.New("there is no cache: write cache: in the configuration")
-	}
-	st := c.store.Stats()
-	s := api.CacheStatus{Objects: st.Objects, Bytes: st.Resident, Memory: c.options.Memory, Evicted: st.Evictions, Purges: c.purges.Load()}
-	e.countCache(&s)
-	return s, nil
-}
-
-// countCache adds up the loops' counters.
-func (e *Edge) countCache(s *api.CacheStatus) {
-	var all counters
-	e.sum(&all)
-	n := &all.cache
-	s.Hits = n[journal.Hit] + n[journal.Stale] + n[journal.Revalidated]
-	s.Stale, s.Misses, s.Shared, s.Passes = n[journal.Stale], n[journal.Miss], n[journal.Shared], n[journal.Pass]
-	s.Refreshes = all.refreshes
-	s.Purges += all.purges
-}

@@ -139,12 +139,12 @@ func (h *handler) committed(fill *store.Fill) {
 	// Committed first and looked at afterwards: a purge in between finds the object and this look finds the purge.
 	if err := fill.Commit(); err != nil {
 		slog.Debug("a response is not kept", "error", err)
-		k.stored = false
+		k.stored, k.why = false, cache.NoRoom
 	}
 	verdict, _, k.tags = c.purged(k.view, k.led.born, k.tags)
 	if verdict == ban.Hard || k.led.spoiled.Load() {
 		c.store.Delete(k.key)
-		k.stored = false
+		k.stored, k.why = false, cache.Purged
 	}
 	k.led.move(kept)
 	h.l.edge.caching.fetches.part(k.led)

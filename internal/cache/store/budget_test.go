@@ -74,7 +74,7 @@ func TestBudgetShrinks(t *testing.T) {
 	churn(t, s, rng, 100<<20, size)
 	pinned := 0
 	s.Walk(1, 3, func(Ref) bool { pinned++; return true })
-	s.SetMemory(16 << 20)
+	s.Resize(Options{Memory: 16 << 20})
 	for range 3000 {
 		if err := put(s, rng.Uint64(), 1, 100); err != nil && err != ErrFull {
 			t.Fatal(err)
@@ -83,10 +83,32 @@ func TestBudgetShrinks(t *testing.T) {
 	if st := s.Stats(); st.Resident > 16<<20 {
 		t.Errorf("%d bytes are held after the budget became 16 MiB", st.Resident)
 	}
-	s.SetMemory(48 << 20)
+	s.Resize(Options{Memory: 48 << 20})
 	churn(t, s, rng, 100<<20, size)
 	if f := fullness(s); f < 0.85 {
 		t.Errorf("%.0f %% of the memory are in use after the budget grew again", f*100)
+	}
+	clearAll(s)
+	empty(t, s)
+}
+
+// TestTend: a smaller budget is reached without anything coming in, but for what is being read.
+func TestTend(t *testing.T) {
+	s := open(t, Options{Memory: 48 << 20})
+	rng := rand.New(rand.NewPCG(1, 1))
+	churn(t, s, rng, 100<<20, func() int { return min(logNormal(rng), 1<<20) })
+	s.Resize(Options{Memory: 16 << 20, MaxObject: 1000})
+	calls := 0
+	for ; !s.Tend(); calls++ {
+		if calls > 100_000 {
+			t.Fatalf("still %d bytes", s.Stats().Resident)
+		}
+	}
+	if st := s.Stats(); st.Resident > 16<<20 || st.Objects == 0 {
+		t.Errorf("%+v", st)
+	}
+	if err := put(s, 1, 1, 2000); err != ErrTooLarge {
+		t.Errorf("what is too large now: %v", err)
 	}
 	clearAll(s)
 	empty(t, s)

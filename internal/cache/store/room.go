@@ -210,10 +210,20 @@ func (s *Store) inTheWay(t *slot) bool {
 	return false
 }
 
-// SetMemory changes the budget. What has to go for it goes with the calls that follow, a little with each. At most
-// twice the memory that the store was opened with can be had.
-func (s *Store) SetMemory(bytes int64) {
+// Resize changes the sizes that Open was given. What is larger than an object may be from now on stays. What has to go for a
+// smaller budget goes with the calls that follow, a little with each; Tend is one that does nothing else. At most twice the
+// memory that the store was opened with can be had.
+func (s *Store) Resize(o Options) {
+	s.setLimits(o)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.budget = max(bytes, MinMemory)
+	s.budget = max(o.Memory, MinMemory)
+}
+
+// Tend takes the store a little nearer to its budget and reports whether it is there.
+func (s *Store) Tend() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.balance()
+	return s.arena.draining == 0 && s.resident() <= s.budget
 }
