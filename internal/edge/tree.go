@@ -52,6 +52,7 @@ type routeTree struct {
 	bodyLimit int64            // bytes; 0: none
 	cache     *routeCache      // nil: it has none
 	compress  *compress.Policy // nil: nothing is compressed
+	esi       *routeESI        // nil: pages go out as they are
 	response  responsePolicy
 }
 
@@ -151,6 +152,9 @@ func newTree(cfg *config.Config, env pool.Env, old *tree, c *caching) (*tree, er
 	for _, r := range t.table.Routes() {
 		t.routes[r.Index] = t.newRoute(r, roots[r.Index])
 		if t.routes[r.Index].compress, err = newCompression(r.Config); err != nil {
+			return nil, err
+		}
+		if t.routes[r.Index].esi, err = newRouteESI(r.Config); err != nil {
 			return nil, err
 		}
 		if r.Config.Cache != nil {
