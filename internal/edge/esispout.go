@@ -30,9 +30,9 @@ func (s *spout) pour(t *loop.Task, p []byte) error {
 	}
 	s.offered, s.pours = p, t
 	defer func() { s.offered, s.pours = nil, nil }()
-	for !s.shut {
-		if len(s.offered) == 0 {
-			return nil
+	for len(s.offered) > 0 { // first: who has taken all may have gone since
+		if s.shut {
+			return errShut
 		}
 		if s.drinks != nil {
 			s.drinks.WakeHere()
@@ -41,7 +41,7 @@ func (s *spout) pour(t *loop.Task, p []byte) error {
 			return err
 		}
 	}
-	return errShut
+	return nil
 }
 
 // end says that nothing more comes.
