@@ -150,11 +150,13 @@ func (a *assembler) deliver() error {
 	a.page.Reset(h.route.esi.limits)
 	a.asm.Reset(&a.page)
 	a.locate()
-	bodyless := resp.Body == message.NoBody
+	bodyless := h.isHead() // a status without content is not looked into
 	a.makeHead(&resp, bodyless)
 	if bodyless {
+		src.s.take(src.given)
 		return a.flush()
 	}
+	defer src.free()
 	if err := a.document(&src, a.root, 0); err != nil {
 		return err
 	}
