@@ -7,7 +7,6 @@ import (
 
 // A trace is a row of requests for objects, by number, with the size of each object.
 type trace struct {
-	name     string
 	about    string
 	sizes    []uint32 // bytes of each object, without the overhead
 	requests []uint32

@@ -182,7 +182,7 @@ func (b *bench) idling(p *peer) ([]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	time.Sleep(3 * time.Second) // what was put off until after the requests is done now
+	time.Sleep(10 * time.Second) // what was put off until after the requests (memory given back, buffers freed) is done now
 	cpu, after, err := r.usage()
 	if err != nil {
 		return nil, err

@@ -74,14 +74,19 @@ type responseDirectives struct {
 var noDirectives = responseDirectives{maxAge: none, sMaxage: none, whileRevalidate: none, ifError: none}
 
 // parseResponse reads the directives that are for us: those of the most specific field that is there and well-formed (RFC 9213,
-// section 2.2), weir's own before those for all CDNs before Cache-Control. targeted says that Cache-Control and Expires do
-// not count.
+// section 2.2), weir's own before those for all CDNs before the older Surrogate-Control before Cache-Control. targeted says
+// that Cache-Control and Expires do not count.
 func parseResponse(f *message.Fields) (r responseDirectives, targeted bool) {
 	for _, id := range [...]message.ID{message.WeirCacheControl, message.CDNCacheControl} {
 		if f.Has(id) {
 			if r, ok := parseTargeted(f, id); ok {
 				return r, true
 			}
+		}
+	}
+	if f.Has(message.SurrogateControl) {
+		if r, ok := parseSurrogate(f); ok {
+			return r, true
 		}
 	}
 	r = noDirectives

@@ -28,11 +28,12 @@ const (
 	TooLarge
 	NoRoom
 	Purged
+	OfAnother // a 304 with the strong entity tag of another response
 )
 
 var reasonWords = [...]string{Kept: "", NotGET: "method", NotFinal: "status", PartialContent: "partial", RequestNoStore: "request-no-store",
 	NoStore: "no-store", Private: "private", Authorized: "authorization", Cookie: "set-cookie", VaryAll: "vary-star", NotUnderstood: "must-understand",
-	NoLife: "no-freshness", AlreadyOver: "expired", TooLarge: "too-large", NoRoom: "no-room", Purged: "purged"}
+	NoLife: "no-freshness", AlreadyOver: "expired", TooLarge: "too-large", NoRoom: "no-room", Purged: "purged", OfAnother: "other-etag"}
 
 // String returns one word for logs and the detail of Cache-Status (RFC 9211, section 2.8).
 func (r Reason) String() string {
@@ -244,7 +245,8 @@ func names(list []byte, name string) bool {
 func omits(l *message.Field, d *responseDirectives, strip bool) bool {
 	switch l.ID {
 	case message.Connection, message.KeepAlive, message.ProxyConnection, message.ProxyAuthenticate, message.TE, message.Trailer,
-		message.TransferEncoding, message.Upgrade, message.ContentLength, message.XAccelBuffering, message.XRequestID, message.Age:
+		message.TransferEncoding, message.Upgrade, message.ContentLength, message.XAccelBuffering, message.XRequestID, message.Age,
+		message.SurrogateControl:
 		return true
 	case message.SetCookie:
 		if strip {

@@ -115,6 +115,8 @@ func (k *Keyer) appendSelecting(b []byte, f *message.Fields, name []byte) []byte
 			found = 1
 		}
 	}
+	// Codings and languages are names without case (RFC 9110, sections 8.4.1 and 8.5.1).
+	anyCase := id == message.AcceptEncoding || message.EqualFold(name, "accept-language")
 	for i := range f.List {
 		l := &f.List[i]
 		if l.ID != id || id == message.Cookie || id == message.Other && !message.EqualFold(l.Name, name) {
@@ -123,7 +125,7 @@ func (k *Keyer) appendSelecting(b []byte, f *message.Fields, name []byte) []byte
 		if found = 1; len(b) > at+5 {
 			b = append(b, ',')
 		}
-		b = appendCollapsed(b, l.Value, id == message.AcceptEncoding)
+		b = appendCollapsed(b, l.Value, anyCase)
 	}
 	b[at] = found
 	binary.LittleEndian.PutUint32(b[at+1:], uint32(len(b)-at-5))

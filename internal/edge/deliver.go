@@ -52,9 +52,10 @@ func (h *handler) deliver(cfg *config.Pool) outcome {
 		h.x.Journal.Out += int64(len(first))
 		return done
 	}
-	if !cfg.Buffer.Responses || h.straight() {
+	if h.sink == nil && (!cfg.Buffer.Responses || h.straight()) {
 		return h.deliverStraight(cfg, first)
 	}
+	// A page is buffered in any case: it waits for its fragments, and they may wait for the server that it holds.
 	if held {
 		return h.deliverHeld(cfg, first)
 	}

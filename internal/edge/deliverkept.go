@@ -4,6 +4,7 @@ import (
 	crand "crypto/rand"
 
 	"github.com/weirhq/weir/internal/cache"
+	"github.com/weirhq/weir/internal/compress"
 	"github.com/weirhq/weir/internal/http1"
 	"github.com/weirhq/weir/internal/journal"
 	"github.com/weirhq/weir/internal/message"
@@ -33,9 +34,7 @@ func (h *handler) deliverKept() {
 		return
 	}
 	assembled := h.assembleKept()
-	if !assembled {
-		h.useEncoded()
-	}
+	h.useEncoded()
 	size := k.ref.Size()
 	status := k.view.Status()
 	if status == 200 && !assembled && hasConditions(&h.x.Req.Fields) && h.deliverPart(size) {
@@ -139,10 +138,13 @@ func (h *handler) sendSpans(spans []representation.Span, size int64) {
 // sharedHead makes the head of a response whose body is still coming.
 func (h *handler) sharedHead(f *fetch) {
 	k := &h.kept
+	plain := k.view
+	k.view = h.encodeShared(f)
 	h.chunked = false
 	h.out = h.appendKeptHead(h.out[:0], k.view.Status())
+	k.view = plain
 	switch {
-	case !f.endless:
+	case !f.endless && h.enc.coding == compress.Identity:
 		h.out = appendLength(h.out, f.length)
 	case h.x.Req.Minor == 0:
 		h.keep = false // the close is the end
@@ -170,6 +172,7 @@ func (h *handler) appendKeptHead(dst []byte, status int, skip ...message.ID) []b
 	} else {
 		dst = k.view.AppendLines(dst, skip...)
 	}
+	dst = append(dst, k.own...)
 	if p := &h.route.response; len(p.ids) > 0 || len(p.others) > 0 {
 		kept := p.strike(append(h.scratch[:0], dst...))
 		dst = append(dst[:0], kept...)

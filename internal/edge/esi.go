@@ -116,7 +116,7 @@ func (h *handler) toClient() {
 }
 
 func isSurrogateControl(l *message.Field) bool {
-	return l.ID == message.Other && message.EqualFold(l.Name, surrogateControl)
+	return l.ID == message.SurrogateControl
 }
 
 // surrogateLines looks for Surrogate-Control in field lines.

@@ -39,6 +39,9 @@ type keeping struct {
 	me       follower
 	reader   reader // sends to this handler's client what its own task fetches
 
+	headed bool   // the request is a HEAD whose answer may be news of what is kept
+	own    []byte // field lines of the response that are this client's alone, and not kept
+
 	places []string // that the response to an unsafe request names
 	url    []byte
 	tags   []uint64
@@ -47,7 +50,7 @@ type keeping struct {
 // reset makes it ready for another request.
 func (k *keeping) reset() {
 	k.has, k.soft, k.stored, k.asks, k.led, k.fwd, k.why = false, false, false, false, nil, notForwarded, cache.Kept
-	k.ask = k.ask[:0]
+	k.ask, k.own, k.headed = k.ask[:0], k.own[:0], false
 }
 
 // release lets go of what was found.
@@ -99,6 +102,7 @@ func (h *handler) fromCache() bool {
 			return true
 		}
 		if h.x.Req.Method != message.GET || !k.has && h.wantsPart() {
+			k.headed, k.sent = h.x.Req.Method == message.HEAD, h.l.loop.Wall()
 			return h.pass(k.fwd)
 		}
 		if done, answered := h.fetchOrFollow(); done {

@@ -33,14 +33,29 @@ func (h *handler) canEncode(resp *message.Response, life *cache.Life) {
 	}
 }
 
+// keptCoding is the coding in which the client would rather have what was found, if that may be encoded.
+func (h *handler) keptCoding() compress.Coding {
+	p := h.route.compress
+	if p == nil || h.sink != nil || h.kept.life.Flags&cache.Encodable == 0 {
+		return compress.Identity
+	}
+	c, _ := compress.Accepted(&h.x.Req.Fields).Choose(p.Order())
+	return c
+}
+
+// encodedHead is the head to be stored of what was found in its encoded form, nil if it is too large.
+func (h *handler) encodedHead(c compress.Coding) []byte {
+	k := &h.kept
+	plain := cache.FreshFields(&message.Response{}, k.view)
+	h.enc.tag = encodeFields(&plain.Fields, c, h.enc.tag[:0])
+	return cache.AppendStored(nil, &cache.Stored{Life: k.life, Born: k.view.Born(), Host: k.view.Host(), URL: k.view.URL(), Tags: k.view.AppendTags(nil)}, &plain)
+}
+
 // useEncoded turns from what was found to its encoded form, if the client prefers that and it is there or can be made.
 func (h *handler) useEncoded() {
-	k, p := &h.kept, h.route.compress
-	if p == nil || k.life.Flags&cache.Encodable == 0 || k.ref.Size() < p.Minimum() {
-		return
-	}
-	coding, _ := compress.Accepted(&h.x.Req.Fields).Choose(p.Order())
-	if coding == compress.Identity {
+	k := &h.kept
+	coding := h.keptCoding()
+	if coding == compress.Identity || k.ref.Size() < h.route.compress.Minimum() {
 		return
 	}
 	c := h.l.edge.caching
@@ -65,10 +80,7 @@ func (h *handler) makeEncoded(key store.Key, coding compress.Coding) (r store.Re
 	}
 	defer c.fetches.part(f)
 	defer f.move(kept)
-	plain := cache.FreshFields(&message.Response{}, k.view)
-	h.enc.tag = encodeFields(&plain.Fields, coding, h.enc.tag[:0])
-	life := k.life
-	head := cache.AppendStored(nil, &cache.Stored{Life: life, Born: k.view.Born(), Host: k.view.Host(), URL: k.view.URL(), Tags: k.view.AppendTags(nil)}, &plain)
+	head := h.encodedHead(coding)
 	if head == nil {
 		return r, false
 	}

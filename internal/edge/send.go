@@ -106,7 +106,7 @@ func (h *handler) stream(t *loop.Task, f *fetch, r *store.Ref, me *follower) boo
 		state := f.now() // before the size: what comes after it is told again
 		size := r.Size()
 		if off < size {
-			if !h.streamPiece(head, r.Chunk(off), &off) {
+			if !h.streamPiece(head, r, &off) {
 				return false
 			}
 			head = h.out[:0]
@@ -125,11 +125,7 @@ func (h *handler) stream(t *loop.Task, f *fetch, r *store.Ref, me *follower) boo
 			}
 			continue
 		case state == kept:
-			if h.chunked {
-				h.out = http1.AppendLastChunk(h.out[:0], nil)
-				return h.write2(h.out, nil)
-			}
-			return true
+			return h.endStream()
 		case state != coming:
 			h.cutOff(f)
 			return false
@@ -141,25 +137,11 @@ func (h *handler) stream(t *loop.Task, f *fetch, r *store.Ref, me *follower) boo
 	}
 }
 
-// streamPiece sends a piece, as a chunk when the response goes out chunked.
-func (h *handler) streamPiece(head, p []byte, off *int64) bool {
-	n := int64(len(p))
-	ok := false
-	if h.chunked {
-		h.pieces = append(h.pieces[:0], http1.AppendChunk(head, int(n)), p, crlf)
-		ok = h.pushAll(h.pieces)
-	} else {
-		ok = h.write2(head, p)
-	}
-	if ok {
-		*off += n
-		h.x.Journal.Out += n
-	}
-	return ok
-}
-
 // streamSpilled sends what has outgrown the cache and stands in a file.
 func (h *handler) streamSpilled(t *loop.Task, f *fetch, at int64, off *int64) bool {
+	if h.enc.enc != nil {
+		return h.encodeSpilled(t, f, at, off)
+	}
 	n := min(f.spilled.Load()-at, fileStep)
 	if h.chunked {
 		h.out = http1.AppendChunk(h.out[:0], int(n))
@@ -180,7 +162,7 @@ func (h *handler) streamSpilled(t *loop.Task, f *fetch, at int64, off *int64) bo
 // cutOff ends a response whose source broke off: the client must not take the part for the whole.
 func (h *handler) cutOff(f *fetch) {
 	h.keep, h.cut = false, true
-	if !h.chunked && f.endless {
+	if !h.chunked && (f.endless || h.enc.enc != nil) {
 		h.resetClient() // a plain close would be read as the end of the body
 	}
 }

@@ -34,6 +34,7 @@ type fibers struct {
 	later  taskQueue // to run in the next
 	rested []*Conn   // rests that were over before they began
 	spare  []*Conn
+	gather gathering
 	over   bool
 }
 
@@ -125,7 +126,15 @@ func (l *Loop) waitEvents() int {
 	if ms >= 0 {
 		first = min(first, ms)
 	}
+	napped := first > 0 && l.fibers.gather.nap(l.now)
+	if napped {
+		l.count.Naps++
+		l.poll.nap(napFor)
+	}
 	n := l.poll.waitKeeping(first)
+	if napped {
+		l.fibers.gather.came(n)
+	}
 	if n == 0 && first != ms {
 		if ms > 0 {
 			ms -= first

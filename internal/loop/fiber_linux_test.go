@@ -117,3 +117,29 @@ func TestDialFindsItself(t *testing.T) {
 		}
 	})
 }
+
+// One who waits for each answer before the next request is not kept waiting by naps, but for one in a while.
+func TestNapsAreRareWithoutCompany(t *testing.T) {
+	both(t, func(t *testing.T, listen listenFunc) {
+		e := startEngine(t, Config{Loops: 2})
+		addr := listen(t, e.Loops()[0], serve(echo))
+		within(t, e.Loops()[1], func(task *Task) {
+			c := mustDial(t, task, addr)
+			defer c.Close()
+			b := make([]byte, 1)
+			for range 5000 {
+				if _, err := c.Write(b); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := c.Read(b); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+		for i, l := range e.Loops() {
+			if s := l.Stats(); s.Turns < 10*lonely || s.Naps == 0 || s.Naps > s.Turns/lonely+1 {
+				t.Errorf("loop %d: %d naps in %d turns", i, s.Naps, s.Turns)
+			}
+		}
+	})
+}

@@ -70,6 +70,12 @@ func (p *poller) waitKeeping(ms int) int {
 	return waited(n, e)
 }
 
+// nap sleeps and keeps the P. A signal ends it.
+func (p *poller) nap(ns int64) {
+	ts := unix.NsecToTimespec(ns)
+	syscall.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&ts)), 0, 0)
+}
+
 // waitYielding waits for events and gives the P up. ms is -1 for no limit.
 func (p *poller) waitYielding(ms int) int {
 	n, _, e := syscall.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.ep), uintptr(unsafe.Pointer(&p.events)), uintptr(len(p.events)), uintptr(ms), 0, 0)

@@ -29,6 +29,7 @@ type poller struct{}
 func (p *poller) open() error                                       { return syscall.ENOSYS }
 func (p *poller) close()                                            {}
 func (p *poller) kick()                                             {}
+func (p *poller) nap(ns int64)                                      {}
 func (p *poller) waitKeeping(ms int) int                            { return 0 }
 func (p *poller) waitYielding(ms int) int                           { return 0 }
 func (p *poller) event(i int) (fd int, gen, what uint32)            { return -1, 0, 0 }

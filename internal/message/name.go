@@ -52,6 +52,7 @@ const (
 	RetryAfter
 	Server
 	SetCookie
+	SurrogateControl
 	SurrogateKey
 	TE
 	Trailer
@@ -74,7 +75,8 @@ var names = [numIDs]string{
 	Accept: "Accept", AcceptEncoding: "Accept-Encoding", AcceptRanges: "Accept-Ranges", Age: "Age", Allow: "Allow",
 	Authorization: "Authorization", CacheControl: "Cache-Control", CacheGroupInvalidation: "Cache-Group-Invalidation",
 	CacheGroups: "Cache-Groups", CacheStatus: "Cache-Status", CacheTag: "Cache-Tag", CDNCacheControl: "CDN-Cache-Control",
-	Connection: "Connection", NoVarySearch: "No-Vary-Search", SurrogateKey: "Surrogate-Key", WeirCacheControl: "Weir-Cache-Control", XKey: "xkey",
+	Connection: "Connection", NoVarySearch: "No-Vary-Search", SurrogateControl: "Surrogate-Control", SurrogateKey: "Surrogate-Key",
+	WeirCacheControl: "Weir-Cache-Control", XKey: "xkey",
 	ContentEncoding: "Content-Encoding", ContentLength: "Content-Length", ContentLocation: "Content-Location",
 	ContentRange: "Content-Range", ContentType: "Content-Type", Cookie: "Cookie", Date: "Date", ETag: "ETag",
 	Expect: "Expect", Expires: "Expires", Forwarded: "Forwarded", Host: "Host", IfMatch: "If-Match",
