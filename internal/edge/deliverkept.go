@@ -16,10 +16,11 @@ func (h *handler) deliverKept() {
 	if h.alone {
 		return
 	}
+	assembled := h.assembleKept()
 	h.useEncoded()
 	size := k.ref.Size()
 	status := k.view.Status()
-	if status == 200 && hasConditions(&h.x.Req.Fields) && h.deliverPart(size) {
+	if status == 200 && !assembled && hasConditions(&h.x.Req.Fields) && h.deliverPart(size) {
 		return
 	}
 	h.out = h.appendKeptHead(h.out[:0], status)
@@ -73,7 +74,7 @@ func (h *handler) deliverPart(size int64) bool {
 // hasIt reports whether the client says that it has what is coming (its length may not be known, so there are no ranges).
 func (h *handler) hasIt() bool {
 	k := &h.kept
-	if k.view.Status() != 200 || !hasConditions(&h.x.Req.Fields) {
+	if h.assembleKept() || k.view.Status() != 200 || !hasConditions(&h.x.Req.Fields) {
 		return false
 	}
 	v := k.view.Validators(h.l.loop.Wall())
@@ -158,6 +159,9 @@ func (h *handler) appendKeptHead(dst []byte, status int, skip ...message.ID) []b
 	if p := &h.route.response; len(p.ids) > 0 || len(p.others) > 0 {
 		kept := p.strike(append(h.scratch[:0], dst...))
 		dst = append(dst[:0], kept...)
+	}
+	if h.route.esi != nil {
+		dst = strikeSurrogate(dst)
 	}
 	dst = append(dst, h.route.response.set...)
 	dst = append(dst, "Age: "...)

@@ -53,6 +53,7 @@ type local struct {
 	loop     *loop.Loop
 	log      *journal.Writer
 	free     []*handler
+	pages    []*assembler
 	active   int64
 	spooled  int64 // bytes of bodies held in memory
 	encoders *compress.Pool

@@ -14,6 +14,7 @@ type encoding struct {
 	coding  compress.Coding // Identity: the response goes out as it came
 	enc     *compress.Encoder
 	flushes bool   // each piece is to reach the client as it comes
+	unsent  bool   // something was written since the last flush
 	ended   bool   // everything has been read from the encoder
 	out     []byte // what it made last
 	tag     []byte // the ETag of what it makes
@@ -129,6 +130,7 @@ func (h *handler) encodeNotModified() {
 func (e *encoding) encoded(p []byte, last bool) ([]byte, error) {
 	out := e.out[:0]
 	var err error
+	e.unsent = true
 	for len(p) > 0 && err == nil {
 		n := min(len(p), compress.MaxWrite)
 		out, err = e.enc.Write(out, p[:n])

@@ -271,9 +271,11 @@ func (h *handler) await(f *fetch) fetchState {
 	k := &h.kept
 	f.follow(&k.me, h.t)
 	defer k.me.unfollow()
-	err := h.conn.Watch(h.t, true)
-	if err == nil {
-		defer h.conn.Watch(nil, false)
+	var err error
+	if !h.isPart {
+		if err = h.conn.Watch(h.t, true); err == nil {
+			defer h.conn.Watch(nil, false)
+		}
 	}
 	for err == nil {
 		if s := f.now(); s != asked {

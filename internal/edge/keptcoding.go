@@ -36,7 +36,7 @@ func (h *handler) canEncode(resp *message.Response, life *cache.Life) {
 // keptCoding is the coding in which the client would rather have what was found, if that may be encoded.
 func (h *handler) keptCoding() compress.Coding {
 	p := h.route.compress
-	if p == nil || h.kept.life.Flags&cache.Encodable == 0 {
+	if p == nil || h.sink != nil || h.kept.life.Flags&cache.Encodable == 0 {
 		return compress.Identity
 	}
 	c, _ := compress.Accepted(&h.x.Req.Fields).Choose(p.Order())
