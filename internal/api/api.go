@@ -165,7 +165,23 @@ type CacheStatus struct {
 	Passes    uint64       `json:"passes"`    // that the cache had nothing to do with
 	Refreshes uint64       `json:"refreshes"` // fetches without a client
 	Purges    uint64       `json:"purges"`
+	Disk      *CacheDisk   `json:"disk,omitempty"`
 	Routes    []RouteCache `json:"routes"`
+}
+
+// CacheDisk is what the cache has on disk.
+type CacheDisk struct {
+	Path      string `json:"path"`
+	Size      int64  `json:"size"`    // what it may hold
+	Bytes     int64  `json:"bytes"`   // what it holds
+	Objects   int64  `json:"objects"` // of these some may be in memory too
+	Index     int64  `json:"index"`   // bytes in memory, beside what Memory counts
+	Hits      uint64 `json:"hits"`    // objects read from it
+	Written   uint64 `json:"written"`
+	Skipped   uint64 `json:"skipped"`           // not written: too much at a time, or the disk failed
+	Damaged   uint64 `json:"damaged"`           // dropped because they could not be believed
+	Reclaimed uint64 `json:"reclaimed"`         // segments deleted to make room
+	Problem   string `json:"problem,omitempty"` // why nothing is written, or the cache works in memory alone
 }
 
 // RouteCache is what the cache did for one route.

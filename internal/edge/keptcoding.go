@@ -43,10 +43,9 @@ func (h *handler) useEncoded() {
 	if coding == compress.Identity {
 		return
 	}
-	c := h.l.edge.caching
 	var key cache.Key
 	key, h.scratch = h.route.cache.keyer.Encoded(cache.Key(k.key), k.view.Serial(), coding.String(), h.scratch)
-	r, ok := c.store.Get(store.Key(key))
+	r, ok := h.get(store.Key(key))
 	if !ok {
 		if r, ok = h.makeEncoded(store.Key(key), coding); !ok {
 			return
@@ -117,5 +116,11 @@ func (h *handler) encodeInto(pool *compress.Pool, key store.Key, coding compress
 		fill.Abort()
 		return err
 	}
-	return fill.Commit()
+	r, _ := fill.Ref()
+	defer r.Release()
+	if err := fill.Commit(); err != nil {
+		return err
+	}
+	h.l.edge.caching.disk.keep(r)
+	return nil
 }
