@@ -74,11 +74,16 @@ type Disk struct {
 	problem  error // why nothing is written
 	closed   bool
 	destroys bool
-	saidOnce bool // damage was logged
+	next     uint32 // number of the next file
+	bodies   map[uint32]*body
+	large    map[uint64]uint32 // by hash of the key: the body that its record names
+	opened   int               // of bodies
+	trash    []uint32          // bodies to be deleted
+	closing  []*os.File        // to be closed
+	saidOnce bool              // damage was logged
 
 	// The writer's.
 	order   []*segment // oldest first, the one that is written to last
-	next    uint32     // number of the next file
 	batch   batch
 	retryAt time.Time
 	backoff time.Duration
@@ -91,6 +96,7 @@ type segment struct {
 	size   int64    // up to where there are records
 	list   []listed // of the one that is written to
 	aside  int64    // bytes of its list on disk
+	bodies int64    // bytes of the large bodies that it names
 }
 
 // Stats are a Disk's figures.
@@ -119,7 +125,7 @@ func Open(o Options) (*Disk, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Disk{o: o, lock: lock, segs: map[uint32]*segment{}, pending: map[store.Key]*job{}, next: 1,
+	d := &Disk{o: o, lock: lock, bodies: map[uint32]*body{}, large: map[uint64]uint32{}, segs: map[uint32]*segment{}, pending: map[store.Key]*job{}, next: 1,
 		kick: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}), gone: make(chan struct{})}
 	err = nil
 	if o.Fresh {
@@ -180,7 +186,7 @@ func (d *Disk) load() error {
 	if err != nil {
 		return err
 	}
-	var numbers []uint32
+	var numbers, bodies []uint32
 	for _, n := range names {
 		base, kind, _ := strings.Cut(n.Name(), ".")
 		number, err := strconv.ParseUint(base, 10, 32)
@@ -190,6 +196,8 @@ func (d *Disk) load() error {
 		switch kind {
 		case "seg":
 			numbers = append(numbers, uint32(number))
+		case "body":
+			bodies = append(bodies, uint32(number))
 		case "idx.new":
 			if err := removeFile(filepath.Join(d.o.Dir, n.Name())); err != nil {
 				return err
@@ -202,6 +210,36 @@ func (d *Disk) load() error {
 		if err := d.loadSegment(n, i == len(numbers)-1); err != nil {
 			return err
 		}
+	}
+	return d.loadBodies(bodies)
+}
+
+// loadBodies looks after the large bodies: those without a record go, and so do records without a body.
+func (d *Disk) loadBodies(numbers []uint32) error {
+	named := make(map[uint32]uint64, len(d.large))
+	for hash, n := range d.large {
+		named[n] = hash
+	}
+	for _, n := range numbers {
+		hash, ok := named[n]
+		if !ok {
+			if err := removeFile(d.path(n, "body")); err != nil {
+				return err
+			}
+			continue
+		}
+		info, err := os.Stat(d.path(n, "body"))
+		if err != nil {
+			return err
+		}
+		d.bodies[n] = &body{size: info.Size(), hash: hash}
+		d.used += info.Size()
+		delete(named, n)
+	}
+	for n, hash := range named {
+		d.index.remove(hash, 0, 0)
+		delete(d.large, hash)
+		d.damage("a large body is missing", d.path(n, "body"))
 	}
 	return nil
 }
@@ -252,7 +290,14 @@ func (d *Disk) loadSegment(number uint32, last bool) error {
 		list, s.size = append(list, more...), end
 	}
 	for i := range list {
-		d.index.put(list[i].entry(number))
+		e := list[i].entry(number)
+		d.index.put(e)
+		d.next = max(d.next, list[i].file+1) // a number is not given twice
+		if d.large[e.hash] != 0 || list[i].file != 0 {
+			if d.large[e.hash] = list[i].file; list[i].file == 0 {
+				delete(d.large, e.hash)
+			}
+		}
 	}
 	if last && s.size < d.o.Segment {
 		s.list = append([]listed{}, list...)
@@ -303,12 +348,12 @@ func (d *Disk) Read(key store.Key, buf []byte) (Record, Place, []byte, error) {
 	s := d.segs[e.segment]
 	d.mu.Unlock()
 	if s == nil {
-		d.index.remove(hash, e.segment, e.off)
+		d.discard(hash, e)
 		return Record{}, Place{}, buf, ErrNone
 	}
 	r, buf, err := s.read(e, key, d.o.Format, buf)
 	if err != nil {
-		d.index.remove(hash, e.segment, e.off)
+		d.discard(hash, e)
 		if !errors.Is(err, os.ErrClosed) {
 			d.damage("an object", d.path(e.segment, "seg"))
 		}
@@ -316,6 +361,15 @@ func (d *Disk) Read(key store.Key, buf []byte) (Record, Place, []byte, error) {
 	}
 	d.found.Add(1)
 	return r, Place{e.segment, e.off}, buf, nil
+}
+
+// discard takes an entry out that led to nothing.
+func (d *Disk) discard(hash uint64, e entry) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.index.remove(hash, e.segment, e.off) {
+		d.attach(hash, 0)
+	}
 }
 
 // read reads and checks a record.
@@ -352,6 +406,7 @@ func (d *Disk) Remove(key *store.Key) bool {
 		j.canceled = true
 		delete(d.pending, *key)
 	}
+	d.attach(hashOf(key), 0)
 	return d.index.remove(hashOf(key), 0, 0) || j != nil
 }
 
@@ -404,5 +459,13 @@ func (d *Disk) closeFiles() (err error) {
 		err = errors.Join(err, s.f.Close())
 	}
 	clear(d.segs)
+	for _, b := range d.bodies {
+		if b.open != nil && b.open.refs == 0 {
+			err = errors.Join(err, b.open.f.Close())
+		} else if b.open != nil {
+			b.open.gone = true // its last reader leaves it to the collector
+		}
+	}
+	clear(d.bodies)
 	return errors.Join(err, d.lock.Close())
 }

@@ -160,13 +160,14 @@ func (x *index) held(hash uint64, segment, off uint32, f func()) bool {
 	return true
 }
 
-// dropSegment takes out all entries of a segment, and tells of each.
-func (x *index) dropSegment(segment uint32) {
+// dropSegment takes out all entries of a segment, and returns their hashes.
+func (x *index) dropSegment(segment uint32) (hashes []uint64) {
 	for k := range x.shards {
 		s := &x.shards[k]
 		s.mu.Lock()
 		for i := 0; i < len(s.slots); {
 			if s.slots[i].size != 0 && s.slots[i].segment == segment {
+				hashes = append(hashes, s.slots[i].hash)
 				s.clear(i) // another may have come to i
 			} else {
 				i++
@@ -174,6 +175,7 @@ func (x *index) dropSegment(segment uint32) {
 		}
 		s.mu.Unlock()
 	}
+	return hashes
 }
 
 // len and memory tell how many entries there are and how many bytes the tables take.
@@ -189,11 +191,13 @@ func (x *index) len() (n int64, memory int64) {
 }
 
 // move changes where the record of a key is, if it is still at a place.
-func (x *index) move(from, to entry) {
+func (x *index) move(from, to entry) bool {
 	s := x.shard(to.hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if i := s.place(to.hash); i >= 0 && s.slots[i].size != 0 && s.slots[i].segment == from.segment && s.slots[i].off == from.off {
 		s.slots[i] = to
+		return true
 	}
+	return false
 }

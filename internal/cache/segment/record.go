@@ -113,13 +113,9 @@ func appendTable(dst, body []byte) []byte {
 type Record struct {
 	Key   store.Key
 	Head  []byte
-	Body  []byte // nil when Large
+	Body  []byte // nil when there is a Large.Number
 	Until int64  // when it is of no use any more, in seconds since 1970
-	Large bool   // the body is in a file of its own
-
-	file  uint32
-	size  int64
-	table []byte
+	Large Large  // the body that is in a file of its own
 }
 
 // parseRecord checks a whole record: that it is one, in this segment, of this key, and that not a bit of it is wrong.
@@ -132,15 +128,16 @@ func parseRecord(b []byte, segment uint32, key store.Key, format uint16) (Record
 	if sum(meta) != h.metaSum {
 		return Record{}, errDamaged
 	}
-	r := Record{Key: h.key, Head: meta[:h.headLen:h.headLen], Until: h.until, Large: h.kind == kindPointer,
-		file: h.file, size: h.bodyLen, table: meta[h.headLen:]}
-	if r.Large {
+	r := Record{Key: h.key, Head: meta[:h.headLen:h.headLen], Until: h.until}
+	table := meta[h.headLen:]
+	if h.kind == kindPointer {
+		r.Large = Large{Number: h.file, Size: h.bodyLen, Table: table}
 		return r, nil
 	}
 	r.Body = b[headerSize+len(meta):][:h.bodyLen:h.bodyLen]
 	for i, rest := 0, r.Body; len(rest) > 0; i++ {
 		n := min(len(rest), chunkSize)
-		if sum(rest[:n]) != le.Uint32(r.table[4*i:]) {
+		if sum(rest[:n]) != le.Uint32(table[4*i:]) {
 			return Record{}, errDamaged
 		}
 		rest = rest[n:]

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/weirhq/weir/internal/cache/store"
@@ -14,9 +15,12 @@ import (
 // job is an object that waits to be written.
 type job struct {
 	key      store.Key
-	ref      store.Ref
+	head     []byte
+	ref      store.Ref // whose memory head is, and the body; not with large
+	large    *Large    // the body is on disk already
 	until    int64
 	bytes    int64
+	entered  bool // it is in the index
 	canceled bool // by Remove, or by a newer object of the key
 }
 
@@ -24,30 +28,55 @@ type job struct {
 // until is when the object is of no use any more, in seconds since 1970. It reports whether the object was taken: when
 // too much waits already, or the disk is out of order, nothing is under the key afterwards.
 func (d *Disk) Put(key store.Key, ref store.Ref, until int64) bool {
-	j := &job{key: key, ref: ref, until: until, bytes: headerSize + int64(len(ref.Head())) + ref.Size()}
-	d.mu.Lock()
-	if old := d.pending[key]; old != nil {
-		old.canceled = true
-		delete(d.pending, key)
+	if d.put(&job{key: key, head: ref.Head(), ref: ref, until: until}) {
+		return true
 	}
-	d.index.get(hashOf(&key), dead)
-	taken := !d.closed && d.problem == nil && ref.Size() <= d.o.Inline && d.waiting+j.bytes <= d.o.Queue
+	ref.Release()
+	return false
+}
+
+// PutHead has another head written for the large body that a key has already. Without it the old one is gone too.
+func (d *Disk) PutHead(key store.Key, head []byte, l Large, until int64) bool {
+	l.Table = slices.Clone(l.Table)
+	return d.put(&job{key: key, head: slices.Clone(head), large: &l, until: until})
+}
+
+func (d *Disk) put(j *job) bool {
+	j.bytes = headerSize + int64(len(j.head))
+	most := d.o.Queue
+	switch {
+	case j.large != nil:
+		j.bytes += int64(len(j.large.Table))
+	default:
+		j.bytes += j.ref.Size()
+	}
+	d.mu.Lock()
+	if old := d.pending[j.key]; old != nil {
+		old.canceled = true
+		delete(d.pending, j.key)
+	}
+	d.index.get(hashOf(&j.key), dead)
+	taken := !d.closed && d.problem == nil && j.bytes <= d.Most() && (d.waiting == 0 || d.waiting+j.bytes <= most)
 	if taken {
-		d.pending[key] = j
+		d.pending[j.key] = j
 		d.queue = append(d.queue, j)
 		d.waiting += j.bytes
 	}
 	d.mu.Unlock()
 	if !taken {
 		d.dropped.Add(1)
-		ref.Release()
 		return false
 	}
+	d.wake()
+	return true
+}
+
+// wake has the writer look for work.
+func (d *Disk) wake() {
 	select {
 	case d.kick <- struct{}{}:
 	default:
 	}
-	return true
 }
 
 // run is the writer.
@@ -61,10 +90,13 @@ func (d *Disk) run() {
 		select {
 		case <-d.kick:
 			d.drain()
+			d.tidy()
+			d.makeRoom()
 		case <-tick.C:
 			d.recheck()
 		case <-d.quit:
 			d.drain()
+			d.tidy()
 			if !d.destroying() && d.broken() == nil && len(d.order) > 0 {
 				d.writeList(d.order[len(d.order)-1])
 			}
@@ -150,11 +182,7 @@ func (d *Disk) drain() {
 			return
 		}
 		for _, j := range jobs {
-			if d.dropsJob(j) {
-				d.end(j)
-				continue
-			}
-			if !d.fits(int64(len(d.batch.buf)) + j.bytes + j.bytes/chunkSize*4 + 2*align) {
+			if d.dropsJob(j) || !d.apart(j) || !d.fits(j.recordSize()) {
 				d.end(j)
 				continue
 			}
@@ -165,6 +193,46 @@ func (d *Disk) drain() {
 		}
 		d.flush()
 	}
+}
+
+// recordSize is at least the length of the job's record.
+func (j *job) recordSize() int64 {
+	h := header{kind: kindInline, headLen: uint32(len(j.head))}
+	if j.large != nil {
+		h.kind, h.bodyLen = kindPointer, j.large.Size
+	} else {
+		h.bodyLen = j.ref.Size()
+	}
+	return h.size()
+}
+
+// apart writes a body that is too long for a segment to a file of its own; false when it cannot.
+func (d *Disk) apart(j *job) bool {
+	if j.large != nil || j.ref.Size() <= d.o.Inline {
+		return true
+	}
+	f, err := d.Create()
+	for off := int64(0); err == nil && off < j.ref.Size(); {
+		p := j.ref.Chunk(off)
+		err = f.Write(p)
+		off += int64(len(p))
+	}
+	if f != nil {
+		err = errors.Join(err, f.f.Close())
+	}
+	if err != nil {
+		if f != nil {
+			f.Abort()
+		}
+		d.dropped.Add(1)
+		d.fails(err)
+		return false
+	}
+	if f.size%chunkSize != 0 {
+		f.table = le.AppendUint32(f.table, f.crc)
+	}
+	j.large = &Large{Number: f.number, Size: f.size, Table: f.table}
+	return true
 }
 
 // dropsJob reports whether an object is not to be written after all.
@@ -184,8 +252,14 @@ func (d *Disk) end(j *job) {
 		delete(d.pending, j.key)
 	}
 	d.waiting -= j.bytes
+	// A body that has come to no record is nobody's.
+	if j.large != nil && !j.entered && d.large[hashOf(&j.key)] != j.large.Number {
+		d.releaseBody(j.large.Number)
+	}
 	d.mu.Unlock()
-	j.ref.Release()
+	if j.ref.Valid() {
+		j.ref.Release()
+	}
 }
 
 // batch is records that go out in one piece.
@@ -203,23 +277,29 @@ type rec struct {
 // add appends the record of an object; where in the segment it will be is settled by flush.
 func (b *batch) add(segment uint32, format uint16, j *job) {
 	from := len(b.buf)
-	head := j.ref.Head()
-	size := j.ref.Size()
-	h := header{kind: kindInline, format: format, key: j.key, segment: segment, headLen: uint32(len(head)), bodyLen: size, until: j.until}
+	h := header{kind: kindInline, format: format, key: j.key, segment: segment, headLen: uint32(len(j.head)), until: j.until}
 	b.buf = append(b.buf, make([]byte, headerSize)...)
-	b.buf = append(b.buf, head...)
-	b.buf = append(b.buf, make([]byte, tableLen(size))...)
-	body := len(b.buf)
-	for off := int64(0); off < size; {
-		p := j.ref.Chunk(off)
-		b.buf = append(b.buf, p...)
-		off += int64(len(p))
+	b.buf = append(b.buf, j.head...)
+	var body int
+	if l := j.large; l != nil {
+		h.kind, h.file, h.bodyLen = kindPointer, l.Number, l.Size
+		b.buf = append(b.buf, l.Table...)
+		body = len(b.buf)
+	} else {
+		h.bodyLen = j.ref.Size()
+		b.buf = append(b.buf, make([]byte, tableLen(h.bodyLen))...)
+		body = len(b.buf)
+		for off := int64(0); off < h.bodyLen; {
+			p := j.ref.Chunk(off)
+			b.buf = append(b.buf, p...)
+			off += int64(len(p))
+		}
+		appendTable(b.buf[body-int(tableLen(h.bodyLen)) : body : body][:0], b.buf[body:])
 	}
-	appendTable(b.buf[body-int(tableLen(size)) : body : body][:0], b.buf[body:])
 	h.metaSum = sum(b.buf[from+headerSize : body])
 	h.put(b.buf[from:])
 	b.buf = append(b.buf, make([]byte, h.size()-int64(len(b.buf)-from))...)
-	b.recs = append(b.recs, rec{l: listed{key: j.key, off: uint32(from / align), size: uint32(h.size() / align)}, j: j})
+	b.recs = append(b.recs, rec{l: listed{key: j.key, off: uint32(from / align), size: uint32(h.size() / align), file: h.file}, j: j})
 }
 
 // copied appends a record that stood elsewhere.
@@ -267,8 +347,11 @@ func (d *Disk) cut(s *segment) {
 	if s.f.Truncate(s.size) == nil {
 		return
 	}
-	d.index.dropSegment(s.number)
+	hashes := d.index.dropSegment(s.number)
 	d.mu.Lock()
+	for _, h := range hashes {
+		d.attach(h, 0)
+	}
 	delete(d.segs, s.number)
 	d.used -= s.size + s.aside
 	d.mu.Unlock()
@@ -298,9 +381,16 @@ func (d *Disk) publish(s *segment) {
 		e := r.l.entry(s.number)
 		switch {
 		case r.j == nil:
-			d.index.move(r.from, e)
+			if b := d.bodies[r.l.file]; d.index.move(r.from, e) && b != nil {
+				s.bodies += b.size
+			}
 		case !r.j.canceled:
 			d.index.put(e)
+			d.attach(e.hash, r.l.file)
+			if b := d.bodies[r.l.file]; b != nil {
+				s.bodies += b.size
+			}
+			r.j.entered = true
 			d.written.Add(1)
 		case !d.index.has(e.hash):
 			// Who removes the key must learn that a restart would find it.
@@ -314,7 +404,9 @@ func (d *Disk) publish(s *segment) {
 // oldest. False: there is none.
 func (d *Disk) fits(n int64) bool {
 	if len(d.order) > 0 {
-		if s := d.order[len(d.order)-1]; s.list == nil && s.size > 0 || s.size+n > d.o.Segment && s.size+int64(len(d.batch.buf)) > 0 {
+		s := d.order[len(d.order)-1]
+		end := s.size + int64(len(d.batch.buf))
+		if s.list == nil || end > 0 && end+n > d.o.Segment || s.bodies > d.o.Segment {
 			d.flush()
 			d.seal(s)
 			return d.begin()
@@ -358,24 +450,41 @@ func (d *Disk) begin() bool {
 	if d.broken() != nil {
 		return false
 	}
+	d.mu.Lock()
 	number := d.next
+	d.next++
+	d.mu.Unlock()
 	f, err := os.OpenFile(d.path(number, "seg"), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		d.fails(err)
 		return false
 	}
-	d.next++
 	s := &segment{number: number, f: f, list: []listed{}}
 	d.mu.Lock()
 	d.segs[number] = s
 	d.mu.Unlock()
 	d.order = append(d.order, s)
-	for d.over(d.o.Segment*3/2) && len(d.order) > 1 {
-		if !d.reclaim() {
-			break
-		}
+	for d.over(d.o.Segment*3/2) && len(d.order) > 1 && d.reclaim() {
 	}
 	return d.broken() == nil
+}
+
+// makeRoom deletes the oldest when large bodies have taken too much.
+func (d *Disk) makeRoom() {
+	for d.broken() == nil && d.over(d.o.Segment/2) && len(d.order) > 0 {
+		if s := d.order[len(d.order)-1]; len(d.order) == 1 {
+			if s.size == 0 {
+				return // what there is is being written
+			}
+			d.seal(s)
+			d.begin() // which deletes s
+			continue
+		}
+		if !d.reclaim() {
+			return
+		}
+		d.tidy()
+	}
 }
 
 // over reports whether a segment must go before so many bytes are written.
@@ -396,8 +505,11 @@ func (d *Disk) reclaim() bool {
 		return false
 	}
 	d.rescue(s)
-	d.index.dropSegment(s.number)
+	hashes := d.index.dropSegment(s.number)
 	d.mu.Lock()
+	for _, h := range hashes {
+		d.attach(h, 0)
+	}
 	delete(d.segs, s.number)
 	d.used -= info.Size() + s.aside
 	d.mu.Unlock()
@@ -421,7 +533,7 @@ func (d *Disk) rescue(s *segment) {
 		return
 	}
 	to := d.order[len(d.order)-1]
-	left := d.o.Segment / 4
+	left, bodies := d.o.Segment/4, d.o.Size/8
 	var buf []byte
 	for i := len(list) - 1; i >= 0 && left > 0; i-- { // the newest first
 		l := list[i]
@@ -433,6 +545,11 @@ func (d *Disk) rescue(s *segment) {
 		if left -= n; left < 0 {
 			break
 		}
+		if l.file != 0 {
+			if bodies -= d.bodySize(l.file); bodies < 0 {
+				continue
+			}
+		}
 		if _, buf, err = s.read(e, l.key, d.o.Format, buf); err != nil {
 			continue
 		}
@@ -442,6 +559,15 @@ func (d *Disk) rescue(s *segment) {
 		}
 	}
 	d.flush()
+}
+
+func (d *Disk) bodySize(number uint32) int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if b := d.bodies[number]; b != nil {
+		return b.size
+	}
+	return 0
 }
 
 func logDamage(what, path string) {
