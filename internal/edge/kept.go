@@ -179,10 +179,11 @@ func (h *handler) mayUse(now time.Time) found {
 	var verdict ban.Verdict
 	var checked uint64
 	since := max(k.ref.Checked(), k.view.Born())
-	verdict, checked, k.tags = c.purged(k.view, since, k.tags)
+	verdict, checked, k.tags = c.purged(&k.primary, k.view, since, k.tags)
 	switch verdict {
 	case ban.Hard:
 		c.store.Drop(k.ref)
+		c.disk.remove(&k.key)
 		k.release()
 		k.gone = true
 		return foundNone
@@ -210,8 +211,8 @@ func (h *handler) mayUse(now time.Time) found {
 
 // find looks the request's key up, and then those of the variants that it may select.
 func (h *handler) find() bool {
-	k, c := &h.kept, h.l.edge.caching
-	if k.ref, k.has = c.store.Get(k.primary); !k.has {
+	k := &h.kept
+	if k.ref, k.has = h.get(k.primary); !k.has {
 		return false
 	}
 	k.view = cache.NewView(k.ref.Head())
@@ -230,7 +231,7 @@ func (h *handler) find() bool {
 		if first {
 			k.key, first = store.Key(key), false
 		}
-		if k.ref, k.has = c.store.Get(store.Key(key)); k.has {
+		if k.ref, k.has = h.get(store.Key(key)); k.has {
 			k.key, k.view = store.Key(key), cache.NewView(k.ref.Head())
 			return true
 		}

@@ -79,7 +79,7 @@ func (h *handler) findBeginning() {
 	if !h.findPart() {
 		return
 	}
-	verdict, _, tags := c.purged(k.view, max(k.ref.Checked(), k.view.Born()), k.tags)
+	verdict, _, tags := c.purged(&k.primary, k.view, max(k.ref.Checked(), k.view.Born()), k.tags)
 	k.tags = tags
 	if s, _, ok := k.view.Stretch(); !ok || s.Off != 0 || verdict != ban.None {
 		k.release()
@@ -250,7 +250,7 @@ func (h *handler) feedPart(b []byte, last bool) {
 		slog.Debug("a part is not kept", "error", err)
 	} else if r, ok := c.store.Peek(p.key); ok { // as with committed: a purge in between finds it, or is found here
 		var verdict ban.Verdict
-		if verdict, _, k.tags = c.purged(cache.NewView(r.Head()), k.born, k.tags); verdict == ban.Hard {
+		if verdict, _, k.tags = c.purged(&k.primary, cache.NewView(r.Head()), k.born, k.tags); verdict == ban.Hard {
 			c.store.Drop(r)
 		}
 		r.Release()

@@ -137,13 +137,20 @@ func (h *handler) committed(fill *store.Fill) {
 	c := h.l.edge.caching
 	var verdict ban.Verdict
 	// Committed first and looked at afterwards: a purge in between finds the object and this look finds the purge.
+	c.disk.supersede(&k.key)
 	if err := fill.Commit(); err != nil {
 		slog.Debug("a response is not kept", "error", err)
 		k.stored, k.why = false, cache.NoRoom
 	}
-	verdict, _, k.tags = c.purged(k.view, k.led.born, k.tags)
+	if k.stored {
+		c.disk.keep(k.ref)
+	}
+	verdict, _, k.tags = c.purged(&k.primary, k.view, k.led.born, k.tags)
 	if verdict == ban.Hard || k.led.spoiled.Load() {
 		c.store.Delete(k.key)
+		if c.disk.remove(&k.key) && verdict != ban.Hard {
+			_ = h.ban(ban.Purge{Kind: ban.Tag, Hard: true, Tag: keyTag(&k.primary)}) // it is valid; a failing disk has been told of
+		}
 		k.stored, k.why = false, cache.Purged
 	}
 	k.led.move(kept)
@@ -302,6 +309,7 @@ func (h *handler) freshen() outcome {
 	h.up.release(h)
 	if why != cache.Kept { // it may not be kept any longer, but it may be served this once
 		c.store.Drop(k.ref)
+		c.disk.remove(&k.key)
 		k.why = why
 	} else {
 		h.canEncode(&fresh, &life)
@@ -314,6 +322,7 @@ func (h *handler) freshen() outcome {
 		} else if r, ok := c.store.Peek(k.key); ok {
 			k.release()
 			k.ref, k.has, k.view, k.stored = r, true, cache.NewView(r.Head()), true
+			c.disk.keep(r)
 		}
 	}
 	k.age = k.life.Now(h.l.loop.Wall())
