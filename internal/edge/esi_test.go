@@ -207,6 +207,34 @@ func TestClientLeavesPage(t *testing.T) {
 	})
 }
 
+// TestPageAndItsServer: a page that comes slowly does not hold the only place at a server while its fragment waits for one.
+func TestPageAndItsServer(t *testing.T) {
+	eachBody(t, func(t *testing.T, body loop.Config) {
+		big := strings.Repeat("0123456789abcdef", 40000)
+		o := boxes{
+			"/": func(c *testkit.Conn) bool {
+				const first = `<esi:include src="/box"/>`
+				c.Send(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n", len(first), first))
+				c.Send(fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(big), big))
+				return true
+			},
+			"/box": page("box", ""),
+		}.serve(t)
+		for _, more := range []string{"", ", cache: {default_ttl: 60s}"} {
+			e := serveEdge(t, body, strings.Replace(esiPool(o, more), "max_conn: 50", "max_conn: 1, queue: {timeout: 20s}", 1))
+			c := testkit.Dial(t, e.addr)
+			for range 2 {
+				c.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+				if m := c.Response("GET"); string(m.Body) != "box"+big {
+					t.Errorf("%d bytes", len(m.Body))
+				}
+			}
+			c.Close()
+			e.stop(testkit.Patience)
+		}
+	})
+}
+
 // TestEmptyPages: pages and fragments without content are whole all the same, and the connection lives on.
 func TestEmptyPages(t *testing.T) {
 	empty := func(c *testkit.Conn) bool {
