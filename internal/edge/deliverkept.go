@@ -160,9 +160,6 @@ func (h *handler) appendKeptHead(dst []byte, status int, skip ...message.ID) []b
 		kept := p.strike(append(h.scratch[:0], dst...))
 		dst = append(dst[:0], kept...)
 	}
-	if h.route.esi != nil {
-		dst = strikeSurrogate(dst)
-	}
 	dst = append(dst, h.route.response.set...)
 	dst = append(dst, "Age: "...)
 	dst = appendInt(dst, max(k.age, 0))

@@ -1,12 +1,12 @@
 package edge
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
 
+	"github.com/weirhq/weir/internal/cache"
 	"github.com/weirhq/weir/internal/compress"
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/esi"
@@ -45,12 +45,8 @@ func newRouteESI(r *config.Route) (*routeESI, error) {
 	return &routeESI{hosts: esi.NewHosts(c.Hosts), types: types, limits: esi.Limits{Depth: c.Depth, Includes: c.Includes}}, nil
 }
 
-const (
-	surrogateControl    = "surrogate-control"
-	surrogateCapability = "surrogate-capability"
-)
-
-// looksInto decides by a response's fields whether it is looked into for fragments. control are the values of its lines of Surrogate-Control.
+// looksInto decides by a response's fields whether it is looked into for fragments. has says that it has a
+// Surrogate-Control, asked that this asks for it.
 func (e *routeESI) looksInto(status int, contentType, coding []byte, has, asked bool) bool {
 	switch {
 	case status < 200 || status == 204 || status == 205 || status == 206 || status == 304:
@@ -70,7 +66,7 @@ func (h *handler) assembleKept() bool {
 		return false
 	}
 	v := h.kept.view
-	has, asked := surrogateLines(v.Lines())
+	has, asked := h.kept.life.Flags&cache.Surrogate != 0, h.kept.life.Flags&cache.Assembled != 0
 	return h.assemble(e.looksInto(v.Status(), v.ContentType(), v.ContentEncoding(), has, asked))
 }
 
@@ -81,12 +77,7 @@ func (h *handler) assembleResponse() bool {
 		return false
 	}
 	f := &resp.Fields
-	has, asked := false, false
-	for i := range f.List {
-		if l := &f.List[i]; isSurrogateControl(l) {
-			has, asked = true, asked || esi.Asked(l.Value)
-		}
-	}
+	has, asked := surrogate(f)
 	return h.assemble(e.looksInto(resp.Status, f.Get(message.ContentType), f.Get(message.ContentEncoding), has, asked))
 }
 
@@ -115,44 +106,50 @@ func (h *handler) toClient() {
 	}
 }
 
-func isSurrogateControl(l *message.Field) bool {
-	return l.ID == message.SurrogateControl
+// noteSurrogate notes in a response's flags what Surrogate-Control says of it, which is not kept itself.
+func noteSurrogate(resp *message.Response, life *cache.Life) {
+	if has, asked := surrogate(&resp.Fields); asked {
+		life.Flags |= cache.Surrogate | cache.Assembled
+	} else if has {
+		life.Flags |= cache.Surrogate
+	}
 }
 
-// surrogateLines looks for Surrogate-Control in field lines.
-func surrogateLines(lines []byte) (has, asked bool) {
-	for len(lines) > 0 {
-		var line []byte
-		line, lines, _ = bytes.Cut(lines, []byte("\r\n"))
-		if name, value, ok := bytes.Cut(line, []byte(":")); ok && message.EqualFold(name, surrogateControl) {
-			has, asked = true, asked || esi.Asked(trim(value))
-		}
+// keepSurrogate takes over what was noted of a response that was found to hold still, unless it was said anew.
+func keepSurrogate(life, old *cache.Life) {
+	if life.Flags&cache.Surrogate == 0 {
+		life.Flags |= old.Flags & (cache.Surrogate | cache.Assembled)
 	}
-	return has, asked
 }
 
-// strikeSurrogate takes Surrogate-Control out of a head with a status line: it is for us, not for clients.
-func strikeSurrogate(head []byte) []byte {
-	kept := bytes.IndexByte(head, '\n') + 1
-	for rest := head[kept:]; len(rest) > 0; {
-		end := bytes.IndexByte(rest, '\n') + 1
-		if end == 0 {
-			end = len(rest)
-		}
-		if name, _, _ := bytes.Cut(rest[:end], []byte(":")); !message.EqualFold(name, surrogateControl) {
-			kept += copy(head[kept:], rest[:end])
-		}
-		rest = rest[end:]
+// surrogate reports whether there is a Surrogate-Control, and whether it asks for ESI processing.
+func surrogate(f *message.Fields) (has, asked bool) {
+	if !f.Has(message.SurrogateControl) {
+		return false, false
 	}
-	return head[:kept]
+	for i := range f.List {
+		if l := &f.List[i]; l.ID == message.SurrogateControl && esi.Asked(l.Value) {
+			return true, true
+		}
+	}
+	return true, false
 }
 
 // plainHop and plainAskHop are requestHop and askHop for routes with pages to be assembled: weir has to read them, so it asks
 // for them plain; and it says itself what it can do.
 var (
-	plainHop    = plainly(requestHop)
-	plainAskHop = plainly(askHop)
+	plainHop     = requestHop.and(message.AcceptEncoding)
+	plainAskHop  = askHop.and(message.AcceptEncoding)
+	assembledHop = responseHop.and(message.SurrogateControl) // it is for us
 )
+
+// and returns the hop with more fields that end there.
+func (h hop) and(ids ...message.ID) hop {
+	for _, id := range ids {
+		h[id] = true
+	}
+	return h
+}
 
 // requestHop are the fields of requests that do not go on to the route's servers.
 func (r *routeTree) requestHop() *hop {
@@ -170,14 +167,17 @@ func (r *routeTree) askHop() *hop {
 	return &askHop
 }
 
+// responseHop are the fields of responses that do not go on to clients.
+func (r *routeTree) responseHop() *hop {
+	if r.esi != nil {
+		return &assembledHop
+	}
+	return &responseHop
+}
+
 // appendCapability tells the server that weir puts fragments into pages.
 func (h *handler) appendCapability(dst []byte) []byte {
 	return append(append(append(dst, "Surrogate-Capability: "...), esi.Capability...), "\r\n"...)
-}
-
-func plainly(h hop) hop {
-	h[message.AcceptEncoding] = true
-	return h
 }
 
 const failedEvery = time.Minute

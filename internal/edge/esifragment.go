@@ -205,16 +205,10 @@ func (h *handler) appendFragmentRequest(dst []byte, to esi.Address) []byte {
 
 // ofPageRequest are the fields of a request for a page that are not for its fragments: the connection's own, those about a body,
 // conditions and ranges, and the codings that the client takes, since weir puts the fragments together.
-var ofPageRequest = func() hop {
-	h := newHop(message.Connection, message.KeepAlive, message.ProxyConnection, message.ProxyAuthenticate, message.ProxyAuthorization,
-		message.TE, message.Trailer, message.TransferEncoding, message.Upgrade, message.Expect, message.XRequestID, message.Host,
-		message.ContentLength, message.ContentType, message.ContentEncoding, message.ContentRange, message.AcceptEncoding)
-	for _, id := range []message.ID{message.IfMatch, message.IfNoneMatch, message.IfModifiedSince, message.IfUnmodifiedSince,
-		message.IfRange, message.Range} {
-		h[id] = true
-	}
-	return h
-}()
+var ofPageRequest = newHop(message.Connection, message.KeepAlive, message.ProxyConnection, message.ProxyAuthenticate, message.ProxyAuthorization,
+	message.TE, message.Trailer, message.TransferEncoding, message.Upgrade, message.Expect, message.XRequestID, message.Host,
+	message.ContentLength, message.ContentType, message.ContentEncoding, message.ContentRange, message.AcceptEncoding,
+	message.IfMatch, message.IfNoneMatch, message.IfModifiedSince, message.IfUnmodifiedSince, message.IfRange, message.Range)
 
 // ofHost reports whether a field is for the page's host alone: a browser would not send it to another one.
 func ofHost(l *message.Field) bool { return l.ID == message.Cookie || l.ID == message.Authorization }

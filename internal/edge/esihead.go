@@ -50,11 +50,11 @@ func (a *assembler) makeHead(resp *message.Response, bodyless bool) {
 func ofPageAlone(l *message.Field) bool {
 	switch l.ID {
 	case message.AcceptRanges, message.Age, message.CacheControl, message.CDNCacheControl, message.Connection, message.ContentEncoding,
-		message.ContentLength, message.ETag, message.Expires, message.KeepAlive, message.LastModified, message.Pragma, message.Trailer,
+		message.ContentLength, message.ETag, message.Expires, message.KeepAlive, message.LastModified, message.Pragma, message.SurrogateControl, message.Trailer,
 		message.TransferEncoding, message.WeirCacheControl:
 		return true
 	}
-	return describesPlain(l) || isSurrogateControl(l)
+	return describesPlain(l)
 }
 
 // names reports whether the policy sets or removes a field.

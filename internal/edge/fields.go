@@ -323,10 +323,7 @@ func trim(v []byte) []byte {
 func (h *handler) appendResponse(dst []byte) []byte {
 	x, resp := &h.x, &h.x.Resp
 	dst = h.appendStatus(dst)
-	dst = appendEndToEnd(dst, &resp.Fields, &responseHop, &h.route.response)
-	if h.route.esi != nil {
-		dst = strikeSurrogate(dst)
-	}
+	dst = appendEndToEnd(dst, &resp.Fields, h.route.responseHop(), &h.route.response)
 	dst = append(dst, h.route.response.set...)
 	if !resp.Fields.Has(message.Date) {
 		dst = h.l.appendDate(dst)

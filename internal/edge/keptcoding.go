@@ -18,6 +18,7 @@ const encodeHere = 64 << 10
 
 // canEncode notes before a response is stored that it may be compressed, in its fields and its flags.
 func (h *handler) canEncode(resp *message.Response, life *cache.Life) {
+	noteSurrogate(resp, life)
 	p := h.route.compress
 	if p == nil {
 		return

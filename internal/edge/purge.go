@@ -125,6 +125,8 @@ func (h *handler) heardOf() {
 		return // what it says of a HEAD may not be what it says of a GET
 	}
 	h.canEncode(&fresh, &life)
+	old := k.view.Life()
+	keepSurrogate(&life, &old)
 	if h.scratch = h.appendStored(h.scratch[:0], life, &fresh, k.born); h.scratch == nil {
 		h.scratch = make([]byte, 0, 4<<10)
 	} else if err := c.store.ReplaceHead(k.ref, h.scratch); err != nil {

@@ -313,6 +313,7 @@ func (h *handler) freshen() outcome {
 		k.why = why
 	} else {
 		h.canEncode(&fresh, &life)
+		keepSurrogate(&life, &k.life)
 		k.life = life
 		h.scratch = h.appendStored(h.scratch[:0], life, &fresh, k.led.born)
 		if h.scratch == nil {
