@@ -28,12 +28,11 @@ const (
 	TooLarge
 	NoRoom
 	Purged
-	OfAnother // a 304 with the strong entity tag of another response
 )
 
 var reasonWords = [...]string{Kept: "", NotGET: "method", NotFinal: "status", PartialContent: "partial", RequestNoStore: "request-no-store",
 	NoStore: "no-store", Private: "private", Authorized: "authorization", Cookie: "set-cookie", VaryAll: "vary-star", NotUnderstood: "must-understand",
-	NoLife: "no-freshness", AlreadyOver: "expired", TooLarge: "too-large", NoRoom: "no-room", Purged: "purged", OfAnother: "other-etag"}
+	NoLife: "no-freshness", AlreadyOver: "expired", TooLarge: "too-large", NoRoom: "no-room", Purged: "purged"}
 
 // String returns one word for logs and the detail of Cache-Status (RFC 9211, section 2.8).
 func (r Reason) String() string {

@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"bytes"
 	"encoding/binary"
 	"slices"
 	"strconv"
@@ -119,21 +118,6 @@ func putLife(b []byte, l *Life, born uint64) {
 
 func namedByConnection(f *message.Fields, l *message.Field) bool {
 	return f.Has(message.Connection) && listed(f, message.Connection, string(l.Name))
-}
-
-// AppendUnkept appends the lines of a response that are not kept because the app says so, by no-cache and private with names
-// (RFC 9111, sections 5.2.2.4 and 5.2.2.7): they are for the one whose request brought it.
-func AppendUnkept(dst []byte, f *message.Fields) []byte {
-	d, _ := parseResponse(f)
-	if d.noCacheFields == nil && d.privateFields == nil {
-		return dst
-	}
-	for i := range f.List {
-		if l := &f.List[i]; !omits(l, &noDirectives, false) && omits(l, &d, false) && !namedByConnection(f, l) {
-			dst = append(append(append(append(dst, l.Name...), ": "...), l.Value...), "\r\n"...)
-		}
-	}
-	return dst
 }
 
 // View reads a stored head. It is a view: it lives as long as the head. A head that is none has kind 0.
@@ -290,29 +274,9 @@ func AppendHole(dst []byte, now time.Time, ttl time.Duration) []byte {
 	return dst
 }
 
-// Selects reports whether a 304 is about a kept response (RFC 9111, section 4.3.4): a strong entity tag that is not its own
-// is another's.
-func Selects(resp *message.Response, v View) bool {
-	tag, own := resp.Fields.Get(message.ETag), v.ETag()
-	return tag == nil || own == nil || weak(tag) || weak(own) || bytes.Equal(tag, own)
-}
-
-// Confirms reports whether the answer to a HEAD is of the kept response, of so many bytes (RFC 9111, section 4.3.5).
-func Confirms(resp *message.Response, v View, size int64) bool {
-	f := &resp.Fields
-	same := func(id message.ID, own []byte) bool {
-		said := f.Get(id)
-		return said == nil || bytes.Equal(said, own)
-	}
-	return same(message.ETag, v.ETag()) && same(message.LastModified, v.LastModified()) &&
-		same(message.ContentLength, strconv.AppendInt(nil, size, 10))
-}
-
-func weak(tag []byte) bool { return len(tag) > 1 && tag[0] == 'W' && tag[1] == '/' }
-
 // FreshFields is what a kept response is after a server said that it still holds (RFC 9111, section 4.3.4): fields of the 304
-// take the place of those of their name (section 3.2), but for those that are of the bytes that were sent, and of which here
-// are none. Its slices are views into both.
+// take the place of those of their name (section 3.2), but for those that describe the content, which was not sent. Its
+// slices are views into both.
 func FreshFields(resp *message.Response, v View) (fresh message.Response) {
 	fresh.Status = v.Status()
 	for old := v.Lines(); len(old) > 0; {
@@ -323,26 +287,24 @@ func FreshFields(resp *message.Response, v View) (fresh message.Response) {
 		}
 	}
 	for i := range resp.Fields.List {
-		if l := &resp.Fields.List[i]; !describes(l.ID, l.Name) {
+		if l := &resp.Fields.List[i]; !describes(l.ID) {
 			fresh.Fields.Add(l.ID, l.Name, l.Value)
 		}
 	}
 	return fresh
 }
 
-// describes reports whether a field describes the bytes of the content, of which a 304 brings none.
-func describes(id message.ID, name []byte) bool {
+// describes reports whether a field describes the content, which a 304 does not bring.
+func describes(id message.ID) bool {
 	switch id {
-	case message.ContentLength, message.ContentEncoding, message.ContentRange, message.TransferEncoding:
+	case message.ContentLength, message.ContentEncoding, message.ContentRange, message.ContentType, message.TransferEncoding:
 		return true
-	case message.Other:
-		return message.EqualFold(name, "content-md5") || message.EqualFold(name, "content-digest") || message.EqualFold(name, "digest")
 	}
 	return false
 }
 
 func replaced(f *message.Fields, id message.ID, name []byte) bool {
-	if describes(id, name) || id == message.SetCookie {
+	if describes(id) || id == message.SetCookie {
 		return false
 	}
 	if id != message.Other {

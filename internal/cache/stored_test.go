@@ -64,78 +64,20 @@ func TestDateIsAdded(t *testing.T) {
 
 // TestFreshen is RFC 9111, sections 3.2 and 4.3.4.
 func TestFreshen(t *testing.T) {
-	v := stored(t, Stored{Life: Life{Status: 200}}, respond(200, "Content-Type: text/css", "Content-MD5: old", "X-A: old", "X-B: old", "X-C: old", "Content-Encoding: br", "Date: "+at(-100), `ETag: "1"`))
-	fresh := FreshFields(respond(304, "X-A: new", "x-b: new", "X-B: newer", "Content-Type: text/html", "Content-MD5: new", "Content-Encoding: gzip", "Content-Length: 0", "Date: "+at(0)), v)
+	v := stored(t, Stored{Life: Life{Status: 200}}, respond(200, "Content-Type: text/css", "X-A: old", "X-B: old", "X-C: old", "Content-Encoding: br", "Date: "+at(-100), `ETag: "1"`))
+	fresh := FreshFields(respond(304, "X-A: new", "x-b: new", "X-B: newer", "Content-Type: text/html", "Content-Length: 0", "Date: "+at(0)), v)
 	got := map[string][]string{}
 	for _, l := range fresh.Fields.List {
 		name := strings.ToLower(string(l.Name))
 		got[name] = append(got[name], string(l.Value))
 	}
-	for name, want := range map[string]string{"x-a": "new", "x-b": "new newer", "x-c": "old", "content-type": "text/html", "content-md5": "old", "content-encoding": "br", "date": at(0), "etag": `"1"`} {
+	for name, want := range map[string]string{"x-a": "new", "x-b": "new newer", "x-c": "old", "content-type": "text/css", "content-encoding": "br", "date": at(0), "etag": `"1"`} {
 		if strings.Join(got[name], " ") != want {
 			t.Errorf("%s: %v, want %s", name, got[name], want)
 		}
 	}
 	if fresh.Status != 200 || got["content-length"] != nil {
 		t.Errorf("%d %v", fresh.Status, got)
-	}
-}
-
-// TestSelects is RFC 9111, section 4.3.4: whether a 304 is about what is kept. TestConfirms is section 4.3.5: whether the
-// answer to a HEAD is.
-func TestSelects(t *testing.T) {
-	for _, c := range []struct {
-		kept, said string
-		selects    bool
-	}{
-		{`ETag: "1"`, `ETag: "1"`, true},
-		{`ETag: "1"`, `ETag: "2"`, false},
-		{`ETag: W/"1"`, `ETag: "1"`, true},
-		{`ETag: "1"`, `ETag: W/"1"`, true},
-		{`ETag: "1"`, `X-A: 1`, true},
-		{`X-A: 1`, `ETag: "1"`, true},
-	} {
-		if got := Selects(respond(304, c.said), stored(t, Stored{}, respond(200, c.kept))); got != c.selects {
-			t.Errorf("%s, and a 304 with %s: %v", c.kept, c.said, got)
-		}
-	}
-}
-
-func TestConfirms(t *testing.T) {
-	v := stored(t, Stored{}, respond(200, `ETag: "1"`, "Last-Modified: "+at(-100)))
-	for _, c := range []struct {
-		said []string
-		same bool
-	}{
-		{nil, true},
-		{[]string{`ETag: "1"`, "Last-Modified: " + at(-100), "Content-Length: 5"}, true},
-		{[]string{`ETag: "2"`}, false},
-		{[]string{`ETag: W/"1"`}, false},
-		{[]string{"Last-Modified: " + at(-99)}, false},
-		{[]string{"Content-Length: 6"}, false},
-	} {
-		if got := Confirms(respond(200, c.said...), v, 5); got != c.same {
-			t.Errorf("%v: %v", c.said, got)
-		}
-	}
-}
-
-// TestUnkept: what is not kept by the app's word is told from what is not kept anyway (RFC 9111, sections 3.1, 5.2.2.4 and
-// 5.2.2.7).
-func TestUnkept(t *testing.T) {
-	for _, c := range []struct {
-		lines []string
-		want  string
-	}{
-		{[]string{"Cache-Control: max-age=1", "Set-Cookie: a", "X-A: 1"}, ""},
-		{[]string{`Cache-Control: private="set-cookie, x-a"`, "Set-Cookie: a", "Set-Cookie: b", "X-A: 1", "X-B: 2"}, "Set-Cookie: a\r\nSet-Cookie: b\r\nX-A: 1\r\n"},
-		{[]string{`Cache-Control: no-cache="x-b"`, "X-A: 1", "X-B: 2"}, "X-B: 2\r\n"},
-		{[]string{`Cache-Control: private="x-a, upgrade, content-length"`, "Connection: x-a", "X-A: 1", "Upgrade: a", "Content-Length: 3"}, ""},
-	} {
-		f := fieldsOf(c.lines...)
-		if got := string(AppendUnkept(nil, &f)); got != c.want {
-			t.Errorf("%v: %q, want %q", c.lines, got, c.want)
-		}
 	}
 }
 
@@ -165,8 +107,6 @@ func TestVariants(t *testing.T) {
 		{"accept-language,", []string{"Accept-Language: de, en"}, []string{"Accept-Language: de,en"}, true},
 		{"accept-language,", []string{"Accept-Language: de, en"}, []string{"Accept-Language: de", "Accept-Language: en"}, true},
 		{"accept-language,", []string{"Accept-Language: de"}, []string{"Accept-Language: fr"}, false},
-		{"accept-language,", []string{"Accept-Language: de-AT"}, []string{"Accept-Language: de-at"}, true},
-		{"accept-language,", []string{"Accept-Language: de, en"}, []string{"Accept-Language: en, de"}, false}, // apps heed the order
 		{"accept-language,", []string{"Accept-Language: "}, nil, false},
 		{"accept-language,", nil, []string{"Accept: x"}, true},
 		{"x-a,x-b,", []string{"X-A: 1", "X-B: 2"}, []string{"X-B: 2", "X-A: 1"}, true},

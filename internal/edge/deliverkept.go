@@ -155,7 +155,6 @@ func (h *handler) appendKeptHead(dst []byte, status int, skip ...message.ID) []b
 	} else {
 		dst = k.view.AppendLines(dst, skip...)
 	}
-	dst = append(dst, k.own...)
 	if p := &h.route.response; len(p.ids) > 0 || len(p.others) > 0 {
 		kept := p.strike(append(h.scratch[:0], dst...))
 		dst = append(dst[:0], kept...)

@@ -41,9 +41,7 @@ type keeping struct {
 	me       follower
 	reader   reader // sends to this handler's client what its own task fetches
 
-	headed bool // the request is a HEAD whose answer may be news of what is kept
-	part   parting
-	own    []byte // field lines of the response that are this client's alone, and not kept
+	part parting
 
 	places []string // that the response to an unsafe request names
 	url    []byte
@@ -53,7 +51,7 @@ type keeping struct {
 // reset makes it ready for another request.
 func (k *keeping) reset() {
 	k.has, k.soft, k.stored, k.asks, k.led, k.fwd, k.why, k.note, k.gone = false, false, false, false, nil, notForwarded, cache.Kept, "", false
-	k.ask, k.own, k.headed = k.ask[:0], k.own[:0], false
+	k.ask = k.ask[:0]
 	k.part.wanted = false
 }
 
@@ -109,7 +107,6 @@ func (h *handler) fromCache() bool {
 		}
 		switch {
 		case h.x.Req.Method != message.GET:
-			k.headed, k.sent = h.x.Req.Method == message.HEAD, h.l.loop.Wall()
 			return h.pass(k.fwd, noteHead)
 		case !k.has && h.wantsPart():
 			if h.servePart() {

@@ -3,7 +3,6 @@ package edge
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/url"
 	"strings"
 
@@ -89,10 +88,6 @@ func (h *handler) invalidate() {
 func (h *handler) noteInvalidations() {
 	k, f := &h.kept, &h.x.Resp.Fields
 	k.places, k.tags = k.places[:0], k.tags[:0]
-	if k.headed {
-		h.heardOf()
-		return
-	}
 	if h.route.cache == nil || h.x.Req.Method == message.GET {
 		return
 	}
@@ -102,36 +97,6 @@ func (h *handler) noteInvalidations() {
 		}
 	}
 	k.tags = h.l.edge.caching.seed.AppendGroups(k.tags, f, h.x.Req.Host)
-}
-
-// heardOf takes what the answer to a HEAD says of what is kept: it freshens it, or shows that it has been replaced (RFC 9111,
-// section 4.3.5).
-func (h *handler) heardOf() {
-	k, c, resp := &h.kept, h.l.edge.caching, &h.x.Resp
-	if resp.Status != 200 || !h.find() {
-		return
-	}
-	defer k.release()
-	if k.view.Kind() != cache.Response || k.view.Status() != 200 {
-		return
-	}
-	if !cache.Confirms(resp, k.view, k.ref.Size()) {
-		c.store.Drop(k.ref)
-		return
-	}
-	fresh := cache.FreshFields(resp, k.view)
-	life, why := h.route.cache.policy.Judge(h.asked(), &fresh, k.sent, h.l.loop.Wall())
-	if why != cache.Kept {
-		return // what it says of a HEAD may not be what it says of a GET
-	}
-	h.canEncode(&fresh, &life)
-	old := k.view.Life()
-	keepSurrogate(&life, &old)
-	if h.scratch = h.appendStored(h.scratch[:0], life, &fresh, k.born); h.scratch == nil {
-		h.scratch = make([]byte, 0, 4<<10)
-	} else if err := c.store.ReplaceHead(k.ref, h.scratch); err != nil {
-		slog.Debug("a response could not be freshened", "error", err)
-	}
 }
 
 // forget takes out what is kept under the key that a GET for a path would have.

@@ -86,7 +86,7 @@ func (h *handler) keepBody(cfg *config.Pool, life cache.Life, first []byte, o *o
 		return cache.NoRoom
 	}
 	h.canEncode(resp, &life)
-	h.scratch = h.appendStored(h.scratch[:0], life, resp, k.led.born)
+	h.scratch = h.appendStored(h.scratch[:0], life, resp)
 	if h.scratch == nil {
 		h.scratch = make([]byte, 0, 4<<10)
 		return cache.TooLarge
@@ -108,7 +108,6 @@ func (h *handler) keepBody(cfg *config.Pool, life cache.Life, first []byte, o *o
 	k.key, k.view = key, cache.NewView(k.ref.Head())
 	k.life, k.age = life, life.Now(h.l.loop.Wall())
 	k.stored = true
-	k.own = cache.AppendUnkept(k.own[:0], &resp.Fields)
 	if !whole && resp.Body == message.ByLength && resp.Length <= holdBack {
 		// Until it is here the worker may die and the request is not lost.
 		if err := h.fetchInto(cfg, k.led, fill); err != nil {
@@ -189,8 +188,8 @@ func (h *handler) placed() (store.Key, bool) {
 	return store.Key(key), true
 }
 
-// appendStored makes the head to be stored of a response. born is the last purge that was known when it was asked for.
-func (h *handler) appendStored(dst []byte, life cache.Life, resp *message.Response, born uint64) []byte {
+// appendStored makes the head to be stored of a response.
+func (h *handler) appendStored(dst []byte, life cache.Life, resp *message.Response) []byte {
 	k, rc := &h.kept, h.route.cache
 	req := &h.x.Req
 	k.url = append(append(k.url[:0], req.Path...), '?')
@@ -199,7 +198,7 @@ func (h *handler) appendStored(dst []byte, life cache.Life, resp *message.Respon
 		k.url = k.url[:len(req.Path)]
 	}
 	k.tags = h.l.edge.caching.seed.AppendTags(k.tags[:0], &resp.Fields, req.Host)
-	return cache.AppendStored(dst, &cache.Stored{Life: life, Born: born, Host: req.Host, URL: k.url, Tags: k.tags, Strip: rc.policy.Strip, Serial: rand.Uint64()}, resp)
+	return cache.AppendStored(dst, &cache.Stored{Life: life, Born: k.led.born, Host: req.Host, URL: k.url, Tags: k.tags, Strip: rc.policy.Strip, Serial: rand.Uint64()}, resp)
 }
 
 // shareStream takes the rest of a body from the server into the cache; all who want it read it there, this request's client
@@ -302,10 +301,6 @@ func (h *handler) freshen() outcome {
 	h.x.Journal.Cache = journal.Revalidated
 	fresh := cache.FreshFields(&h.x.Resp, k.view)
 	life, why := h.route.cache.policy.Judge(h.asked(), &fresh, k.sent, h.l.loop.Wall())
-	if why == cache.Kept && !cache.Selects(&h.x.Resp, k.view) {
-		why = cache.OfAnother
-	}
-	k.own = cache.AppendUnkept(k.own[:0], &h.x.Resp.Fields)
 	h.up.release(h)
 	if why != cache.Kept { // it may not be kept any longer, but it may be served this once
 		c.store.Drop(k.ref)
@@ -315,7 +310,7 @@ func (h *handler) freshen() outcome {
 		h.canEncode(&fresh, &life)
 		keepSurrogate(&life, &k.life)
 		k.life = life
-		h.scratch = h.appendStored(h.scratch[:0], life, &fresh, k.led.born)
+		h.scratch = h.appendStored(h.scratch[:0], life, &fresh)
 		if h.scratch == nil {
 			h.scratch = make([]byte, 0, 4<<10)
 		} else if err := c.store.ReplaceHead(k.ref, h.scratch); err != nil {
