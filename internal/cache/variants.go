@@ -123,7 +123,7 @@ func (k *Keyer) appendSelecting(b []byte, f *message.Fields, name []byte) []byte
 		if found = 1; len(b) > at+5 {
 			b = append(b, ',')
 		}
-		b = appendCollapsed(b, l.Value, id == message.AcceptEncoding)
+		b = appendCollapsed(b, l.Value, id == message.AcceptEncoding || message.EqualFold(name, "accept-language"))
 	}
 	b[at] = found
 	binary.LittleEndian.PutUint32(b[at+1:], uint32(len(b)-at-5))

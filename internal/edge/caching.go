@@ -80,7 +80,8 @@ type routeCache struct {
 func newRouteCache(r *config.Route, seed cache.Seed) (*routeCache, error) {
 	p := r.Cache
 	rc := &routeCache{policy: cache.Policy{DefaultTTL: p.DefaultTTL, Grace: p.Grace, HitForMiss: p.HitForMiss,
-		Heuristic: p.Heuristic, Reload: p.Reload == "revalidate", Strip: p.SetCookie == "strip"}}
+		Heuristic: p.Heuristic, Reload: p.Reload == "revalidate", Strip: p.SetCookie == "strip",
+		KeepCookies: p.SetCookie == "keep", IfError: p.IfError}}
 	for _, t := range p.TTL {
 		rule := cache.Rule{Types: t.Types, TTL: t.TTL, Force: t.Force}
 		for _, s := range t.Status {

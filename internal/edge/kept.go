@@ -33,6 +33,8 @@ type keeping struct {
 	stored   bool   // the response was kept
 	asks     bool   // what goes to the server is the cache's question, not the client's own
 	ask      []byte // field lines of that question
+	plain    int    // how much of ask is no condition
+	own      []byte // field lines of the response that are for this request's client alone
 	query    []byte // and its query
 	hasQuery bool
 	led      *fetch // the fetch that this request leads
@@ -47,7 +49,7 @@ type keeping struct {
 // reset makes it ready for another request.
 func (k *keeping) reset() {
 	k.has, k.soft, k.stored, k.asks, k.led, k.fwd, k.why = false, false, false, false, nil, notForwarded, cache.Kept
-	k.ask = k.ask[:0]
+	k.ask, k.own = k.ask[:0], k.own[:0]
 }
 
 // release lets go of what was found.
@@ -78,7 +80,8 @@ func (h *handler) fromCache() bool {
 	}
 	k.primary = store.Key(k.keyed.Key)
 	for range maxRounds {
-		switch h.lookUp() {
+		found := h.lookUp()
+		switch found {
 		case foundFresh:
 			h.x.Journal.Cache = journal.Hit
 			h.deliverKept()
@@ -91,12 +94,13 @@ func (h *handler) fromCache() bool {
 			h.refreshOnce()
 			h.deliverKept()
 			return true
-		case foundHole:
-			return h.pass(forMiss)
 		}
-		if k.want.OnlyIfCached {
+		if k.want.OnlyIfCached { // RFC 9111, section 5.2.1.7
 			h.fail(504, journal.NoCause, "it is not in the cache (only-if-cached)")
 			return true
+		}
+		if found == foundHole {
+			return h.pass(forMiss)
 		}
 		if h.x.Req.Method != message.GET || !k.has && h.wantsPart() {
 			return h.pass(k.fwd)
@@ -302,9 +306,6 @@ func (h *handler) leads(f *fetch) {
 		k.query, k.hasQuery = k.keyed.Query()
 	}
 	k.ask = k.ask[:0]
-	if k.has {
-		k.ask = k.view.AppendConditions(k.ask)
-	}
 	if k.keyed.Hides {
 		k.ask = append(k.ask, "Cookie: "...)
 		from := len(k.ask)
@@ -313,6 +314,10 @@ func (h *handler) leads(f *fetch) {
 		} else {
 			k.ask = append(k.ask, "\r\n"...)
 		}
+	}
+	k.plain = len(k.ask)
+	if k.has {
+		k.ask = k.view.AppendConditions(k.ask)
 	}
 }
 
@@ -340,7 +345,7 @@ func (h *handler) refreshOnce() {
 // mayRescue reports whether what is kept may stand in for an error.
 func (h *handler) mayRescue() bool {
 	k := &h.kept
-	return k.has && k.view.Kind() == cache.Response && k.life.OnError(h.l.loop.Wall())
+	return k.has && k.view.Kind() == cache.Response && k.life.OnError(&k.want, h.l.loop.Wall())
 }
 
 // rescued answers with what is kept when there is nothing better to be had.

@@ -20,6 +20,12 @@ func (h *handler) take(cfg *config.Pool, first []byte) (o outcome, took bool) {
 	k, resp := &h.kept, &h.x.Resp
 	if k.has && k.view.Kind() == cache.Response {
 		switch {
+		case resp.Status == 304 && !cache.Confirms(resp, k.view):
+			// RFC 9111, section 4.3.4: it is about something that is not here, and must not freshen what is.
+			h.l.edge.caching.store.Drop(k.ref)
+			k.release()
+			k.ask = k.ask[:k.plain]
+			return anew, true
 		case resp.Status == 304:
 			return h.freshen(), true
 		case resp.Status >= 500 && h.mayRescue():
@@ -77,6 +83,9 @@ func (h *handler) keepBody(cfg *config.Pool, life cache.Life, first []byte, o *o
 	key, ok := h.placed()
 	if !ok {
 		return cache.NoRoom
+	}
+	if !h.alone {
+		k.own = cache.AppendWithheld(k.own[:0], &resp.Fields, h.route.cache.policy.Strip)
 	}
 	h.canEncode(resp, &life)
 	h.scratch = h.appendStored(h.scratch[:0], life, resp)
@@ -285,6 +294,9 @@ func (h *handler) spillOver(cfg *config.Pool, f *fetch, data []byte) error {
 func (h *handler) freshen() outcome {
 	k, c := &h.kept, h.l.edge.caching
 	h.x.Journal.Cache = journal.Revalidated
+	if !h.alone {
+		k.own = cache.AppendWithheld(k.own[:0], &h.x.Resp.Fields, h.route.cache.policy.Strip)
+	}
 	fresh := cache.FreshFields(&h.x.Resp, k.view)
 	life, why := h.route.cache.policy.Judge(h.asked(), &fresh, k.sent, h.l.loop.Wall())
 	h.up.release(h)
