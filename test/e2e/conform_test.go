@@ -1,0 +1,211 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/weirhq/weir/internal/testkit"
+)
+
+// answer is what an app says to one request.
+type answer struct {
+	status int
+	lines  string // field lines parted by "|"
+	body   string
+}
+
+// step is one request and what is to come of it.
+type step struct {
+	method string // "": GET
+	path   string // "": the row's own
+	lines  string // field lines parted by "|"
+	asked  string // what the app must have seen: a field line; "-": it must not have been asked; "": it must have been
+	status int
+	has    string // field lines of the response, parted by "|"; "-Name": not there
+	body   string // "*": any
+}
+
+// row is a rule of a specification, in requests to one path.
+type row struct {
+	rule    string
+	answers []answer // to the first request that reaches the app, to the second...; the last also to all after it
+	steps   []step
+}
+
+// script is an app that answers by rows, and what it saw last.
+type script struct {
+	mu   sync.Mutex
+	rows map[string][]answer
+	n    map[string]int
+	saw  http.Header
+	runs int
+}
+
+func (s *script) handle(_ *app, _ int, w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := s.rows[r.URL.Path]
+	if all == nil {
+		w.WriteHeader(404)
+		return
+	}
+	a := all[min(s.n[r.URL.Path], len(all)-1)]
+	s.n[r.URL.Path]++
+	s.runs++
+	s.saw = r.Header.Clone()
+	s.saw.Set("Method", r.Method)
+	s.saw.Set("Target", r.RequestURI)
+	for l := range strings.SplitSeq(a.lines, "|") {
+		if name, value, ok := strings.Cut(l, ": "); ok {
+			w.Header().Add(name, value)
+		}
+	}
+	if a.status == 0 { // it breaks off
+		panic(http.ErrAbortHandler)
+	}
+	w.WriteHeader(a.status)
+	fmt.Fprint(w, a.body)
+}
+
+// conforms runs rows against one weir with a policy for the cache.
+func conforms(t *testing.T, policy string, rows []row) {
+	t.Helper()
+	s := &script{rows: map[string][]answer{}, n: map[string]int{}}
+	for i, r := range rows {
+		s.rows[fmt.Sprintf("/%d", i)] = r.answers
+	}
+	a := serveApp(t, "", s.handle)
+	w := cached(t, a, policy, "")
+	for i, r := range rows {
+		for j, st := range r.steps {
+			if st.method == "" {
+				st.method = "GET"
+			}
+			if st.path == "" || st.path[0] == '?' {
+				st.path = fmt.Sprintf("/%d", i) + st.path
+			}
+			s.mu.Lock()
+			before := s.runs
+			s.mu.Unlock()
+			lines := ""
+			if st.lines != "" {
+				lines = strings.ReplaceAll(st.lines, "|", "\r\n") + "\r\n"
+			}
+			judge(t, fmt.Sprintf("%s, step %d", r.rule, j+1), &st, ask(t, w, st.method, st.path, lines), s, before)
+		}
+	}
+}
+
+// judge compares one response and what the app saw with what is wanted.
+func judge(t *testing.T, at string, st *step, m *testkit.Message, s *script, before int) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if st.status == 0 {
+		st.status = 200
+	}
+	if m.Status != st.status || st.body != "*" && string(m.Body) != st.body {
+		t.Errorf("%s: status %d, %q; want %d, %q (%s)", at, m.Status, m.Body, st.status, st.body, m.Field("Cache-Status"))
+	}
+	for l := range strings.SplitSeq(st.has, "|") {
+		name, want, _ := strings.Cut(l, ": ")
+		switch {
+		case l == "":
+		case name[0] == '-':
+			if m.Has(name[1:]) {
+				t.Errorf("%s: there is %s: %s", at, name[1:], m.Field(name[1:]))
+			}
+		case !strings.Contains(m.Field(name), want):
+			t.Errorf("%s: %s: %s, want %s", at, name, m.Field(name), want)
+		}
+	}
+	switch name, want, isField := strings.Cut(st.asked, ": "); {
+	case (s.runs > before) != (st.asked != "-"):
+		t.Errorf("%s: the app was asked %d times (%s)", at, s.runs-before, m.Field("Cache-Status"))
+	case isField && name[0] == '-' && s.saw.Get(name[1:]) != "":
+		t.Errorf("%s: the app saw %s: %s", at, name[1:], s.saw.Get(name[1:]))
+	case isField && name[0] != '-' && s.saw.Get(name) != want:
+		t.Errorf("%s: the app saw %s: %s, want %s", at, name, s.saw.Get(name), want)
+	}
+}
+
+// over are the fields of a response that is stale when it comes, and can be validated.
+const over = `Cache-Control: max-age=60|Age: 60|ETag: "a"`
+
+// TestValidates is RFC 9111, section 4.3.
+func TestValidates(t *testing.T) {
+	conforms(t, "{grace_on_error: 60s, hit_for_miss: 0s}", []row{
+		{"9111 4.3.1 conditions", []answer{{200, over, "one"}, {304, `Cache-Control: max-age=60|ETag: "a"`, ""}}, []step{
+			{body: "one", has: "Age: 60"},
+			{asked: `If-None-Match: "a"`, body: "one", has: "Cache-Status: fwd=stale|-Age"},
+			{asked: "-", body: "one", has: "Cache-Status: hit|Age: "},
+		}},
+		{"9111 4.3.4 a 304 about something else", []answer{{200, over, "one"}, {304, `Cache-Control: max-age=60|ETag: "b"`, ""}, {200, `Cache-Control: max-age=60|ETag: "b"`, "two"}}, []step{
+			{body: "one"},
+			{asked: "-If-None-Match: ", body: "two", has: `ETag: "b"`},
+			{asked: "-", body: "two"},
+		}},
+		{"9111 3.2 fields of a 304", []answer{{200, over + "|Content-Type: text/plain|X-A: 1|Content-MD5: x|Content-Encoding: x", "one"},
+			{304, `Cache-Control: max-age=60|ETag: "a"|X-A: 2|Content-MD5: y|Content-Encoding: y`, ""}}, []step{
+			{body: "one"},
+			{body: "one", has: "Content-Type: text/plain|X-A: 2|Content-MD5: x|Content-Encoding: x"},
+			{asked: "-", body: "one", has: "Content-Type: text/plain|X-A: 2|Content-MD5: x"},
+		}},
+		{"9111 4.3.3 a new one", []answer{{200, over, "one"}, {200, `Cache-Control: max-age=60|ETag: "b"`, "two"}}, []step{
+			{body: "one"}, {asked: `If-None-Match: "a"`, body: "two"}, {asked: "-", body: "two"},
+		}},
+		{"9111 4.3.3 an error, and what is there may be served", []answer{{200, over, "one"}, {503, "", "down"}}, []step{
+			{body: "one"}, {body: "one", has: "Cache-Status: fwd=stale; fwd-status=503"},
+		}},
+		{"9111 4.2.4 not against must-revalidate", []answer{{200, over + "|Cache-Control: must-revalidate", "one"}, {503, "", "down"}}, []step{
+			{body: "one"}, {body: "down", status: 503},
+		}},
+		{"9111 5.2.2.10 not against s-maxage", []answer{{200, `Cache-Control: s-maxage=60|Age: 60|ETag: "a"`, "one"}, {0, "", ""}}, []step{
+			{body: "one"}, {body: "*", status: 502},
+		}},
+		{"9111 4.3.4 a 304 that forbids to keep", []answer{{200, over, "one"}, {304, `Cache-Control: no-store|ETag: "a"`, ""}, {200, "", "two"}}, []step{
+			{body: "one"}, {body: "one"}, {asked: "-If-None-Match: ", body: "two"},
+		}},
+		{"9111 4.3.2 the client has it", []answer{{200, `Cache-Control: max-age=60|ETag: "a"`, "one"}}, []step{
+			{body: "one"}, {asked: "-", lines: `If-None-Match: "a"`, status: 304, has: `ETag: "a"|-Content-Type`}, {asked: "-", lines: `If-None-Match: "b"`, body: "one"},
+		}},
+	})
+}
+
+// TestWithheldFields is RFC 9111, sections 5.2.2.4, 5.2.2.7 and 3.1: who is told what.
+func TestWithheldFields(t *testing.T) {
+	conforms(t, "{hit_for_miss: 0s}", []row{
+		{"5.2.2.4 no-cache with names", []answer{{200, `Cache-Control: max-age=60, no-cache="x-a, set-cookie"|X-A: 1|X-B: 2|Set-Cookie: a=b`, "one"}}, []step{
+			{body: "one", has: "X-A: 1|X-B: 2|Set-Cookie: a=b"}, {asked: "-", body: "one", has: "-X-A|X-B: 2|-Set-Cookie"},
+		}},
+		{"5.2.2.7 private with names", []answer{{200, `Cache-Control: max-age=60, private="x-a"|X-A: 1|X-B: 2`, "one"}}, []step{
+			{body: "one", has: "X-A: 1|X-B: 2"}, {asked: "-", body: "one", has: "-X-A|X-B: 2"},
+		}},
+		{"3.1 named by Connection", []answer{{200, `Cache-Control: max-age=60|Connection: x-a|X-A: 1|X-B: 2`, "one"}}, []step{
+			{body: "one", has: "-X-A|X-B: 2"}, {asked: "-", body: "one", has: "-X-A|X-B: 2"},
+		}},
+		{"9110 14.4 Content-Range means nothing here", []answer{{200, `Cache-Control: max-age=60|Content-Range: bytes 0-1/2`, "one"}}, []step{
+			{body: "one"}, {asked: "-", body: "one"}, {asked: "-", lines: "Range: bytes=1-", status: 206, body: "ne", has: "Content-Range: bytes 1-2/3"},
+		}},
+	})
+}
+
+// TestRequestDirectives is RFC 9111, section 5.2.1, end to end.
+func TestRequestDirectives(t *testing.T) {
+	fresh := []answer{{200, `Cache-Control: max-age=60|Age: 10|ETag: "a"`, "one"}, {304, `Cache-Control: max-age=60|ETag: "a"`, ""}}
+	conforms(t, "{}", []row{
+		{"5.2.1.1 max-age", fresh, []step{{body: "one"}, {asked: "-", lines: "Cache-Control: max-age=30", body: "one"}, {lines: "Cache-Control: max-age=5", body: "one", has: "Cache-Status: fwd=request"}}},
+		{"5.2.1.2 max-stale", []answer{{200, over, "one"}, {200, over, "two"}}, []step{{body: "one"}, {asked: "-", lines: "Cache-Control: max-stale=30", body: "one"}, {body: "two"}}},
+		{"5.2.1.3 min-fresh", fresh, []step{{body: "one"}, {asked: "-", lines: "Cache-Control: min-fresh=20", body: "one"}, {lines: "Cache-Control: min-fresh=55", body: "one"}}},
+		{"5.2.1.4 no-cache", fresh, []step{{body: "one"}, {asked: `If-None-Match: "a"`, lines: "Cache-Control: no-cache", body: "one"}}},
+		{"5.4 Pragma", fresh, []step{{body: "one"}, {asked: `If-None-Match: "a"`, lines: "Pragma: no-cache", body: "one"}}},
+		{"5.4 not beside Cache-Control", fresh, []step{{body: "one"}, {asked: "-", lines: "Pragma: no-cache|Cache-Control: max-age=30", body: "one"}}},
+		{"5.2.1.5 no-store", fresh[:1], []step{{lines: "Cache-Control: no-store", body: "one"}, {body: "one"}, {asked: "-", body: "one"}}},
+		{"5.2.1.7 only-if-cached", fresh, []step{{asked: "-", lines: "Cache-Control: only-if-cached", status: 504, body: "*"}, {body: "one"}, {asked: "-", lines: "Cache-Control: only-if-cached", body: "one"}}},
+		{"5.2.1.7 only-if-cached where it cannot be kept", []answer{{200, "Cache-Control: no-store", "one"}}, []step{{body: "one"}, {asked: "-", lines: "Cache-Control: only-if-cached", status: 504, body: "*"}}},
+		{"5861 4 stale-if-error of a request", []answer{{200, over, "one"}, {503, "", "down"}}, []step{{body: "one"}, {lines: "Cache-Control: stale-if-error=30", body: "one"}, {status: 503, body: "down"}}},
+	})
+}
