@@ -24,6 +24,11 @@ func (h *handler) deliver(cfg *config.Pool) outcome {
 			return o
 		}
 	}
+	if h.kept.asks && h.isHead() {
+		if o, took := h.headed(); took {
+			return o
+		}
+	}
 	whole := u.dec.Done()
 	length := int64(-1)
 	switch {

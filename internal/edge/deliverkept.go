@@ -173,7 +173,7 @@ func (h *handler) appendKeptHead(dst []byte, status int, skip ...message.ID) []b
 	}
 	dst = append(dst, h.route.response.set...)
 	dst = append(dst, k.own...)
-	if k.led == nil || k.age > 0 { // RFC 9111, section 5.1: it would say that no server was asked
+	if !k.asks || k.age > 0 { // RFC 9111, section 5.1: it would say that no server was asked
 		dst = append(dst, "Age: "...)
 		dst = appendInt(dst, max(k.age, 0))
 		dst = append(dst, "\r\n"...)
@@ -193,7 +193,7 @@ func (h *handler) appendCacheStatus(dst []byte) []byte {
 	k := &h.kept
 	dst = append(dst, "Cache-Status: weir"...)
 	shared := h.x.Journal.Cache == journal.Shared
-	if k.fwd == notForwarded || k.led == nil && k.has && !shared {
+	if k.fwd == notForwarded || !k.asks && k.has && !shared {
 		dst = append(dst, "; hit; ttl="...)
 		dst = appendSigned(dst, k.life.TTL-k.age)
 		return append(dst, "\r\n"...)

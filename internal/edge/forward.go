@@ -205,7 +205,7 @@ func (h *handler) converse(cfg *config.Pool) outcome {
 	}
 	h.x.Journal.Cause, h.x.Journal.Detail = journal.NoCause, "" // of an earlier try
 	if h.route.cache != nil {
-		h.noteInvalidations()
+		h.invalidate()
 	}
 	if h.x.Resp.Status == 101 {
 		h.tunnel()

@@ -41,9 +41,8 @@ type keeping struct {
 	me       follower
 	reader   reader // sends to this handler's client what its own task fetches
 
-	places []string // that the response to an unsafe request names
-	url    []byte
-	tags   []uint64
+	url  []byte
+	tags []uint64
 }
 
 // reset makes it ready for another request.
@@ -102,7 +101,12 @@ func (h *handler) fromCache() bool {
 		if found == foundHole {
 			return h.pass(forMiss)
 		}
-		if h.x.Req.Method != message.GET || !k.has && h.wantsPart() {
+		switch {
+		case h.x.Req.Method == message.HEAD && k.has:
+			h.x.Journal.Cache = journal.Pass
+			h.asksFor(false)
+			return false
+		case h.x.Req.Method != message.GET || !k.has && h.wantsPart():
 			return h.pass(k.fwd)
 		}
 		if done, answered := h.fetchOrFollow(); done {
@@ -300,7 +304,15 @@ func (h *handler) follow(f *fetch) (done, answered bool) {
 // condition that it is not what is kept already.
 func (h *handler) leads(f *fetch) {
 	k := &h.kept
-	k.led, k.asks = f, true
+	k.led = f
+	h.asksFor(true)
+}
+
+// asksFor makes the request that goes to the server the cache's own. validates says that it is to be answered with 304 when
+// what is kept still holds.
+func (h *handler) asksFor(validates bool) {
+	k := &h.kept
+	k.asks = true
 	k.sent = h.l.loop.Wall()
 	if !h.alone {
 		k.query, k.hasQuery = k.keyed.Query()
@@ -316,7 +328,7 @@ func (h *handler) leads(f *fetch) {
 		}
 	}
 	k.plain = len(k.ask)
-	if k.has {
+	if k.has && validates {
 		k.ask = k.view.AppendConditions(k.ask)
 	}
 }
@@ -328,7 +340,7 @@ func (h *handler) ledOff() {
 	if !f.now().over() {
 		f.fails(max(h.x.Journal.Status, 502), h.x.Journal.Cause, h.x.Journal.Detail)
 	}
-	h.l.edge.caching.fetches.part(f)
+	h.l.edge.caching.fetches.land(f)
 }
 
 // refreshOnce has what is kept fetched anew unless that is under way, or failed a moment ago.

@@ -63,7 +63,7 @@ func (h *handler) makeEncoded(key store.Key, coding compress.Coding) (r store.Re
 	if !leads {
 		return r, false // somebody is at it
 	}
-	defer c.fetches.part(f)
+	defer c.fetches.land(f)
 	defer f.move(kept)
 	plain := cache.FreshFields(&message.Response{}, k.view)
 	h.enc.tag = encodeFields(&plain.Fields, coding, h.enc.tag[:0])

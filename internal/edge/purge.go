@@ -24,7 +24,8 @@ func (h *handler) respondPurge() {
 	}
 	mode, _ := x.Req.Fields.Named("X-Purge")
 	hard := !message.EqualFold(mode, "soft")
-	err := c.ban(ban.Purge{Kind: ban.URL, Hard: hard, Host: string(x.Req.Host), Path: string(x.Req.Target)})
+	target := h.route.cache.keyer.AppendTarget(nil, x.Req.Path, x.Req.Query, x.Req.HasQuery)
+	err := c.ban(ban.Purge{Kind: ban.URL, Hard: hard, Host: string(x.Req.Host), Path: string(target)})
 	if err != nil {
 		h.fail(400, journal.Refused, err.Error())
 		return
@@ -43,55 +44,52 @@ func (c *caching) ban(p ban.Purge) error {
 }
 
 // invalidate takes out what an unsafe request has probably changed: its own address and what its response names of the same
-// origin (RFC 9111, section 4.4), and groups (RFC 9875).
+// origin (RFC 9111, section 4.4), and groups (RFC 9875). It does so before the response goes out, so that whoever has seen
+// that sees the change.
 func (h *handler) invalidate() {
-	x := &h.x
-	if h.route.cache == nil || x.Journal.Status < 200 || x.Journal.Status >= 400 || h.x.Resp.Status != x.Journal.Status {
+	req, resp := &h.x.Req, &h.x.Resp
+	if resp.Status < 200 || resp.Status >= 400 {
 		return
 	}
-	switch x.Req.Method {
+	switch req.Method {
 	case message.GET, message.HEAD, message.OPTIONS, message.TRACE:
 		return
 	}
-	h.forget(x.Req.Path, x.Req.Query, x.Req.HasQuery)
-	for _, place := range h.kept.places {
-		if path, query, has, ok := h.sameOrigin(place); ok {
-			h.forget(path, query, has)
+	h.forget(req.Path, req.Query, req.HasQuery)
+	for _, id := range [...]message.ID{message.Location, message.ContentLocation} {
+		if place := resp.Fields.Get(id); len(place) > 0 {
+			if path, query, has, ok := h.sameOrigin(string(place)); ok {
+				h.forget(path, query, has)
+			}
 		}
 	}
-	for _, g := range h.kept.tags {
+	k := &h.kept
+	k.tags = h.l.edge.caching.seed.AppendGroups(k.tags[:0], &resp.Fields, req.Host)
+	for _, g := range k.tags {
 		if err := h.l.edge.caching.ban(ban.Purge{Kind: ban.Tag, Hard: true, Tag: g}); err != nil {
 			h.x.Journal.Detail = "a group could not be purged"
 		}
 	}
 }
 
-// noteInvalidations keeps what a response to an unsafe request names, while its fields are there.
-func (h *handler) noteInvalidations() {
-	k, f := &h.kept, &h.x.Resp.Fields
-	k.places, k.tags = k.places[:0], k.tags[:0]
-	if h.route.cache == nil || h.x.Req.Method == message.GET {
-		return
-	}
-	for _, id := range [...]message.ID{message.Location, message.ContentLocation} {
-		if v := f.Get(id); len(v) > 0 {
-			k.places = append(k.places, string(v))
-		}
-	}
-	k.tags = h.l.edge.caching.seed.AppendGroups(k.tags, f, h.x.Req.Host)
-}
-
-// forget takes out what is kept under the key that a GET for a path would have.
+// forget takes out what is kept of a path and query, for whomever.
 func (h *handler) forget(path, query []byte, has bool) {
-	x, c := h.x, h.l.edge.caching
+	x, c, keyer := h.x, h.l.edge.caching, h.route.cache.keyer
 	x.Req.Method, x.Req.Body, x.Req.Path, x.Req.Query, x.Req.HasQuery = message.GET, message.NoBody, path, query, has
 	var keyed cache.KeyedRequest
-	h.route.cache.keyer.Key(&x, &keyed)
-	if keyed.Pass != cache.NoPass {
-		return
+	keyer.Key(&x, &keyed)
+	if keyed.Pass == cache.NoPass {
+		c.fetches.forget(store.Key(keyed.Key))
+		c.store.Delete(store.Key(keyed.Key))
+		if !keyer.Splits() {
+			return
+		}
 	}
-	c.fetches.forget(store.Key(keyed.Key))
-	c.store.Delete(store.Key(keyed.Key))
+	// This client's request says nothing of the keys that others' requests have.
+	target := keyer.AppendTarget(nil, path, query, has)
+	if err := c.ban(ban.Purge{Kind: ban.URL, Hard: true, Host: string(x.Req.Host), Path: string(target)}); err != nil {
+		h.x.Journal.Detail = "what has changed could not be purged"
+	}
 }
 
 // sameOrigin splits what Location or Content-Location names, if it is of the request's own origin.

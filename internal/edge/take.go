@@ -187,13 +187,9 @@ func (h *handler) placed() (store.Key, bool) {
 func (h *handler) appendStored(dst []byte, life cache.Life, resp *message.Response) []byte {
 	k, rc := &h.kept, h.route.cache
 	req := &h.x.Req
-	k.url = append(append(k.url[:0], req.Path...), '?')
-	k.url = append(k.url, req.Query...)
-	if !req.HasQuery {
-		k.url = k.url[:len(req.Path)]
-	}
+	k.url = rc.keyer.AppendTarget(k.url[:0], req.Path, req.Query, req.HasQuery)
 	k.tags = h.l.edge.caching.seed.AppendTags(k.tags[:0], &resp.Fields, req.Host)
-	return cache.AppendStored(dst, &cache.Stored{Life: life, Born: k.led.born, Host: req.Host, URL: k.url, Tags: k.tags, Strip: rc.policy.Strip, Serial: rand.Uint64()}, resp)
+	return cache.AppendStored(dst, &cache.Stored{Life: life, Born: k.since(), Host: req.Host, URL: k.url, Tags: k.tags, Strip: rc.policy.Strip, Serial: rand.Uint64()}, resp)
 }
 
 // shareStream takes the rest of a body from the server into the cache; all who want it read it there, this request's client
@@ -290,7 +286,7 @@ func (h *handler) spillOver(cfg *config.Pool, f *fetch, data []byte) error {
 	return err
 }
 
-// freshen takes a 304 for what is kept.
+// freshen takes a 304, or the response to a HEAD, for what is kept.
 func (h *handler) freshen() outcome {
 	k, c := &h.kept, h.l.edge.caching
 	h.x.Journal.Cache = journal.Revalidated
@@ -317,8 +313,38 @@ func (h *handler) freshen() outcome {
 		}
 	}
 	k.age = k.life.Now(h.l.loop.Wall())
-	k.led.move(kept)
-	c.fetches.part(k.led)
+	if k.led != nil {
+		k.led.move(kept)
+		c.fetches.part(k.led)
+	}
 	h.deliverKept()
 	return done
+}
+
+// since is the last purge that was known when the server was asked.
+func (k *keeping) since() uint64 {
+	if k.led != nil {
+		return k.led.born
+	}
+	return k.born
+}
+
+// headed takes the response to a HEAD for what is kept: it freshens that, or shows that it is out of date (RFC 9111, section
+// 4.3.5). took is false when it is to be delivered as without a cache.
+func (h *handler) headed() (o outcome, took bool) {
+	k, resp := &h.kept, &h.x.Resp
+	switch {
+	case resp.Status >= 500 && h.mayRescue():
+		h.up.fault = pool.Unavailable
+		h.rescued(resp.Status)
+		return done, true
+	case resp.Status != k.view.Status():
+		return 0, false
+	}
+	length := announced(&resp.Fields)
+	if !cache.Confirms(resp, k.view) || length >= 0 && length != k.ref.Size() {
+		h.l.edge.caching.store.Drop(k.ref)
+		return 0, false
+	}
+	return h.freshen(), true
 }

@@ -209,3 +209,73 @@ func TestRequestDirectives(t *testing.T) {
 		{"5861 4 stale-if-error of a request", []answer{{200, over, "one"}, {503, "", "down"}}, []step{{body: "one"}, {lines: "Cache-Control: stale-if-error=30", body: "one"}, {status: 503, body: "down"}}},
 	})
 }
+
+// TestHead is RFC 9111, section 4.3.5, and HEAD answered from what a GET left.
+func TestHead(t *testing.T) {
+	conforms(t, "{grace_on_error: 60s, hit_for_miss: 0s}", []row{
+		{"9110 9.3.2 from a kept GET", []answer{{200, `Cache-Control: max-age=60|ETag: "a"`, "one"}}, []step{
+			{body: "one"}, {method: "HEAD", asked: "-", has: "Content-Length: 3|Cache-Status: hit"}, {method: "HEAD", asked: "-", lines: `If-None-Match: "a"`, status: 304},
+		}},
+		{"it is not kept itself", []answer{{200, `Cache-Control: max-age=60`, "one"}}, []step{
+			{method: "HEAD", asked: "Method: HEAD"}, {asked: "Method: GET", body: "one"},
+		}},
+		{"4.3.5 it freshens", []answer{{200, over + "|X-A: 1|X-B: 1", "one"}, {200, `Cache-Control: max-age=60|ETag: "a"|X-A: 2|Content-Length: 3`, ""}}, []step{
+			{body: "one"}, {method: "HEAD", asked: "Method: HEAD", has: "X-A: 2|X-B: 1|Content-Length: 3|Cache-Status: fwd=stale; fwd-status=200; stored"}, {asked: "-", body: "one", has: "X-A: 2|X-B: 1"},
+		}},
+		{"4.3.5 another length", []answer{{200, over, "one"}, {200, `Cache-Control: max-age=60|ETag: "a"|Content-Length: 4`, ""}, {200, "", "four"}}, []step{
+			{body: "one"}, {method: "HEAD", has: "Content-Length: 4"}, {asked: "-If-None-Match: ", body: "four"},
+		}},
+		{"4.3.5 another validator", []answer{{200, over, "one"}, {200, `Cache-Control: max-age=60|ETag: "b"`, ""}, {200, "", "two"}}, []step{
+			{body: "one"}, {method: "HEAD", has: `ETag: "b"`}, {asked: "-If-None-Match: ", body: "two"},
+		}},
+		{"4.3.5 an error says nothing of it", []answer{{200, over, "one"}, {404, "", ""}, {304, over, ""}}, []step{
+			{body: "one"}, {method: "HEAD", status: 404}, {asked: `If-None-Match: "a"`, body: "one"},
+		}},
+		{"4.2.4 on errors", []answer{{200, over, "one"}, {503, "", ""}}, []step{
+			{body: "one"}, {method: "HEAD", has: "Content-Length: 3"},
+		}},
+		{"what the app gets is the cache's question", []answer{{200, over, "one"}, {200, `Cache-Control: max-age=60|ETag: "a"`, ""}}, []step{
+			{body: "one"}, {method: "HEAD", lines: `If-None-Match: "x"|Range: bytes=0-0`, asked: "-If-None-Match: "}, {asked: "-", body: "one"},
+		}},
+	})
+}
+
+// TestInvalidation is RFC 9111, section 4.4, and RFC 9875: what an unsafe request takes out.
+func TestInvalidation(t *testing.T) {
+	fresh := func(more string) []answer {
+		return []answer{{200, "Cache-Control: max-age=60", "one"}, {200, more, "done"}, {200, "Cache-Control: max-age=60", "two"}}
+	}
+	changed := func(rule, method, more string) row {
+		return row{rule, fresh(more), []step{{body: "one"}, {asked: "-", body: "one"}, {method: method, lines: "Content-Length: 0", body: "done"}, {body: "two"}}}
+	}
+	still := func(rule, method string, status int) row {
+		return row{rule, []answer{{200, "Cache-Control: max-age=60", "one"}, {status, "", ""}}, []step{{body: "one"}, {method: method, lines: "Content-Length: 0", status: status, body: "*"}, {asked: "-", body: "one"}}}
+	}
+	conforms(t, "{hit_for_miss: 0s}", []row{
+		changed("4.4 POST", "POST", ""), changed("4.4 PUT", "PUT", ""), changed("4.4 DELETE", "DELETE", ""), changed("4.4 PATCH", "PATCH", ""), changed("4.4 not known", "M-SEARCH", ""),
+		still("4.4 a safe one", "OPTIONS", 200), still("4.4 an error", "POST", 400), still("4.4 a server's error", "POST", 500),
+		{"4.4 a redirect", []answer{{200, "Cache-Control: max-age=60", "one"}, {303, "Location: /elsewhere", ""}, {200, "", "two"}}, []step{
+			{body: "one"}, {method: "POST", lines: "Content-Length: 0", status: 303}, {body: "two"}}},
+		{"4.4 Location", fresh(""), []step{{body: "one"}, {method: "POST", path: "/10", lines: "Content-Length: 0", body: "moved"}, {body: "done"}}},
+		{"", []answer{{200, "Location: /9", "moved"}}, nil},
+		{"4.4 Content-Location", fresh(""), []step{{body: "one"}, {method: "POST", path: "/12", lines: "Content-Length: 0", body: "moved"}, {body: "done"}}},
+		{"", []answer{{200, "Content-Location: http://e2e.test/11", "moved"}}, nil},
+		{"4.4 of another origin", fresh(""), []step{{body: "one"}, {method: "POST", path: "/14", lines: "Content-Length: 0", body: "moved"}, {asked: "-", body: "one"}}},
+		{"", []answer{{200, "Location: http://other.test/13|Content-Location: https://e2e.test/13", "moved"}}, nil},
+		{"9875 3 a group", []answer{{200, `Cache-Control: max-age=60|Cache-Groups: "a", "b"`, "one"}, {200, "", "two"}}, []step{
+			{body: "one"}, {method: "POST", path: "/16", lines: "Content-Length: 0", body: "moved"}, {body: "two"}}},
+		{"", []answer{{200, `Cache-Group-Invalidation: "b"`, "moved"}}, nil},
+		{"4.4 every variant", []answer{{200, "Cache-Control: max-age=60|Vary: X-V", "one"}, {200, "Cache-Control: max-age=60|Vary: X-V", "two"}, {200, "", "done"}, {200, "", "three"}}, []step{
+			{lines: "X-V: 1", body: "one"}, {lines: "X-V: 2", body: "two"}, {asked: "-", lines: "X-V: 1", body: "one"}, {method: "POST", lines: "Content-Length: 0|X-V: 3", body: "done"}, {lines: "X-V: 1", body: "three"}, {lines: "X-V: 2", body: "three"},
+		}},
+	})
+	// The key may hold more than the URL, and who changes something may pass.
+	conforms(t, `{hit_for_miss: 0s, key: {header: [X-Kind]}, pass_if_cookie: [session], ignore_query: ["utm_*"]}`, []row{
+		{"4.4 under every key", []answer{{200, "Cache-Control: max-age=60", "one"}, {200, "Cache-Control: max-age=60", "two"}, {200, "", "done"}, {200, "", "three"}}, []step{
+			{lines: "X-Kind: 1", body: "one"}, {lines: "X-Kind: 2", body: "two"}, {method: "POST", lines: "Content-Length: 0|X-Kind: 2", body: "done"}, {lines: "X-Kind: 1", body: "three"}, {lines: "X-Kind: 2", body: "three"},
+		}},
+		{"4.4 by one who passes", []answer{{200, "Cache-Control: max-age=60", "one"}, {200, "", "done"}, {200, "", "two"}}, []step{
+			{body: "one"}, {method: "POST", path: "?utm_source=x", lines: "Content-Length: 0|Cookie: session=1", body: "done"}, {body: "two"},
+		}},
+	})
+}
