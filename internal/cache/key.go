@@ -28,6 +28,13 @@ type KeyedRequest struct {
 	asked bool   // the query in text is there at all
 }
 
+// CopyFrom makes r what from is, in memory of its own.
+func (r *KeyedRequest) CopyFrom(from *KeyedRequest) {
+	text := append(r.text[:0], from.text...)
+	*r = *from
+	r.text = text
+}
+
 // Query returns the query that the app gets when the cache fetches: without what is ignored, in the order that the
 // policy says. has is false when the request target has no "?". The slice is the KeyedRequest's. A request that passes
 // is sent with its own query.

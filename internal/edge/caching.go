@@ -23,6 +23,7 @@ type caching struct {
 	seed    cache.Seed
 	fetches fetches
 	purges  atomic.Uint64
+	alike   atomic.Bool // a response has had No-Vary-Search
 	options store.Options
 }
 

@@ -150,7 +150,7 @@ func (h *handler) lookUp() found {
 	k.release()
 	k.key, k.fwd, k.soft = k.primary, forURIMiss, false
 	k.born = uint64(c.bans.Now())
-	if !h.find() {
+	if !h.find(k.primary) && !h.findAlike() {
 		return foundNone
 	}
 	now := h.l.loop.Wall()
@@ -193,10 +193,11 @@ func (h *handler) lookUp() found {
 	return foundNone
 }
 
-// find looks the request's key up, and then those of the variants that it may select.
-func (h *handler) find() bool {
+// find looks a key up, and then those of the variants that the request may select.
+func (h *handler) find(primary store.Key) bool {
 	k, c := &h.kept, h.l.edge.caching
-	if k.ref, k.has = c.store.Get(k.primary); !k.has {
+	k.key = primary
+	if k.ref, k.has = c.store.Get(primary); !k.has {
 		return false
 	}
 	k.view = cache.NewView(k.ref.Head())
@@ -211,7 +212,7 @@ func (h *handler) find() bool {
 	view := k.view
 	for list := range view.Lists {
 		var key cache.Key
-		key, h.scratch = h.route.cache.keyer.Variant(cache.Key(k.primary), view.Epoch(), list, &h.x.Req.Fields, h.scratch)
+		key, h.scratch = h.route.cache.keyer.Variant(cache.Key(primary), view.Epoch(), list, &h.x.Req.Fields, h.scratch)
 		if first {
 			k.key, first = store.Key(key), false
 		}
@@ -284,9 +285,12 @@ func (h *handler) follow(f *fetch) (done, answered bool) {
 	k.release()
 	k.has, k.view = true, cache.NewView(k.ref.Head())
 	if k.key != f.kept {
-		// It turned out to be one variant of several: look which one this request selects.
+		// It turned out to be one variant of several, or for others too: look whether it is what this request selects.
 		k.release()
-		return false, false
+		if h.lookUp() != foundNone || k.key != f.kept || k.has || !f.open(&k.ref) {
+			return false, false
+		}
+		k.has, k.view = true, cache.NewView(k.ref.Head())
 	}
 	k.life = k.view.Life()
 	k.age = k.life.Now(h.l.loop.Wall())

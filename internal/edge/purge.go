@@ -36,6 +36,13 @@ func (h *handler) respondPurge() {
 
 // ban puts a purge into force. What is being fetched is not for those who come from here on.
 func (c *caching) ban(p ban.Purge) error {
+	if p.Kind == ban.URL && c.alike.Load() {
+		path, _, _ := strings.Cut(p.Path, "?")
+		also := ban.Purge{Kind: ban.Tag, Hard: p.Hard, Tag: c.seed.AlikeTag([]byte(p.Host), []byte(path))}
+		if _, err := c.bans.Add(also); err != nil {
+			return err
+		}
+	}
 	if _, err := c.bans.Add(p); err != nil {
 		return err
 	}
@@ -81,7 +88,7 @@ func (h *handler) forget(path, query []byte, has bool) {
 	if keyed.Pass == cache.NoPass {
 		c.fetches.forget(store.Key(keyed.Key))
 		c.store.Delete(store.Key(keyed.Key))
-		if !keyer.Splits() {
+		if !keyer.Splits() && !c.hasAlike(keyer, &keyed) {
 			return
 		}
 	}

@@ -153,13 +153,14 @@ func (h *handler) committed(fill *store.Fill) {
 
 // placed is the key under which a response is kept: the request's, or that of the variant that its Vary makes it.
 func (h *handler) placed() (store.Key, bool) {
-	k, c, rc := &h.kept, h.l.edge.caching, h.route.cache
+	c, rc := h.l.edge.caching, h.route.cache
+	primary := h.family(&h.x.Resp)
 	names := cache.VaryNames(&h.x.Resp.Fields)
 	if names == nil {
-		return k.primary, true
+		return primary, true
 	}
 	var old cache.View
-	if was, ok := c.store.Peek(k.primary); ok {
+	if was, ok := c.store.Peek(primary); ok {
 		defer was.Release()
 		old = cache.NewView(was.Head())
 	}
@@ -174,12 +175,12 @@ func (h *handler) placed() (store.Key, bool) {
 	}
 	if !newest {
 		h.scratch = cache.AppendVariants(h.scratch[:0], old, names, epoch)
-		if !c.put(k.primary, h.scratch) {
-			return k.primary, false
+		if !c.put(primary, h.scratch) {
+			return primary, false
 		}
 	}
 	var key cache.Key
-	key, h.scratch = rc.keyer.Variant(cache.Key(k.primary), epoch, names, &h.x.Req.Fields, h.scratch)
+	key, h.scratch = rc.keyer.Variant(cache.Key(primary), epoch, names, &h.x.Req.Fields, h.scratch)
 	return store.Key(key), true
 }
 
@@ -189,6 +190,9 @@ func (h *handler) appendStored(dst []byte, life cache.Life, resp *message.Respon
 	req := &h.x.Req
 	k.url = rc.keyer.AppendTarget(k.url[:0], req.Path, req.Query, req.HasQuery)
 	k.tags = h.l.edge.caching.seed.AppendTags(k.tags[:0], &resp.Fields, req.Host)
+	if _, alike := cache.ParseNoVary(&resp.Fields); alike {
+		k.tags = append(k.tags, h.l.edge.caching.seed.AlikeTag(req.Host, req.Path))
+	}
 	return cache.AppendStored(dst, &cache.Stored{Life: life, Born: k.since(), Host: req.Host, URL: k.url, Tags: k.tags, Strip: rc.policy.Strip, Serial: rand.Uint64()}, resp)
 }
 

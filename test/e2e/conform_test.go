@@ -279,3 +279,33 @@ func TestInvalidation(t *testing.T) {
 		}},
 	})
 }
+
+// TestNoVarySearch: queries that the app says are alike share one response, also while it is fetched, and a purge of one is of
+// all.
+func TestNoVarySearch(t *testing.T) {
+	const ignores = `Cache-Control: max-age=60|No-Vary-Search: params=("a" "b")`
+	conforms(t, "{hit_for_miss: 0s}", []row{
+		{"params", []answer{{200, ignores, "one"}, {200, ignores, "two"}}, []step{
+			{path: "?a=1", body: "one"}, {path: "?a=2&b=3", asked: "-", body: "one"}, {asked: "-", body: "one"}, {path: "?c=1", body: "two"}, {path: "?b=0&c=1", asked: "-", body: "two"}, {path: "?a=9", asked: "-", body: "one"},
+		}},
+		{"key-order", []answer{{200, "Cache-Control: max-age=60|No-Vary-Search: key-order", "one"}, {200, "", "two"}}, []step{
+			{path: "?a=1&b=2", body: "one"}, {path: "?b=2&a=1", asked: "-", body: "one"}, {path: "?b=2", body: "two"},
+		}},
+		{"except", []answer{{200, `Cache-Control: max-age=60|No-Vary-Search: except=("id")`, "one"}, {200, "", "two"}}, []step{
+			{path: "?id=1&x=2", body: "one"}, {path: "?y=2&id=1", asked: "-", body: "one"}, {path: "?id=2", body: "two"},
+		}},
+		{"not well-formed", []answer{{200, "Cache-Control: max-age=60|No-Vary-Search: params=a", "one"}, {200, "", "two"}}, []step{{path: "?a=1", body: "one"}, {path: "?a=2", body: "two"}}},
+		{"with Vary", []answer{{200, ignores + "|Vary: X-V", "one"}, {200, ignores + "|Vary: X-V", "two"}}, []step{
+			{path: "?a=1", lines: "X-V: 1", body: "one"}, {path: "?a=2", lines: "X-V: 2", body: "two"}, {path: "?a=3", lines: "X-V: 1", asked: "-", body: "one"}, {path: "?b=3", lines: "X-V: 2", asked: "-", body: "two"},
+		}},
+		{"a purge", []answer{{200, ignores, "one"}, {200, ignores, "two"}}, []step{
+			{path: "?a=1", body: "one"}, {method: "PURGE", path: "?a=2", asked: "-", body: "purged\n"}, {path: "?a=1", body: "two"}, {path: "?a=3", asked: "-", body: "two"},
+		}},
+		{"what is unsafe", []answer{{200, ignores, "one"}, {200, "", "done"}, {200, ignores, "two"}}, []step{
+			{path: "?a=1", body: "one"}, {method: "POST", path: "?a=2", lines: "Content-Length: 0", body: "done"}, {path: "?a=1", body: "two"},
+		}},
+		{"it is validated", []answer{{200, over + `|No-Vary-Search: params=("a")`, "one"}, {304, `Cache-Control: max-age=60|ETag: "a"`, ""}, {200, "", "two"}}, []step{
+			{path: "?a=1", body: "one"}, {path: "?a=2", asked: "Target: /7?a=2", body: "one"}, {path: "?a=3", asked: "-", body: "one"}, {method: "PURGE", path: "?a=9", asked: "-", body: "purged\n"}, {path: "?a=3", body: "two"},
+		}},
+	})
+}
