@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"encoding/binary"
 	"slices"
 	"strconv"
@@ -274,37 +275,61 @@ func AppendHole(dst []byte, now time.Time, ttl time.Duration) []byte {
 	return dst
 }
 
+// Confirms reports whether a response without content (a 304, or one to a HEAD) is about the kept response (RFC 9111, section
+// 4.3.4): one with validators must have one of the kept response's own, or it says that something else is now there. Tags
+// are compared weakly, since servers that compress make the strong tag of a 200 weak, and not that of the 304.
+func Confirms(resp *message.Response, v View) bool {
+	tag, mine := resp.Fields.Get(message.ETag), v.ETag()
+	if tag != nil && mine != nil {
+		return string(bytes.TrimPrefix(tag, weakTag)) == string(bytes.TrimPrefix(mine, weakTag))
+	}
+	at, was := resp.Fields.Get(message.LastModified), v.LastModified()
+	if at != nil && was != nil {
+		return string(at) == string(was)
+	}
+	return tag == nil && at == nil
+}
+
+var weakTag = []byte("W/")
+
 // FreshFields is what a kept response is after a server said that it still holds (RFC 9111, section 4.3.4): fields of the 304
-// take the place of those of their name (section 3.2), but for those that describe the content, which was not sent. Its
+// take the place of those of their name (section 3.2), but for those that speak of the content's bytes, which stay. Its
 // slices are views into both.
 func FreshFields(resp *message.Response, v View) (fresh message.Response) {
 	fresh.Status = v.Status()
 	for old := v.Lines(); len(old) > 0; {
 		name, value, rest := takeLine(old)
 		old = rest
-		if id := message.Lookup(name); !replaced(&resp.Fields, id, name) {
+		id := message.Lookup(name)
+		if id == message.Date && !resp.Fields.Has(id) {
+			continue // RFC 9110, section 6.6.1: it was made when it came; by the old date it would be old at once
+		}
+		if !replaced(&resp.Fields, id, name) {
 			fresh.Fields.Add(id, name, value)
 		}
 	}
 	for i := range resp.Fields.List {
-		if l := &resp.Fields.List[i]; !describes(l.ID) {
+		if l := &resp.Fields.List[i]; !describes(l.ID, l.Name) {
 			fresh.Fields.Add(l.ID, l.Name, l.Value)
 		}
 	}
 	return fresh
 }
 
-// describes reports whether a field describes the content, which a 304 does not bring.
-func describes(id message.ID) bool {
+// describes reports whether a field describes the bytes of the content, which a 304 does not bring (RFC 9111, section 3.2: those
+// on which the integrity of what is stored depends, and those that are processed here). The media type is not one of them.
+func describes(id message.ID, name []byte) bool {
 	switch id {
-	case message.ContentLength, message.ContentEncoding, message.ContentRange, message.ContentType, message.TransferEncoding:
+	case message.ContentLength, message.ContentEncoding, message.ContentRange, message.TransferEncoding:
 		return true
+	case message.Other:
+		return message.EqualFold(name, "content-md5") || message.EqualFold(name, "content-digest")
 	}
 	return false
 }
 
 func replaced(f *message.Fields, id message.ID, name []byte) bool {
-	if describes(id) || id == message.SetCookie {
+	if describes(id, name) {
 		return false
 	}
 	if id != message.Other {

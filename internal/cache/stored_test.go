@@ -71,13 +71,50 @@ func TestFreshen(t *testing.T) {
 		name := strings.ToLower(string(l.Name))
 		got[name] = append(got[name], string(l.Value))
 	}
-	for name, want := range map[string]string{"x-a": "new", "x-b": "new newer", "x-c": "old", "content-type": "text/css", "content-encoding": "br", "date": at(0), "etag": `"1"`} {
+	for name, want := range map[string]string{"x-a": "new", "x-b": "new newer", "x-c": "old", "content-type": "text/html", "content-encoding": "br", "date": at(0), "etag": `"1"`} {
 		if strings.Join(got[name], " ") != want {
 			t.Errorf("%s: %v, want %s", name, got[name], want)
 		}
 	}
 	if fresh.Status != 200 || got["content-length"] != nil {
 		t.Errorf("%d %v", fresh.Status, got)
+	}
+}
+
+// TestConfirms is RFC 9111, section 4.3.4: which kept response a response without content is about.
+func TestConfirms(t *testing.T) {
+	const then, now = "Last-Modified: Sat, 21 Nov 2026 11:00:00 GMT", "Last-Modified: Sat, 21 Nov 2026 11:30:00 GMT"
+	for _, c := range []struct {
+		kept, came []string
+		want       bool
+	}{
+		{[]string{`ETag: "a"`}, []string{`ETag: "a"`}, true},
+		{[]string{`ETag: "a"`}, []string{`ETag: "b"`}, false},
+		{[]string{`ETag: "a"`}, nil, true},
+		{[]string{`ETag: W/"a"`}, []string{`ETag: "a"`}, true},
+		{[]string{`ETag: W/"a"`}, []string{`ETag: W/"b"`}, false},
+		{[]string{`ETag: "a"`, then}, []string{`ETag: "a"`, now}, true},
+		{[]string{`ETag: "a"`, then}, []string{now}, false},
+		{[]string{then}, []string{then}, true},
+		{[]string{then}, []string{now}, false},
+		{[]string{then}, []string{`ETag: "a"`}, false},
+		{[]string{`ETag: "a"`}, []string{then}, false},
+		{[]string{then}, []string{`ETag: "a"`, then}, true},
+		{nil, nil, true},
+	} {
+		v := stored(t, Stored{Life: Life{Status: 200}}, respond(200, c.kept...))
+		if got := Confirms(respond(304, c.came...), v); got != c.want {
+			t.Errorf("%v about %v: %v", c.came, c.kept, got)
+		}
+	}
+	// RFC 9110, section 6.6.1: a 304 without Date came now.
+	v := stored(t, Stored{Life: Life{Status: 200}}, respond(200, "Date: "+at(-1000), "Set-Cookie: a=1"))
+	fresh := FreshFields(respond(304, "Set-Cookie: a=2", "Set-Cookie: b=3", "Content-MD5: x"), v)
+	if fresh.Fields.Has(message.Date) || fresh.Fields.Count(message.SetCookie) != 2 {
+		t.Errorf("%v", fresh.Fields.List)
+	}
+	if _, there := fresh.Fields.Named("Content-MD5"); there {
+		t.Error("the checksum of a 304")
 	}
 }
 
@@ -109,6 +146,7 @@ func TestVariants(t *testing.T) {
 		{"accept-language,", []string{"Accept-Language: de"}, []string{"Accept-Language: fr"}, false},
 		{"accept-language,", []string{"Accept-Language: "}, nil, false},
 		{"accept-language,", nil, []string{"Accept: x"}, true},
+		{"accept-language,", []string{"Accept-Language: de-DE"}, []string{"Accept-Language: de-de"}, true}, // RFC 4647, section 2
 		{"x-a,x-b,", []string{"X-A: 1", "X-B: 2"}, []string{"X-B: 2", "X-A: 1"}, true},
 		{"x-a,x-b,", []string{"X-A: 1,2"}, []string{"X-A: 1", "X-B: 2"}, false},
 		{"x-a,", []string{`X-A: "a  b"`}, []string{`X-A: "a b"`}, false},
