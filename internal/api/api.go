@@ -171,8 +171,24 @@ type CacheStatus struct {
 	Routes    []RouteCache     `json:"routes"`              // in the order of the configuration
 	TopMisses []KeyMisses      `json:"top_misses"`          // the highest first
 	Estimates []MemoryEstimate `json:"estimates,omitempty"` // of the hit ratio of late, by memory; none without requests
+	Disk      *CacheDisk       `json:"disk,omitempty"`
 	// The estimates are made from this part of all keys.
 	SampledKeys float64 `json:"sampled_keys,omitempty"`
+}
+
+// CacheDisk is what the cache has on disk.
+type CacheDisk struct {
+	Path      string `json:"path"`
+	Size      int64  `json:"size"`    // what it may hold
+	Bytes     int64  `json:"bytes"`   // what it holds
+	Objects   int64  `json:"objects"` // of these some may be in memory too
+	Index     int64  `json:"index"`   // bytes in memory, beside what Memory counts
+	Hits      uint64 `json:"hits"`    // objects read from it
+	Written   uint64 `json:"written"`
+	Skipped   uint64 `json:"skipped"`           // not written: too much at a time, or the disk failed
+	Damaged   uint64 `json:"damaged"`           // dropped because they could not be believed
+	Reclaimed uint64 `json:"reclaimed"`         // segments deleted to make room
+	Problem   string `json:"problem,omitempty"` // why nothing is written, or the cache works in memory alone
 }
 
 // RouteCache is what the cache did for one route. The fields are as in CacheStatus.

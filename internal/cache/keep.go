@@ -73,6 +73,8 @@ const (
 	Immutable                      // a reload does not ask for it anew while it is fresh (RFC 8246)
 	Heuristic                      // its life was guessed
 	Encodable                      // it is plain, and of a kind that is compressed
+	Surrogate                      // it had Surrogate-Control, which is not kept
+	Assembled                      // and that asked for ESI processing
 )
 
 // Judge decides whether a response may be kept (RFC 9111, section 3), and for how long (section 4.2). sent and received are

@@ -35,6 +35,7 @@ const (
 	Response Kind = 1 + iota
 	Variants      // how to find the variant for a request; see variants.go
 	Hole          // it cannot be kept: requests for it do not wait for each other
+	Part          // a stretch of a response; its Content-Range says which
 )
 
 var locations = [...]message.ID{message.ETag, message.LastModified, message.ContentType, message.ContentEncoding}
@@ -86,6 +87,9 @@ func AppendStored(dst []byte, s *Stored, resp *message.Response) []byte {
 	}
 	b := dst[from:]
 	b[0], b[1] = byte(Response), byte(s.Life.Flags)
+	if s.Life.Status == 206 {
+		b[0] = byte(Part)
+	}
 	le := binary.LittleEndian
 	le.PutUint16(b[2:], uint16(s.Life.Status))
 	le.PutUint16(b[4:], uint16(len(resp.Reason)))
@@ -137,7 +141,7 @@ type View struct{ b []byte }
 
 // NewView looks at a head. Lengths that do not fit make it none: it may have come from a disk.
 func NewView(b []byte) View {
-	if len(b) == 0 || Kind(b[0]) > Hole {
+	if len(b) == 0 || Kind(b[0]) > Part {
 		return View{}
 	}
 	if Kind(b[0]) == Variants && len(b) >= variantsSize {
@@ -202,6 +206,22 @@ func (v View) Validators(now time.Time) representation.Validators {
 	return r
 }
 
+// Stretch says which bytes of how many a part has; ok is false for what is none.
+func (v View) Stretch() (s representation.Span, size int64, ok bool) {
+	if v.Kind() != Part {
+		return s, 0, false
+	}
+	for rest := v.Lines(); len(rest) > 0; {
+		name, value, next := takeLine(rest)
+		if message.Lookup(name) == message.ContentRange {
+			s, size, ok = representation.ParseContentRange(value)
+			return s, size, ok && size >= 0
+		}
+		rest = next
+	}
+	return s, 0, false
+}
+
 // Born is the number of the last purge that was known when the response was asked for.
 func (v View) Born() uint64 { return binary.LittleEndian.Uint64(v.b[56:]) }
 
@@ -236,8 +256,19 @@ func (v View) field(j int) []byte {
 	return v.b[at : at+n]
 }
 
-// AppendConditions appends the field lines that ask a server whether a kept response still holds (RFC 9111, section 4.3.1).
+// AppendConditions appends the field lines that ask a server whether a kept response still holds (RFC 9111, section 4.3.1), or
+// for what a kept part, which must be of the beginning, lacks (section 3.4).
 func (v View) AppendConditions(dst []byte) []byte {
+	if v.Kind() == Part {
+		// The rest of it, if it is still the same (RFC 9110, section 13.1.5).
+		s, _, _ := v.Stretch()
+		tag := v.ETag()
+		if tag == nil {
+			tag = v.LastModified()
+		}
+		dst = append(strconv.AppendInt(append(dst, "Range: bytes="...), s.End(), 10), "-\r\nIf-Range: "...)
+		return append(append(dst, tag...), "\r\n"...)
+	}
 	if v.Kind() != Response {
 		return dst
 	}

@@ -73,6 +73,13 @@ func showCache(out io.Writer, s api.CacheStatus, width int) error {
 	fmt.Fprintf(w, "refreshes\t%d without a client that waits\n", s.Refreshes)
 	fmt.Fprintf(w, "evicted\t%d to make room\n", s.Evicted)
 	fmt.Fprintf(w, "purges\t%d\n", s.Purges)
+	if d := s.Disk; d != nil {
+		fmt.Fprintf(w, "disk\t%d objects, %s of %s in %s; %s of memory for the index\n", d.Objects, bytesOf(d.Bytes), bytesOf(d.Size), d.Path, bytesOf(d.Index))
+		fmt.Fprintf(w, "\t%d read, %d written, %d skipped, %d damaged\n", d.Hits, d.Written, d.Skipped, d.Damaged)
+		if d.Problem != "" {
+			fmt.Fprintf(w, "\tPROBLEM: %s\n", d.Problem)
+		}
+	}
 	if err := w.Flush(); err != nil {
 		return err
 	}

@@ -28,6 +28,7 @@ sites:
         redirect: https://www.example.com{uri}
       - match: {path: /one}
         pool: web
+        esi: {hosts: [boxes.example.com]}
   - hosts: ["*.example.org"]
     routes: [{pool: web}]
 `
@@ -49,7 +50,7 @@ func TestExplainCommand(t *testing.T) {
 		{[]string{"https://www.example.com/api/users?id=1"}, []string{"/api/users becomes /users", "limits   body"}},
 		{[]string{"/old/./x%41?y", "-H", "Host: www.example.com:8080"}, []string{"path     /old/xA", "302 to https://www.example.com/old/xA?y"}},
 		{[]string{"www.example.com/old/a%2Fb"}, []string{"400: the path has an encoded slash"}},
-		{[]string{"http://me:secret@www.example.com/one"}, []string{"path     /one", "yes www.example.com (weir.yaml:5)", "pool web"}},
+		{[]string{"http://me:secret@www.example.com/one"}, []string{"path     /one", "yes www.example.com (weir.yaml:5)", "pool web", "includes in text/html, application/xhtml+xml from this host and boxes.example.com", "at most 256, 5 deep"}},
 		{[]string{"www.example.com/none"}, []string{"404: no route of the site matches"}},
 		{[]string{"other.example.net"}, []string{"404: no site has this host", `"other.example.net" is none of its hosts`}},
 		{[]string{"a.example.org"}, []string{`"a.example.org" is under *.example.org`, "takes every request"}},

@@ -79,6 +79,12 @@ func (d *decoder) finishSite(at value, given map[string]value, s *siteDraft) {
 		if r.Pool == "" || r.Compress != nil && len(r.Compress.Codings) == 0 {
 			r.Compress = nil
 		}
+		if r.ESI == nil {
+			r.ESI = s.include
+		}
+		if r.Pool == "" || r.ESI != nil && r.ESI.Off {
+			r.ESI = nil
+		}
 		if all >= 0 {
 			d.warnAt(r.Place, 1, "no request reaches this route",
 				"the one in line "+itoa(s.Routes[all].Place.Line)+" takes them all; put this one before it")

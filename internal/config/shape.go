@@ -54,11 +54,12 @@ type laterKey struct{ name, doc string }
 
 // table builds objects and keeps their descriptions in order.
 type table struct {
-	objects []*info
-	headers *object[Headers]   // of sites and of routes
-	caching *kind[CachePolicy] // likewise
-	coding  *kind[Compress]    // likewise
-	match   *object[Match]     // of routes, and of what a cache passes by
+	objects   []*info
+	headers   *object[Headers]   // of sites and of routes
+	caching   *kind[CachePolicy] // likewise
+	coding    *kind[Compress]    // likewise
+	including *kind[ESI]         // likewise
+	match     *object[Match]     // of routes, and of what a cache passes by
 }
 
 // mainObjects are those whose keys people put in the wrong one of.

@@ -14,6 +14,7 @@ type siteDraft struct {
 	headers Headers
 	cache   *CachePolicy
 	encode  *Compress
+	include *ESI
 }
 
 func siteObject(t *table) *object[siteDraft] {
@@ -32,6 +33,8 @@ func siteObject(t *table) *object[siteDraft] {
 		"How the responses of its routes are cached: on, off, or a policy. A route's own takes its place.")
 	add(o, "compress", pointer(compressKind(t)), func(s *siteDraft) **Compress { return &s.encode }, "",
 		"Compression of what its apps send plain: codings in order of preference, or more. A route's own takes its place.")
+	add(o, "esi", pointer(esiKind(t)), func(s *siteDraft) **ESI { return &s.include }, "off",
+		"Edge Side Includes in the pages of its apps: on, off, or more. A route's own takes its place.")
 	o.done = (*decoder).finishSite
 	return o
 }
@@ -64,6 +67,8 @@ func routeObject(t *table) *object[Route] {
 	o.later("limit", "rate limits")
 	add(o, "compress", pointer(compressKind(t)), func(r *Route) **Compress { return &r.Compress }, "(the site's)",
 		"Compression of what its app sends plain.")
+	add(o, "esi", pointer(esiKind(t)), func(r *Route) **ESI { return &r.ESI }, "(the site's)",
+		"Edge Side Includes in the pages of its app: on, off, or more.")
 	o.later("sticky", "sticky sessions")
 	o.mute = true
 	o.done = (*decoder).finishRoute

@@ -168,6 +168,7 @@ type Route struct {
 	Body           int64        // limit on request bodies in bytes; -1: Limits.Body; 0: no limit
 	Cache          *CachePolicy // nil: nothing of it is kept
 	Compress       *Compress    // nil: nothing is compressed
+	ESI            *ESI         // nil: pages go out as they are
 	ForwardedField bool         // send Forwarded (RFC 7239) too
 	// Exactly one of these answers.
 	Pool     string
@@ -248,6 +249,15 @@ type Compress struct {
 	Codings []string // "zstd", "br", "gzip", the best first; empty: none
 	Types   []string // media types, "text/*", "*+json"; empty: those of text
 	Minimum int64    // bytes
+}
+
+// ESI says which pages have fragments put into them as they are delivered, and where those may come from.
+type ESI struct {
+	Off      bool
+	Hosts    []string // beside the page's own; "*.example.com" is every name below
+	Types    []string // media types that are looked into
+	Depth    int      // levels of fragments in each other
+	Includes int      // fragments of one page, theirs counted in
 }
 
 // Cache is the store that all routes share.

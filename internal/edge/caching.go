@@ -21,7 +21,8 @@ import (
 // put in force, and stays.
 type caching struct {
 	store   *store.Store
-	bans    *ban.List
+	bans    bans
+	disk    *disk // nil: the configuration has none
 	seed    cache.Seed
 	fetches fetches
 	purges  atomic.Uint64
@@ -37,15 +38,21 @@ type caching struct {
 // newCaching makes an empty cache.
 func newCaching(c *config.Cache) (*caching, error) {
 	n := &caching{options: store.Options{Memory: c.Memory, MaxObject: c.MaxObject}, opened: c.Memory, stop: make(chan struct{})}
-	if _, err := rand.Read(n.seed[:]); err != nil {
-		return nil, fmt.Errorf("reading random bytes: %w", err)
-	}
 	var err error
+	if n.seed, err = newSeed(c.Disk); err != nil {
+		return nil, err
+	}
 	if n.store, err = store.Open(n.options); err != nil {
 		return nil, err
 	}
-	n.bans = ban.New(0, ban.Limits{})
 	n.insight.open(c.Memory)
+	if c.Disk == nil {
+		n.bans.use(ban.New(0, ban.Limits{}))
+		return n, nil
+	}
+	// Numbers that no list on a disk has got to: what is born by this one is old to that one.
+	n.bans.use(ban.New(ban.Seq(time.Now().UnixNano()), ban.Limits{}))
+	n.disk = newDisk(n, c.Disk)
 	return n, nil
 }
 
@@ -106,7 +113,12 @@ func (c *caching) close() error {
 func (c *caching) put(k store.Key, head []byte) bool {
 	f, err := c.store.Begin(k, head, 0)
 	if err == nil {
-		err = f.Commit()
+		c.disk.supersede(&k)
+		r, _ := f.Ref()
+		if err = f.Commit(); err == nil && cache.NewView(head).Kind() != cache.Hole {
+			c.disk.keep(r)
+		}
+		r.Release()
 	}
 	if err != nil {
 		slog.Debug("the cache has no room", "error", err)
@@ -114,15 +126,18 @@ func (c *caching) put(k store.Key, head []byte) bool {
 	return err == nil
 }
 
-// purged tells what purges since a number mean for a kept response.
-func (c *caching) purged(v cache.View, since uint64, tags []uint64) (ban.Verdict, uint64, []uint64) {
+// purged tells what purges since a number mean for a kept response to requests with a key.
+func (c *caching) purged(primary *store.Key, v cache.View, since uint64, tags []uint64) (ban.Verdict, uint64, []uint64) {
 	if uint64(c.bans.Now()) == since {
 		return ban.None, since, tags
 	}
-	tags = v.AppendTags(tags[:0])
+	tags = append(v.AppendTags(tags[:0]), keyTag(primary))
 	verdict, now := c.bans.Check(ban.Seq(since), tags, v.Host(), v.URL())
 	return verdict, uint64(now), tags
 }
+
+// keyTag is a tag that all responses to requests with a key have, whatever they say.
+func keyTag(primary *store.Key) uint64 { return binary.LittleEndian.Uint64(primary[:]) }
 
 // epoch is a number that nobody can foresee.
 func (c *caching) epoch() uint64 {

@@ -24,6 +24,9 @@ func (h *handler) deliver(cfg *config.Pool) outcome {
 			return o
 		}
 	}
+	if h.kept.part.wanted {
+		h.keepPart(first)
+	}
 	whole := u.dec.Done()
 	length := int64(-1)
 	switch {
@@ -35,7 +38,9 @@ func (h *handler) deliver(cfg *config.Pool) outcome {
 		length = h.x.Resp.Length
 	}
 	held := h.x.Resp.Body == message.ByLength && h.x.Resp.Length <= holdBack && h.resendable()
-	h.encode(length)
+	if !h.assembleResponse() {
+		h.encode(length)
+	}
 	if h.enc.enc != nil {
 		if first, err = h.enc.encoded(first, whole); err != nil {
 			return h.breaks("the response could not be compressed")
@@ -50,9 +55,10 @@ func (h *handler) deliver(cfg *config.Pool) outcome {
 		h.x.Journal.Out += int64(len(first))
 		return done
 	}
-	if !cfg.Buffer.Responses || h.straight() {
+	if h.sink == nil && (!cfg.Buffer.Responses || h.straight()) {
 		return h.deliverStraight(cfg, first)
 	}
+	// A page is buffered in any case: it waits for its fragments, and they may wait for the server that it holds.
 	if held {
 		return h.deliverHeld(cfg, first)
 	}
@@ -159,8 +165,13 @@ func (h *handler) frame(head, data []byte) (a, b []byte) {
 
 // write2 sends to the client; false means that it is gone or too slow, which the journal then says.
 func (h *handler) write2(a, b []byte) bool {
-	a, b = join(a, b)
-	_, err := h.push(h.conn, a, b)
+	var err error
+	if h.sink != nil {
+		err = h.pour(a, b)
+	} else {
+		a, b = join(a, b)
+		_, err = h.push(h.conn, a, b)
+	}
 	if err != nil {
 		h.lostClient(err)
 	}
@@ -183,6 +194,9 @@ func (h *handler) push(c *loop.Conn, a, b []byte) (done int64, err error) {
 
 // pushFile sends n bytes of a file in the same way.
 func (h *handler) pushFile(t *loop.Task, c *loop.Conn, f *os.File, off, n int64) (done int64, err error) {
+	if h.sink != nil && c == h.conn {
+		return h.pourFile(t, f, off, n)
+	}
 	for done < n {
 		c.WriteBy(h.sendBy())
 		m, err := c.SendFile(t, f, off+done, min(n-done, fileStep))
@@ -232,7 +246,14 @@ func (h *handler) breakOff(err error) {
 		h.x.Journal.Cause = journal.ServerReset
 	}
 	if !h.chunked && h.x.Resp.Body != message.ByLength {
-		_ = h.conn.Reset() // a plain close would be read as the end of the body
+		h.resetClient() // a plain close would be read as the end of the body
+	}
+}
+
+// resetClient breaks the client's connection off. A response that goes into a sink is marked as cut, which says as much there.
+func (h *handler) resetClient() {
+	if h.sink == nil {
+		_ = h.conn.Reset() // it is given up
 	}
 }
 

@@ -16,10 +16,11 @@ func (h *handler) deliverKept() {
 	if h.alone {
 		return
 	}
+	assembled := h.assembleKept()
 	h.useEncoded()
 	size := k.ref.Size()
 	status := k.view.Status()
-	if status == 200 && hasConditions(&h.x.Req.Fields) && h.deliverPart(size) {
+	if status == 200 && !assembled && hasConditions(&h.x.Req.Fields) && h.deliverPart(size) {
 		return
 	}
 	h.out = h.appendKeptHead(h.out[:0], status)
@@ -57,7 +58,7 @@ func (h *handler) deliverPart(size int64) bool {
 		s := r.Spans()[0]
 		h.out = h.appendKeptHead(h.out[:0], 206)
 		h.out = append(representation.AppendContentRange(append(h.out, "Content-Range: "...), s, size), "\r\n"...)
-		h.sendSpan(s)
+		h.sendSpan(s, 0)
 	case representation.Several:
 		h.sendSpans(r.Spans(), size)
 	case representation.Unsatisfiable:
@@ -73,7 +74,7 @@ func (h *handler) deliverPart(size int64) bool {
 // hasIt reports whether the client says that it has what is coming (its length may not be known, so there are no ranges).
 func (h *handler) hasIt() bool {
 	k := &h.kept
-	if k.view.Status() != 200 || !hasConditions(&h.x.Req.Fields) {
+	if h.assembleKept() || k.view.Status() != 200 || !hasConditions(&h.x.Req.Fields) {
 		return false
 	}
 	v := k.view.Validators(h.l.loop.Wall())
@@ -89,12 +90,12 @@ func (h *handler) notModified() {
 	h.write2(h.out, nil)
 }
 
-// sendSpan sends one range behind a head that lacks its end.
-func (h *handler) sendSpan(s representation.Span) {
+// sendSpan sends one range behind a head that lacks its end. at is the offset with which what was found begins.
+func (h *handler) sendSpan(s representation.Span, at int64) {
 	h.out = h.endKeptHead(appendLength(h.out, s.N))
 	h.answered = true
 	h.x.Journal.Status = 206
-	h.sendKept(h.out, &h.kept.ref, s.Off, s.Off+s.N)
+	h.sendKept(h.out, &h.kept.ref, s.Off-at, s.End()-at)
 }
 
 // sendSpans sends several ranges (RFC 9110, section 14.6).

@@ -53,6 +53,7 @@ type local struct {
 	loop     *loop.Loop
 	log      *journal.Writer
 	free     []*handler
+	pages    []*assembler
 	active   int64
 	spooled  int64 // bytes of bodies held in memory
 	encoders *compress.Pool
@@ -304,6 +305,10 @@ func (e *Edge) Stop(ctx context.Context) error {
 		closeListeners(list)
 		delete(e.listeners, key)
 	}
+	var err error
+	if e.caching != nil && e.caching.disk != nil { // before the drain: the next edge waits for it
+		err = e.caching.disk.close()
+	}
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for e.active() > 0 && ctx.Err() == nil {
@@ -312,7 +317,7 @@ func (e *Edge) Stop(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
-	err := e.engine.Close()
+	err = errors.Join(err, e.engine.Close())
 	if e.caching != nil {
 		err = errors.Join(err, e.caching.close())
 	}

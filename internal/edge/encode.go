@@ -14,6 +14,7 @@ type encoding struct {
 	coding  compress.Coding // Identity: the response goes out as it came
 	enc     *compress.Encoder
 	flushes bool   // each piece is to reach the client as it comes
+	unsent  bool   // something was written since the last flush
 	ended   bool   // everything has been read from the encoder
 	out     []byte // what it made last
 	tag     []byte // the ETag of what it makes
@@ -129,6 +130,7 @@ func (h *handler) encodeNotModified() {
 func (e *encoding) encoded(p []byte, last bool) ([]byte, error) {
 	out := e.out[:0]
 	var err error
+	e.unsent = true
 	for len(p) > 0 && err == nil {
 		n := min(len(p), compress.MaxWrite)
 		out, err = e.enc.Write(out, p[:n])
@@ -161,7 +163,11 @@ func (h *handler) endEncoding() {
 func (h *handler) nextBody(between loop.Time) ([]byte, error) {
 	e := &h.enc
 	if e.enc == nil {
-		return h.up.read(h, between)
+		data, err := h.up.read(h, between)
+		if h.kept.part.fill != nil && err == nil {
+			h.feedPart(data, data == nil)
+		}
+		return data, err
 	}
 	for !e.ended {
 		data, err := h.up.read(h, between)

@@ -72,7 +72,10 @@ func (h *handler) appendRequest(dst []byte) []byte {
 		if h.route.compress != nil {
 			h.plainTags()
 		}
-		dst = appendEndToEnd(dst, &req.Fields, &requestHop, nil)
+		dst = appendEndToEnd(dst, &req.Fields, h.route.requestHop(), nil)
+	}
+	if h.route.esi != nil {
+		dst = h.appendCapability(dst)
 	}
 	dst = h.appendForwarding(dst)
 	switch {
@@ -123,12 +126,12 @@ func (h *handler) plainTags() {
 func (h *handler) appendAsked(dst []byte) []byte {
 	k, f := &h.kept, &h.x.Req.Fields
 	if !k.keyed.Hides {
-		return append(appendEndToEnd(dst, f, &askHop, nil), k.ask...)
+		return append(appendEndToEnd(dst, f, h.route.askHop(), nil), k.ask...)
 	}
-	keyer := h.route.cache.keyer
+	keyer, ends := h.route.cache.keyer, h.route.askHop()
 	for i := range f.List {
 		l := &f.List[i]
-		if !askHop[l.ID] && !keyer.Withholds(l, &h.x) {
+		if !ends[l.ID] && !keyer.Withholds(l, &h.x) {
 			dst = appendField(dst, l.Name, l.Value)
 		}
 	}
@@ -320,7 +323,7 @@ func trim(v []byte) []byte {
 func (h *handler) appendResponse(dst []byte) []byte {
 	x, resp := &h.x, &h.x.Resp
 	dst = h.appendStatus(dst)
-	dst = appendEndToEnd(dst, &resp.Fields, &responseHop, &h.route.response)
+	dst = appendEndToEnd(dst, &resp.Fields, h.route.responseHop(), &h.route.response)
 	dst = append(dst, h.route.response.set...)
 	if !resp.Fields.Has(message.Date) {
 		dst = h.l.appendDate(dst)

@@ -344,7 +344,7 @@ func (h *handler) inform() {
 		}
 		return
 	}
-	if h.x.Req.Minor == 0 || h.alone {
+	if h.x.Req.Minor == 0 || h.alone || h.isPart {
 		return
 	}
 	h.conn.WriteBy(h.by(h.tree.cfg.Timeouts.Send))

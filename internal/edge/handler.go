@@ -50,9 +50,12 @@ type handler struct {
 	upload   uploader
 	download downloader
 
-	enc       encoding  // of the response, on its way from the server
-	kept      keeping   // what the request has to do with the cache
-	refresher refresher // runs a handler that has no client
+	enc       encoding   // of the response, on its way from the server
+	kept      keeping    // what the request has to do with the cache
+	refresher refresher  // runs a handler that has no client
+	sink      *spout     // where the response goes instead of to the client
+	page      *assembler // puts its fragments in
+	isPart    bool       // it is a fragment: there is no client, but there is a sink
 
 	deadline  loop.Time // of the whole request at a server, 0: none
 	alone     bool      // there is no client: cl and conn are nil
@@ -86,14 +89,14 @@ func (l *local) handler() *handler {
 // leave ends the handler's time with its connection, which rests or is closed.
 func (h *handler) leave() {
 	l := h.l
-	if !h.rests && !h.alone {
+	if !h.rests && !h.alone && !h.isPart {
 		if h.lingers && !h.cut {
 			h.linger()
 		}
 		h.cl.close()
 	}
 	h.in.free(l.loop)
-	h.rests, h.alone = false, false
+	h.rests, h.alone, h.isPart, h.sink = false, false, false, nil
 	h.t, h.cl, h.conn, h.tree, h.site, h.route = nil, nil, nil, nil, nil, nil
 	l.active--
 	if cap(h.out) > keepOut {
@@ -148,6 +151,8 @@ func (h *handler) finish() {
 	h.upload.stop()
 	h.up.drop(h)
 	h.observe()
+	h.endPage()
+	h.kept.part.drop()
 	h.kept.release()
 	h.endEncoding()
 	if h.spooled {

@@ -41,7 +41,8 @@ type keeping struct {
 	me       follower
 	reader   reader // sends to this handler's client what its own task fetches
 
-	headed bool   // the request is a HEAD whose answer may be news of what is kept
+	headed bool // the request is a HEAD whose answer may be news of what is kept
+	part   parting
 	own    []byte // field lines of the response that are this client's alone, and not kept
 
 	places []string // that the response to an unsafe request names
@@ -53,6 +54,7 @@ type keeping struct {
 func (k *keeping) reset() {
 	k.has, k.soft, k.stored, k.asks, k.led, k.fwd, k.why, k.note, k.gone = false, false, false, false, nil, notForwarded, cache.Kept, "", false
 	k.ask, k.own, k.headed = k.ask[:0], k.own[:0], false
+	k.part.wanted = false
 }
 
 // release lets go of what was found.
@@ -110,6 +112,10 @@ func (h *handler) fromCache() bool {
 			k.headed, k.sent = h.x.Req.Method == message.HEAD, h.l.loop.Wall()
 			return h.pass(k.fwd, noteHead)
 		case !k.has && h.wantsPart():
+			if h.servePart() {
+				return true
+			}
+			k.part.wanted, k.sent = true, h.l.loop.Wall()
 			return h.pass(k.fwd, noteRange)
 		}
 		if done, answered := h.fetchOrFollow(); done {
@@ -119,9 +125,8 @@ func (h *handler) fromCache() bool {
 	return h.pass(k.fwd, noteContended)
 }
 
-// wantsPart reports whether the request is for a part that does not begin at the beginning: what is not here is then not
-// fetched whole for it, since the whole of a film may be more than the cache takes. A player's first request, for all from
-// the first byte on, brings it in.
+// wantsPart reports whether the request is for less than all from the first byte on: what is not here is then not fetched
+// whole for it, since the whole of a film may be more than the cache takes.
 func (h *handler) wantsPart() bool {
 	v := h.x.Req.Fields.Get(message.Range)
 	return v != nil && !message.EqualFold(v, "bytes=0-")
@@ -149,7 +154,7 @@ const (
 
 // lookUp finds what is kept for the request and what may be done with it.
 func (h *handler) lookUp() found {
-	k, rc, c := &h.kept, h.route.cache, h.l.edge.caching
+	k, c := &h.kept, h.l.edge.caching
 	k.release()
 	k.key, k.fwd, k.soft = k.primary, forURIMiss, false
 	k.born = uint64(c.bans.Now())
@@ -157,21 +162,28 @@ func (h *handler) lookUp() found {
 		return foundNone
 	}
 	now := h.l.loop.Wall()
-	k.life = k.view.Life()
 	if k.view.Kind() == cache.Hole {
-		if k.life.Now(now) < k.life.TTL {
+		if k.life = k.view.Life(); k.life.Now(now) < k.life.TTL {
 			return foundHole
 		}
 		k.release()
 		return foundNone
 	}
+	return h.mayUse(now)
+}
+
+// mayUse says what may be done with what was found.
+func (h *handler) mayUse(now time.Time) found {
+	k, rc, c := &h.kept, h.route.cache, h.l.edge.caching
+	k.life = k.view.Life()
 	var verdict ban.Verdict
 	var checked uint64
 	since := max(k.ref.Checked(), k.view.Born())
-	verdict, checked, k.tags = c.purged(k.view, since, k.tags)
+	verdict, checked, k.tags = c.purged(&k.primary, k.view, since, k.tags)
 	switch verdict {
 	case ban.Hard:
 		c.store.Drop(k.ref)
+		c.disk.remove(&k.key)
 		k.release()
 		k.gone = true
 		return foundNone
@@ -199,8 +211,8 @@ func (h *handler) lookUp() found {
 
 // find looks the request's key up, and then those of the variants that it may select.
 func (h *handler) find() bool {
-	k, c := &h.kept, h.l.edge.caching
-	if k.ref, k.has = c.store.Get(k.primary); !k.has {
+	k := &h.kept
+	if k.ref, k.has = h.get(k.primary); !k.has {
 		return false
 	}
 	k.view = cache.NewView(k.ref.Head())
@@ -219,7 +231,7 @@ func (h *handler) find() bool {
 		if first {
 			k.key, first = store.Key(key), false
 		}
-		if k.ref, k.has = c.store.Get(store.Key(key)); k.has {
+		if k.ref, k.has = h.get(store.Key(key)); k.has {
 			k.key, k.view = store.Key(key), cache.NewView(k.ref.Head())
 			return true
 		}
@@ -260,9 +272,11 @@ func (h *handler) await(f *fetch) fetchState {
 	k := &h.kept
 	f.follow(&k.me, h.t)
 	defer k.me.unfollow()
-	err := h.conn.Watch(h.t, true)
-	if err == nil {
-		defer h.conn.Watch(nil, false)
+	var err error
+	if !h.isPart {
+		if err = h.conn.Watch(h.t, true); err == nil {
+			defer h.conn.Watch(nil, false)
+		}
 	}
 	for err == nil {
 		if s := f.now(); s != asked {
@@ -304,8 +318,8 @@ func (h *handler) follow(f *fetch) (done, answered bool) {
 	return true, true
 }
 
-// leads makes the request the one that asks the server for all. What goes there is the whole of what is to be kept, on the
-// condition that it is not what is kept already.
+// leads makes the request the one that asks the server for all. What goes there is for the whole of what is to be kept, on the
+// condition that it is not what is kept already, or for what is not kept of it yet.
 func (h *handler) leads(f *fetch) {
 	k := &h.kept
 	k.led, k.asks = f, true
@@ -313,6 +327,15 @@ func (h *handler) leads(f *fetch) {
 	if !h.alone {
 		k.query, k.hasQuery = k.keyed.Query()
 	}
+	if !k.has {
+		h.findBeginning()
+	}
+	h.makeAsk()
+}
+
+// makeAsk makes the field lines of the cache's question.
+func (h *handler) makeAsk() {
+	k := &h.kept
 	k.ask = k.ask[:0]
 	if k.has {
 		k.ask = k.view.AppendConditions(k.ask)

@@ -18,6 +18,7 @@ const encodeHere = 64 << 10
 
 // canEncode notes before a response is stored that it may be compressed, in its fields and its flags.
 func (h *handler) canEncode(resp *message.Response, life *cache.Life) {
+	noteSurrogate(resp, life)
 	p := h.route.compress
 	if p == nil {
 		return
@@ -36,7 +37,7 @@ func (h *handler) canEncode(resp *message.Response, life *cache.Life) {
 // keptCoding is the coding in which the client would rather have what was found, if that may be encoded.
 func (h *handler) keptCoding() compress.Coding {
 	p := h.route.compress
-	if p == nil || h.kept.life.Flags&cache.Encodable == 0 {
+	if p == nil || h.sink != nil || h.kept.life.Flags&cache.Encodable == 0 {
 		return compress.Identity
 	}
 	c, _ := compress.Accepted(&h.x.Req.Fields).Choose(p.Order())
@@ -58,10 +59,9 @@ func (h *handler) useEncoded() {
 	if coding == compress.Identity || k.ref.Size() < h.route.compress.Minimum() {
 		return
 	}
-	c := h.l.edge.caching
 	var key cache.Key
 	key, h.scratch = h.route.cache.keyer.Encoded(cache.Key(k.key), k.view.Serial(), coding.String(), h.scratch)
-	r, ok := c.store.Get(store.Key(key))
+	r, ok := h.get(store.Key(key))
 	if !ok {
 		if r, ok = h.makeEncoded(store.Key(key), coding); !ok {
 			return
@@ -129,5 +129,11 @@ func (h *handler) encodeInto(pool *compress.Pool, key store.Key, coding compress
 		fill.Abort()
 		return err
 	}
-	return fill.Commit()
+	r, _ := fill.Ref()
+	defer r.Release()
+	if err := fill.Commit(); err != nil {
+		return err
+	}
+	h.l.edge.caching.disk.keep(r)
+	return nil
 }

@@ -59,7 +59,8 @@ func (c *caching) look(rc *routeCache, x *exchange.Exchange) (out api.Looked) {
 		return out
 	}
 	out.Key = string(rc.keyer.AppendKeyText(nil, &k))
-	ref, ok := c.store.Peek(store.Key(k.Key))
+	primary := store.Key(k.Key)
+	ref, ok := c.store.Peek(primary)
 	if !ok {
 		return out
 	}
@@ -82,14 +83,14 @@ func (c *caching) look(rc *routeCache, x *exchange.Exchange) (out api.Looked) {
 		}
 	}
 	defer ref.Release()
-	c.describe(ref, &out)
+	c.describe(&primary, ref, &out)
 	return out
 }
 
-// describe tells of an object.
-func (c *caching) describe(ref store.Ref, out *api.Looked) {
+// describe tells of an object that was found for requests with a key.
+func (c *caching) describe(primary *store.Key, ref store.Ref, out *api.Looked) {
 	v := cache.NewView(ref.Head())
-	verdict, _, _ := c.purged(v, max(ref.Checked(), v.Born()), nil)
+	verdict, _, _ := c.purged(primary, v, max(ref.Checked(), v.Born()), nil)
 	if verdict == ban.Hard {
 		return
 	}

@@ -18,14 +18,17 @@ import (
 // respondPurge takes out what is kept of the request's own address, with all its variants, for those who may.
 func (h *handler) respondPurge() {
 	x := &h.x
-	c := h.l.edge.caching
 	if !contains(h.tree.cfg.Cache.PurgeFrom, x.Client) {
 		h.fail(405, journal.Refused, "PURGE is not for this address (cache.purge.from)")
 		return
 	}
 	mode, _ := x.Req.Fields.Named("X-Purge")
 	hard := !message.EqualFold(mode, "soft")
-	err := c.ban(ban.Purge{Kind: ban.URL, Hard: hard, Host: string(x.Req.Host), Path: string(x.Req.Target)})
+	err := h.ban(ban.Purge{Kind: ban.URL, Hard: hard, Host: string(x.Req.Host), Path: string(x.Req.Target)})
+	if errors.Is(err, errHandedOver) {
+		h.fail(503, journal.Stopping, err.Error())
+		return
+	}
 	if err != nil {
 		h.fail(400, journal.Refused, err.Error())
 		return
@@ -36,11 +39,26 @@ func (h *handler) respondPurge() {
 
 // ban puts a purge into force. What is being fetched is not for those who come from here on.
 func (c *caching) ban(p ban.Purge) error {
-	if _, err := c.bans.Add(p); err != nil {
-		return err
+	var err error
+	if c.disk != nil {
+		err = c.disk.ban(p)
+	} else {
+		_, err = c.bans.Add(p)
 	}
-	c.fetches.scatter()
-	return nil
+	if err == nil {
+		c.fetches.scatter()
+	}
+	return err
+}
+
+// ban is the cache's, for loops.
+func (h *handler) ban(p ban.Purge) (err error) {
+	c := h.l.edge.caching
+	if c.disk == nil {
+		return c.ban(p)
+	}
+	h.t.Do(func() { err = c.ban(p) })
+	return err
 }
 
 // invalidate takes out what an unsafe request has probably changed: its own address and what its response names of the same
@@ -61,7 +79,7 @@ func (h *handler) invalidate() {
 		}
 	}
 	for _, g := range h.kept.tags {
-		if err := h.l.edge.caching.ban(ban.Purge{Kind: ban.Tag, Hard: true, Tag: g}); err != nil {
+		if err := h.ban(ban.Purge{Kind: ban.Tag, Hard: true, Tag: g}); err != nil {
 			h.x.Journal.Detail = "a group could not be purged"
 		}
 	}
@@ -107,6 +125,8 @@ func (h *handler) heardOf() {
 		return // what it says of a HEAD may not be what it says of a GET
 	}
 	h.canEncode(&fresh, &life)
+	old := k.view.Life()
+	keepSurrogate(&life, &old)
 	if h.scratch = h.appendStored(h.scratch[:0], life, &fresh, k.born); h.scratch == nil {
 		h.scratch = make([]byte, 0, 4<<10)
 	} else if err := c.store.ReplaceHead(k.ref, h.scratch); err != nil {
@@ -123,8 +143,18 @@ func (h *handler) forget(path, query []byte, has bool) {
 	if keyed.Pass != cache.NoPass {
 		return
 	}
-	c.fetches.forget(store.Key(keyed.Key))
-	c.store.Delete(store.Key(keyed.Key))
+	key := store.Key(keyed.Key)
+	c.fetches.forget(key)
+	c.store.Delete(key)
+	var part cache.Key
+	part, h.scratch = h.route.cache.keyer.Part(keyed.Key, h.scratch)
+	c.store.Delete(store.Key(part))
+	if c.disk.remove(&key) {
+		// Else it would be back after a restart.
+		if err := h.ban(ban.Purge{Kind: ban.Tag, Hard: true, Tag: keyTag(&key)}); err != nil {
+			h.x.Journal.Detail = "an invalidation could not be recorded"
+		}
+	}
 }
 
 // sameOrigin splits what Location or Content-Location names, if it is of the request's own origin.

@@ -28,7 +28,7 @@ func (h *handler) failWith(status int, cause journal.Cause, detail string, field
 	}
 	if h.answered {
 		h.keep, h.cut = false, true
-		_ = h.conn.Reset() // the client must not take the part for the whole
+		h.resetClient() // the client must not take the part for the whole
 		return
 	}
 	h.refuseBody()
@@ -75,6 +75,7 @@ func (h *handler) errorPage(status int) []byte {
 
 // respond sends a response of weir's own. fields appends what the response says beyond the usual.
 func (h *handler) respond(status int, contentType string, body []byte, fields func([]byte) []byte) {
+	h.toClient()
 	dst := h.appendOwnHead(h.out[:0], status)
 	bodyless := status == 204 || status == 304
 	if contentType != "" && !bodyless {

@@ -41,6 +41,14 @@ func (h *handler) sendKept(head []byte, r *store.Ref, from, to int64) bool {
 
 // pushAll writes pieces to the client; the time limit is for progress, as in push.
 func (h *handler) pushAll(pieces [][]byte) bool {
+	if h.sink != nil {
+		for _, p := range pieces {
+			if !h.write2(p, nil) {
+				return false
+			}
+		}
+		return true
+	}
 	for {
 		h.conn.WriteBy(h.sendBy())
 		n, err := h.conn.WriteAll(pieces)
@@ -155,6 +163,6 @@ func (h *handler) streamSpilled(t *loop.Task, f *fetch, at int64, off *int64) bo
 func (h *handler) cutOff(f *fetch) {
 	h.keep, h.cut = false, true
 	if !h.chunked && (f.endless || h.enc.enc != nil) {
-		_ = h.conn.Reset() // a plain close would be read as the end of the body
+		h.resetClient() // a plain close would be read as the end of the body
 	}
 }

@@ -28,6 +28,13 @@ func (h *handler) take(cfg *config.Pool, first []byte) (o outcome, took bool) {
 			return done, true
 		}
 	}
+	if k.has && k.view.Kind() == cache.Part && (resp.Status == 206 && !h.completes() || resp.Status == 416) {
+		h.l.edge.caching.store.Drop(k.ref)
+		k.release()
+		h.makeAsk() // for another try: it wants the whole
+		h.breaks("the rest of a response was asked for, and something else came")
+		return refused, true
+	}
 	life, why := h.route.cache.policy.Judge(h.asked(), resp, k.sent, h.l.loop.Wall())
 	if why == cache.Kept {
 		why = h.keepBody(cfg, life, first, &o)
@@ -69,10 +76,10 @@ func (h *handler) keepBody(cfg *config.Pool, life cache.Life, first []byte, o *o
 	whole := u.dec.Done()
 	length := int64(-1)
 	switch {
+	case resp.Body == message.ByLength: // of one that completes a part: with what is there already
+		length = resp.Length
 	case whole:
 		length = int64(len(first))
-	case resp.Body == message.ByLength:
-		length = resp.Length
 	}
 	key, ok := h.placed()
 	if !ok {
@@ -86,7 +93,7 @@ func (h *handler) keepBody(cfg *config.Pool, life cache.Life, first []byte, o *o
 	}
 	fill, err := h.l.edge.caching.store.Begin(key, h.scratch, length)
 	if err == nil {
-		if _, err = fill.Write(first); err != nil {
+		if err = k.part.begin(fill, first); err != nil {
 			fill.Abort()
 		}
 	}
@@ -130,13 +137,20 @@ func (h *handler) committed(fill *store.Fill) {
 	c := h.l.edge.caching
 	var verdict ban.Verdict
 	// Committed first and looked at afterwards: a purge in between finds the object and this look finds the purge.
+	c.disk.supersede(&k.key)
 	if err := fill.Commit(); err != nil {
 		slog.Debug("a response is not kept", "error", err)
 		k.stored, k.why = false, cache.NoRoom
 	}
-	verdict, _, k.tags = c.purged(k.view, k.led.born, k.tags)
+	if k.stored {
+		c.disk.keep(k.ref)
+	}
+	verdict, _, k.tags = c.purged(&k.primary, k.view, k.led.born, k.tags)
 	if verdict == ban.Hard || k.led.spoiled.Load() {
 		c.store.Delete(k.key)
+		if c.disk.remove(&k.key) && verdict != ban.Hard {
+			_ = h.ban(ban.Purge{Kind: ban.Tag, Hard: true, Tag: keyTag(&k.primary)}) // it is valid; a failing disk has been told of
+		}
 		k.stored, k.why = false, cache.Purged
 	}
 	k.led.move(kept)
@@ -295,9 +309,11 @@ func (h *handler) freshen() outcome {
 	h.up.release(h)
 	if why != cache.Kept { // it may not be kept any longer, but it may be served this once
 		c.store.Drop(k.ref)
+		c.disk.remove(&k.key)
 		k.why = why
 	} else {
 		h.canEncode(&fresh, &life)
+		keepSurrogate(&life, &k.life)
 		k.life = life
 		h.scratch = h.appendStored(h.scratch[:0], life, &fresh, k.led.born)
 		if h.scratch == nil {
@@ -307,6 +323,7 @@ func (h *handler) freshen() outcome {
 		} else if r, ok := c.store.Peek(k.key); ok {
 			k.release()
 			k.ref, k.has, k.view, k.stored = r, true, cache.NewView(r.Head()), true
+			c.disk.keep(r)
 		}
 	}
 	k.age = k.life.Now(h.l.loop.Wall())

@@ -52,6 +52,7 @@ type routeTree struct {
 	bodyLimit int64            // bytes; 0: none
 	cache     *routeCache      // nil: it has none
 	compress  *compress.Policy // nil: nothing is compressed
+	esi       *routeESI        // nil: pages go out as they are
 	response  responsePolicy
 }
 
@@ -152,6 +153,9 @@ func newTree(cfg *config.Config, env pool.Env, old *tree, c *caching) (*tree, er
 		t.routes[r.Index] = t.newRoute(r, roots[r.Index])
 		if t.routes[r.Index].compress, err = Compression(r.Config.Compress); err != nil {
 			return nil, fmt.Errorf("route %s: %w", r.Name, err)
+		}
+		if t.routes[r.Index].esi, err = newRouteESI(r.Config); err != nil {
+			return nil, err
 		}
 		if r.Config.Cache != nil {
 			if t.routes[r.Index].cache, err = newRouteCache(r.Config, c.seed); err != nil {

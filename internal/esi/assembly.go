@@ -168,6 +168,14 @@ func (a *Assembly) Unwind(mark int) {
 	}
 }
 
+// Held returns how many bytes are held back that may still reach the client.
+func (a *Assembly) Held() int {
+	if a.free {
+		return 0
+	}
+	return len(a.held)
+}
+
 // hand returns what is held, which is the caller's until the next call.
 func (a *Assembly) hand() []byte {
 	a.free = true

@@ -71,6 +71,9 @@ func (l *Loop) setClock(now time.Time) {
 	l.now = l.engine.clock(now)
 }
 
+// Current returns the task that runs now, nil outside of tasks. For what runs on the loop.
+func (l *Loop) Current() *Task { return l.cur }
+
 // Go starts a task. Only on the loop (from a task or a callback); the task runs in this turn or the next.
 func (l *Loop) Go(r Runner) {
 	l.running++

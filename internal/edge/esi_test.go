@@ -1,0 +1,356 @@
+package edge
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/weirhq/weir/internal/loop"
+	"github.com/weirhq/weir/internal/testkit"
+)
+
+// boxes is an origin that answers each path by a function, which says when it returns false that the connection is done with.
+type boxes map[string]func(c *testkit.Conn) bool
+
+func (b boxes) serve(t testing.TB) *testkit.Origin {
+	return testkit.ServeOrigin(t, "tcp", func(_ int, c *testkit.Conn) {
+		for c.More() {
+			path := strings.Fields(c.Request().Start)[1]
+			answer := b[path]
+			if answer == nil {
+				answer = page("not found", "")
+			}
+			if !answer(c) {
+				return
+			}
+		}
+	})
+}
+
+// page answers with HTML of known length.
+func page(text, fields string) func(c *testkit.Conn) bool {
+	return func(c *testkit.Conn) bool {
+		c.Send(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n%s\r\n%s", len(text), fields, text))
+		return true
+	}
+}
+
+func esiPool(o *testkit.Origin, more string) string {
+	return "pools: {p: {servers: ['" + o.Address + "'], max_conn: 50}}\n" +
+		"sites: [{hosts: ['*'], esi: on, routes: [{pool: p" + more + "}]}]\ncache: {memory: 16MiB}\n"
+}
+
+// TestPageStreams: what stands before a fragment does not wait for it, plain or compressed, by either version.
+func TestPageStreams(t *testing.T) {
+	eachBody(t, func(t *testing.T, body loop.Config) {
+		for _, keep := range []string{"", "Cache-Control: max-age=60\r\n"} {
+			gate := make(chan bool)
+			o := boxes{
+				"/": page(`first <esi:include src="/held"/> last`, keep),
+				"/held": func(c *testkit.Conn) bool {
+					<-gate
+					return page("box", "")(c)
+				},
+			}.serve(t)
+			e := serveEdge(t, body, esiPool(o, ""))
+			for range 2 {
+				c := testkit.Dial(t, e.addr)
+				c.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+				c.Head()
+				c.Expect("6\r\nfirst \r\n")
+				gate <- true
+				c.Expect("8\r\nbox last\r\n0\r\n\r\n")
+				c.Close()
+
+				c = testkit.Dial(t, e.addr)
+				c.Send("GET / HTTP/1.0\r\nHost: x\r\n\r\n")
+				c.Head()
+				c.Expect("first ")
+				gate <- true
+				c.Expect("box last")
+				c.Closed()
+			}
+		}
+	})
+}
+
+// TestFragmentBreaksOff: the client never takes a page for whole in which a part of a fragment is missing, unless the page
+// said what to do then.
+func TestFragmentBreaksOff(t *testing.T) {
+	seen := make(chan bool)
+	breaks := func(c *testkit.Conn) bool {
+		c.Send("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n")
+		<-seen // by the client
+		return false
+	}
+	atOnce := func(c *testkit.Conn) bool {
+		c.Send("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n")
+		return false
+	}
+	eachBody(t, func(t *testing.T, body loop.Config) {
+		o := boxes{
+			"/inner": page(`a<esi:include src="/atonce"/>z`, ""), "/atonce": atOnce,
+			"/cut":      page(`a<esi:include src="/breaks" alt="/alt"/>z`, ""),
+			"/continue": page(`a<esi:include src="/breaks" onerror="continue"/>z`, ""),
+			"/try":      page(`a<esi:try><esi:attempt>(<esi:include src="/atonce"/>)</esi:attempt><esi:except>sorry</esi:except></esi:try>z`, ""),
+			"/nested":   page(`a<esi:try><esi:attempt>(<esi:include src="/inner"/>)</esi:attempt><esi:except>sorry</esi:except></esi:try>z`, ""),
+			"/breaks":   breaks,
+			"/alt":      page("alt", ""),
+		}.serve(t)
+		e := serveEdge(t, body, esiPool(o, ""))
+		for path, want := range map[string]string{"/try": "asorryz", "/nested": "asorryz"} {
+			c := testkit.Dial(t, e.addr)
+			c.Send("GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n")
+			m, err := c.TryResponse("GET")
+			if err != nil {
+				t.Errorf("%s: %v", path, err)
+			} else if string(m.Body) != want {
+				t.Errorf("%s: %q, want %q", path, m.Body, want)
+			}
+			c.Close()
+		}
+		c := testkit.Dial(t, e.addr)
+		c.Send("GET /continue HTTP/1.1\r\nHost: x\r\n\r\n")
+		c.Head()
+		c.Expect("5\r\nahalf\r\n")
+		seen <- true
+		c.Expect("1\r\nz\r\n0\r\n\r\n")
+		c.Send("GET /cut HTTP/1.1\r\nHost: x\r\n\r\n")
+		c.Head()
+		c.Expect("5\r\nahalf\r\n")
+		seen <- true
+		if m := c.Rest(); m != "" {
+			t.Errorf("a page with a broken fragment: %q", m)
+		}
+	})
+}
+
+// TestFragmentFailsEarly: what breaks off before any of it was passed on failed as a whole.
+func TestFragmentFailsEarly(t *testing.T) {
+	early := func(c *testkit.Conn) bool {
+		c.Send("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 100\r\n\r\nhalf")
+		return false
+	}
+	eachBody(t, func(t *testing.T, body loop.Config) {
+		o := boxes{"/early": page(`a<esi:include src="/short" alt="/alt"/>z`, ""), "/short": early, "/alt": page("alt", "")}.serve(t)
+		e := serveEdge(t, body, strings.Replace(esiPool(o, ""), "max_conn: 50", "max_conn: 50, buffer: true", 1))
+		c := testkit.Dial(t, e.addr)
+		c.Send("GET /early HTTP/1.1\r\nHost: x\r\n\r\n")
+		if m := c.Response("GET"); string(m.Body) != "aaltz" {
+			t.Errorf("the page is %q", m.Body)
+		}
+		c.Close()
+	})
+}
+
+// TestMaxWait: a fragment that takes longer than the page allows is given up; what it brings is kept all the same.
+func TestMaxWait(t *testing.T) {
+	eachBody(t, func(t *testing.T, body loop.Config) {
+		gate := make(chan bool)
+		o := boxes{
+			"/": page(`a<esi:include src="/late" alt="/alt" maxwait="20"/>z`, "Cache-Control: max-age=60\r\n"),
+			"/late": func(c *testkit.Conn) bool {
+				<-gate
+				return page("late", "Cache-Control: max-age=60\r\n")(c)
+			},
+			"/alt": page("alt", ""),
+		}.serve(t)
+		e := serveEdge(t, body, esiPool(o, ""))
+		ask := func() string {
+			c := testkit.Dial(t, e.addr)
+			defer c.Close()
+			c.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+			return string(c.Response("GET").Body)
+		}
+		if got := ask(); got != "aaltz" {
+			t.Errorf("%q while it is late", got)
+		}
+		gate <- true
+		testkit.Eventually(t, testkit.Patience, "the late fragment is in the cache", func() bool { return ask() == "alatez" })
+	})
+}
+
+// TestClientLeavesPage: a client that leaves while a fragment is awaited ends the page; nothing is left behind.
+func TestClientLeavesPage(t *testing.T) {
+	eachBody(t, func(t *testing.T, body loop.Config) {
+		gate := make(chan bool)
+		var after atomic.Int32
+		o := boxes{
+			"/": page(`a<esi:include src="/held"/><esi:include src="/after"/>z`, ""),
+			"/held": func(c *testkit.Conn) bool {
+				<-gate
+				return page("held", "")(c)
+			},
+			"/after": func(c *testkit.Conn) bool {
+				after.Add(1)
+				return page("after", "")(c)
+			},
+		}.serve(t)
+		text, file := logged(t)
+		e := serveEdge(t, body, text+esiPool(o, ""))
+		c := testkit.Dial(t, e.addr)
+		c.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		c.Head()
+		c.Expect("1\r\na\r\n")
+		c.Close()
+		if l := readLog(t, file, 1)[0]; l.Cause != "client_gone" {
+			t.Errorf("the log says %q", l.Cause)
+		}
+		gate <- true
+		e.quiet()
+		if after.Load() != 0 {
+			t.Error("the next fragment was asked for")
+		}
+	})
+}
+
+// TestPageAndItsServer: a page that comes slowly does not hold the only place at a server while its fragment waits for one.
+func TestPageAndItsServer(t *testing.T) {
+	eachBody(t, func(t *testing.T, body loop.Config) {
+		big := strings.Repeat("0123456789abcdef", 40000)
+		o := boxes{
+			"/": func(c *testkit.Conn) bool {
+				const first = `<esi:include src="/box"/>`
+				c.Send(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n", len(first), first))
+				c.Send(fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(big), big))
+				return true
+			},
+			"/box": page("box", ""),
+		}.serve(t)
+		for _, more := range []string{"", ", cache: {default_ttl: 60s}"} {
+			e := serveEdge(t, body, strings.Replace(esiPool(o, more), "max_conn: 50", "max_conn: 1, queue: {timeout: 20s}", 1))
+			c := testkit.Dial(t, e.addr)
+			for range 2 {
+				c.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+				if m := c.Response("GET"); string(m.Body) != "box"+big {
+					t.Errorf("%d bytes", len(m.Body))
+				}
+			}
+			c.Close()
+			e.stop(testkit.Patience)
+		}
+	})
+}
+
+// TestEmptyPages: pages and fragments without content are whole all the same, and the connection lives on.
+func TestEmptyPages(t *testing.T) {
+	empty := func(c *testkit.Conn) bool {
+		c.Send("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+		return true
+	}
+	nothing := func(c *testkit.Conn) bool {
+		c.Send("HTTP/1.1 204 No Content\r\nContent-Type: text/html\r\n\r\n")
+		return true
+	}
+	eachBody(t, func(t *testing.T, body loop.Config) {
+		o := boxes{
+			"/":     page(`a<esi:include src="/none"/><esi:include src="/nochunk"/><esi:include src="/nothing"/>z`, "Cache-Control: max-age=60\r\n"),
+			"/none": page("", ""), "/nochunk": empty, "/nothing": nothing,
+			"/head": func(c *testkit.Conn) bool {
+				c.Send("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 10\r\n\r\n")
+				return true
+			},
+		}.serve(t)
+		text, file := logged(t)
+		e := serveEdge(t, body, text+esiPool(o, ""))
+		c := testkit.Dial(t, e.addr)
+		for _, ask := range []string{"GET /none", "GET /nochunk", "GET /nothing", "HEAD /head", "GET /", "HEAD /", "GET /none"} {
+			method, _, _ := strings.Cut(ask, " ")
+			c.Send(ask + " HTTP/1.1\r\nHost: x\r\n\r\n")
+			want := ""
+			if ask == "GET /" {
+				want = "az"
+			}
+			m, err := c.TryResponse(method)
+			if err != nil {
+				t.Errorf("%s: %v", ask, err)
+				break
+			}
+			if m.Status/100 != 2 || string(m.Body) != want {
+				t.Errorf("%s: %d %q", ask, m.Status, m.Body)
+			}
+		}
+		for _, l := range readLog(t, file, 7) {
+			if l.Cause != "" {
+				t.Errorf("%s %s ends by %s", l.Method, l.Target, l.Cause)
+			}
+		}
+		c.Close()
+	})
+}
+
+// TestPagesTogether: many clients and pages of many kinds at once, each as it must be, in buffered and streamed ways.
+func TestPagesTogether(t *testing.T) {
+	eachBody(t, func(t *testing.T, body loop.Config) {
+		big := strings.Repeat("0123456789abcdef", 20000)
+		chunked := func(text string) func(c *testkit.Conn) bool {
+			return func(c *testkit.Conn) bool {
+				c.Send("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n")
+				for rest := text; len(rest) > 0; {
+					n := min(len(rest), 50000)
+					c.Send(fmt.Sprintf("%x\r\n%s\r\n", n, rest[:n]))
+					rest = rest[n:]
+				}
+				c.Send("0\r\n\r\n")
+				return true
+			}
+		}
+		keep := "Cache-Control: max-age=60\r\n"
+		b := boxes{
+			"/small": page("small", keep), "/pass": page("pass", ""), "/chunked": chunked(big), "/big": page(big, keep),
+			"/one": page(`<esi:include src="/small"/>|<esi:include src="/pass"/>`, keep),
+		}
+		parts := map[string]string{"/small": "small", "/pass": "pass", "/chunked": big, "/big": big, "/one": "small|pass"}
+		wants := map[string]string{}
+		names := []string{"/small", "/pass", "/chunked", "/big", "/one"}
+		r := rand.New(rand.NewPCG(1, 2))
+		for i := range 12 {
+			var text, want strings.Builder
+			for range 1 + r.IntN(4) {
+				p := names[r.IntN(len(names))]
+				fmt.Fprintf(&text, `<p><esi:include src="%s"/></p>`, p)
+				fmt.Fprintf(&want, "<p>%s</p>", parts[p])
+			}
+			path := fmt.Sprintf("/page%d", i)
+			wants[path] = want.String()
+			switch i % 3 {
+			case 0:
+				b[path] = page(text.String(), keep)
+			case 1:
+				b[path] = page(text.String(), "")
+			default:
+				b[path] = chunked(text.String())
+			}
+		}
+		for _, buffer := range []string{"true", "false"} {
+			o := b.serve(t)
+			e := serveEdge(t, body, strings.Replace(esiPool(o, ""), "max_conn: 50", "max_conn: 50, buffer: "+buffer, 1))
+			var all sync.WaitGroup
+			for range 6 {
+				all.Go(func() {
+					c := testkit.Dial(t, e.addr)
+					defer c.Close()
+					for path, want := range wants {
+						c.Send("GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n")
+						m, err := c.TryResponse("GET")
+						if err != nil {
+							t.Errorf("%s: %v", path, err)
+							return
+						}
+						if string(m.Body) != want {
+							t.Errorf("%s: %d bytes, want %d", path, len(m.Body), len(want))
+						}
+					}
+				})
+			}
+			all.Wait()
+			e.quiet()
+			if s := e.Status(); s.Panics != 0 {
+				t.Errorf("%d panics", s.Panics)
+			}
+		}
+	})
+}
