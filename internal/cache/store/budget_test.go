@@ -104,11 +104,73 @@ func TestTend(t *testing.T) {
 			t.Fatalf("still %d bytes", s.Stats().Resident)
 		}
 	}
-	if st := s.Stats(); st.Resident > 16<<20 || st.Objects == 0 {
+	if st := s.Stats(); st.Resident > 16<<20 || st.Bytes < 10<<20 {
 		t.Errorf("%+v", st)
 	}
 	if err := put(s, 1, 1, 2000); err != ErrTooLarge {
 		t.Errorf("what is too large now: %v", err)
+	}
+	clearAll(s)
+	empty(t, s)
+}
+
+// TestTendPieces: what came without a length stands in pieces; a smaller budget does not take it away sooner than what does not.
+func TestTendPieces(t *testing.T) {
+	s := open(t, Options{Memory: 24 << 20})
+	piece := make([]byte, 10_000)
+	for i := uint64(0); i < 250; i += 5 {
+		var fills [5]*Fill // at a time, so that none can grow where it is
+		for j := range fills {
+			f, err := s.Begin(keyOf(i+uint64(j)), nil, -1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fills[j] = f
+		}
+		for range 10 {
+			for j, f := range fills {
+				for k := range piece {
+					piece[k] = byte(i + uint64(j))
+				}
+				if _, err := f.Write(piece); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		for _, f := range fills {
+			if err := f.Commit(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	s.Resize(Options{Memory: 12 << 20})
+	for calls := 0; !s.Tend(); calls++ {
+		if calls > 100_000 {
+			t.Fatalf("still %d bytes", s.Stats().Resident)
+		}
+	}
+	st := s.Stats()
+	if t.Logf("%+v", st); st.Resident > 12<<20 || st.Bytes < 7<<20 {
+		t.Error("too much, or too little")
+	}
+	for i := range uint64(250) {
+		r, ok := s.Get(keyOf(i))
+		if !ok {
+			continue
+		}
+		size := int64(0)
+		for size < r.Size() {
+			p := r.Chunk(size)
+			for _, b := range p {
+				if b != byte(i) {
+					t.Fatalf("object %d has another's bytes at %d", i, size)
+				}
+			}
+			size += int64(len(p))
+		}
+		if r.Release(); size != 100_000 {
+			t.Errorf("object %d has %d bytes", i, size)
+		}
 	}
 	clearAll(s)
 	empty(t, s)
