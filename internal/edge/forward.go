@@ -25,6 +25,7 @@ const (
 	refused                  // 503, and retry.on names it
 	late                     // a time limit was reached
 	broken                   // the response broke the rules of HTTP
+	partial                  // a part of a page, which has to be whole for its fragments
 )
 
 // forward gets the answer from a server of a pool.
@@ -98,6 +99,11 @@ func (h *handler) try(s *pool.Server, cfg *config.Pool) outcome {
 		h.up.c = c
 		h.x.Journal.Mark(journal.Connected, h.l.loop.Now())
 		o := h.converse(cfg)
+		if o == partial {
+			h.unranged = true
+			h.up.closeConn()
+			continue
+		}
 		if reused && !h.answered && (o == unsent || o == empty && h.resendable()) {
 			h.upload.stop()
 			h.up.closeConn()
@@ -209,6 +215,9 @@ func (h *handler) converse(cfg *config.Pool) outcome {
 	if h.x.Resp.Status == 503 && cfg.Retry.Status503 && h.resendable() && h.x.Journal.Retries < cfg.Retry.Attempts {
 		h.up.fault = pool.Unavailable
 		return refused
+	}
+	if h.partOfPage() {
+		return partial
 	}
 	return h.deliver(cfg)
 }
