@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/testkit"
@@ -281,6 +282,30 @@ func TestFragmentsTogether(t *testing.T) {
 		if n := most.Load(); n > maxAhead+1 {
 			t.Errorf("%d fragments of a page were asked for at once", n)
 		}
+	})
+}
+
+// TestStopWithPages: an edge that stops does not wait for fragments for ever, and leaves nothing behind.
+func TestStopWithPages(t *testing.T) {
+	eachBody(t, func(t *testing.T, body loop.Config) {
+		gate := make(chan bool)
+		defer close(gate)
+		o := boxes{
+			"/": page(`a<esi:include src="/held"/><esi:include src="/held"/>z`, "Cache-Control: max-age=60\r\n"),
+			"/held": func(*testkit.Conn) bool {
+				<-gate
+				return false
+			},
+		}.serve(t)
+		e := serveEdge(t, body, esiPool(o, ""))
+		for range 3 {
+			c := testkit.Dial(t, e.addr)
+			defer c.Close()
+			c.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+			c.Head()
+			c.Expect("1\r\na\r\n")
+		}
+		e.stop(50 * time.Millisecond)
 	})
 }
 
