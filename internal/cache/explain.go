@@ -41,8 +41,6 @@ func (r Reason) Because() string {
 		return "there was no room"
 	case Purged:
 		return "it was purged while it was fetched"
-	case OfAnother:
-		return "the app confirmed, by a strong entity tag, another response than the one that is kept (RFC 9111, section 4.3.4)"
 	}
 	return r.String()
 }

@@ -121,21 +121,6 @@ func namedByConnection(f *message.Fields, l *message.Field) bool {
 	return f.Has(message.Connection) && listed(f, message.Connection, string(l.Name))
 }
 
-// AppendUnkept appends the lines of a response that are not kept because the app says so, by no-cache and private with names
-// (RFC 9111, sections 5.2.2.4 and 5.2.2.7): they are for the one whose request brought it.
-func AppendUnkept(dst []byte, f *message.Fields) []byte {
-	d, _ := parseResponse(f)
-	if d.noCacheFields == nil && d.privateFields == nil {
-		return dst
-	}
-	for i := range f.List {
-		if l := &f.List[i]; !omits(l, &noDirectives, false) && omits(l, &d, false) && !namedByConnection(f, l) {
-			dst = append(append(append(append(dst, l.Name...), ": "...), l.Value...), "\r\n"...)
-		}
-	}
-	return dst
-}
-
 // View reads a stored head. It is a view: it lives as long as the head. A head that is none has kind 0.
 type View struct{ b []byte }
 
@@ -290,35 +275,36 @@ func AppendHole(dst []byte, now time.Time, ttl time.Duration) []byte {
 	return dst
 }
 
-// Selects reports whether a 304 is about a kept response (RFC 9111, section 4.3.4): a strong entity tag that is not its own
-// is another's.
-func Selects(resp *message.Response, v View) bool {
-	tag, own := resp.Fields.Get(message.ETag), v.ETag()
-	return tag == nil || own == nil || weak(tag) || weak(own) || bytes.Equal(tag, own)
-}
-
-// Confirms reports whether the answer to a HEAD is of the kept response, of so many bytes (RFC 9111, section 4.3.5).
-func Confirms(resp *message.Response, v View, size int64) bool {
-	f := &resp.Fields
-	same := func(id message.ID, own []byte) bool {
-		said := f.Get(id)
-		return said == nil || bytes.Equal(said, own)
+// Confirms reports whether a response without content (a 304, or one to a HEAD) is about the kept response (RFC 9111, section
+// 4.3.4): one with validators must have one of the kept response's own, or it says that something else is now there. Tags
+// are compared weakly, since servers that compress make the strong tag of a 200 weak, and not that of the 304.
+func Confirms(resp *message.Response, v View) bool {
+	tag, mine := resp.Fields.Get(message.ETag), v.ETag()
+	if tag != nil && mine != nil {
+		return string(bytes.TrimPrefix(tag, weakTag)) == string(bytes.TrimPrefix(mine, weakTag))
 	}
-	return same(message.ETag, v.ETag()) && same(message.LastModified, v.LastModified()) &&
-		same(message.ContentLength, strconv.AppendInt(nil, size, 10))
+	at, was := resp.Fields.Get(message.LastModified), v.LastModified()
+	if at != nil && was != nil {
+		return string(at) == string(was)
+	}
+	return tag == nil && at == nil
 }
 
-func weak(tag []byte) bool { return len(tag) > 1 && tag[0] == 'W' && tag[1] == '/' }
+var weakTag = []byte("W/")
 
 // FreshFields is what a kept response is after a server said that it still holds (RFC 9111, section 4.3.4): fields of the 304
-// take the place of those of their name (section 3.2), but for those that are of the bytes that were sent, and of which here
-// are none. Its slices are views into both.
+// take the place of those of their name (section 3.2), but for those that speak of the content's bytes, which stay. Its
+// slices are views into both.
 func FreshFields(resp *message.Response, v View) (fresh message.Response) {
 	fresh.Status = v.Status()
 	for old := v.Lines(); len(old) > 0; {
 		name, value, rest := takeLine(old)
 		old = rest
-		if id := message.Lookup(name); !replaced(&resp.Fields, id, name) {
+		id := message.Lookup(name)
+		if id == message.Date && !resp.Fields.Has(id) {
+			continue // RFC 9110, section 6.6.1: it was made when it came; by the old date it would be old at once
+		}
+		if !replaced(&resp.Fields, id, name) {
 			fresh.Fields.Add(id, name, value)
 		}
 	}
@@ -330,19 +316,20 @@ func FreshFields(resp *message.Response, v View) (fresh message.Response) {
 	return fresh
 }
 
-// describes reports whether a field describes the bytes of the content, of which a 304 brings none.
+// describes reports whether a field describes the bytes of the content, which a 304 does not bring (RFC 9111, section 3.2: those
+// on which the integrity of what is stored depends, and those that are processed here). The media type is not one of them.
 func describes(id message.ID, name []byte) bool {
 	switch id {
 	case message.ContentLength, message.ContentEncoding, message.ContentRange, message.TransferEncoding:
 		return true
 	case message.Other:
-		return message.EqualFold(name, "content-md5") || message.EqualFold(name, "content-digest") || message.EqualFold(name, "digest")
+		return message.EqualFold(name, "content-md5") || message.EqualFold(name, "content-digest")
 	}
 	return false
 }
 
 func replaced(f *message.Fields, id message.ID, name []byte) bool {
-	if describes(id, name) || id == message.SetCookie {
+	if describes(id, name) {
 		return false
 	}
 	if id != message.Other {

@@ -43,7 +43,7 @@ func (h *handler) appendCacheStatus(dst []byte) []byte {
 	switch {
 	case k.fwd != notForwarded && h.x.Journal.Cache == journal.Shared:
 		dst = append(append(append(dst, "; fwd="...), forwardedWords[k.fwd]...), "; collapsed"...)
-	case k.has && (k.fwd == notForwarded || k.led == nil):
+	case k.has && (k.fwd == notForwarded || !k.asks):
 		dst = append(dst, "; hit; ttl="...)
 		dst = appendSigned(dst, k.life.TTL-k.age)
 	case k.fwd != notForwarded:

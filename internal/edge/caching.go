@@ -26,6 +26,7 @@ type caching struct {
 	seed    cache.Seed
 	fetches fetches
 	purges  atomic.Uint64
+	alike   atomic.Bool   // a response has had No-Vary-Search
 	options store.Options // in force
 	opened  int64         // the memory that the store was opened with
 	insight insights
@@ -158,7 +159,8 @@ type routeCache struct {
 func CachePolicies(r *config.Route) (cache.Policy, cache.KeyPolicy) {
 	p := r.Cache
 	policy := cache.Policy{DefaultTTL: p.DefaultTTL, Grace: p.Grace, HitForMiss: p.HitForMiss,
-		Heuristic: p.Heuristic, Reload: p.Reload == "revalidate", Strip: p.SetCookie == "strip"}
+		Heuristic: p.Heuristic, Reload: p.Reload == "revalidate", Strip: p.SetCookie == "strip",
+		KeepCookies: p.SetCookie == "keep", IfError: p.IfError}
 	for _, t := range p.TTL {
 		rule := cache.Rule{Types: t.Types, TTL: t.TTL, Force: t.Force}
 		for _, s := range t.Status {

@@ -56,7 +56,7 @@ func (h *handler) deliverPart(size int64) bool {
 	switch r.Part {
 	case representation.One:
 		s := r.Spans()[0]
-		h.out = h.appendKeptHead(h.out[:0], 206)
+		h.out = h.appendKeptHead(h.out[:0], 206, message.ContentRange)
 		h.out = append(representation.AppendContentRange(append(h.out, "Content-Range: "...), s, size), "\r\n"...)
 		h.sendSpan(s, 0)
 	case representation.Several:
@@ -102,7 +102,7 @@ func (h *handler) sendSpan(s representation.Span, at int64) {
 func (h *handler) sendSpans(spans []representation.Span, size int64) {
 	k := &h.kept
 	m := representation.Multipart{Boundary: crand.Text(), Type: string(k.view.ContentType()), Size: size}
-	h.out = h.appendKeptHead(h.out[:0], 206, message.ContentType)
+	h.out = h.appendKeptHead(h.out[:0], 206, message.ContentType, message.ContentRange)
 	h.out = append(m.AppendType(append(h.out, "Content-Type: "...)), "\r\n"...)
 	h.out = h.endKeptHead(appendLength(h.out, m.Length(spans)))
 	h.answered = true
@@ -155,15 +155,17 @@ func (h *handler) appendKeptHead(dst []byte, status int, skip ...message.ID) []b
 	} else {
 		dst = k.view.AppendLines(dst, skip...)
 	}
-	dst = append(dst, k.own...)
 	if p := &h.route.response; len(p.ids) > 0 || len(p.others) > 0 {
 		kept := p.strike(append(h.scratch[:0], dst...))
 		dst = append(dst[:0], kept...)
 	}
 	dst = append(dst, h.route.response.set...)
-	dst = append(dst, "Age: "...)
-	dst = appendInt(dst, max(k.age, 0))
-	dst = append(dst, "\r\n"...)
+	dst = append(dst, k.own...)
+	if !k.asks || k.age > 0 { // RFC 9111, section 5.1: it would say that no server was asked
+		dst = append(dst, "Age: "...)
+		dst = appendInt(dst, max(k.age, 0))
+		dst = append(dst, "\r\n"...)
+	}
 	return h.appendCacheStatus(dst)
 }
 

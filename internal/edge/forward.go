@@ -25,6 +25,7 @@ const (
 	refused                  // 503, and retry.on names it
 	late                     // a time limit was reached
 	broken                   // the response broke the rules of HTTP
+	anew                     // ask the same server once more, for something else
 )
 
 // forward gets the answer from a server of a pool.
@@ -98,6 +99,10 @@ func (h *handler) try(s *pool.Server, cfg *config.Pool) outcome {
 		h.up.c = c
 		h.x.Journal.Mark(journal.Connected, h.l.loop.Now())
 		o := h.converse(cfg)
+		if o == anew {
+			h.up.closeConn()
+			continue
+		}
 		if reused && !h.answered && (o == unsent || o == empty && h.resendable()) {
 			h.upload.stop()
 			h.up.closeConn()
@@ -200,7 +205,7 @@ func (h *handler) converse(cfg *config.Pool) outcome {
 	}
 	h.x.Journal.Cause, h.x.Journal.Detail = journal.NoCause, "" // of an earlier try
 	if h.route.cache != nil {
-		h.noteInvalidations()
+		h.invalidate()
 	}
 	if h.x.Resp.Status == 101 {
 		h.tunnel()

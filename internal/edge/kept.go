@@ -35,25 +35,24 @@ type keeping struct {
 	stored   bool   // the response was kept
 	asks     bool   // what goes to the server is the cache's question, not the client's own
 	ask      []byte // field lines of that question
+	plain    int    // how much of ask is no condition
+	own      []byte // field lines of the response that are for this request's client alone
 	query    []byte // and its query
 	hasQuery bool
 	led      *fetch // the fetch that this request leads
 	me       follower
 	reader   reader // sends to this handler's client what its own task fetches
 
-	headed bool // the request is a HEAD whose answer may be news of what is kept
-	part   parting
-	own    []byte // field lines of the response that are this client's alone, and not kept
+	part parting
 
-	places []string // that the response to an unsafe request names
-	url    []byte
-	tags   []uint64
+	url  []byte
+	tags []uint64
 }
 
 // reset makes it ready for another request.
 func (k *keeping) reset() {
 	k.has, k.soft, k.stored, k.asks, k.led, k.fwd, k.why, k.note, k.gone = false, false, false, false, nil, notForwarded, cache.Kept, "", false
-	k.ask, k.own, k.headed = k.ask[:0], k.own[:0], false
+	k.ask, k.own = k.ask[:0], k.own[:0]
 	k.part.wanted = false
 }
 
@@ -85,7 +84,8 @@ func (h *handler) fromCache() bool {
 	}
 	k.primary = store.Key(k.keyed.Key)
 	for range maxRounds {
-		switch h.lookUp() {
+		found := h.lookUp()
+		switch found {
 		case foundFresh:
 			h.x.Journal.Cache = journal.Hit
 			h.deliverKept()
@@ -98,18 +98,22 @@ func (h *handler) fromCache() bool {
 			h.refreshOnce()
 			h.deliverKept()
 			return true
-		case foundHole:
-			return h.pass(forMiss, noteHitForMiss)
 		}
-		if k.want.OnlyIfCached {
+		if k.want.OnlyIfCached { // RFC 9111, section 5.2.1.7
 			k.release()
 			k.fwd, k.note = notForwarded, noteOnlyIfCached
 			h.fail(504, journal.NoCause, "it is not in the cache (only-if-cached)")
 			return true
 		}
+		if found == foundHole {
+			return h.pass(forMiss, noteHitForMiss)
+		}
 		switch {
+		case h.x.Req.Method == message.HEAD && k.has:
+			h.x.Journal.Cache = journal.Pass
+			h.asksFor(false)
+			return false
 		case h.x.Req.Method != message.GET:
-			k.headed, k.sent = h.x.Req.Method == message.HEAD, h.l.loop.Wall()
 			return h.pass(k.fwd, noteHead)
 		case !k.has && h.wantsPart():
 			if h.servePart() {
@@ -158,7 +162,7 @@ func (h *handler) lookUp() found {
 	k.release()
 	k.key, k.fwd, k.soft = k.primary, forURIMiss, false
 	k.born = uint64(c.bans.Now())
-	if !h.find() {
+	if !h.find(k.primary) && !h.findAlike() {
 		return foundNone
 	}
 	now := h.l.loop.Wall()
@@ -209,10 +213,11 @@ func (h *handler) mayUse(now time.Time) found {
 	return foundNone
 }
 
-// find looks the request's key up, and then those of the variants that it may select.
-func (h *handler) find() bool {
+// find looks a key up, and then those of the variants that the request may select.
+func (h *handler) find(primary store.Key) bool {
 	k := &h.kept
-	if k.ref, k.has = h.get(k.primary); !k.has {
+	k.key = primary
+	if k.ref, k.has = h.get(primary); !k.has {
 		return false
 	}
 	k.view = cache.NewView(k.ref.Head())
@@ -227,7 +232,7 @@ func (h *handler) find() bool {
 	view := k.view
 	for list := range view.Lists {
 		var key cache.Key
-		key, h.scratch = h.route.cache.keyer.Variant(cache.Key(k.primary), view.Epoch(), list, &h.x.Req.Fields, h.scratch)
+		key, h.scratch = h.route.cache.keyer.Variant(cache.Key(primary), view.Epoch(), list, &h.x.Req.Fields, h.scratch)
 		if first {
 			k.key, first = store.Key(key), false
 		}
@@ -302,9 +307,12 @@ func (h *handler) follow(f *fetch) (done, answered bool) {
 	k.release()
 	k.has, k.view = true, cache.NewView(k.ref.Head())
 	if k.key != f.kept {
-		// It turned out to be one variant of several: look which one this request selects.
+		// It turned out to be one variant of several, or for others too: look whether it is what this request selects.
 		k.release()
-		return false, false
+		if h.lookUp() != foundNone || k.key != f.kept || k.has || !f.open(&k.ref) {
+			return false, false
+		}
+		k.has, k.view = true, cache.NewView(k.ref.Head())
 	}
 	k.life = k.view.Life()
 	k.age = k.life.Now(h.l.loop.Wall())
@@ -322,24 +330,20 @@ func (h *handler) follow(f *fetch) (done, answered bool) {
 // condition that it is not what is kept already, or for what is not kept of it yet.
 func (h *handler) leads(f *fetch) {
 	k := &h.kept
-	k.led, k.asks = f, true
+	k.led = f
+	h.asksFor(true)
+}
+
+// asksFor makes the request that goes to the server the cache's own. validates says that it is to be answered with 304 when
+// what is kept still holds.
+func (h *handler) asksFor(validates bool) {
+	k := &h.kept
+	k.asks = true
 	k.sent = h.l.loop.Wall()
 	if !h.alone {
 		k.query, k.hasQuery = k.keyed.Query()
 	}
-	if !k.has {
-		h.findBeginning()
-	}
-	h.makeAsk()
-}
-
-// makeAsk makes the field lines of the cache's question.
-func (h *handler) makeAsk() {
-	k := &h.kept
 	k.ask = k.ask[:0]
-	if k.has {
-		k.ask = k.view.AppendConditions(k.ask)
-	}
 	if k.keyed.Hides {
 		k.ask = append(k.ask, "Cookie: "...)
 		from := len(k.ask)
@@ -348,6 +352,13 @@ func (h *handler) makeAsk() {
 		} else {
 			k.ask = append(k.ask, "\r\n"...)
 		}
+	}
+	k.plain = len(k.ask)
+	if !k.has && validates {
+		h.findBeginning()
+	}
+	if k.has && validates {
+		k.ask = k.view.AppendConditions(k.ask)
 	}
 }
 
@@ -358,7 +369,7 @@ func (h *handler) ledOff() {
 	if !f.now().over() {
 		f.fails(max(h.x.Journal.Status, 502), h.x.Journal.Cause, h.x.Journal.Detail)
 	}
-	h.l.edge.caching.fetches.part(f)
+	h.l.edge.caching.fetches.land(f)
 }
 
 // refreshOnce has what is kept fetched anew unless that is under way, or failed a moment ago.
@@ -375,7 +386,7 @@ func (h *handler) refreshOnce() {
 // mayRescue reports whether what is kept may stand in for an error.
 func (h *handler) mayRescue() bool {
 	k := &h.kept
-	return k.has && k.view.Kind() == cache.Response && k.life.OnError(h.l.loop.Wall())
+	return k.has && k.view.Kind() == cache.Response && k.life.OnError(&k.want, h.l.loop.Wall())
 }
 
 // rescued answers with what is kept when there is nothing better to be had.

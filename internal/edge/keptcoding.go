@@ -78,7 +78,7 @@ func (h *handler) makeEncoded(key store.Key, coding compress.Coding) (r store.Re
 	if !leads {
 		return r, false // somebody is at it
 	}
-	defer c.fetches.part(f)
+	defer c.fetches.land(f)
 	defer f.move(kept)
 	head := h.encodedHead(coding)
 	if head == nil {

@@ -182,7 +182,7 @@ func (h *handler) keepPart(first []byte) {
 	} else {
 		h.canEncode(&r, &life)
 	}
-	if h.scratch = h.appendStored(h.scratch[:0], life, &r, k.born); h.scratch == nil {
+	if h.scratch = h.appendStored(h.scratch[:0], life, &r); h.scratch == nil {
 		h.scratch = make([]byte, 0, 4<<10)
 		return
 	}
