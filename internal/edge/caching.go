@@ -26,11 +26,15 @@ type caching struct {
 	fetches fetches
 	purges  atomic.Uint64
 	options store.Options
+	most    int64 // bytes of the largest response that is kept, on disk if not in memory
 }
 
 // newCaching makes an empty cache.
 func newCaching(c *config.Cache) (*caching, error) {
-	n := &caching{options: store.Options{Memory: c.Memory, MaxObject: c.MaxObject}}
+	n := &caching{options: store.Options{Memory: c.Memory, MaxObject: c.MaxObject}, most: c.MaxObject}
+	if c.Disk != nil { // what is larger is streamed from there
+		n.options.MaxObject = min(c.MaxObject, c.Memory/8)
+	}
 	var err error
 	if n.seed, err = newSeed(c.Disk); err != nil {
 		return nil, err

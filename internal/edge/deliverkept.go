@@ -33,7 +33,7 @@ func (h *handler) deliverKept() {
 		return
 	}
 	h.useEncoded()
-	size := k.ref.Size()
+	size := k.keptSize()
 	status := k.view.Status()
 	if status == 200 && hasConditions(&h.x.Req.Fields) && h.deliverPart(size) {
 		return

@@ -307,16 +307,35 @@ func (d *disk) keep(ref store.Ref) {
 	if t == nil {
 		return
 	}
-	until := int64(forEver)
 	v := cache.NewView(ref.Head())
-	if v.Kind() == cache.Response {
-		l := v.Life()
-		until = l.Received - l.Age + l.TTL + max(l.WhileRevalidate, l.IfError)
-		if validates := v.ETag() != nil || v.LastModified() != nil; !validates && until < time.Now().Unix()+leastLife {
-			return
-		}
+	until := usefulUntil(v)
+	if until < time.Now().Unix()+leastLife && v.ETag() == nil && v.LastModified() == nil {
+		return
 	}
-	t.objects.Put(ref.Key(), ref.Retain(), until)
+	if v.Kind() != cache.Response || v.Flags()&cache.OnDisk == 0 {
+		t.objects.Put(ref.Key(), ref.Retain(), until)
+		return
+	}
+	if l, _, ok := ticket(&ref, true); ok {
+		t.objects.PutHead(ref.Key(), ref.Head(), l, until)
+	}
+}
+
+// usefulUntil is when what is kept can be of no use any more without asking a server.
+func usefulUntil(v cache.View) int64 {
+	if v.Kind() != cache.Response {
+		return forEver
+	}
+	l := v.Life()
+	return l.Received - l.Age + l.TTL + max(l.WhileRevalidate, l.IfError)
+}
+
+// tier is the directory in use, nil when there is none.
+func (d *disk) tier() *tier {
+	if d == nil {
+		return nil
+	}
+	return d.now.Load()
 }
 
 // remove takes out what is on disk of a key, and reports whether there was something: then a restart would find it.
@@ -346,11 +365,18 @@ func (t *tier) load(s *store.Store, key store.Key) bool {
 		t.objects.Remove(&key) // with a clock that was set back it would be fresh for longer than it may
 		return false
 	}
-	fill, err := s.Begin(key, r.Head, int64(len(r.Body)))
+	body := r.Body
+	if v.Kind() == cache.Response {
+		cache.SetOnDisk(r.Head, r.Large.Number != 0)
+	}
+	if r.Large.Number != 0 {
+		body = appendTicket(nil, &r.Large)
+	}
+	fill, err := s.Begin(key, r.Head, int64(len(body)))
 	if err != nil {
 		return false
 	}
-	if _, err := fill.Write(r.Body); err != nil {
+	if _, err := fill.Write(body); err != nil {
 		fill.Abort()
 		return false
 	}

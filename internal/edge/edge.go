@@ -142,7 +142,7 @@ func (e *Edge) Apply(s api.EdgeState) error {
 		if e.caching, err = newCaching(cfg.Cache); err != nil {
 			return err
 		}
-	} else if e.caching != nil && cfg.Cache != nil && (cfg.Cache.Memory != e.caching.options.Memory || cfg.Cache.MaxObject != e.caching.options.MaxObject) {
+	} else if e.caching != nil && cfg.Cache != nil && (cfg.Cache.Memory != e.caching.options.Memory || cfg.Cache.MaxObject != e.caching.most) {
 		slog.Warn("the cache keeps its size until weir is started anew", "memory", e.caching.options.Memory)
 	}
 	next, err := newTree(cfg, e.env, old, e.caching)

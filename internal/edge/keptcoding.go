@@ -36,7 +36,7 @@ func (h *handler) canEncode(resp *message.Response, life *cache.Life) {
 // useEncoded turns from what was found to its encoded form, if the client prefers that and it is there or can be made.
 func (h *handler) useEncoded() {
 	k, p := &h.kept, h.route.compress
-	if p == nil || k.life.Flags&cache.Encodable == 0 || k.ref.Size() < p.Minimum() {
+	if p == nil || k.life.Flags&cache.Encodable == 0 || k.large != nil || k.ref.Size() < p.Minimum() {
 		return
 	}
 	coding, _ := compress.Accepted(&h.x.Req.Fields).Choose(p.Order())

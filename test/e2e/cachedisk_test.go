@@ -1,12 +1,17 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/testkit"
@@ -38,7 +43,7 @@ func written(t *testing.T, w *testkit.Weir, n uint64) {
 func wantHit(t *testing.T, w *testkit.Weir, path, lines, body string) {
 	t.Helper()
 	m := get(t, w, path, lines)
-	if m.Status != 200 || !strings.Contains(m.Field("Cache-Status"), "weir; hit") || body != "" && string(m.Body) != body {
+	if m.Status != 200 || !strings.Contains(m.Field("Cache-Status"), "weir; hit") || body != "" && m.Body != body {
 		t.Errorf("%s: status %d, %s, %d bytes", path, m.Status, m.Field("Cache-Status"), len(m.Body))
 	}
 }
@@ -144,6 +149,151 @@ func TestPurgedStaysPurged(t *testing.T) {
 		}
 	}
 	if s := cacheStatus(t, w); s.Disk.Problem != "" || s.Disk.Damaged > 0 {
+		t.Errorf("%+v", s.Disk)
+	}
+}
+
+// filmByte is what stands at an offset of a film.
+func filmByte(i int64) byte { return byte(i>>16) ^ byte(i*7) ^ byte(i>>8) }
+
+func film(from, to int64) []byte {
+	b := make([]byte, to-from)
+	for i := range b {
+		b[i] = filmByte(from + int64(i))
+	}
+	return b
+}
+
+// TestLargeStreamsToDisk: what is larger than the memory is kept on disk while it is delivered to all who want it, as it
+// comes, and then served from there, ranges and all, before and after a restart; the app is asked once.
+func TestLargeStreamsToDisk(t *testing.T) {
+	const size = 40 << 20 // of a memory of 16 MiB
+	more := make(chan struct{})
+	a := serveApp(t, "", func(_ *app, n int, w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.URL.Path, "/film") {
+			return
+		}
+		w.Header().Set("Cache-Control", "max-age=600")
+		w.Header().Set("ETag", `"film"`)
+		if r.Header.Get("If-None-Match") == `"film"` {
+			w.WriteHeader(304)
+			return
+		}
+		if r.URL.Path == "/film/known" {
+			w.Header().Set("Content-Length", fmt.Sprint(size))
+		}
+		for at := int64(0); at < size; at += 1 << 20 {
+			if at == 20<<20 {
+				w.(http.Flusher).Flush()
+				<-more
+			}
+			w.Write(film(at, at+1<<20))
+		}
+	})
+	dir := t.TempDir()
+	config := fmt.Sprintf("cache: {memory: 16MiB, max_object: 100MiB, disk: {path: %q, size: 256MiB}}", dir)
+	w := cached(t, a, "grace: 0s", config)
+	whole := film(0, size)
+	for _, path := range []string{"/film/known", "/film/unknown"} {
+		const clients = 5
+		var group sync.WaitGroup
+		var halves, good atomic.Int64
+		for range clients {
+			group.Go(func() {
+				q, err := http.NewRequest("GET", w.URL(path), nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				q.Host = "e2e.test"
+				r, err := http.DefaultClient.Do(q)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer r.Body.Close()
+				b := make([]byte, size)
+				if _, err := io.ReadFull(r.Body, b[:10<<20]); err != nil {
+					t.Error(err)
+					return
+				}
+				halves.Add(1)
+				if _, err := io.ReadFull(r.Body, b[10<<20:]); err != nil {
+					t.Error(err)
+					return
+				}
+				if n, _ := r.Body.Read(make([]byte, 1)); n == 0 && bytes.Equal(b, whole) {
+					good.Add(1)
+				}
+			})
+		}
+		testkit.Eventually(t, testkit.Patience, "all read while it comes", func() bool { return halves.Load() == clients })
+		select {
+		case more <- struct{}{}:
+		case <-time.After(testkit.Patience):
+			t.Fatal("the app does not wait")
+		}
+		group.Wait()
+		if good.Load() != clients {
+			t.Errorf("%s: %d of %d got it right", path, good.Load(), clients)
+		}
+	}
+	written(t, w, 2)
+	for round := range 2 {
+		for _, path := range []string{"/film/known", "/film/unknown"} {
+			wantHit(t, w, path, "", string(whole))
+			m := get(t, w, path, "Range: bytes=5000000-6999999\r\n")
+			if m.Status != 206 || m.Body != string(whole[5000000:7000000]) {
+				t.Errorf("%s: a range: status %d, %d bytes, %s", path, m.Status, len(m.Body), m.Field("Cache-Status"))
+			}
+			m = get(t, w, path, "Range: bytes=0-9,-5\r\n")
+			if m.Status != 206 || !strings.Contains(m.Body, string(whole[size-5:])) {
+				t.Errorf("%s: two ranges: status %d, %d bytes", path, m.Status, len(m.Body))
+			}
+			if m = get(t, w, path, "If-None-Match: \"film\"\r\n"); m.Status != 304 {
+				t.Errorf("%s: status %d", path, m.Status)
+			}
+			if m = get(t, w, path, "Cache-Control: no-cache\r\n"); m.Status != 200 || m.Body != string(whole) {
+				t.Errorf("%s: validated: status %d, %d bytes", path, m.Status, len(m.Body))
+			}
+			wantHit(t, w, path, "", string(whole))
+			if n := a.count(path); n != 2+round {
+				t.Errorf("%s: the app was asked %d times", path, n)
+			}
+		}
+		if round == 0 {
+			written(t, w, 4)
+			w.Stop()
+			w = cached(t, a, "grace: 0s", config)
+		}
+	}
+	close(more)
+	w.Do("purge", "--prefix", "e2e.test/film/")
+	if m := get(t, w, "/film/known", "Range: bytes=0-1\r\n"); m.Has("Age") {
+		t.Errorf("purged, and still: %s", m.Field("Cache-Status"))
+	}
+}
+
+// TestDiskServesWhatMemoryHasNot: a working set of four times the memory is served without the app.
+func TestDiskServesWhatMemoryHasNot(t *testing.T) {
+	const objects, size = 640, 100 << 10
+	a := serveApp(t, "", func(_ *app, _ int, w http.ResponseWriter, r *http.Request) {
+		var n int64
+		if _, err := fmt.Sscanf(r.URL.Path, "/%d", &n); err != nil {
+			return
+		}
+		w.Header().Set("Cache-Control", "max-age=600")
+		w.Write(film(n<<20, n<<20+size))
+	})
+	w := onDisk(t, a, t.TempDir(), "16MiB", "256MiB", "grace: 0s")
+	for n := range int64(objects) {
+		get(t, w, fmt.Sprintf("/%d", n), "")
+	}
+	written(t, w, objects)
+	for n := range int64(objects) {
+		wantHit(t, w, fmt.Sprintf("/%d", n), "", string(film(n<<20, n<<20+size)))
+	}
+	if s := cacheStatus(t, w); s.Disk.Hits < objects/2 || s.Disk.Damaged > 0 {
 		t.Errorf("%+v", s.Disk)
 	}
 }
