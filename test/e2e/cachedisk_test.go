@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -294,6 +295,123 @@ func TestDiskServesWhatMemoryHasNot(t *testing.T) {
 		wantHit(t, w, fmt.Sprintf("/%d", n), "", string(film(n<<20, n<<20+size)))
 	}
 	if s := cacheStatus(t, w); s.Disk.Hits < objects/2 || s.Disk.Damaged > 0 {
+		t.Errorf("%+v", s.Disk)
+	}
+}
+
+// TestFullDisk: a disk without room is no error to anybody: the cache works in memory, says so, and uses the disk again
+// when there is room.
+func TestFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=24m"); err != nil {
+		t.Fatalf("mounting a small disk (the test needs root): %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	a := serveApp(t, "", func(_ *app, n int, w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Cache-Control", "max-age=600")
+		w.Write(film(0, 200<<10))
+	})
+	blocker := dir + "/other"
+	if err := os.WriteFile(blocker, make([]byte, 16<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := onDisk(t, a, dir, "64MiB", "64MiB", "grace: 0s")
+	body := string(film(0, 200<<10))
+	for n := range 100 {
+		if m := get(t, w, fmt.Sprintf("/%d", n), ""); m.Status != 200 || m.Body != body {
+			t.Fatalf("object %d: status %d, %d bytes", n, m.Status, len(m.Body))
+		}
+	}
+	testkit.Eventually(t, testkit.Patience, "it is said that the disk is full", func() bool {
+		return strings.Contains(cacheStatus(t, w).Disk.Problem, "no space left") && strings.Contains(w.Do("cache"), "PROBLEM")
+	})
+	if n := strings.Count(w.Output(), "cannot be written"); n != 1 {
+		t.Errorf("it was said %d times", n)
+	}
+	for n := range 100 {
+		wantHit(t, w, fmt.Sprintf("/%d", n), "", body)
+	}
+	// A purge holds all the same: what cannot be recorded takes the objects with it.
+	w.Do("purge", "http://e2e.test/1")
+	if err := os.Remove(blocker); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, testkit.Patience, "the disk is used again", func() bool { return cacheStatus(t, w).Disk.Problem == "" })
+	before := cacheStatus(t, w).Disk.Written
+	for n := range 20 {
+		get(t, w, fmt.Sprintf("/again/%d", n), "")
+	}
+	written(t, w, before+20)
+	w.Stop()
+	w = onDisk(t, a, dir, "64MiB", "64MiB", "grace: 0s")
+	for n := range 20 {
+		wantHit(t, w, fmt.Sprintf("/again/%d", n), "", body)
+	}
+	if m := get(t, w, "/1", ""); strings.Contains(m.Field("Cache-Status"), "weir; hit") {
+		t.Error("what was purged is back")
+	}
+}
+
+// TestEdgeKilledUnderLoad kills the edge again and again while clients fill the cache: never a wrong byte, and hits.
+func TestEdgeKilledUnderLoad(t *testing.T) {
+	a := serveApp(t, "", func(_ *app, _ int, w http.ResponseWriter, r *http.Request) {
+		var n int64
+		if _, err := fmt.Sscanf(r.URL.Path, "/%d", &n); err != nil {
+			return
+		}
+		w.Header().Set("Cache-Control", "max-age=600")
+		w.Write(film(n<<20, n<<20+n*977%150_000))
+	})
+	w := onDisk(t, a, t.TempDir(), "16MiB", "64MiB", "grace: 0s")
+	stop := make(chan struct{})
+	var group sync.WaitGroup
+	var hits, wrong atomic.Int64
+	for i := range 4 {
+		group.Go(func() {
+			for n := int64(i); ; n = (n + 7) % 500 {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				q, err := http.NewRequest("GET", w.URL(fmt.Sprintf("/%d", n)), nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				r, err := http.DefaultTransport.RoundTrip(q)
+				if err != nil {
+					continue // the edge is being killed
+				}
+				b, err := io.ReadAll(r.Body)
+				r.Body.Close()
+				if err == nil && !bytes.Equal(b, film(n<<20, n<<20+n*977%150_000)) && r.StatusCode == 200 {
+					wrong.Add(1)
+				}
+				if strings.Contains(r.Header.Get("Cache-Status"), "weir; hit") {
+					hits.Add(1)
+				}
+			}
+		})
+	}
+	for range 8 {
+		before := w.Edge()
+		base := hits.Load()
+		testkit.Eventually(t, testkit.Patience, "there are hits", func() bool { return hits.Load() > base+150 })
+		syscall.Kill(before.PID, syscall.SIGKILL)
+		testkit.Eventually(t, testkit.Patience, "another edge serves", func() bool { return w.Edge().PID != before.PID })
+	}
+	close(stop)
+	group.Wait()
+	http.DefaultClient.CloseIdleConnections()
+	if wrong.Load() > 0 {
+		t.Errorf("%d wrong bodies", wrong.Load())
+	}
+	if s := cacheStatus(t, w); s.Disk.Objects < 150 {
 		t.Errorf("%+v", s.Disk)
 	}
 }
