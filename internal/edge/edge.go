@@ -145,6 +145,9 @@ func (e *Edge) Apply(s api.EdgeState) error {
 	} else if e.caching != nil && cfg.Cache != nil && (cfg.Cache.Memory != e.caching.options.Memory || cfg.Cache.MaxObject != e.caching.most) {
 		slog.Warn("the cache keeps its size until weir is started anew", "memory", e.caching.options.Memory)
 	}
+	if e.caching != nil && cfg.Cache != nil && !e.caching.disk.is(cfg.Cache.Disk) {
+		slog.Warn("the cache keeps its disk, or goes without, until weir is started anew")
+	}
 	next, err := newTree(cfg, e.env, old, e.caching)
 	if err != nil {
 		if log != e.log {

@@ -287,10 +287,17 @@ func TestDiskServesWhatMemoryHasNot(t *testing.T) {
 		w.Write(film(n<<20, n<<20+size))
 	})
 	w := onDisk(t, a, t.TempDir(), "16MiB", "256MiB", "grace: 0s")
-	for n := range int64(objects) {
-		get(t, w, fmt.Sprintf("/%d", n), "")
-	}
-	written(t, w, objects)
+	// What comes faster than the disk writes is not written: it is asked for again.
+	testkit.Eventually(t, 2*time.Minute, "all is on the disk", func() bool {
+		all := true
+		for n := range int64(objects) {
+			path := fmt.Sprintf("/%d", n)
+			if m := get(t, w, path, ""); !m.Has("Age") {
+				all = false
+			}
+		}
+		return all && cacheStatus(t, w).Disk.Objects == objects
+	})
 	for n := range int64(objects) {
 		wantHit(t, w, fmt.Sprintf("/%d", n), "", string(film(n<<20, n<<20+size)))
 	}
