@@ -63,7 +63,7 @@ type Life struct {
 }
 
 // Flags are properties of a kept response.
-type Flags uint8
+type Flags uint16
 
 // The flags.
 const (
@@ -74,6 +74,7 @@ const (
 	Encodable                      // it is plain, and of a kind that is compressed
 	Surrogate                      // it had Surrogate-Control, which is not kept
 	Assembled                      // and that asked for ESI processing
+	OnDisk                         // what stands behind the head in memory is not the body but where on disk that is
 	NoMaxStale                     // a request's max-stale and stale-if-error do not count (s-maxage)
 )
 
