@@ -2,6 +2,7 @@
 // leaves it as a crash does, and then measures how long it takes until the first of them is read.
 //
 //	go run ./bench/restart -objects 1000000 -size 1024 -dir /var/tmp/restart
+//	go run ./bench/restart -objects 1048576 -size 10240 -dir /var/tmp/restart -weir bin/weir
 package main
 
 import (
@@ -24,9 +25,16 @@ func main() {
 	size := flag.Int64("size", 1024, "bytes of each")
 	dir := flag.String("dir", "", "an empty directory, which is left empty")
 	crash := flag.Bool("crash", false, "start from what a process leaves that is killed")
+	weir := flag.String("weir", "", "measure this binary at work, rather than the package alone")
 	flag.Parse()
 	if *dir == "" {
 		log.Fatal("-dir is missing")
+	}
+	if *weir != "" {
+		if err := measureWeir(*weir, *dir, *objects, *size); err != nil {
+			log.Fatal(err)
+		}
+		return
 	}
 	if err := measure(*dir, *objects, *size, *crash); err != nil {
 		log.Fatal(err)

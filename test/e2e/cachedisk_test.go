@@ -410,3 +410,37 @@ func TestEdgeKilledUnderLoad(t *testing.T) {
 		t.Errorf("%+v", s.Disk)
 	}
 }
+
+// TestDrainingEdgeHandsTheDiskOver: an edge that still finishes a request has given up the disk, and the next weir has it.
+func TestDrainingEdgeHandsTheDiskOver(t *testing.T) {
+	release := make(chan struct{})
+	a := serveApp(t, "", func(a *app, n int, w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			<-release
+		}
+		numbered(a, n, w, r)
+	})
+	dir := t.TempDir()
+	w := onDisk(t, a, dir, "16MiB", "64MiB", "grace: 0s")
+	const path = "/kept?cc=max-age=600"
+	get(t, w, path, "")
+	written(t, w, 1)
+	slow := w.Dial()
+	defer slow.Close()
+	slow.Send("GET /slow HTTP/1.1\r\nHost: e2e.test\r\n\r\n")
+	testkit.Eventually(t, testkit.Patience, "the app is asked", func() bool { return a.count("/slow") == 1 })
+	w.Processes()
+	w.Signal(syscall.SIGKILL)
+	next := onDisk(t, a, dir, "16MiB", "64MiB", "grace: 0s")
+	testkit.Eventually(t, testkit.Patience, "the next one has the disk", func() bool { return cacheStatus(t, next).Disk.Problem == "" })
+	wantHit(t, next, path, "", "answer 1\n")
+	select {
+	case <-w.Exited():
+	case <-time.After(testkit.Patience):
+		t.Error("the keeper lives")
+	}
+	close(release)
+	if m := slow.Response("GET"); m.Status != 200 || m.Body != "answer 1\n" {
+		t.Errorf("the slow request: %d %s", m.Status, m.Body)
+	}
+}

@@ -5,6 +5,7 @@ import (
 
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -127,6 +128,9 @@ func copied(t *testing.T, from string) string {
 	}
 	for _, n := range names {
 		b, err := os.ReadFile(filepath.Join(from, n.Name()))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // the writer has deleted it meanwhile, as it might before a crash
+		}
 		if err == nil {
 			err = os.WriteFile(filepath.Join(to, n.Name()), b, 0o600)
 		}
