@@ -295,3 +295,21 @@ func TestAfterwards(t *testing.T) {
 		}
 	}
 }
+
+// TestLasts: what one request brought about says nothing of the next.
+func TestLasts(t *testing.T) {
+	for _, c := range []struct {
+		why    Reason
+		asked  Asked
+		status int
+		want   bool
+	}{
+		{NoStore, Asked{}, 200, true}, {Private, Asked{}, 200, true}, {Cookie, Asked{}, 302, true}, {NoLife, Asked{}, 200, true}, {TooLarge, Asked{}, 200, true},
+		{Authorized, Asked{Authorized: true}, 200, false}, {RequestNoStore, Asked{NoStore: true}, 200, false}, {NoLife, Asked{Cookies: true}, 200, false},
+		{NoLife, Asked{}, 431, false}, {NoLife, Asked{}, 503, false}, {NoStore, Asked{}, 500, false}, {NoRoom, Asked{}, 200, false},
+	} {
+		if got := c.why.Lasts(c.asked, c.status); got != c.want {
+			t.Errorf("%s of %+v, status %d: %v", c.why, c.asked, c.status, got)
+		}
+	}
+}

@@ -42,6 +42,19 @@ func (r Reason) String() string {
 	return reasonWords[r]
 }
 
+// Lasts reports whether a response that is not kept for a reason says anything of the next one to the same URL. What one
+// request brought about does not, or whoever sends Authorization, or a cookie, or a field that is too large, would turn the
+// cache off for all; nor does a server's error.
+func (r Reason) Lasts(a Asked, status int) bool {
+	switch r {
+	case Authorized, RequestNoStore, NoRoom, Purged:
+		return false
+	case NoLife:
+		return !a.Cookies && status < 500 && !Provoked(status)
+	}
+	return status < 500 && !Provoked(status)
+}
+
 // Asked is what counts of the request that a response answers.
 type Asked struct {
 	Method     message.Method

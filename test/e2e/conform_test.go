@@ -309,3 +309,34 @@ func TestNoVarySearch(t *testing.T) {
 		}},
 	})
 }
+
+// TestHolesAreOfResponses: what one client brought about does not turn the cache off for the others (hit_for_miss).
+func TestHolesAreOfResponses(t *testing.T) {
+	const fresh = "Cache-Control: max-age=60"
+	conforms(t, "{default_ttl: 60s}", []row{
+		{"9111 3.5 Authorization", []answer{{200, fresh, "one"}, {200, fresh, "two"}}, []step{{lines: "Authorization: x", body: "one", has: "Cache-Status: authorization"}, {body: "two"}, {asked: "-", body: "two"}, {asked: "-", lines: "Authorization: x", body: "two"}}},
+		{"a cookie", []answer{{200, "", "one"}, {200, "", "two"}}, []step{{lines: "Cookie: a=1", body: "one"}, {body: "two"}, {asked: "-", body: "two"}}},
+		{"a field too large", []answer{{431, "", "large"}, {200, fresh, "two"}}, []step{{status: 431, body: "large"}, {body: "two"}, {asked: "-", body: "two"}}},
+		{"a server's error", []answer{{500, "", "oops"}, {200, fresh, "two"}}, []step{{status: 500, body: "oops"}, {body: "two"}, {asked: "-", body: "two"}}},
+		{"what the app says", []answer{{200, "Cache-Control: private", "one"}, {200, fresh, "two"}}, []step{{body: "one"}, {body: "two"}, {body: "two"}}},
+	})
+}
+
+// TestUnkeyedInput: what changes a response and is no part of the key neither gets in nor comes out.
+func TestUnkeyedInput(t *testing.T) {
+	answers := []answer{{200, "Cache-Control: max-age=60", "one"}, {200, "Cache-Control: max-age=60", "two"}}
+	var rows []row
+	for _, lines := range []string{"X-HTTP-Method-Override: DELETE", "X-Original-URL: /admin", "X-Host: evil.test", "Content-Length: 0|Connection: x-a|X-A: 1", "Upgrade: websocket|Connection: upgrade|Sec-WebSocket-Version: 13"} {
+		rows = append(rows, row{lines, answers, []step{{lines: lines, body: "one"}, {body: "two"}, {asked: "-", body: "two"}, {lines: lines, body: "two"}}})
+	}
+	for _, lines := range []string{"X-Forwarded-Host: evil.test", "X-Forwarded-Prefix: /evil", "X-Forwarded-Scheme: https", "Forwarded: host=evil.test"} {
+		name, _, _ := strings.Cut(lines, ":")
+		unseen := "-" + name + ": "
+		if name == "X-Forwarded-Host" {
+			unseen = "X-Forwarded-Host: e2e.test"
+		}
+		rows = append(rows, row{lines, answers, []step{{lines: lines, asked: unseen, body: "one"}, {asked: "-", body: "one"}}})
+	}
+	rows = append(rows, row{"absolute form", answers, []step{{path: "http://e2e.test/9", body: "one"}, {asked: "-", body: "one"}}})
+	conforms(t, "{}", rows)
+}
