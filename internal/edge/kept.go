@@ -95,7 +95,10 @@ func (h *handler) fromCache() bool {
 			return true
 		}
 		if k.want.OnlyIfCached { // RFC 9111, section 5.2.1.7
-			h.fail(504, journal.NoCause, "it is not in the cache (only-if-cached)")
+			k.fwd = notForwarded
+			h.failWith(504, journal.NoCause, "it is not in the cache (only-if-cached)", func(dst []byte) []byte {
+				return append(dst, "Cache-Status: weir; detail=only-if-cached\r\n"...)
+			})
 			return true
 		}
 		if found == foundHole {

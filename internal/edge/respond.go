@@ -44,6 +44,9 @@ func (h *handler) failWith(status int, cause journal.Cause, detail string, field
 		body = pages.AppendHTML(nil, status, detail, h.x.ID)
 	}
 	h.respond(status, contentType, body, func(dst []byte) []byte {
+		if h.kept.fwd != notForwarded { // RFC 9211: an error is a response too
+			dst = h.appendCacheStatus(dst)
+		}
 		return append(fields(dst), "Cache-Control: no-store\r\n"...)
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/weirhq/weir/internal/testkit"
 )
@@ -164,7 +165,7 @@ func TestValidates(t *testing.T) {
 			{body: "one"}, {body: "down", status: 503},
 		}},
 		{"9111 5.2.2.10 not against s-maxage", []answer{{200, `Cache-Control: s-maxage=60|Age: 60|ETag: "a"`, "one"}, {0, "", ""}}, []step{
-			{body: "one"}, {body: "*", status: 502},
+			{body: "one"}, {body: "*", status: 502, has: "Cache-Status: weir; fwd=stale"},
 		}},
 		{"9111 4.3.4 a 304 that forbids to keep", []answer{{200, over, "one"}, {304, `Cache-Control: no-store|ETag: "a"`, ""}, {200, "", "two"}}, []step{
 			{body: "one"}, {body: "one"}, {asked: "-If-None-Match: ", body: "two"},
@@ -204,7 +205,7 @@ func TestRequestDirectives(t *testing.T) {
 		{"5.4 Pragma", fresh, []step{{body: "one"}, {asked: `If-None-Match: "a"`, lines: "Pragma: no-cache", body: "one"}}},
 		{"5.4 not beside Cache-Control", fresh, []step{{body: "one"}, {asked: "-", lines: "Pragma: no-cache|Cache-Control: max-age=30", body: "one"}}},
 		{"5.2.1.5 no-store", fresh[:1], []step{{lines: "Cache-Control: no-store", body: "one"}, {body: "one"}, {asked: "-", body: "one"}}},
-		{"5.2.1.7 only-if-cached", fresh, []step{{asked: "-", lines: "Cache-Control: only-if-cached", status: 504, body: "*"}, {body: "one"}, {asked: "-", lines: "Cache-Control: only-if-cached", body: "one"}}},
+		{"5.2.1.7 only-if-cached", fresh, []step{{asked: "-", lines: "Cache-Control: only-if-cached", status: 504, body: "*", has: "Cache-Status: weir; detail=only-if-cached"}, {body: "one"}, {asked: "-", lines: "Cache-Control: only-if-cached", body: "one"}}},
 		{"5.2.1.7 only-if-cached where it cannot be kept", []answer{{200, "Cache-Control: no-store", "one"}}, []step{{body: "one"}, {asked: "-", lines: "Cache-Control: only-if-cached", status: 504, body: "*"}}},
 		{"5861 4 stale-if-error of a request", []answer{{200, over, "one"}, {503, "", "down"}}, []step{{body: "one"}, {lines: "Cache-Control: stale-if-error=30", body: "one"}, {status: 503, body: "down"}}},
 	})
@@ -339,4 +340,49 @@ func TestUnkeyedInput(t *testing.T) {
 	}
 	rows = append(rows, row{"absolute form", answers, []step{{path: "http://e2e.test/9", body: "one"}, {asked: "-", body: "one"}}})
 	conforms(t, "{}", rows)
+}
+
+// TestQueuedLeaderLeaves: the client whose request fetches for others goes while it waits for a server; the others get the
+// response all the same.
+func TestQueuedLeaderLeaves(t *testing.T) {
+	entered, release := make(chan bool, 1), make(chan bool)
+	a := serveApp(t, "", func(_ *app, n int, w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/block" {
+			entered <- true
+			<-release
+		}
+		w.Header().Set("Cache-Control", "max-age=60")
+		fmt.Fprintf(w, "answer %d", n)
+	})
+	config := strings.Replace(fmt.Sprintf(cacheSite, a.address, "{}", ""), "queue: {timeout: 1s}", "queue: {timeout: 30s}\n    max_conn: 1", 1)
+	w := testkit.Run(t, testkit.Setup{Plain: true, Config: config, Ready: "/ready"})
+	send := func(path string) *testkit.Conn {
+		c := w.Dial()
+		c.Send("GET " + path + " HTTP/1.1\r\nHost: e2e.test\r\n\r\n")
+		return c
+	}
+	blocker := send("/block")
+	defer blocker.Close()
+	<-entered
+	leader := send("/page")
+	testkit.Eventually(t, 10*time.Second, "the leader waits for a place", func() bool {
+		return w.Status().Edge.Pools[0].Queued == 1
+	})
+	var followers []*testkit.Conn
+	for range 3 {
+		followers = append(followers, send("/page"))
+	}
+	testkit.Eventually(t, 10*time.Second, "the followers are there", func() bool { return w.Status().Edge.Active >= 5 })
+	leader.Close()
+	testkit.Eventually(t, 10*time.Second, "another leads", func() bool { st := w.Status().Edge; return st.Active == 4 && st.Pools[0].Queued == 1 })
+	close(release)
+	for i, c := range followers {
+		if m := c.Response("GET"); m.Status != 200 || string(m.Body) != "answer 1" {
+			t.Errorf("follower %d: status %d, %q", i, m.Status, m.Body)
+		}
+		c.Close()
+	}
+	if n := a.count("/page"); n != 1 {
+		t.Errorf("the app was asked %d times", n)
+	}
 }
