@@ -92,6 +92,7 @@ func TestJudge(t *testing.T) {
 		{"4.2.3 Age counts", get, Policy{}, respond(200, "Age: 10", "Cache-Control: max-age=60"), Kept, 60},
 		{"4.1 Vary: *", get, Policy{}, respond(200, "Vary: *", "Cache-Control: max-age=60"), VaryAll, 0},
 		{"4.1 a * among names", get, Policy{}, respond(200, "Vary: accept, *", "Cache-Control: max-age=60"), VaryAll, 0},
+		{"4.1 too many names", get, Policy{}, respond(200, "Vary: "+strings.Repeat("x-abcdef, ", 300), "Cache-Control: max-age=60"), VaryAll, 0},
 		{"Set-Cookie", get, Policy{}, respond(200, "Set-Cookie: a=b", "Cache-Control: max-age=60"), Cookie, 0},
 		{"Set-Cookie stripped", get, Policy{Strip: true}, respond(200, "Set-Cookie: a=b", "Cache-Control: max-age=60"), Kept, 60},
 		{"7.3 Set-Cookie kept", get, Policy{KeepCookies: true}, respond(200, "Set-Cookie: a=b", "Cache-Control: max-age=60"), Kept, 60},

@@ -152,7 +152,7 @@ func (p *Policy) forbids(a Asked, resp *message.Response, d *responseDirectives)
 		return Authorized // section 3.5
 	case f.Has(message.SetCookie) && !p.Strip && !p.KeepCookies && !a.Private && !names(d.noCacheFields, "set-cookie") && !names(d.privateFields, "set-cookie"):
 		return Cookie
-	case f.Has(message.Vary) && listed(f, message.Vary, "*"):
+	case f.Has(message.Vary) && (listed(f, message.Vary, "*") || tooManyNames(f)):
 		return VaryAll
 	}
 	return Kept

@@ -74,12 +74,18 @@ func (s *script) handle(_ *app, _ int, w http.ResponseWriter, r *http.Request) {
 // conforms runs rows against one weir with a policy for the cache.
 func conforms(t *testing.T, policy string, rows []row) {
 	t.Helper()
+	play(t, rows, func(a *app) *testkit.Weir { return cached(t, a, policy, "") })
+}
+
+// play runs rows against what start starts.
+func play(t *testing.T, rows []row, start func(a *app) *testkit.Weir) {
+	t.Helper()
 	s := &script{rows: map[string][]answer{}, n: map[string]int{}}
 	for i, r := range rows {
 		s.rows[fmt.Sprintf("/%d", i)] = r.answers
 	}
 	a := serveApp(t, "", s.handle)
-	w := cached(t, a, policy, "")
+	w := start(a)
 	for i, r := range rows {
 		for j, st := range r.steps {
 			if st.method == "" {
@@ -384,5 +390,53 @@ func TestQueuedLeaderLeaves(t *testing.T) {
 	}
 	if n := a.count("/page"); n != 1 {
 		t.Errorf("the app was asked %d times", n)
+	}
+}
+
+// TestInvalidationAcrossRoutes: what is unsafe may take another route than what it changes, as others' requests may.
+func TestInvalidationAcrossRoutes(t *testing.T) {
+	const cacheControl = "Cache-Control: max-age=60"
+	rows := []row{
+		{"by method", []answer{{200, cacheControl, "one"}, {200, "", "done"}, {200, cacheControl, "two"}}, []step{
+			{body: "one"}, {asked: "-", body: "one"}, {method: "POST", lines: "Content-Length: 0", body: "done"}, {body: "two"},
+		}},
+		{"by cookie", []answer{{200, cacheControl, "one"}, {200, "", "done"}, {200, cacheControl, "two"}}, []step{
+			{body: "one"}, {asked: "-", body: "one"}, {method: "PUT", lines: "Content-Length: 0|Cookie: session=1", body: "done"}, {body: "two"},
+		}},
+		{"a place", []answer{{200, cacheControl, "one"}, {200, cacheControl, "two"}}, []step{
+			{body: "one"}, {method: "POST", path: "/3", lines: "Content-Length: 0", body: "done"}, {body: "two"},
+		}},
+		{"", []answer{{200, "Location: /2", "done"}}, nil},
+	}
+	play(t, rows, func(a *app) *testkit.Weir {
+		config := strings.Replace(fmt.Sprintf(cacheSite, a.address, "{}", ""), "    routes:\n", `    routes:
+      - {match: {method: POST}, pool: app, cache: off}
+      - {match: {cookie: {session: "*"}}, pool: app, cache: off}
+`, 1)
+		return testkit.Run(t, testkit.Setup{Plain: true, Config: config, Ready: "/ready"})
+	})
+}
+
+// TestEarlyHints: 103 is passed on, and is not what is kept (RFC 8297; RFC 9111, section 3).
+func TestEarlyHints(t *testing.T) {
+	a := serveApp(t, "", func(_ *app, n int, w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Link", "</a.css>; rel=preload")
+		w.WriteHeader(103)
+		w.Header().Set("Cache-Control", "max-age=60")
+		fmt.Fprintf(w, "answer %d", n)
+	})
+	w := cached(t, a, "{}", "")
+	for i := range 2 {
+		c := w.Dial()
+		c.Send("GET /page HTTP/1.1\r\nHost: e2e.test\r\n\r\n")
+		if i == 0 {
+			if m := c.Response("GET"); m.Status != 103 || m.Field("Link") == "" {
+				t.Errorf("first %d %v", m.Status, m.Lines)
+			}
+		}
+		if m := c.Response("GET"); m.Status != 200 || string(m.Body) != "answer 1" {
+			t.Errorf("request %d: %d %q", i, m.Status, m.Body)
+		}
+		c.Close()
 	}
 }
