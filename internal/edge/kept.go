@@ -372,7 +372,11 @@ func (h *handler) asksFor(validates bool) {
 func (h *handler) ledOff() {
 	k := &h.kept
 	f := k.led
-	if !f.now().over() {
+	switch {
+	case f.now().over():
+	case h.x.Journal.Cause == journal.ClientGone:
+		f.move(cutShort) // that is no reason for the others to get nothing: one of them asks
+	default:
 		f.fails(max(h.x.Journal.Status, 502), h.x.Journal.Cause, h.x.Journal.Detail)
 	}
 	h.l.edge.caching.fetches.land(f)
