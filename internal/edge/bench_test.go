@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 
@@ -106,6 +107,51 @@ func BenchmarkProxied(b *testing.B) {
 func BenchmarkHit(b *testing.B) {
 	const conns = 64
 	ask := steadyEdge(b, conns, ", cache: {ttl: [{for: 1h}], key: {cookie: [a]}}")
+	ask(100)
+	b.ReportAllocs()
+	b.ResetTimer()
+	ask(b.N/conns + 1)
+}
+
+// BenchmarkPage is a kept page with three kept fragments in it.
+func BenchmarkPage(b *testing.B) {
+	const conns = 16
+	keep := "Cache-Control: max-age=3600\r\n"
+	text := strings.Repeat("<p>a line of the page</p>\n", 100)
+	o := boxes{
+		"/":  page(text+`<esi:include src="/1"/>`+text+`<esi:include src="/2"/>`+text+`<esi:include src="/3"/>`, keep),
+		"/1": page("one", keep), "/2": page("two", keep), "/3": page("three", keep),
+	}.serve(b)
+	r := serveEdge(b, loop.Config{Loops: 2}, esiPool(o, ""))
+	request := []byte("GET / HTTP/1.1\r\nHost: www.example.com\r\n\r\n")
+	ask := func(n int) {
+		var wg sync.WaitGroup
+		for range conns {
+			wg.Go(func() {
+				c, err := net.Dial("tcp", r.addr)
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				defer c.Close()
+				buf := make([]byte, 64<<10)
+				for range n {
+					if _, err := c.Write(request); err != nil {
+						b.Error(err)
+						return
+					}
+					for m := 0; !bytes.HasSuffix(buf[:m], []byte("three\r\n0\r\n\r\n")); {
+						k, err := c.Read(buf[m:])
+						if m += k; err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				}
+			})
+		}
+		wg.Wait()
+	}
 	ask(100)
 	b.ReportAllocs()
 	b.ResetTimer()

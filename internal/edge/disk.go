@@ -53,7 +53,7 @@ const (
 	firstPause  = time.Second
 	maxPause    = time.Minute
 	leastLife   = 5       // seconds: what is over sooner is not worth writing
-	maxAhead    = 60      // seconds by which what is kept may come from the future, before the clock must have been set back
+	maxSkew     = 60      // seconds by which what is kept may come from the future, before the clock must have been set back
 	forEver     = 1 << 40 // seconds
 	secretFile  = "secret"
 	purgesFile  = "purges"
@@ -341,7 +341,7 @@ func (t *tier) load(s *store.Store, key store.Key) bool {
 		return false
 	}
 	v := cache.NewView(r.Head)
-	ahead := v.Kind() == cache.Response && v.Life().Received > time.Now().Unix()+maxAhead
+	ahead := v.Kind() == cache.Response && v.Life().Received > time.Now().Unix()+maxSkew
 	if v.Kind() != cache.Response && v.Kind() != cache.Variants || ahead {
 		t.objects.Remove(&key) // with a clock that was set back it would be fresh for longer than it may
 		return false

@@ -81,6 +81,20 @@ func (h *handler) assembleResponse() bool {
 	return h.assemble(e.looksInto(resp.Status, f.Get(message.ContentType), f.Get(message.ContentEncoding), has, asked))
 }
 
+// partOfPage reports whether the server sent a part of a page: a fragment's tag may be in it by half, and a range of what it sent is
+// none of what the client gets.
+func (h *handler) partOfPage() bool {
+	e, resp := h.route.esi, &h.x.Resp
+	if e == nil || resp.Status != 206 || h.unranged || h.x.Req.Method != message.GET {
+		return false
+	}
+	const parts = "multipart/byteranges"
+	f := &resp.Fields
+	ct := f.Get(message.ContentType)
+	has, asked := surrogate(f)
+	return len(ct) >= len(parts) && message.EqualFold(ct[:len(parts)], parts) || e.looksInto(200, ct, nil, has, asked)
+}
+
 // assemble directs the response into a spout, or to the client if it is as it is.
 func (h *handler) assemble(looks bool) bool {
 	switch {
@@ -135,10 +149,11 @@ func surrogate(f *message.Fields) (has, asked bool) {
 	return true, false
 }
 
-// plainHop and plainAskHop are requestHop and askHop for routes with pages to be assembled: weir has to read them, so it asks
+// plainHop, wholeHop and plainAskHop are requestHop and askHop for routes with pages to be assembled: weir has to read them, so it asks
 // for them plain; and it says itself what it can do.
 var (
 	plainHop     = requestHop.and(message.AcceptEncoding)
+	wholeHop     = plainHop.and(message.Range, message.IfRange)
 	plainAskHop  = askHop.and(message.AcceptEncoding)
 	assembledHop = responseHop.and(message.SurrogateControl) // it is for us
 )
@@ -151,9 +166,12 @@ func (h hop) and(ids ...message.ID) hop {
 	return h
 }
 
-// requestHop are the fields of requests that do not go on to the route's servers.
-func (r *routeTree) requestHop() *hop {
-	if r.esi != nil {
+// requestHop are the fields of the request that do not go on to the route's servers.
+func (h *handler) requestHop() *hop {
+	switch {
+	case h.unranged:
+		return &wholeHop
+	case h.route.esi != nil:
 		return &plainHop
 	}
 	return &requestHop

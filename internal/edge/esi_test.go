@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/testkit"
@@ -179,7 +180,7 @@ func TestClientLeavesPage(t *testing.T) {
 		gate := make(chan bool)
 		var after atomic.Int32
 		o := boxes{
-			"/": page(`a<esi:include src="/held"/><esi:include src="/after"/>z`, ""),
+			"/": page(`a<esi:include src="/held"/>`+strings.Repeat(`<esi:include src="/after"/>`, 20)+`z`, ""),
 			"/held": func(c *testkit.Conn) bool {
 				<-gate
 				return page("held", "")(c)
@@ -201,8 +202,8 @@ func TestClientLeavesPage(t *testing.T) {
 		}
 		gate <- true
 		e.quiet()
-		if after.Load() != 0 {
-			t.Error("the next fragment was asked for")
+		if n := after.Load(); n > maxAhead {
+			t.Errorf("%d further fragments were asked for", n)
 		}
 	})
 }
@@ -232,6 +233,79 @@ func TestPageAndItsServer(t *testing.T) {
 			c.Close()
 			e.stop(testkit.Patience)
 		}
+	})
+}
+
+// TestFragmentsTogether: fragments are asked for ahead of their places, a few at a time, and stand in them all the same.
+func TestFragmentsTogether(t *testing.T) {
+	eachBody(t, func(t *testing.T, body loop.Config) {
+		var under, most atomic.Int32
+		var met sync.WaitGroup
+		met.Add(3)
+		b := boxes{}
+		for i := range 3 { // none of them answers before all three are asked
+			b[fmt.Sprintf("/meet%d", i)] = func(c *testkit.Conn) bool {
+				met.Done()
+				met.Wait()
+				return page(fmt.Sprint("m", i), "")(c)
+			}
+		}
+		b["/"] = page(`<esi:include src="/meet0"/>,<esi:include src="/meet1"/>,<esi:include src="/meet2"/>.`, "")
+		var many, want strings.Builder
+		for i := range 40 {
+			fmt.Fprintf(&many, `<esi:include src="/box%d"/>,`, i)
+			fmt.Fprintf(&want, "%d,", i)
+			b[fmt.Sprintf("/box%d", i)] = func(c *testkit.Conn) bool {
+				n := under.Add(1)
+				for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+				}
+				defer under.Add(-1)
+				return page(fmt.Sprint(i), "")(c)
+			}
+		}
+		b["/many"] = page(many.String(), "")
+		b["/tries"] = page(`<esi:try><esi:attempt><esi:include src="/none"/><esi:include src="/box1"/></esi:attempt><esi:except>x<esi:include src="/box2"/></esi:except></esi:try>`+
+			`<esi:include src="/box1"/><esi:include src="/box1"/><esi:include src="/none" alt="/box3"/><esi:include src="/box1"/>`, "")
+		b["/none"] = func(c *testkit.Conn) bool {
+			c.Send("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+			return true
+		}
+		e := serveEdge(t, body, esiPool(b.serve(t), ""))
+		c := testkit.Dial(t, e.addr)
+		for _, ask := range [][2]string{{"/", "m0,m1,m2."}, {"/many", want.String()}, {"/tries", "x21131"}} {
+			c.Send("GET " + ask[0] + " HTTP/1.1\r\nHost: x\r\n\r\n")
+			if m := c.Response("GET"); string(m.Body) != ask[1] {
+				t.Errorf("%s: %q, want %q", ask[0], m.Body, ask[1])
+			}
+		}
+		c.Close()
+		if n := most.Load(); n > maxAhead+1 {
+			t.Errorf("%d fragments of a page were asked for at once", n)
+		}
+	})
+}
+
+// TestStopWithPages: an edge that stops does not wait for fragments for ever, and leaves nothing behind.
+func TestStopWithPages(t *testing.T) {
+	eachBody(t, func(t *testing.T, body loop.Config) {
+		gate := make(chan bool)
+		defer close(gate)
+		o := boxes{
+			"/": page(`a<esi:include src="/held"/><esi:include src="/held"/>z`, "Cache-Control: max-age=60\r\n"),
+			"/held": func(*testkit.Conn) bool {
+				<-gate
+				return false
+			},
+		}.serve(t)
+		e := serveEdge(t, body, esiPool(o, ""))
+		for range 3 {
+			c := testkit.Dial(t, e.addr)
+			defer c.Close()
+			c.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+			c.Head()
+			c.Expect("1\r\na\r\n")
+		}
+		e.stop(50 * time.Millisecond)
 	})
 }
 

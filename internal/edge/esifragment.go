@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"bytes"
 	"errors"
 	"io"
 
@@ -23,18 +24,17 @@ type fragment struct {
 const maxLost = 8
 
 // include puts a fragment into its place.
-func (a *assembler) include(fr *esi.Fragment, from esi.Address, depth int) error {
+func (a *assembler) include(fr *esi.Fragment, d *doc, depth int) error {
 	if !a.asm.Wanted() {
 		return nil
 	}
 	if !fr.Over {
-		for _, src := range [...][]byte{fr.Src, fr.Alt} {
-			if len(src) == 0 {
-				continue
-			}
-			if done, err := a.try(src, fr, from, depth); done || err != nil {
-				return err
-			}
+		done, err := a.try(fr.Src, fr, d, depth)
+		if !done && err == nil && len(fr.Alt) > 0 {
+			done, err = a.try(fr.Alt, fr, d, depth)
+		}
+		if done || err != nil {
+			return err
 		}
 	}
 	a.failed++
@@ -45,22 +45,26 @@ func (a *assembler) include(fr *esi.Fragment, from esi.Address, depth int) error
 }
 
 // try asks for a fragment at one address. done is false when it cannot be had and nothing of it was passed on.
-func (a *assembler) try(ref []byte, fr *esi.Fragment, from esi.Address, depth int) (done bool, err error) {
+func (a *assembler) try(ref []byte, fr *esi.Fragment, d *doc, depth int) (done bool, err error) {
 	e := a.h.route.esi
-	to, _, err := esi.Resolve(nil, from, ref, e.hosts)
-	if errors.Is(err, esi.ErrHost) && depth > 0 {
-		to, _, err = esi.Resolve(nil, a.root, ref, e.hosts) // a fragment from elsewhere may include from where the page is from
-	}
+	to, err := a.resolve(d.from, ref, depth)
 	if err != nil {
 		a.page.Warn(esi.Refused, 0)
 		e.sayFailed(a.h, err.Error(), ref)
 		return false, nil
 	}
-	f, why := a.ask(to)
-	if f == nil {
-		e.sayFailed(a.h, why, ref)
-		return false, nil
+	var f *fragment
+	if bytes.Equal(ref, fr.Src) {
+		f = a.takeEarly(d, ref)
 	}
+	if f == nil {
+		var why string
+		if f, why = a.ask(to); f == nil {
+			e.sayFailed(a.h, why, ref)
+			return false, nil
+		}
+	}
+	a.askAhead(d)
 	by := loop.Time(0)
 	if fr.MaxWait > 0 {
 		by = a.h.l.loop.Now() + int64(fr.MaxWait)
@@ -89,6 +93,16 @@ func (a *assembler) try(ref []byte, fr *esi.Fragment, from esi.Address, depth in
 		return false, nil
 	}
 	return a.place(&src, f, fr, to, depth, ref)
+}
+
+// resolve makes an address of what a document says.
+func (a *assembler) resolve(from esi.Address, ref []byte, depth int) (esi.Address, error) {
+	hosts := a.h.route.esi.hosts
+	to, _, err := esi.Resolve(nil, from, ref, hosts)
+	if errors.Is(err, esi.ErrHost) && depth > 0 {
+		to, _, err = esi.Resolve(nil, a.root, ref, hosts) // a fragment from elsewhere may include from where the page is from
+	}
+	return to, err
 }
 
 // place passes the content of a fragment on.

@@ -24,9 +24,11 @@ type assembler struct {
 
 	page    esi.Page
 	asm     esi.Assembly
-	parsers []*esi.Parser // by depth
-	root    esi.Address   // of the page
-	address []byte        // memory of root
+	docs    []*doc      // by depth
+	scout   esi.Parser  // looks at what is to come
+	ahead   int         // fragments that were asked for ahead of their places
+	root    esi.Address // of the page
+	address []byte      // memory of root
 
 	enc     encoding
 	chunked bool
@@ -99,6 +101,9 @@ func (a *assembler) Run(t *loop.Task) {
 	h := a.h
 	defer func() {
 		a.feed.shutOff()
+		for _, d := range a.docs {
+			a.dropEarly(d, len(d.early))
+		}
 		for _, f := range a.lost {
 			f.feed.shutOff()
 		}
@@ -181,46 +186,50 @@ func (a *assembler) locate() {
 
 // document sends a document of the page: what is text, and fragments in their places.
 func (a *assembler) document(src *source, from esi.Address, depth int) error {
-	for len(a.parsers) <= depth {
-		a.parsers = append(a.parsers, &esi.Parser{})
+	for len(a.docs) <= depth {
+		a.docs = append(a.docs, &doc{})
 	}
-	p := a.parsers[depth]
-	p.Reset(&a.page, depth)
-	var in []byte
+	d := a.docs[depth]
+	d.parser.Reset(&a.page, depth)
+	d.in, d.from = nil, from
+	defer func() {
+		a.dropEarly(d, len(d.early))
+		d.in, d.from = nil, esi.Address{}
+	}()
 	for {
-		ev, n := p.Next(in)
-		in = in[n:]
+		ev, n := d.parser.Next(d.in)
+		d.in = d.in[n:]
 		if ev.Kind != esi.More {
-			if err := a.event(&ev, from, depth); err != nil {
+			if err := a.event(&ev, d, depth); err != nil {
 				return err
 			}
 			continue
 		}
 		var err error
-		if in, err = src.next(); err == io.EOF {
+		if d.in, err = src.next(); err == io.EOF {
 			break
 		} else if err != nil {
 			return err
 		}
 	}
 	for {
-		ev := p.Finish()
+		ev := d.parser.Finish()
 		if ev.Kind == esi.End {
 			return nil
 		}
-		if err := a.event(&ev, from, depth); err != nil {
+		if err := a.event(&ev, d, depth); err != nil {
 			return err
 		}
 	}
 }
 
 // event does what one step through a document asks for.
-func (a *assembler) event(ev *esi.Event, from esi.Address, depth int) error {
+func (a *assembler) event(ev *esi.Event, d *doc, depth int) error {
 	switch ev.Kind {
 	case esi.Text:
 		return a.text(ev.Text)
 	case esi.Include:
-		return a.include(ev.Fragment, from, depth)
+		return a.include(ev.Fragment, d, depth)
 	}
 	return a.emit(a.asm.Block(ev.Kind))
 }

@@ -72,7 +72,7 @@ func (h *handler) appendRequest(dst []byte) []byte {
 		if h.route.compress != nil {
 			h.plainTags()
 		}
-		dst = appendEndToEnd(dst, &req.Fields, h.route.requestHop(), nil)
+		dst = appendEndToEnd(dst, &req.Fields, h.requestHop(), nil)
 	}
 	if h.route.esi != nil {
 		dst = h.appendCapability(dst)

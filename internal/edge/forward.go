@@ -215,6 +215,10 @@ func (h *handler) converse(cfg *config.Pool) outcome {
 		h.up.fault = pool.Unavailable
 		return refused
 	}
+	if h.partOfPage() {
+		h.unranged = true
+		return anew
+	}
 	return h.deliver(cfg)
 }
 

@@ -56,6 +56,7 @@ type handler struct {
 	sink      *spout     // where the response goes instead of to the client
 	page      *assembler // puts its fragments in
 	isPart    bool       // it is a fragment: there is no client, but there is a sink
+	unranged  bool       // the server is asked for the whole, whatever range the client asked for
 
 	deadline  loop.Time // of the whole request at a server, 0: none
 	alone     bool      // there is no client: cl and conn are nil
@@ -141,7 +142,7 @@ func (h *handler) begin() {
 	h.site, h.route = nil, nil
 	h.upload.err, h.upload.ended = nil, 0
 	h.held, h.spooled = nil, false
-	h.deadline = 0
+	h.deadline, h.unranged = 0, false
 	h.keep, h.parsed, h.answered, h.chunked, h.cut, h.continued, h.lingers = true, false, false, false, false, false, false
 }
 

@@ -61,6 +61,14 @@ func (p *Parser) Reset(page *Page, depth int) {
 	*p = Parser{page: page, depth: depth, held: p.held[:0], values: p.values[:0], closeTo: notClosing}
 }
 
+// Fork makes to read on from where p is, with memory of its own and the counts of another page: for a look at what is to
+// come, which is then read again by p. What p returned last is not to's.
+func (p *Parser) Fork(to *Parser, page *Page) {
+	held, values := append(to.held[:0], p.held...), to.values[:0]
+	*to = *p
+	to.page, to.held, to.values, to.fragment = page, held, values, Fragment{}
+}
+
 // Next returns the next event of the document and how many bytes of in it took; the rest is to be given again, with or
 // without more. It takes everything before it returns More. It allocates nothing except, once, memory for what it
 // holds back.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weirhq/weir/internal/testkit"
 )
@@ -332,6 +333,37 @@ sites:
 	want = `GET www.example "" "" "" "127.0.0.1"`
 	if m := c.Response("GET"); string(m.Body) != want {
 		t.Errorf("%s\nwant %s", m.Body, want)
+	}
+}
+
+// TestRangesOfPages: nobody gets a part of a page; of what is none, everybody may.
+func TestRangesOfPages(t *testing.T) {
+	const text = `a<esi:include src="/box"/>z and some more`
+	a := serveApp(t, "", func(_ *app, n int, w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		switch {
+		case r.URL.Path == "/box":
+			io.WriteString(w, "box")
+			return
+		case r.URL.Path == "/video":
+			w.Header().Set("Content-Type", "video/mp4")
+		}
+		w.Header().Set("Cache-Control", r.URL.Query().Get("cc"))
+		http.ServeContent(w, r, "", time.Time{}, strings.NewReader(text))
+	})
+	w := testkit.Run(t, testkit.Setup{Config: fmt.Sprintf(esiSite, a.address, ""), Ready: "/ready"})
+	for _, cc := range []string{"no-store", "max-age=60"} {
+		for _, ranges := range []string{"5-9", "1-", "0-3", "1-2,5-9", "-3"} {
+			lines := "Range: bytes=" + ranges + "\r\n"
+			for range 2 {
+				if m := get(t, w, "/page?cc="+cc+"&r="+ranges, lines); m.Status != 200 || string(m.Body) != "aboxz and some more" {
+					t.Errorf("%s of a page, %s: %d %q", ranges, cc, m.Status, m.Body)
+				}
+				if m := get(t, w, "/video?cc="+cc+"&r="+ranges, lines); m.Status != 206 && !(strings.Contains(ranges, ",") && m.Status == 200) {
+					t.Errorf("%s of a film, %s: %d", ranges, cc, m.Status)
+				}
+			}
+		}
 	}
 }
 
