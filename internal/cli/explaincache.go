@@ -13,6 +13,7 @@ import (
 	"github.com/weirhq/weir/internal/exchange"
 	"github.com/weirhq/weir/internal/http1"
 	"github.com/weirhq/weir/internal/message"
+	"github.com/weirhq/weir/internal/representation"
 	"github.com/weirhq/weir/internal/route"
 )
 
@@ -121,8 +122,11 @@ func (e *explanation) lookUp(r *route.Route, policy *cache.Policy, k *cache.Keye
 	if want.OnlyIfCached {
 		e.line("", "what is not there is answered with 504: only-if-cached (RFC 9111, section 5.2.1.7)")
 	}
-	if v := e.x.Req.Fields.Get(message.Range); v != nil {
-		e.line("", "the range comes out of the whole; if that is not there, only a range from the first byte on brings it in")
+	switch {
+	case wantsPart(e.x):
+		e.line("", "the range comes out of the whole, or of a part that is there; if neither is, that part is fetched and kept (RFC 9111, section 3.3)")
+	case e.x.Req.Fields.Has(message.Range):
+		e.line("", "the range begins with the first byte: if the whole is not there, it is fetched")
 	}
 	return true, nil
 }
@@ -244,6 +248,11 @@ func (e *explanation) judge(policy *cache.Policy, c *config.Route, k *cache.Keye
 	}
 	now := time.Now()
 	asked := cache.Asked{Method: message.GET, NoStore: cache.ParseRequest(f).NoStore, Authorized: f.Has(message.Authorization), Private: k.Private, Cookies: k.Cookies}
+	if e.resp.Status == 206 && wantsPart(e.x) && isPart(e.resp, now) {
+		e.line("", "a part: it is kept by the rules of the whole, and joined with what it touches (RFC 9111, section 3.4)")
+		e.resp.Status = 200
+		e.resp.Fields.Del(message.ContentRange)
+	}
 	life, why := policy.Judge(asked, e.resp, now, now)
 	if why != cache.Kept {
 		e.line("stored", "no (%s): %s", why, why.Because())
@@ -274,6 +283,23 @@ func (e *explanation) judge(policy *cache.Policy, c *config.Route, k *cache.Keye
 			e.line("", "sent as it came (compression: %s)", verdict)
 		}
 	}
+}
+
+// wantsPart reports whether a request is for less than all from the first byte on.
+func wantsPart(x *exchange.Exchange) bool {
+	v := x.Req.Fields.Get(message.Range)
+	return v != nil && !message.EqualFold(v, "bytes=0-")
+}
+
+// isPart reports whether a 206 may be kept as a part: one range of a known whole, with a strong validator.
+func isPart(resp *message.Response, now time.Time) bool {
+	f := &resp.Fields
+	v := representation.Validators{ETag: f.Get(message.ETag), Modified: representation.NoTime, Date: now.Unix()}
+	if t, ok := representation.ParseDate(f.Get(message.LastModified), now.Unix()); ok {
+		v.Modified = t
+	}
+	_, size, ok := representation.ParseContentRange(f.Get(message.ContentRange))
+	return ok && size >= 0 && representation.SameStrong(&v, &v)
 }
 
 // afterwards says how old a response is when it comes, and what becomes of it when it is over.

@@ -69,6 +69,10 @@ func TestExplainCache(t *testing.T) {
 		{"/|-H|Authorization: x|--response-header|Cache-Control: max-age=7", []string{"no (authorization)", "3.5"}, ""},
 		{"/|--response-header|Cache-Control: max-age=60, must-revalidate, immutable|--response-header|Age: 10", []string{"it is 10s old", "50s are left", "never served stale", "RFC 8246"}, "then for"},
 		{"/|--response-header|Expires: 0|--response-header|ETag: \"1\"", []string{"yes, for 0s: Expires, which is past"}, ""},
+		{"/|-H|Range: bytes=0-", []string{"begins with the first byte"}, ""},
+		{"/|-H|Range: bytes=2-3|--status|206|--response-header|Content-Range: bytes 2-3/9|--response-header|ETag: \"1\"", []string{"that part is fetched and kept", "a part: it is kept", "yes, for 20s"}, ""},
+		{"/|-H|Range: bytes=2-3|--status|206|--response-header|Content-Range: bytes 2-3/9", []string{"no (partial)"}, ""},
+		{"/|--status|206|--response-header|Content-Range: bytes 2-3/9|--response-header|ETag: \"1\"", []string{"no (partial)"}, "a part: it is kept"},
 		{"/|-H|Accept-Encoding: br|--response-header|Content-Type: text/html", []string{"this client gets br", "sent as br"}, ""},
 	} {
 		args := strings.Split(c.args, "|")
