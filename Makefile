@@ -13,7 +13,7 @@ BUILD_NEEDS = ca-certificates
 TEST_NEEDS  = $(BUILD_NEEDS) gcc libc6-dev curl python3-django gunicorn
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test vet unit e2e lint fmt vulncheck fuzz bench bench-peers profile clean need-build need-test
+.PHONY: help build demo test vet unit e2e lint fmt vulncheck fuzz bench bench-cache bench-peers profile clean need-build need-test
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,10 @@ bench: ## run the Go benchmarks
 
 profile: ## make the profile that the compiler optimises bin/weir by (cmd/weir/default.pgo) anew
 	$(GO) test -run='^$$' -bench='Proxied|Hit' -benchtime=800000x -cpuprofile=cmd/weir/default.pgo -o bin/edge.test ./internal/edge
+
+bench-cache: build ## measure the cache by itself (minutes), write its section of docs/benchmarks.md
+	$(GO) run ./bench/hitratio -out bin/hitratio.md
+	$(GO) run ./bench/cache -out docs/benchmarks.md -hitratio bin/hitratio.md
 
 bench-peers: build ## measure weir beside nginx, HAProxy and Varnish, write docs/benchmarks.md
 	@$(NEED) nginx-light haproxy varnish wrk

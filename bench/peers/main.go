@@ -24,6 +24,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/weirhq/weir/bench/section"
 )
 
 // options are the command line's.
@@ -148,7 +150,7 @@ func run(ctx context.Context, o options) error {
 		_, err = os.Stdout.WriteString(text)
 		return err
 	}
-	return os.WriteFile(o.out, []byte(text), 0o644)
+	return section.PutBefore(o.out, text)
 }
 
 // turnsOf does all the work: for each scenario each turn lets every peer run once.

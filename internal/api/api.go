@@ -154,24 +154,89 @@ type Purged struct {
 
 // CacheStatus is what the cache holds and did (GET /v1/cache).
 type CacheStatus struct {
-	Objects   int64        `json:"objects"`
-	Bytes     int64        `json:"bytes"`     // in memory, all told
-	Memory    int64        `json:"memory"`    // what it may hold there
-	Evicted   uint64       `json:"evicted"`   // to make room
-	Hits      uint64       `json:"hits"`      // from what is kept, stale or not
-	Stale     uint64       `json:"stale"`     // of those, stale ones
-	Misses    uint64       `json:"misses"`    // a server was asked
-	Shared    uint64       `json:"shared"`    // answered by another request's fetch
-	Passes    uint64       `json:"passes"`    // that the cache had nothing to do with
-	Refreshes uint64       `json:"refreshes"` // fetches without a client
-	Purges    uint64       `json:"purges"`
-	Routes    []RouteCache `json:"routes"`
+	Objects   int64   `json:"objects"`
+	Bytes     int64   `json:"bytes"`     // of responses, heads and bodies
+	Resident  int64   `json:"resident"`  // memory that they take, index and all
+	Memory    int64   `json:"memory"`    // what that may be
+	Evicted   uint64  `json:"evicted"`   // to make room
+	Hits      uint64  `json:"hits"`      // from what is kept, stale or not
+	Stale     uint64  `json:"stale"`     // of those, stale ones
+	Misses    uint64  `json:"misses"`    // a server was asked
+	Shared    uint64  `json:"shared"`    // answered by another request's fetch
+	Passes    uint64  `json:"passes"`    // that the cache had nothing to do with
+	Refreshes uint64  `json:"refreshes"` // fetches without a client
+	Purges    uint64  `json:"purges"`
+	HitRatio  float64 `json:"hit_ratio"` // hits and shared, of those and misses; 0 to 1
+
+	Routes    []RouteCache     `json:"routes"`              // in the order of the configuration
+	TopMisses []KeyMisses      `json:"top_misses"`          // the highest first
+	Estimates []MemoryEstimate `json:"estimates,omitempty"` // of the hit ratio of late, by memory; none without requests
+	Disk      *CacheDisk       `json:"disk,omitempty"`
+	// The estimates are made from this part of all keys.
+	SampledKeys float64 `json:"sampled_keys,omitempty"`
 }
 
-// RouteCache is what the cache did for one route.
+// CacheDisk is what the cache has on disk.
+type CacheDisk struct {
+	Path      string `json:"path"`
+	Size      int64  `json:"size"`    // what it may hold
+	Bytes     int64  `json:"bytes"`   // what it holds
+	Objects   int64  `json:"objects"` // of these some may be in memory too
+	Index     int64  `json:"index"`   // bytes in memory, beside what Memory counts
+	Hits      uint64 `json:"hits"`    // objects read from it
+	Written   uint64 `json:"written"`
+	Skipped   uint64 `json:"skipped"`           // not written: too much at a time, or the disk failed
+	Damaged   uint64 `json:"damaged"`           // dropped because they could not be believed
+	Reclaimed uint64 `json:"reclaimed"`         // segments deleted to make room
+	Problem   string `json:"problem,omitempty"` // why nothing is written, or the cache works in memory alone
+}
+
+// RouteCache is what the cache did for one route. The fields are as in CacheStatus.
 type RouteCache struct {
-	Route  string `json:"route"`
-	Hits   uint64 `json:"hits"`
+	Site     string  `json:"site"`
+	Route    string  `json:"route"`
+	Requests uint64  `json:"requests"`
+	Hits     uint64  `json:"hits"`
+	Stale    uint64  `json:"stale"`
+	Shared   uint64  `json:"shared"`
+	Misses   uint64  `json:"misses"`
+	Passes   uint64  `json:"passes"`
+	Saved    uint64  `json:"saved"` // bytes of bodies that no server had to send
+	HitRatio float64 `json:"hit_ratio"`
+}
+
+// KeyMisses is an address that servers were asked for often, because it was not there or cannot be kept.
+type KeyMisses struct {
+	URL    string `json:"url"` // host, path and query as they are part of the key, maybe cut off
 	Misses uint64 `json:"misses"`
-	Passes uint64 `json:"passes"`
+	Error  uint64 `json:"error"` // misses is at most so much too high
+}
+
+// MemoryEstimate is what the hit ratio would be with another budget.
+type MemoryEstimate struct {
+	Memory   int64   `json:"memory"` // bytes
+	HitRatio float64 `json:"hit_ratio"`
+}
+
+// Look asks what the cache has for a request (POST /v1/cache/look), without sending one.
+type Look struct {
+	Head   string `json:"head"`   // request line and fields as a client would send them
+	Scheme string `json:"scheme"` // "http" or "https"
+	Client string `json:"client"` // the address that it would come from
+}
+
+// Looked is the answer to a Look. Seconds are as of now.
+type Looked struct {
+	Passes   string   `json:"passes,omitempty"`   // why the request would not be looked up, as in Cache-Status; then there is no more
+	Key      string   `json:"key,omitempty"`      // what names the response, for people
+	Found    string   `json:"found,omitempty"`    // "response", or "hole" for what is known not to be kept; empty: nothing
+	Variants []string `json:"variants,omitempty"` // the fields by which responses under this key vary, newest first, each list with commas
+	Vary     string   `json:"vary,omitempty"`     // those of the variant that was found
+	Status   int      `json:"status,omitempty"`
+	Age      int64    `json:"age,omitempty"`
+	TTL      int64    `json:"ttl"`   // left of its life, below 0 when that is over; of a hole, how long it is one
+	Grace    int64    `json:"grace"` // left after its life
+	Soft     bool     `json:"soft,omitempty"`
+	Size     int64    `json:"size,omitempty"` // bytes of the body
+	Hits     uint32   `json:"hits,omitempty"` // how often it was looked up and found
 }

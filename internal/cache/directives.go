@@ -15,13 +15,14 @@ const (
 // RequestDirectives is what a request says to caches (RFC 9111, section 5.2.1). Seconds are -1 when nothing is said.
 type RequestDirectives struct {
 	MaxAge, MinFresh, MaxStale     int64
+	IfError                        int64 // stale-if-error (RFC 5861, section 4)
 	NoCache, NoStore, OnlyIfCached bool
 }
 
 // ParseRequest reads a request's directives. What is malformed counts as if it were not there, since all of them only ask
 // for what a cache may do.
 func ParseRequest(f *message.Fields) RequestDirectives {
-	r := RequestDirectives{MaxAge: none, MinFresh: none, MaxStale: none}
+	r := RequestDirectives{MaxAge: none, MinFresh: none, MaxStale: none, IfError: none}
 	if !f.Has(message.CacheControl) {
 		// RFC 9111, section 5.4: Pragma counts only where Cache-Control is absent.
 		r.NoCache = f.Has(message.Pragma) && listed(f, message.Pragma, "no-cache")
@@ -40,6 +41,8 @@ func ParseRequest(f *message.Fields) RequestDirectives {
 			} else {
 				r.MaxStale = d.seconds(r.MaxStale)
 			}
+		case message.EqualFold(d.name, "stale-if-error"):
+			r.IfError = d.seconds(r.IfError)
 		case message.EqualFold(d.name, "no-cache"):
 			r.NoCache = true
 		case message.EqualFold(d.name, "no-store"):

@@ -94,6 +94,8 @@ func TestJudge(t *testing.T) {
 		{"4.1 a * among names", get, Policy{}, respond(200, "Vary: accept, *", "Cache-Control: max-age=60"), VaryAll, 0},
 		{"Set-Cookie", get, Policy{}, respond(200, "Set-Cookie: a=b", "Cache-Control: max-age=60"), Cookie, 0},
 		{"Set-Cookie stripped", get, Policy{Strip: true}, respond(200, "Set-Cookie: a=b", "Cache-Control: max-age=60"), Kept, 60},
+		{"7.3 Set-Cookie kept", get, Policy{KeepCookies: true}, respond(200, "Set-Cookie: a=b", "Cache-Control: max-age=60"), Kept, 60},
+		{"9110 14.4 Content-Range means nothing in a 200", get, Policy{}, respond(200, "Content-Range: bytes 0-1/2", "Cache-Control: max-age=60"), Kept, 60},
 		{"Set-Cookie for no cache", get, Policy{}, respond(200, "Set-Cookie: a=b", `Cache-Control: no-cache="set-cookie", max-age=60`), Kept, 60},
 		{"4.2.2 heuristic", get, Policy{Heuristic: true}, respond(200, "Date: "+at(0), "Last-Modified: "+at(-1000)), Kept, 100},
 		{"4.2.2 at most a day", get, Policy{Heuristic: true}, respond(200, "Date: "+at(0), "Last-Modified: "+at(-100*day)), Kept, day},
@@ -164,7 +166,7 @@ func TestAge(t *testing.T) {
 
 // TestUse is RFC 9111, sections 4.2.4 and 5.2.1, RFC 5861 and RFC 8246.
 func TestUse(t *testing.T) {
-	none := RequestDirectives{MaxAge: none, MinFresh: none, MaxStale: none}
+	none := RequestDirectives{MaxAge: none, MinFresh: none, MaxStale: none, IfError: none}
 	request := func(v string) RequestDirectives {
 		f := fieldsOf("Cache-Control: " + v)
 		return ParseRequest(&f)
@@ -192,6 +194,8 @@ func TestUse(t *testing.T) {
 		{"5.2.1.2 max-stale, too old", Life{TTL: 60}, request("max-stale=5"), 70, false, Validate},
 		{"5.2.1.2 max-stale of any age", Life{TTL: 60}, request("max-stale"), 7000, false, Fresh},
 		{"5.2.1.2 not against must-revalidate", Life{TTL: 60, Flags: NoStale}, request("max-stale"), 70, false, Validate},
+		{"5.2.1.2 not against s-maxage", Life{TTL: 60, Flags: NoMaxStale}, request("max-stale"), 70, false, Validate},
+		{"5861 allowed beside s-maxage", Life{TTL: 60, WhileRevalidate: 30, Flags: NoMaxStale}, none, 70, false, Stale},
 		{"5.2.1.3 min-fresh", Life{TTL: 60}, request("min-fresh=55"), 10, false, Validate},
 		{"5.2.1.3 min-fresh, enough", Life{TTL: 60}, request("min-fresh=20"), 10, false, Fresh},
 		{"5.2.1.4 no-cache", Life{TTL: 60}, request("no-cache"), 10, false, Validate},
@@ -234,16 +238,22 @@ func TestLottery(t *testing.T) {
 func TestOnError(t *testing.T) {
 	for _, c := range []struct {
 		life Life
+		want RequestDirectives
 		age  int
-		want bool
+		ok   bool
 	}{
-		{Life{TTL: 60, IfError: 100}, 100, true},
-		{Life{TTL: 60, IfError: 100}, 160, false},
-		{Life{TTL: 60, IfError: 100, Flags: NoStale}, 10, false},
-		{Life{TTL: 60, IfError: 100, Flags: MustValidate}, 10, false},
+		{Life{TTL: 60, IfError: 100}, RequestDirectives{}, 100, true},
+		{Life{TTL: 60, IfError: 100}, RequestDirectives{}, 160, false},
+		{Life{TTL: 60, IfError: 100, Flags: NoStale}, RequestDirectives{}, 10, false},
+		{Life{TTL: 60, IfError: 100, Flags: MustValidate}, RequestDirectives{}, 10, false},
+		{Life{TTL: 60}, RequestDirectives{IfError: 50}, 100, true},
+		{Life{TTL: 60}, RequestDirectives{IfError: 50}, 110, false},
+		{Life{TTL: 60, Flags: NoStale}, RequestDirectives{IfError: 50}, 100, false},
+		{Life{TTL: 60, Flags: NoMaxStale}, RequestDirectives{IfError: 50}, 100, false},
+		{Life{TTL: 60, IfError: 100, Flags: NoMaxStale}, RequestDirectives{}, 100, true},
 	} {
 		c.life.Received = noon.Unix()
-		if got := c.life.OnError(noon.Add(time.Duration(c.age) * time.Second)); got != c.want {
+		if got := c.life.OnError(&c.want, noon.Add(time.Duration(c.age)*time.Second)); got != c.ok {
 			t.Errorf("%+v at %d: %v", c.life, c.age, got)
 		}
 	}
@@ -270,4 +280,28 @@ func FuzzDirectives(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestAfterwards is RFC 9111, sections 4.2.4 and 5.2.2.10: what may be served stale, and for how long.
+func TestAfterwards(t *testing.T) {
+	p := Policy{Grace: 10 * time.Second, IfError: time.Minute}
+	for _, c := range []struct {
+		lines           []string
+		revalidate, err int64
+		flags           Flags
+	}{
+		{[]string{"Cache-Control: max-age=5"}, 10, 60, 0},
+		{[]string{"Cache-Control: max-age=5, stale-while-revalidate=90, stale-if-error=20"}, 90, 60, 0},
+		{[]string{"Cache-Control: s-maxage=5"}, 0, 0, NoMaxStale},
+		{[]string{"Cache-Control: s-maxage=5, stale-while-revalidate=90"}, 90, 0, NoMaxStale},
+		{[]string{"Cache-Control: max-age=5, proxy-revalidate"}, 0, 0, NoStale},
+		{[]string{"Cache-Control: max-age=5, must-revalidate, stale-if-error=20"}, 0, 0, NoStale},
+		{[]string{"Cache-Control: no-cache", `ETag: "a"`}, 0, 0, NoStale | MustValidate},
+		{[]string{"Cache-Control: s-maxage=5", "CDN-Cache-Control: max-age=5"}, 10, 60, 0},
+	} {
+		l, why := p.Judge(Asked{Method: message.GET}, respond(200, c.lines...), noon, noon)
+		if why != Kept || l.WhileRevalidate != c.revalidate || l.IfError != c.err || l.Flags != c.flags {
+			t.Errorf("%v: %q %+v", c.lines, why, l)
+		}
+	}
 }

@@ -28,12 +28,11 @@ const (
 	TooLarge
 	NoRoom
 	Purged
-	OfAnother // a 304 with the strong entity tag of another response
 )
 
 var reasonWords = [...]string{Kept: "", NotGET: "method", NotFinal: "status", PartialContent: "partial", RequestNoStore: "request-no-store",
 	NoStore: "no-store", Private: "private", Authorized: "authorization", Cookie: "set-cookie", VaryAll: "vary-star", NotUnderstood: "must-understand",
-	NoLife: "no-freshness", AlreadyOver: "expired", TooLarge: "too-large", NoRoom: "no-room", Purged: "purged", OfAnother: "other-etag"}
+	NoLife: "no-freshness", AlreadyOver: "expired", TooLarge: "too-large", NoRoom: "no-room", Purged: "purged"}
 
 // String returns one word for logs and the detail of Cache-Status (RFC 9211, section 2.8).
 func (r Reason) String() string {
@@ -75,6 +74,7 @@ const (
 	Encodable                      // it is plain, and of a kind that is compressed
 	Surrogate                      // it had Surrogate-Control, which is not kept
 	Assembled                      // and that asked for ESI processing
+	NoMaxStale                     // a request's max-stale and stale-if-error do not count (s-maxage)
 )
 
 // Judge decides whether a response may be kept (RFC 9111, section 3), and for how long (section 4.2). sent and received are
@@ -125,7 +125,7 @@ func (p *Policy) forbids(a Asked, resp *message.Response, d *responseDirectives)
 		return NotGET
 	case resp.Status < 200:
 		return NotFinal
-	case resp.Status == 206 || f.Has(message.ContentRange):
+	case resp.Status == 206: // only there does Content-Range mean anything (RFC 9110, section 14.4)
 		return PartialContent
 	case resp.Status == 304:
 		return NotFinal
@@ -139,7 +139,7 @@ func (p *Policy) forbids(a Asked, resp *message.Response, d *responseDirectives)
 		return Private
 	case a.Authorized && !a.Private && !d.public && !d.mustRevalidate && d.sMaxage == none:
 		return Authorized // section 3.5
-	case f.Has(message.SetCookie) && !p.Strip && !a.Private && !names(d.noCacheFields, "set-cookie") && !names(d.privateFields, "set-cookie"):
+	case f.Has(message.SetCookie) && !p.Strip && !p.KeepCookies && !a.Private && !names(d.noCacheFields, "set-cookie") && !names(d.privateFields, "set-cookie"):
 		return Cookie
 	case f.Has(message.Vary) && listed(f, message.Vary, "*"):
 		return VaryAll
@@ -161,8 +161,14 @@ func (p *Policy) afterwards(l *Life, d *responseDirectives) {
 		l.WhileRevalidate, l.IfError = 0, 0
 		return
 	}
-	grace := int64(p.Grace / time.Second)
-	l.WhileRevalidate, l.IfError = max(l.WhileRevalidate, grace), max(l.IfError, grace)
+	if d.sMaxage != none {
+		// Section 5.2.2.10: it means proxy-revalidate too. What the same response allows is allowed, but no grace of ours, and not
+		// what a request asks for.
+		l.Flags |= NoMaxStale
+		return
+	}
+	l.WhileRevalidate = max(l.WhileRevalidate, int64(p.Grace/time.Second))
+	l.IfError = max(l.IfError, int64(max(p.Grace, p.IfError)/time.Second))
 }
 
 // explicitLife is the life that the app gives (RFC 9111, section 4.2.1), -1 when it says nothing.
@@ -255,8 +261,31 @@ func omits(l *message.Field, d *responseDirectives, strip bool) bool {
 			return true
 		}
 	}
+	return d.withholds(l)
+}
+
+// withholds reports whether the response says of a field that it is for the one who asked alone (RFC 9111, sections 5.2.2.4 and
+// 5.2.2.7).
+func (d *responseDirectives) withholds(l *message.Field) bool {
 	if d.noCacheFields == nil && d.privateFields == nil {
 		return false
 	}
 	return names(d.noCacheFields, string(l.Name)) || names(d.privateFields, string(l.Name))
+}
+
+// AppendWithheld appends the field lines that are not kept because the response says that they are for the one who asked
+// alone. strip says that Set-Cookie is not even for that one.
+func AppendWithheld(dst []byte, f *message.Fields, strip bool) []byte {
+	d, _ := parseResponse(f)
+	if d.noCacheFields == nil && d.privateFields == nil {
+		return dst
+	}
+	var plain responseDirectives
+	for i := range f.List {
+		l := &f.List[i]
+		if d.withholds(l) && !omits(l, &plain, strip) && !namedByConnection(f, l) {
+			dst = append(append(append(append(dst, l.Name...), ": "...), l.Value...), "\r\n"...)
+		}
+	}
+	return dst
 }

@@ -28,6 +28,13 @@ type KeyedRequest struct {
 	asked bool   // the query in text is there at all
 }
 
+// CopyFrom makes r what from is, in memory of its own.
+func (r *KeyedRequest) CopyFrom(from *KeyedRequest) {
+	text := append(r.text[:0], from.text...)
+	*r = *from
+	r.text = text
+}
+
 // Query returns the query that the app gets when the cache fetches: without what is ignored, in the order that the
 // policy says. has is false when the request target has no "?". The slice is the KeyedRequest's. A request that passes
 // is sent with its own query.
@@ -46,6 +53,28 @@ func (r *KeyedRequest) AppendTarget(dst []byte, x *exchange.Exchange) []byte {
 		dst = append(append(dst, '?'), query...)
 	}
 	return dst
+}
+
+// AppendTarget appends a path and what of a query the app gets: so a stored response and a purge name one URL.
+func (k *Keyer) AppendTarget(dst, path, query []byte, has bool) []byte {
+	dst = append(dst, path...)
+	if !has {
+		return dst
+	}
+	bare := len(dst)
+	dst = append(dst, '?')
+	if !k.filters {
+		return append(dst, query...)
+	}
+	if dst = k.appendCanonical(dst, query); len(dst) == bare+1 {
+		return dst[:bare]
+	}
+	return dst
+}
+
+// Splits reports whether one URL may have several keys, by what else a request says.
+func (k *Keyer) Splits() bool {
+	return len(k.headers)+len(k.devices)+len(k.private)+len(k.cookieParts) > 0
 }
 
 // The kinds of parts of a key. Together with its length each part is unambiguous: no two different lists of parts are

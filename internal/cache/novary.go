@@ -46,10 +46,13 @@ const (
 // be compared as it is: there is no field, it is not a well-formed dictionary, says something of another type than it
 // must be, or says nothing.
 func ParseNoVary(f *message.Fields) (spec NoVary, ok bool) {
+	if !f.Has(message.NoVarySearch) {
+		return nil, false
+	}
 	var lines []string
 	size := 0
 	for i := range f.List {
-		if l := &f.List[i]; l.ID == message.Other && message.EqualFold(l.Name, "no-vary-search") {
+		if l := &f.List[i]; l.ID == message.NoVarySearch {
 			lines = append(lines, string(l.Value))
 			size += len(l.Value)
 		}

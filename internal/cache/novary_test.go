@@ -12,7 +12,7 @@ import (
 func noVaryFields(lines ...string) *message.Fields {
 	var f message.Fields
 	for _, l := range lines {
-		f.Add(message.Other, []byte("No-Vary-Search"), []byte(l))
+		f.Add(message.NoVarySearch, []byte("No-Vary-Search"), []byte(l))
 	}
 	return &f
 }

@@ -16,7 +16,10 @@ type Policy struct {
 	HitForMiss time.Duration // how long it is remembered that a response cannot be kept
 	Heuristic  bool          // a tenth of the age of Last-Modified, at most a day (RFC 9111, section 4.2.2)
 	Reload     bool          // a client's no-cache and max-age are heeded (RFC 9111, section 5.2.1)
-	Strip      bool          // Set-Cookie is left out of what is kept; else such a response is not kept
+	IfError    time.Duration // stale responses are served as long on errors alone; Grace counts if that is longer
+	Strip      bool          // Set-Cookie is left out of what is kept
+	// KeepCookies: a response with Set-Cookie is kept with it, as RFC 9111, section 7.3 has it. With neither it is not kept.
+	KeepCookies bool
 }
 
 // Rule is a life for some statuses and media types.

@@ -38,7 +38,7 @@ func (p *Policy) Use(l *Life, want *RequestDirectives, old bool, now time.Time, 
 		return Validate, age
 	case -left < l.WhileRevalidate:
 		return Stale, age
-	case want.MaxStale != none && -left <= want.MaxStale && !old:
+	case want.MaxStale != none && -left <= want.MaxStale && !old && l.Flags&NoMaxStale == 0:
 		return Fresh, age // section 5.2.1.2
 	}
 	return Validate, age
@@ -56,10 +56,15 @@ func (p *Policy) refuses(l *Life, want *RequestDirectives, age, left int64) bool
 // Now is the age that the response has (RFC 9111, section 4.2.3).
 func (l *Life) Now(now time.Time) int64 { return l.Age + max(now.Unix()-l.Received, 0) }
 
-// OnError reports whether a kept response may stand in for an error (RFC 5861, section 4; RFC 9111, section 4.2.4).
-func (l *Life) OnError(now time.Time) bool {
+// OnError reports whether a kept response may stand in for an error (RFC 5861, section 4, which is for requests too; RFC
+// 9111, section 4.2.4).
+func (l *Life) OnError(want *RequestDirectives, now time.Time) bool {
 	if l.Flags&(NoStale|MustValidate) != 0 {
 		return false
 	}
-	return l.Now(now) < l.TTL+l.IfError
+	allowed := l.IfError
+	if l.Flags&NoMaxStale == 0 {
+		allowed = max(allowed, want.IfError)
+	}
+	return l.Now(now) < l.TTL+allowed
 }

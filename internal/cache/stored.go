@@ -35,6 +35,7 @@ const (
 	Response Kind = 1 + iota
 	Variants      // how to find the variant for a request; see variants.go
 	Hole          // it cannot be kept: requests for it do not wait for each other
+	Part          // a stretch of a response; its Content-Range says which
 )
 
 var locations = [...]message.ID{message.ETag, message.LastModified, message.ContentType, message.ContentEncoding}
@@ -86,6 +87,9 @@ func AppendStored(dst []byte, s *Stored, resp *message.Response) []byte {
 	}
 	b := dst[from:]
 	b[0], b[1] = byte(Response), byte(s.Life.Flags)
+	if s.Life.Status == 206 {
+		b[0] = byte(Part)
+	}
 	le := binary.LittleEndian
 	le.PutUint16(b[2:], uint16(s.Life.Status))
 	le.PutUint16(b[4:], uint16(len(resp.Reason)))
@@ -117,27 +121,12 @@ func namedByConnection(f *message.Fields, l *message.Field) bool {
 	return f.Has(message.Connection) && listed(f, message.Connection, string(l.Name))
 }
 
-// AppendUnkept appends the lines of a response that are not kept because the app says so, by no-cache and private with names
-// (RFC 9111, sections 5.2.2.4 and 5.2.2.7): they are for the one whose request brought it.
-func AppendUnkept(dst []byte, f *message.Fields) []byte {
-	d, _ := parseResponse(f)
-	if d.noCacheFields == nil && d.privateFields == nil {
-		return dst
-	}
-	for i := range f.List {
-		if l := &f.List[i]; !omits(l, &noDirectives, false) && omits(l, &d, false) && !namedByConnection(f, l) {
-			dst = append(append(append(append(dst, l.Name...), ": "...), l.Value...), "\r\n"...)
-		}
-	}
-	return dst
-}
-
 // View reads a stored head. It is a view: it lives as long as the head. A head that is none has kind 0.
 type View struct{ b []byte }
 
 // NewView looks at a head. Lengths that do not fit make it none: it may have come from a disk.
 func NewView(b []byte) View {
-	if len(b) == 0 || Kind(b[0]) > Hole {
+	if len(b) == 0 || Kind(b[0]) > Part {
 		return View{}
 	}
 	if Kind(b[0]) == Variants && len(b) >= variantsSize {
@@ -202,6 +191,22 @@ func (v View) Validators(now time.Time) representation.Validators {
 	return r
 }
 
+// Stretch says which bytes of how many a part has; ok is false for what is none.
+func (v View) Stretch() (s representation.Span, size int64, ok bool) {
+	if v.Kind() != Part {
+		return s, 0, false
+	}
+	for rest := v.Lines(); len(rest) > 0; {
+		name, value, next := takeLine(rest)
+		if message.Lookup(name) == message.ContentRange {
+			s, size, ok = representation.ParseContentRange(value)
+			return s, size, ok && size >= 0
+		}
+		rest = next
+	}
+	return s, 0, false
+}
+
 // Born is the number of the last purge that was known when the response was asked for.
 func (v View) Born() uint64 { return binary.LittleEndian.Uint64(v.b[56:]) }
 
@@ -236,8 +241,19 @@ func (v View) field(j int) []byte {
 	return v.b[at : at+n]
 }
 
-// AppendConditions appends the field lines that ask a server whether a kept response still holds (RFC 9111, section 4.3.1).
+// AppendConditions appends the field lines that ask a server whether a kept response still holds (RFC 9111, section 4.3.1), or
+// for what a kept part, which must be of the beginning, lacks (section 3.4).
 func (v View) AppendConditions(dst []byte) []byte {
+	if v.Kind() == Part {
+		// The rest of it, if it is still the same (RFC 9110, section 13.1.5).
+		s, _, _ := v.Stretch()
+		tag := v.ETag()
+		if tag == nil {
+			tag = v.LastModified()
+		}
+		dst = append(strconv.AppendInt(append(dst, "Range: bytes="...), s.End(), 10), "-\r\nIf-Range: "...)
+		return append(append(dst, tag...), "\r\n"...)
+	}
 	if v.Kind() != Response {
 		return dst
 	}
@@ -259,35 +275,36 @@ func AppendHole(dst []byte, now time.Time, ttl time.Duration) []byte {
 	return dst
 }
 
-// Selects reports whether a 304 is about a kept response (RFC 9111, section 4.3.4): a strong entity tag that is not its own
-// is another's.
-func Selects(resp *message.Response, v View) bool {
-	tag, own := resp.Fields.Get(message.ETag), v.ETag()
-	return tag == nil || own == nil || weak(tag) || weak(own) || bytes.Equal(tag, own)
-}
-
-// Confirms reports whether the answer to a HEAD is of the kept response, of so many bytes (RFC 9111, section 4.3.5).
-func Confirms(resp *message.Response, v View, size int64) bool {
-	f := &resp.Fields
-	same := func(id message.ID, own []byte) bool {
-		said := f.Get(id)
-		return said == nil || bytes.Equal(said, own)
+// Confirms reports whether a response without content (a 304, or one to a HEAD) is about the kept response (RFC 9111, section
+// 4.3.4): one with validators must have one of the kept response's own, or it says that something else is now there. Tags
+// are compared weakly, since servers that compress make the strong tag of a 200 weak, and not that of the 304.
+func Confirms(resp *message.Response, v View) bool {
+	tag, mine := resp.Fields.Get(message.ETag), v.ETag()
+	if tag != nil && mine != nil {
+		return string(bytes.TrimPrefix(tag, weakTag)) == string(bytes.TrimPrefix(mine, weakTag))
 	}
-	return same(message.ETag, v.ETag()) && same(message.LastModified, v.LastModified()) &&
-		same(message.ContentLength, strconv.AppendInt(nil, size, 10))
+	at, was := resp.Fields.Get(message.LastModified), v.LastModified()
+	if at != nil && was != nil {
+		return string(at) == string(was)
+	}
+	return tag == nil && at == nil
 }
 
-func weak(tag []byte) bool { return len(tag) > 1 && tag[0] == 'W' && tag[1] == '/' }
+var weakTag = []byte("W/")
 
 // FreshFields is what a kept response is after a server said that it still holds (RFC 9111, section 4.3.4): fields of the 304
-// take the place of those of their name (section 3.2), but for those that are of the bytes that were sent, and of which here
-// are none. Its slices are views into both.
+// take the place of those of their name (section 3.2), but for those that speak of the content's bytes, which stay. Its
+// slices are views into both.
 func FreshFields(resp *message.Response, v View) (fresh message.Response) {
 	fresh.Status = v.Status()
 	for old := v.Lines(); len(old) > 0; {
 		name, value, rest := takeLine(old)
 		old = rest
-		if id := message.Lookup(name); !replaced(&resp.Fields, id, name) {
+		id := message.Lookup(name)
+		if id == message.Date && !resp.Fields.Has(id) {
+			continue // RFC 9110, section 6.6.1: it was made when it came; by the old date it would be old at once
+		}
+		if !replaced(&resp.Fields, id, name) {
 			fresh.Fields.Add(id, name, value)
 		}
 	}
@@ -299,19 +316,20 @@ func FreshFields(resp *message.Response, v View) (fresh message.Response) {
 	return fresh
 }
 
-// describes reports whether a field describes the bytes of the content, of which a 304 brings none.
+// describes reports whether a field describes the bytes of the content, which a 304 does not bring (RFC 9111, section 3.2: those
+// on which the integrity of what is stored depends, and those that are processed here). The media type is not one of them.
 func describes(id message.ID, name []byte) bool {
 	switch id {
 	case message.ContentLength, message.ContentEncoding, message.ContentRange, message.TransferEncoding:
 		return true
 	case message.Other:
-		return message.EqualFold(name, "content-md5") || message.EqualFold(name, "content-digest") || message.EqualFold(name, "digest")
+		return message.EqualFold(name, "content-md5") || message.EqualFold(name, "content-digest")
 	}
 	return false
 }
 
 func replaced(f *message.Fields, id message.ID, name []byte) bool {
-	if describes(id, name) || id == message.SetCookie {
+	if describes(id, name) {
 		return false
 	}
 	if id != message.Other {

@@ -15,6 +15,12 @@ func (s *Seed) Tag(tag []byte) uint64 {
 	return binary.LittleEndian.Uint64(k[:8])
 }
 
+// AlikeTag is a tag of what is kept for several queries of a path (No-Vary-Search): a purge of one of these URLs is one of the
+// tag, too.
+func (s *Seed) AlikeTag(host, path []byte) uint64 {
+	return s.Tag(append(append(append([]byte("alike\x00"), host...), 0), path...))
+}
+
 // AppendTags appends the hashes of a response's tags: Surrogate-Key (separated by blanks), Cache-Tag (by commas), xkey (either),
 // and the groups of RFC 9875, which belong to the host.
 func (s *Seed) AppendTags(dst []uint64, f *message.Fields, host []byte) []uint64 {

@@ -103,6 +103,12 @@ func (k *Keyer) Encoded(plain Key, serial uint64, coding string, scratch []byte)
 	return k.seed.hash(b), b
 }
 
+// Part is the key under which a part of what has a key is kept. scratch is used and returned.
+func (k *Keyer) Part(whole Key, scratch []byte) (Key, []byte) {
+	b := append(append(scratch[:0], "part\x00"...), whole[:]...)
+	return k.seed.hash(b), b
+}
+
 // appendSelecting appends the value of a field by which a response was selected: all lines as one list, without white space
 // that means nothing (RFC 9111, section 4.1). A field that is not there differs from an empty one.
 func (k *Keyer) appendSelecting(b []byte, f *message.Fields, name []byte) []byte {

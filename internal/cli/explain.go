@@ -14,6 +14,7 @@ import (
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/exchange"
 	"github.com/weirhq/weir/internal/http1"
+	"github.com/weirhq/weir/internal/message"
 	"github.com/weirhq/weir/internal/route"
 )
 
@@ -22,52 +23,79 @@ type question struct {
 	method, url string
 	headers     []string // "Name: value"
 	client      string
+	answer      answer
 }
 
 func explainCommand() *cobra.Command {
 	var q question
+	var live bool
 	c := &cobra.Command{
 		Use:   "explain FILE URL",
 		Short: "Say which route a request would take, and why",
 		Long: "Say what weir would do with a request, before there is one: the site, every route that is tried and why it\n" +
-			"does or does not match, the access rule, the limits, and the pool or other answer. Nothing is sent or started.",
-		Example: "  weir explain site.yaml https://www.example.com/login -X POST -H 'Cookie: beta=1' --client 192.0.2.7",
+			"does or does not match, the access rule, the limits, the pool or other answer, and what the cache does: whether\n" +
+			"the request is looked up, under which key, and for how long responses are kept. With --status or\n" +
+			"--response-header it also says whether such a response would be stored, for how long, and which rule decides.\n" +
+			"With --live it asks the weir that runs what its cache has for the request now; FILE may then be left out.\n" +
+			"Nothing is sent or started.",
+		Example: "  weir explain site.yaml https://www.example.com/login -X POST -H 'Cookie: beta=1' --client 192.0.2.7\n" +
+			"  weir explain site.yaml https://www.example.com/news --status 200 --response-header 'Cache-Control: max-age=60'\n" +
+			"  weir explain --live https://www.example.com/news",
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 2 {
-				return errors.New("a configuration file and a URL are needed: write weir explain FILE URL")
+			if len(args) == 2 || live && len(args) == 1 {
+				return nil
 			}
-			return nil
+			return errors.New("a configuration file and a URL are needed: write weir explain FILE URL")
 		},
 		SilenceUsage:      true,
 		ValidArgsFunction: completeFile,
-		RunE: func(c *cobra.Command, args []string) error {
-			text, err := os.ReadFile(args[0])
-			if err != nil {
-				var path *fs.PathError
-				if errors.As(err, &path) {
-					err = path.Err
-				}
-				return fmt.Errorf("%s: the file cannot be read: %w", args[0], err)
-			}
-			// Parse and not Load: a file can be explained on a machine that has none of its apps. What it warns of, weir
-			// check says.
-			cfg, _, err := config.Parse(args[0], text, os.LookupEnv)
-			if err != nil {
-				return err
-			}
-			q.url = args[1]
-			answer, err := explain(cfg, q)
-			if err != nil {
-				return err
-			}
-			_, err = c.OutOrStdout().Write([]byte(answer))
-			return err
-		},
 	}
 	c.Flags().StringVarP(&q.method, "request", "X", "GET", "the method")
 	c.Flags().StringArrayVarP(&q.headers, "header", "H", nil, "a header line, as 'Name: value'; may be given again")
 	c.Flags().StringVar(&q.client, "client", "127.0.0.1", "the address that the request comes from")
+	c.Flags().IntVar(&q.answer.status, "status", 0, "the status of a response to judge (200 with --response-header alone)")
+	c.Flags().StringArrayVar(&q.answer.headers, "response-header", nil, "a header line of that response, as 'Name: value'; may be given again")
+	c.Flags().BoolVar(&live, "live", false, "what the cache of the weir that runs has for it now")
+	runDir := runDirFlag(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		q.url = args[len(args)-1]
+		var text string
+		if len(args) == 2 {
+			cfg, err := configOf(args[0])
+			if err != nil {
+				return err
+			}
+			if text, err = explain(cfg, q); err != nil {
+				return err
+			}
+		}
+		if live {
+			now, err := lookLive(c.Context(), *runDir, &q)
+			if err != nil {
+				return err
+			}
+			text += now
+		}
+		_, err := c.OutOrStdout().Write([]byte(text))
+		return err
+	}
 	return c
+}
+
+// configOf reads a configuration to be explained.
+func configOf(path string) (*config.Config, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		var wrong *fs.PathError
+		if errors.As(err, &wrong) {
+			err = wrong.Err
+		}
+		return nil, fmt.Errorf("%s: the file cannot be read: %w", path, err)
+	}
+	// Parse and not Load: a file can be explained on a machine that has none of its apps. What it warns of, weir
+	// check says.
+	cfg, _, err := config.Parse(path, text, os.LookupEnv)
+	return cfg, err
 }
 
 // explain answers a question about a configuration.
@@ -92,7 +120,16 @@ func explain(cfg *config.Config, q question) (string, error) {
 	case n != len(head):
 		return "", errors.New("the header lines hold more than a head: a line may not be empty")
 	}
-	(&explanation{w: &b, cfg: cfg, x: &x}).write(table.Explain(&x))
+	e := &explanation{w: &b, cfg: cfg, x: &x}
+	if q.answer.given() {
+		if e.resp, err = q.answer.response(); err != nil {
+			return "", err
+		}
+	}
+	x.Req.Upgrade = x.Req.Upgrade && x.Req.Body == message.NoBody && message.EqualFold(x.Req.Fields.Get(message.Upgrade), "websocket")
+	if err := e.write(table.Explain(&x)); err != nil {
+		return "", err
+	}
 	return b.String(), nil
 }
 

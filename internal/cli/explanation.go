@@ -19,6 +19,8 @@ type explanation struct {
 	w   *bytes.Buffer
 	cfg *config.Config
 	x   *exchange.Exchange
+
+	resp *message.Response // to be judged by the cache; nil: none
 }
 
 // line writes a line under a word in the margin.
@@ -33,7 +35,7 @@ func place(p config.Place) string {
 	return fmt.Sprintf("(%s:%d)", filepath.Base(p.File), p.Line)
 }
 
-func (e *explanation) write(is route.Explanation) {
+func (e *explanation) write(is route.Explanation) error {
 	if p := string(e.x.Req.Path); p != is.Path {
 		e.line("path", "%s, which conditions see as %s", p, is.Path)
 	} else {
@@ -50,17 +52,19 @@ func (e *explanation) write(is route.Explanation) {
 	}
 	if is.Site == nil {
 		e.line("answer", "404: no site has this host")
-		return
+		return nil
 	}
 	e.routes(is.Routes)
 	if is.Route == nil {
 		e.line("answer", "404: no route of the site matches")
-		return
+		return nil
 	}
-	if e.admit(is.Route) {
-		e.limits(is.Route)
-		e.answer(is.Route)
+	if !e.admit(is.Route) {
+		return nil
 	}
+	e.limits(is.Route)
+	e.answer(is.Route)
+	return e.cache(is.Route)
 }
 
 func (e *explanation) routes(steps []route.RouteStep) {

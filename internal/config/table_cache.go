@@ -61,14 +61,16 @@ func cachePolicyKind(t *table) kind[CachePolicy] {
 		"How long responses of a status or a media type are fresh; the first rule that matches counts.")
 	add(o, "grace", low, func(p *CachePolicy) *time.Duration { return &p.Grace }, "0s",
 		"How long after its end a response is still served while a new one is fetched, or while the app is down. must-revalidate of the app forbids it.")
+	add(o, "grace_on_error", low, func(p *CachePolicy) *time.Duration { return &p.IfError }, "0s",
+		"How long after its end a response is still served when the app is down or answers with 5xx, and only then. A longer grace counts for this too.")
 	add(o, "hit_for_miss", low, func(p *CachePolicy) *time.Duration { return &p.HitForMiss }, "60s",
 		"How long it is remembered that a response cannot be kept, so that requests for it do not wait for each other.")
 	add(o, "heuristic", boolKind(), func(p *CachePolicy) *bool { return &p.Heuristic }, "false",
 		"A response with Last-Modified alone is fresh for a tenth of its age, at most a day (RFC 9111, section 4.2.2).")
 	add(o, "reload", enumKind("revalidate", "ignore"), func(p *CachePolicy) *string { return &p.Reload }, "revalidate",
 		"What a client's Cache-Control of no-cache, max-age, min-fresh or max-stale does: what RFC 9111 says, or nothing.")
-	add(o, "set_cookie", enumKind("pass", "strip"), func(p *CachePolicy) *string { return &p.SetCookie }, "pass",
-		"What a Set-Cookie in a response does: it is not kept, or kept without the field.")
+	add(o, "set_cookie", enumKind("pass", "strip", "keep"), func(p *CachePolicy) *string { return &p.SetCookie }, "pass",
+		"What a Set-Cookie in a response does: it is not kept, or kept without the field, or kept with it and sent to all (RFC 9111, section 7.3).")
 	add(o, "bypass", pointer(matchObject(t).kind()), func(p *CachePolicy) **Match { return &p.Bypass }, "",
 		"Requests that neither get what is kept nor leave anything, such as {header: {X-No-Cache: \"*\"}, client: 10.0.0.0/8}.")
 	o.done = func(d *decoder, at value, given map[string]value, p *CachePolicy) {

@@ -289,10 +289,11 @@ type CachePolicy struct {
 	DefaultTTL    time.Duration // for responses that say nothing; 0: they are not kept
 	TTL           []TTLRule     // the first that matches counts
 	Grace         time.Duration // stale responses are served as long
+	IfError       time.Duration // and as long on errors alone
 	HitForMiss    time.Duration // how long it is remembered that a response cannot be kept
 	Heuristic     bool          // RFC 9111, section 4.2.2
 	Reload        string        // "ignore" or "revalidate": what a client's no-cache does
-	SetCookie     string        // "pass" or "strip"
+	SetCookie     string        // "pass", "strip" or "keep"
 	Bypass        *Match
 }
 

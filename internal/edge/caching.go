@@ -5,7 +5,9 @@ import (
 	"encoding/binary"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/weirhq/weir/internal/cache"
 	"github.com/weirhq/weir/internal/cache/ban"
@@ -19,32 +21,105 @@ import (
 // put in force, and stays.
 type caching struct {
 	store   *store.Store
-	bans    *ban.List
+	bans    bans
+	disk    *disk // nil: the configuration has none
 	seed    cache.Seed
 	fetches fetches
 	purges  atomic.Uint64
-	options store.Options
+	alike   atomic.Bool   // a response has had No-Vary-Search
+	options store.Options // in force
+	opened  int64         // the memory that the store was opened with
+	insight insights
+
+	tending atomic.Bool // a goroutine makes the store smaller
+	stop    chan struct{}
+	tended  sync.WaitGroup
 }
 
 // newCaching makes an empty cache.
 func newCaching(c *config.Cache) (*caching, error) {
-	n := &caching{options: store.Options{Memory: c.Memory, MaxObject: c.MaxObject}}
-	if _, err := rand.Read(n.seed[:]); err != nil {
-		return nil, fmt.Errorf("reading random bytes: %w", err)
-	}
+	n := &caching{options: store.Options{Memory: c.Memory, MaxObject: c.MaxObject}, opened: c.Memory, stop: make(chan struct{})}
 	var err error
+	if n.seed, err = newSeed(c.Disk); err != nil {
+		return nil, err
+	}
 	if n.store, err = store.Open(n.options); err != nil {
 		return nil, err
 	}
-	n.bans = ban.New(0, ban.Limits{})
+	n.insight.open(c.Memory)
+	if c.Disk == nil {
+		n.bans.use(ban.New(0, ban.Limits{}))
+		return n, nil
+	}
+	// Numbers that no list on a disk has got to: what is born by this one is old to that one.
+	n.bans.use(ban.New(ban.Seq(time.Now().UnixNano()), ban.Limits{}))
+	n.disk = newDisk(n, c.Disk)
 	return n, nil
+}
+
+// resize puts another size in force. What is kept stays, as far as there is room.
+func (c *caching) resize(to *config.Cache) {
+	want := store.Options{Memory: to.Memory, MaxObject: to.MaxObject}
+	if most := 2 * c.opened; want.Memory > most {
+		slog.Warn("the cache grows to twice what it began with; for more, start weir anew", "wanted", want.Memory, "memory", most)
+		want.Memory = most
+	}
+	if want == c.options {
+		return
+	}
+	slog.Info("the cache has another size", "memory", want.Memory, "before", c.options.Memory, "max_object", want.MaxObject)
+	c.options = want
+	c.store.Resize(want)
+	c.insight.resize(want.Memory)
+	if c.tending.CompareAndSwap(false, true) {
+		c.tended.Go(c.tend)
+	}
+}
+
+// How fast the store is made smaller: by some 64 KiB a call, so by half a GiB a second at most; and for how long that is tried,
+// since some of it may be in use all the time.
+const (
+	tendEvery  = time.Millisecond
+	tendAtOnce = 8
+	tendTimes  = 60_000
+)
+
+// tend makes the store as small as it is to be, also when nothing comes in.
+func (c *caching) tend() {
+	defer c.tending.Store(false)
+	tick := time.NewTicker(tendEvery)
+	defer tick.Stop()
+	for range tendTimes {
+		for range tendAtOnce {
+			if c.store.Tend() {
+				return
+			}
+		}
+		select {
+		case <-c.stop:
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// close frees all memory. Nothing of it may be used any more.
+func (c *caching) close() error {
+	close(c.stop)
+	c.tended.Wait()
+	return c.store.Close()
 }
 
 // put keeps a head without a body; false when there is no room.
 func (c *caching) put(k store.Key, head []byte) bool {
 	f, err := c.store.Begin(k, head, 0)
 	if err == nil {
-		err = f.Commit()
+		c.disk.supersede(&k)
+		r, _ := f.Ref()
+		if err = f.Commit(); err == nil && cache.NewView(head).Kind() != cache.Hole {
+			c.disk.keep(r)
+		}
+		r.Release()
 	}
 	if err != nil {
 		slog.Debug("the cache has no room", "error", err)
@@ -52,15 +127,18 @@ func (c *caching) put(k store.Key, head []byte) bool {
 	return err == nil
 }
 
-// purged tells what purges since a number mean for a kept response.
-func (c *caching) purged(v cache.View, since uint64, tags []uint64) (ban.Verdict, uint64, []uint64) {
+// purged tells what purges since a number mean for a kept response to requests with a key.
+func (c *caching) purged(primary *store.Key, v cache.View, since uint64, tags []uint64) (ban.Verdict, uint64, []uint64) {
 	if uint64(c.bans.Now()) == since {
 		return ban.None, since, tags
 	}
-	tags = v.AppendTags(tags[:0])
+	tags = append(v.AppendTags(tags[:0]), keyTag(primary))
 	verdict, now := c.bans.Check(ban.Seq(since), tags, v.Host(), v.URL())
 	return verdict, uint64(now), tags
 }
+
+// keyTag is a tag that all responses to requests with a key have, whatever they say.
+func keyTag(primary *store.Key) uint64 { return binary.LittleEndian.Uint64(primary[:]) }
 
 // epoch is a number that nobody can foresee.
 func (c *caching) epoch() uint64 {
@@ -74,19 +152,21 @@ type routeCache struct {
 	policy cache.Policy
 	keyer  *cache.Keyer
 	bypass *route.Matcher // nil: none
+	tally  int            // its number for counting; see insight.go
 }
 
-// newRouteCache makes a policy ready.
-func newRouteCache(r *config.Route, seed cache.Seed) (*routeCache, error) {
+// CachePolicies is what a route's configuration means to the cache: for responses, and for keys. The route has a cache.
+func CachePolicies(r *config.Route) (cache.Policy, cache.KeyPolicy) {
 	p := r.Cache
-	rc := &routeCache{policy: cache.Policy{DefaultTTL: p.DefaultTTL, Grace: p.Grace, HitForMiss: p.HitForMiss,
-		Heuristic: p.Heuristic, Reload: p.Reload == "revalidate", Strip: p.SetCookie == "strip"}}
+	policy := cache.Policy{DefaultTTL: p.DefaultTTL, Grace: p.Grace, HitForMiss: p.HitForMiss,
+		Heuristic: p.Heuristic, Reload: p.Reload == "revalidate", Strip: p.SetCookie == "strip",
+		KeepCookies: p.SetCookie == "keep", IfError: p.IfError}
 	for _, t := range p.TTL {
 		rule := cache.Rule{Types: t.Types, TTL: t.TTL, Force: t.Force}
 		for _, s := range t.Status {
 			rule.Status = append(rule.Status, [2]int{s.From, s.To})
 		}
-		rc.policy.Rules = append(rc.policy.Rules, rule)
+		policy.Rules = append(policy.Rules, rule)
 	}
 	key := cache.KeyPolicy{Scope: scopeOf(r), IgnoreQuery: p.IgnoreQuery, SortQuery: p.SortQuery, PassIfCookie: p.PassIfCookie,
 		PrivateBy: p.Private, CookieParts: p.Key.Cookies, IgnoreCookies: p.IgnoreCookies, HeaderParts: p.Key.Headers}
@@ -99,12 +179,19 @@ func newRouteCache(r *config.Route, seed cache.Seed) (*routeCache, error) {
 	for _, d := range p.Key.Devices {
 		key.Devices = append(key.Devices, cache.Device{Class: d.Name, Contains: d.Words})
 	}
+	return policy, key
+}
+
+// newRouteCache makes a policy ready.
+func newRouteCache(r *config.Route, seed cache.Seed) (*routeCache, error) {
+	policy, key := CachePolicies(r)
+	rc := &routeCache{policy: policy}
 	var err error
 	if rc.keyer, err = key.Compile(seed); err != nil {
 		return nil, fmt.Errorf("route %s: cache: %w", r.Name, err)
 	}
-	if p.Bypass != nil {
-		if rc.bypass, err = route.NewMatcher(p.Bypass); err != nil {
+	if b := r.Cache.Bypass; b != nil {
+		if rc.bypass, err = route.NewMatcher(b); err != nil {
 			return nil, fmt.Errorf("route %s: cache: bypass: %w", r.Name, err)
 		}
 	}

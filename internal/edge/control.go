@@ -166,27 +166,7 @@ func (c *control) routes() http.Handler {
 		}
 		api.Answer(w, http.StatusOK, struct{}{})
 	})
-	mux.HandleFunc("GET /v1/cache", func(w http.ResponseWriter, _ *http.Request) {
-		s, err := c.edge.CacheStatus()
-		if err != nil {
-			api.AnswerError(w, http.StatusUnprocessableEntity, err)
-			return
-		}
-		api.Answer(w, http.StatusOK, s)
-	})
-	mux.HandleFunc("POST /v1/purge", func(w http.ResponseWriter, r *http.Request) {
-		var in api.Purge
-		if err := api.ReadRequest(w, r, &in); err != nil {
-			api.AnswerError(w, http.StatusBadRequest, err)
-			return
-		}
-		out, err := c.edge.Purge(in)
-		if err != nil {
-			api.AnswerError(w, http.StatusUnprocessableEntity, err)
-			return
-		}
-		api.Answer(w, http.StatusOK, out)
-	})
+	c.cacheRoutes(mux)
 	mux.HandleFunc("POST /v1/state", func(w http.ResponseWriter, r *http.Request) {
 		var s api.EdgeState
 		if err := api.ReadRequest(w, r, &s); err != nil {
@@ -223,4 +203,42 @@ func (c *control) routes() http.Handler {
 		api.Answer(w, http.StatusOK, map[string]bool{"stopping": true})
 	})
 	return mux
+}
+
+// cacheRoutes are those that are about the cache.
+func (c *control) cacheRoutes(mux *http.ServeMux) {
+	mux.HandleFunc("GET /v1/cache", func(w http.ResponseWriter, _ *http.Request) {
+		s, err := c.edge.CacheStatus()
+		if err != nil {
+			api.AnswerError(w, http.StatusUnprocessableEntity, err)
+			return
+		}
+		api.Answer(w, http.StatusOK, s)
+	})
+	mux.HandleFunc("POST /v1/cache/look", func(w http.ResponseWriter, r *http.Request) {
+		var in api.Look
+		if err := api.ReadRequest(w, r, &in); err != nil {
+			api.AnswerError(w, http.StatusBadRequest, err)
+			return
+		}
+		out, err := c.edge.Look(in)
+		if err != nil {
+			api.AnswerError(w, http.StatusUnprocessableEntity, err)
+			return
+		}
+		api.Answer(w, http.StatusOK, out)
+	})
+	mux.HandleFunc("POST /v1/purge", func(w http.ResponseWriter, r *http.Request) {
+		var in api.Purge
+		if err := api.ReadRequest(w, r, &in); err != nil {
+			api.AnswerError(w, http.StatusBadRequest, err)
+			return
+		}
+		out, err := c.edge.Purge(in)
+		if err != nil {
+			api.AnswerError(w, http.StatusUnprocessableEntity, err)
+			return
+		}
+		api.Answer(w, http.StatusOK, out)
+	})
 }

@@ -24,6 +24,14 @@ func (h *handler) deliver(cfg *config.Pool) outcome {
 			return o
 		}
 	}
+	if h.kept.part.wanted {
+		h.keepPart(first)
+	}
+	if h.kept.asks && h.isHead() {
+		if o, took := h.headed(); took {
+			return o
+		}
+	}
 	whole := u.dec.Done()
 	length := int64(-1)
 	switch {

@@ -3,29 +3,12 @@ package edge
 import (
 	crand "crypto/rand"
 
-	"github.com/weirhq/weir/internal/cache"
 	"github.com/weirhq/weir/internal/compress"
 	"github.com/weirhq/weir/internal/http1"
 	"github.com/weirhq/weir/internal/journal"
 	"github.com/weirhq/weir/internal/message"
 	"github.com/weirhq/weir/internal/representation"
 )
-
-// forwarded says why a server was asked (RFC 9211, section 2.2).
-type forwarded uint8
-
-const (
-	notForwarded forwarded = iota
-	forBypass
-	forMethod
-	forRequest
-	forURIMiss
-	forVaryMiss
-	forMiss
-	forStale
-)
-
-var forwardedWords = [...]string{"", "bypass", "method", "request", "uri-miss", "vary-miss", "miss", "stale"}
 
 // deliverKept sends what was found, or what of it the request asks for.
 func (h *handler) deliverKept() {
@@ -73,9 +56,9 @@ func (h *handler) deliverPart(size int64) bool {
 	switch r.Part {
 	case representation.One:
 		s := r.Spans()[0]
-		h.out = h.appendKeptHead(h.out[:0], 206)
+		h.out = h.appendKeptHead(h.out[:0], 206, message.ContentRange)
 		h.out = append(representation.AppendContentRange(append(h.out, "Content-Range: "...), s, size), "\r\n"...)
-		h.sendSpan(s)
+		h.sendSpan(s, 0)
 	case representation.Several:
 		h.sendSpans(r.Spans(), size)
 	case representation.Unsatisfiable:
@@ -107,19 +90,19 @@ func (h *handler) notModified() {
 	h.write2(h.out, nil)
 }
 
-// sendSpan sends one range behind a head that lacks its end.
-func (h *handler) sendSpan(s representation.Span) {
+// sendSpan sends one range behind a head that lacks its end. at is the offset with which what was found begins.
+func (h *handler) sendSpan(s representation.Span, at int64) {
 	h.out = h.endKeptHead(appendLength(h.out, s.N))
 	h.answered = true
 	h.x.Journal.Status = 206
-	h.sendKept(h.out, &h.kept.ref, s.Off, s.Off+s.N)
+	h.sendKept(h.out, &h.kept.ref, s.Off-at, s.End()-at)
 }
 
 // sendSpans sends several ranges (RFC 9110, section 14.6).
 func (h *handler) sendSpans(spans []representation.Span, size int64) {
 	k := &h.kept
 	m := representation.Multipart{Boundary: crand.Text(), Type: string(k.view.ContentType()), Size: size}
-	h.out = h.appendKeptHead(h.out[:0], 206, message.ContentType)
+	h.out = h.appendKeptHead(h.out[:0], 206, message.ContentType, message.ContentRange)
 	h.out = append(m.AppendType(append(h.out, "Content-Type: "...)), "\r\n"...)
 	h.out = h.endKeptHead(appendLength(h.out, m.Length(spans)))
 	h.answered = true
@@ -172,15 +155,17 @@ func (h *handler) appendKeptHead(dst []byte, status int, skip ...message.ID) []b
 	} else {
 		dst = k.view.AppendLines(dst, skip...)
 	}
-	dst = append(dst, k.own...)
 	if p := &h.route.response; len(p.ids) > 0 || len(p.others) > 0 {
 		kept := p.strike(append(h.scratch[:0], dst...))
 		dst = append(dst[:0], kept...)
 	}
 	dst = append(dst, h.route.response.set...)
-	dst = append(dst, "Age: "...)
-	dst = appendInt(dst, max(k.age, 0))
-	dst = append(dst, "\r\n"...)
+	dst = append(dst, k.own...)
+	if !k.asks || k.age > 0 { // RFC 9111, section 5.1: it would say that no server was asked
+		dst = append(dst, "Age: "...)
+		dst = appendInt(dst, max(k.age, 0))
+		dst = append(dst, "\r\n"...)
+	}
 	return h.appendCacheStatus(dst)
 }
 
@@ -189,36 +174,4 @@ func (h *handler) endKeptHead(dst []byte) []byte {
 	dst = h.appendVia(dst, 1)
 	dst = appendField(dst, "X-Request-ID", h.x.ID)
 	return h.appendConnection(dst)
-}
-
-// appendCacheStatus tells what the cache did (RFC 9211).
-func (h *handler) appendCacheStatus(dst []byte) []byte {
-	k := &h.kept
-	dst = append(dst, "Cache-Status: weir"...)
-	if k.fwd == notForwarded || k.led == nil && k.has {
-		dst = append(dst, "; hit; ttl="...)
-		dst = appendSigned(dst, k.life.TTL-k.age)
-		return append(dst, "\r\n"...)
-	}
-	dst = append(append(dst, "; fwd="...), forwardedWords[k.fwd]...)
-	if s := h.x.Resp.Status; s > 0 {
-		dst = append(dst, "; fwd-status="...)
-		dst = appendInt(dst, int64(s))
-	}
-	if k.stored {
-		dst = append(dst, "; stored"...)
-	}
-	if k.why != cache.Kept {
-		dst = append(append(dst, "; detail="...), k.why.String()...)
-	} else if k.keyed.Pass != cache.NoPass {
-		dst = append(append(dst, "; detail="...), k.keyed.Pass.String()...)
-	}
-	return append(dst, "\r\n"...)
-}
-
-func appendSigned(dst []byte, n int64) []byte {
-	if n < 0 {
-		return appendInt(append(dst, '-'), -n)
-	}
-	return appendInt(dst, n)
 }

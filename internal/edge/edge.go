@@ -62,6 +62,7 @@ type local struct {
 	date     []byte // the Date field line of dateAt
 	dateAt   int64  // seconds
 	count    counters
+	seen     seen
 }
 
 // counters are a loop's; they only grow.
@@ -143,8 +144,6 @@ func (e *Edge) Apply(s api.EdgeState) error {
 		if e.caching, err = newCaching(cfg.Cache); err != nil {
 			return err
 		}
-	} else if e.caching != nil && cfg.Cache != nil && (cfg.Cache.Memory != e.caching.options.Memory || cfg.Cache.MaxObject != e.caching.options.MaxObject) {
-		slog.Warn("the cache keeps its size until weir is started anew", "memory", e.caching.options.Memory)
 	}
 	next, err := newTree(cfg, e.env, old, e.caching)
 	if err != nil {
@@ -161,6 +160,9 @@ func (e *Edge) Apply(s api.EdgeState) error {
 		var l slog.Level
 		_ = l.UnmarshalText([]byte(cfg.Log.Level))
 		e.level.Set(l)
+	}
+	if cfg.Cache != nil {
+		e.caching.resize(cfg.Cache)
 	}
 	e.tree.Store(next)
 	e.version = s.Version
@@ -303,6 +305,10 @@ func (e *Edge) Stop(ctx context.Context) error {
 		closeListeners(list)
 		delete(e.listeners, key)
 	}
+	var err error
+	if e.caching != nil && e.caching.disk != nil { // before the drain: the next edge waits for it
+		err = e.caching.disk.close()
+	}
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for e.active() > 0 && ctx.Err() == nil {
@@ -311,9 +317,9 @@ func (e *Edge) Stop(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
-	err := e.engine.Close()
+	err = errors.Join(err, e.engine.Close())
 	if e.caching != nil {
-		err = errors.Join(err, e.caching.store.Close())
+		err = errors.Join(err, e.caching.close())
 	}
 	if t := e.tree.Load(); t != nil {
 		t.pools.Close()

@@ -163,7 +163,11 @@ func (h *handler) endEncoding() {
 func (h *handler) nextBody(between loop.Time) ([]byte, error) {
 	e := &h.enc
 	if e.enc == nil {
-		return h.up.read(h, between)
+		data, err := h.up.read(h, between)
+		if h.kept.part.fill != nil && err == nil {
+			h.feedPart(data, data == nil)
+		}
+		return data, err
 	}
 	for !e.ended {
 		data, err := h.up.read(h, between)

@@ -202,7 +202,7 @@ func TestClientLeavesPage(t *testing.T) {
 		}
 		gate <- true
 		e.quiet()
-		if n := after.Load(); n > maxAhead {
+		if n := after.Load(); n > maxEarly {
 			t.Errorf("%d further fragments were asked for", n)
 		}
 	})
@@ -279,7 +279,7 @@ func TestFragmentsTogether(t *testing.T) {
 			}
 		}
 		c.Close()
-		if n := most.Load(); n > maxAhead+1 {
+		if n := most.Load(); n > maxEarly+1 {
 			t.Errorf("%d fragments of a page were asked for at once", n)
 		}
 	})

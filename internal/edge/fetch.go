@@ -69,8 +69,9 @@ type fetches struct {
 	shards [64]struct {
 		sync.Mutex
 		by  map[store.Key]*fetch
+		all map[*fetch]struct{}     // also those that nobody joins any more
 		not map[store.Key]loop.Time // failed refreshes: not to be tried again before
-		_   [32]byte                // a line each
+		_   [24]byte                // a line each
 	}
 }
 
@@ -112,11 +113,21 @@ func (fs *fetches) join(k, primary store.Key, born uint64) (f *fetch, leads bool
 		return f, false
 	}
 	if s.by == nil {
-		s.by = map[store.Key]*fetch{}
+		s.by, s.all = map[store.Key]*fetch{}, map[*fetch]struct{}{}
 	}
 	f = &fetch{key: k, primary: primary, born: born}
 	s.by[k] = f
+	s.all[f] = struct{}{}
 	return f, true
+}
+
+// land ends a fetch: it brings nothing more.
+func (fs *fetches) land(f *fetch) {
+	fs.part(f)
+	s := &fs.shards[f.key[0]&63]
+	s.Lock()
+	defer s.Unlock()
+	delete(s.all, f)
 }
 
 // part takes a fetch out, so that who asks from here on begins another: it ended, or what it brings was purged.
@@ -134,10 +145,12 @@ func (fs *fetches) forget(primary store.Key) {
 	for i := range fs.shards {
 		s := &fs.shards[i]
 		s.Lock()
-		for k, f := range s.by {
+		for f := range s.all {
 			if f.primary == primary {
 				f.spoiled.Store(true)
-				delete(s.by, k)
+				if s.by[f.key] == f {
+					delete(s.by, f.key)
+				}
 			}
 		}
 		s.Unlock()

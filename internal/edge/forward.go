@@ -25,7 +25,7 @@ const (
 	refused                  // 503, and retry.on names it
 	late                     // a time limit was reached
 	broken                   // the response broke the rules of HTTP
-	partial                  // a part of a page, which has to be whole for its fragments
+	anew                     // ask the same server once more, for something else
 )
 
 // forward gets the answer from a server of a pool.
@@ -99,8 +99,7 @@ func (h *handler) try(s *pool.Server, cfg *config.Pool) outcome {
 		h.up.c = c
 		h.x.Journal.Mark(journal.Connected, h.l.loop.Now())
 		o := h.converse(cfg)
-		if o == partial {
-			h.unranged = true
+		if o == anew {
 			h.up.closeConn()
 			continue
 		}
@@ -206,7 +205,7 @@ func (h *handler) converse(cfg *config.Pool) outcome {
 	}
 	h.x.Journal.Cause, h.x.Journal.Detail = journal.NoCause, "" // of an earlier try
 	if h.route.cache != nil {
-		h.noteInvalidations()
+		h.invalidate()
 	}
 	if h.x.Resp.Status == 101 {
 		h.tunnel()
@@ -217,7 +216,8 @@ func (h *handler) converse(cfg *config.Pool) outcome {
 		return refused
 	}
 	if h.partOfPage() {
-		return partial
+		h.unranged = true
+		return anew
 	}
 	return h.deliver(cfg)
 }

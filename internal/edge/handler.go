@@ -151,7 +151,9 @@ func (h *handler) begin() {
 func (h *handler) finish() {
 	h.upload.stop()
 	h.up.drop(h)
+	h.observe()
 	h.endPage()
+	h.kept.part.drop()
 	h.kept.release()
 	h.endEncoding()
 	if h.spooled {

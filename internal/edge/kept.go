@@ -30,27 +30,30 @@ type keeping struct {
 	sent     time.Time // when the server was asked
 	fwd      forwarded // why, for Cache-Status
 	why      cache.Reason
+	note     string // a token for Cache-Status; see cachestatus.go
+	gone     bool   // what was kept was purged
 	stored   bool   // the response was kept
 	asks     bool   // what goes to the server is the cache's question, not the client's own
 	ask      []byte // field lines of that question
+	plain    int    // how much of ask is no condition
+	own      []byte // field lines of the response that are for this request's client alone
 	query    []byte // and its query
 	hasQuery bool
 	led      *fetch // the fetch that this request leads
 	me       follower
 	reader   reader // sends to this handler's client what its own task fetches
 
-	headed bool   // the request is a HEAD whose answer may be news of what is kept
-	own    []byte // field lines of the response that are this client's alone, and not kept
+	part parting
 
-	places []string // that the response to an unsafe request names
-	url    []byte
-	tags   []uint64
+	url  []byte
+	tags []uint64
 }
 
 // reset makes it ready for another request.
 func (k *keeping) reset() {
-	k.has, k.soft, k.stored, k.asks, k.led, k.fwd, k.why = false, false, false, false, nil, notForwarded, cache.Kept
-	k.ask, k.own, k.headed = k.ask[:0], k.own[:0], false
+	k.has, k.soft, k.stored, k.asks, k.led, k.fwd, k.why, k.note, k.gone = false, false, false, false, nil, notForwarded, cache.Kept, "", false
+	k.ask, k.own = k.ask[:0], k.own[:0]
+	k.part.wanted = false
 }
 
 // release lets go of what was found.
@@ -68,20 +71,21 @@ func (h *handler) fromCache() bool {
 	rc.keyer.Key(&h.x, &k.keyed)
 	if k.keyed.Pass != cache.NoPass {
 		if k.keyed.Pass == cache.PassMethod {
-			return h.pass(forMethod)
+			return h.pass(forMethod, "")
 		}
-		return h.pass(forBypass)
+		return h.pass(forBypass, "")
 	}
 	if rc.passes(&h.x) {
-		return h.pass(forRequest)
+		return h.pass(forBypass, noteConfigured)
 	}
 	k.want = cache.ParseRequest(&h.x.Req.Fields)
 	if k.want.NoStore {
-		return h.pass(forRequest)
+		return h.pass(forRequest, noteNoStore)
 	}
 	k.primary = store.Key(k.keyed.Key)
 	for range maxRounds {
-		switch h.lookUp() {
+		found := h.lookUp()
+		switch found {
 		case foundFresh:
 			h.x.Journal.Cache = journal.Hit
 			h.deliverKept()
@@ -94,27 +98,39 @@ func (h *handler) fromCache() bool {
 			h.refreshOnce()
 			h.deliverKept()
 			return true
-		case foundHole:
-			return h.pass(forMiss)
 		}
-		if k.want.OnlyIfCached {
+		if k.want.OnlyIfCached { // RFC 9111, section 5.2.1.7
+			k.release()
+			k.fwd, k.note = notForwarded, noteOnlyIfCached
 			h.fail(504, journal.NoCause, "it is not in the cache (only-if-cached)")
 			return true
 		}
-		if h.x.Req.Method != message.GET || !k.has && h.wantsPart() {
-			k.headed, k.sent = h.x.Req.Method == message.HEAD, h.l.loop.Wall()
-			return h.pass(k.fwd)
+		if found == foundHole {
+			return h.pass(forMiss, noteHitForMiss)
+		}
+		switch {
+		case h.x.Req.Method == message.HEAD && k.has:
+			h.x.Journal.Cache = journal.Pass
+			h.asksFor(false)
+			return false
+		case h.x.Req.Method != message.GET:
+			return h.pass(k.fwd, noteHead)
+		case !k.has && h.wantsPart():
+			if h.servePart() {
+				return true
+			}
+			k.part.wanted, k.sent = true, h.l.loop.Wall()
+			return h.pass(k.fwd, noteRange)
 		}
 		if done, answered := h.fetchOrFollow(); done {
 			return answered
 		}
 	}
-	return h.pass(k.fwd)
+	return h.pass(k.fwd, noteContended)
 }
 
-// wantsPart reports whether the request is for a part that does not begin at the beginning: what is not here is then not
-// fetched whole for it, since the whole of a film may be more than the cache takes. A player's first request, for all from
-// the first byte on, brings it in.
+// wantsPart reports whether the request is for less than all from the first byte on: what is not here is then not fetched
+// whole for it, since the whole of a film may be more than the cache takes.
 func (h *handler) wantsPart() bool {
 	v := h.x.Req.Fields.Get(message.Range)
 	return v != nil && !message.EqualFold(v, "bytes=0-")
@@ -124,9 +140,9 @@ func (h *handler) wantsPart() bool {
 const maxRounds = 4
 
 // pass leaves the request to the server alone.
-func (h *handler) pass(why forwarded) bool {
+func (h *handler) pass(why forwarded, note string) bool {
 	h.kept.release()
-	h.kept.fwd = why
+	h.kept.fwd, h.kept.note = why, note
 	h.x.Journal.Cache = journal.Pass
 	return false
 }
@@ -142,30 +158,38 @@ const (
 
 // lookUp finds what is kept for the request and what may be done with it.
 func (h *handler) lookUp() found {
-	k, rc, c := &h.kept, h.route.cache, h.l.edge.caching
+	k, c := &h.kept, h.l.edge.caching
 	k.release()
 	k.key, k.fwd, k.soft = k.primary, forURIMiss, false
 	k.born = uint64(c.bans.Now())
-	if !h.find() {
+	if !h.find(k.primary) && !h.findAlike() {
 		return foundNone
 	}
 	now := h.l.loop.Wall()
-	k.life = k.view.Life()
 	if k.view.Kind() == cache.Hole {
-		if k.life.Now(now) < k.life.TTL {
+		if k.life = k.view.Life(); k.life.Now(now) < k.life.TTL {
 			return foundHole
 		}
 		k.release()
 		return foundNone
 	}
+	return h.mayUse(now)
+}
+
+// mayUse says what may be done with what was found.
+func (h *handler) mayUse(now time.Time) found {
+	k, rc, c := &h.kept, h.route.cache, h.l.edge.caching
+	k.life = k.view.Life()
 	var verdict ban.Verdict
 	var checked uint64
 	since := max(k.ref.Checked(), k.view.Born())
-	verdict, checked, k.tags = c.purged(k.view, since, k.tags)
+	verdict, checked, k.tags = c.purged(&k.primary, k.view, since, k.tags)
 	switch verdict {
 	case ban.Hard:
 		c.store.Drop(k.ref)
+		c.disk.remove(&k.key)
 		k.release()
+		k.gone = true
 		return foundNone
 	case ban.Soft:
 		k.soft = true
@@ -189,10 +213,11 @@ func (h *handler) lookUp() found {
 	return foundNone
 }
 
-// find looks the request's key up, and then those of the variants that it may select.
-func (h *handler) find() bool {
-	k, c := &h.kept, h.l.edge.caching
-	if k.ref, k.has = c.store.Get(k.primary); !k.has {
+// find looks a key up, and then those of the variants that the request may select.
+func (h *handler) find(primary store.Key) bool {
+	k := &h.kept
+	k.key = primary
+	if k.ref, k.has = h.get(primary); !k.has {
 		return false
 	}
 	k.view = cache.NewView(k.ref.Head())
@@ -207,11 +232,11 @@ func (h *handler) find() bool {
 	view := k.view
 	for list := range view.Lists {
 		var key cache.Key
-		key, h.scratch = h.route.cache.keyer.Variant(cache.Key(k.primary), view.Epoch(), list, &h.x.Req.Fields, h.scratch)
+		key, h.scratch = h.route.cache.keyer.Variant(cache.Key(primary), view.Epoch(), list, &h.x.Req.Fields, h.scratch)
 		if first {
 			k.key, first = store.Key(key), false
 		}
-		if k.ref, k.has = c.store.Get(store.Key(key)); k.has {
+		if k.ref, k.has = h.get(store.Key(key)); k.has {
 			k.key, k.view = store.Key(key), cache.NewView(k.ref.Head())
 			return true
 		}
@@ -235,7 +260,7 @@ func (h *handler) fetchOrFollow() (done, answered bool) {
 	case coming:
 		return h.follow(f)
 	case unshared:
-		return true, h.pass(forMiss)
+		return true, h.pass(forMiss, noteNotShared)
 	case failed:
 		if !h.rescued(f.status) {
 			h.fail(f.status, f.cause, f.detail)
@@ -282,9 +307,12 @@ func (h *handler) follow(f *fetch) (done, answered bool) {
 	k.release()
 	k.has, k.view = true, cache.NewView(k.ref.Head())
 	if k.key != f.kept {
-		// It turned out to be one variant of several: look which one this request selects.
+		// It turned out to be one variant of several, or for others too: look whether it is what this request selects.
 		k.release()
-		return false, false
+		if h.lookUp() != foundNone || k.key != f.kept || k.has || !f.open(&k.ref) {
+			return false, false
+		}
+		k.has, k.view = true, cache.NewView(k.ref.Head())
 	}
 	k.life = k.view.Life()
 	k.age = k.life.Now(h.l.loop.Wall())
@@ -298,19 +326,24 @@ func (h *handler) follow(f *fetch) (done, answered bool) {
 	return true, true
 }
 
-// leads makes the request the one that asks the server for all. What goes there is the whole of what is to be kept, on the
-// condition that it is not what is kept already.
+// leads makes the request the one that asks the server for all. What goes there is for the whole of what is to be kept, on the
+// condition that it is not what is kept already, or for what is not kept of it yet.
 func (h *handler) leads(f *fetch) {
 	k := &h.kept
-	k.led, k.asks = f, true
+	k.led = f
+	h.asksFor(true)
+}
+
+// asksFor makes the request that goes to the server the cache's own. validates says that it is to be answered with 304 when
+// what is kept still holds.
+func (h *handler) asksFor(validates bool) {
+	k := &h.kept
+	k.asks = true
 	k.sent = h.l.loop.Wall()
 	if !h.alone {
 		k.query, k.hasQuery = k.keyed.Query()
 	}
 	k.ask = k.ask[:0]
-	if k.has {
-		k.ask = k.view.AppendConditions(k.ask)
-	}
 	if k.keyed.Hides {
 		k.ask = append(k.ask, "Cookie: "...)
 		from := len(k.ask)
@@ -319,6 +352,13 @@ func (h *handler) leads(f *fetch) {
 		} else {
 			k.ask = append(k.ask, "\r\n"...)
 		}
+	}
+	k.plain = len(k.ask)
+	if !k.has && validates {
+		h.findBeginning()
+	}
+	if k.has && validates {
+		k.ask = k.view.AppendConditions(k.ask)
 	}
 }
 
@@ -329,7 +369,7 @@ func (h *handler) ledOff() {
 	if !f.now().over() {
 		f.fails(max(h.x.Journal.Status, 502), h.x.Journal.Cause, h.x.Journal.Detail)
 	}
-	h.l.edge.caching.fetches.part(f)
+	h.l.edge.caching.fetches.land(f)
 }
 
 // refreshOnce has what is kept fetched anew unless that is under way, or failed a moment ago.
@@ -346,7 +386,7 @@ func (h *handler) refreshOnce() {
 // mayRescue reports whether what is kept may stand in for an error.
 func (h *handler) mayRescue() bool {
 	k := &h.kept
-	return k.has && k.view.Kind() == cache.Response && k.life.OnError(h.l.loop.Wall())
+	return k.has && k.view.Kind() == cache.Response && k.life.OnError(&k.want, h.l.loop.Wall())
 }
 
 // rescued answers with what is kept when there is nothing better to be had.
@@ -360,7 +400,7 @@ func (h *handler) rescued(status int) bool {
 	}
 	h.deadline = 0
 	k.age = k.life.Now(h.l.loop.Wall())
-	k.fwd = forStale
+	k.fwd, k.note = forStale, noteIfError
 	h.x.Journal.Cache = journal.Stale
 	h.deliverKept()
 	return true

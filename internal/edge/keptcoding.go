@@ -59,10 +59,9 @@ func (h *handler) useEncoded() {
 	if coding == compress.Identity || k.ref.Size() < h.route.compress.Minimum() {
 		return
 	}
-	c := h.l.edge.caching
 	var key cache.Key
 	key, h.scratch = h.route.cache.keyer.Encoded(cache.Key(k.key), k.view.Serial(), coding.String(), h.scratch)
-	r, ok := c.store.Get(store.Key(key))
+	r, ok := h.get(store.Key(key))
 	if !ok {
 		if r, ok = h.makeEncoded(store.Key(key), coding); !ok {
 			return
@@ -79,7 +78,7 @@ func (h *handler) makeEncoded(key store.Key, coding compress.Coding) (r store.Re
 	if !leads {
 		return r, false // somebody is at it
 	}
-	defer c.fetches.part(f)
+	defer c.fetches.land(f)
 	defer f.move(kept)
 	head := h.encodedHead(coding)
 	if head == nil {
@@ -130,5 +129,11 @@ func (h *handler) encodeInto(pool *compress.Pool, key store.Key, coding compress
 		fill.Abort()
 		return err
 	}
-	return fill.Commit()
+	r, _ := fill.Ref()
+	defer r.Release()
+	if err := fill.Commit(); err != nil {
+		return err
+	}
+	h.l.edge.caching.disk.keep(r)
+	return nil
 }

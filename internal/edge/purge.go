@@ -3,7 +3,6 @@ package edge
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/url"
 	"strings"
 
@@ -18,14 +17,18 @@ import (
 // respondPurge takes out what is kept of the request's own address, with all its variants, for those who may.
 func (h *handler) respondPurge() {
 	x := &h.x
-	c := h.l.edge.caching
 	if !contains(h.tree.cfg.Cache.PurgeFrom, x.Client) {
 		h.fail(405, journal.Refused, "PURGE is not for this address (cache.purge.from)")
 		return
 	}
 	mode, _ := x.Req.Fields.Named("X-Purge")
 	hard := !message.EqualFold(mode, "soft")
-	err := c.ban(ban.Purge{Kind: ban.URL, Hard: hard, Host: string(x.Req.Host), Path: string(x.Req.Target)})
+	target := h.route.cache.keyer.AppendTarget(nil, x.Req.Path, x.Req.Query, x.Req.HasQuery)
+	err := h.ban(ban.Purge{Kind: ban.URL, Hard: hard, Host: string(x.Req.Host), Path: string(target)})
+	if errors.Is(err, errHandedOver) {
+		h.fail(503, journal.Stopping, err.Error())
+		return
+	}
 	if err != nil {
 		h.fail(400, journal.Refused, err.Error())
 		return
@@ -36,97 +39,96 @@ func (h *handler) respondPurge() {
 
 // ban puts a purge into force. What is being fetched is not for those who come from here on.
 func (c *caching) ban(p ban.Purge) error {
-	if _, err := c.bans.Add(p); err != nil {
+	if p.Kind == ban.URL && c.alike.Load() {
+		path, _, _ := strings.Cut(p.Path, "?")
+		also := ban.Purge{Kind: ban.Tag, Hard: p.Hard, Tag: c.seed.AlikeTag([]byte(p.Host), []byte(path))}
+		if err := c.add(also); err != nil {
+			return err
+		}
+	}
+	if err := c.add(p); err != nil {
 		return err
 	}
 	c.fetches.scatter()
 	return nil
 }
 
+// add puts one purge on the list, and on the disk's.
+func (c *caching) add(p ban.Purge) error {
+	if c.disk != nil {
+		return c.disk.ban(p)
+	}
+	_, err := c.bans.Add(p)
+	return err
+}
+
+// ban is the cache's, for loops.
+func (h *handler) ban(p ban.Purge) (err error) {
+	c := h.l.edge.caching
+	if c.disk == nil {
+		return c.ban(p)
+	}
+	h.t.Do(func() { err = c.ban(p) })
+	return err
+}
+
 // invalidate takes out what an unsafe request has probably changed: its own address and what its response names of the same
-// origin (RFC 9111, section 4.4), and groups (RFC 9875).
+// origin (RFC 9111, section 4.4), and groups (RFC 9875). It does so before the response goes out, so that whoever has seen
+// that sees the change.
 func (h *handler) invalidate() {
-	x := &h.x
-	if h.route.cache == nil || x.Journal.Status < 200 || x.Journal.Status >= 400 || h.x.Resp.Status != x.Journal.Status {
+	req, resp := &h.x.Req, &h.x.Resp
+	if resp.Status < 200 || resp.Status >= 400 {
 		return
 	}
-	switch x.Req.Method {
+	switch req.Method {
 	case message.GET, message.HEAD, message.OPTIONS, message.TRACE:
 		return
 	}
-	h.forget(x.Req.Path, x.Req.Query, x.Req.HasQuery)
-	for _, place := range h.kept.places {
-		if path, query, has, ok := h.sameOrigin(place); ok {
-			h.forget(path, query, has)
+	h.forget(req.Path, req.Query, req.HasQuery)
+	for _, id := range [...]message.ID{message.Location, message.ContentLocation} {
+		if place := resp.Fields.Get(id); len(place) > 0 {
+			if path, query, has, ok := h.sameOrigin(string(place)); ok {
+				h.forget(path, query, has)
+			}
 		}
 	}
-	for _, g := range h.kept.tags {
-		if err := h.l.edge.caching.ban(ban.Purge{Kind: ban.Tag, Hard: true, Tag: g}); err != nil {
+	k := &h.kept
+	k.tags = h.l.edge.caching.seed.AppendGroups(k.tags[:0], &resp.Fields, req.Host)
+	for _, g := range k.tags {
+		if err := h.ban(ban.Purge{Kind: ban.Tag, Hard: true, Tag: g}); err != nil {
 			h.x.Journal.Detail = "a group could not be purged"
 		}
 	}
 }
 
-// noteInvalidations keeps what a response to an unsafe request names, while its fields are there.
-func (h *handler) noteInvalidations() {
-	k, f := &h.kept, &h.x.Resp.Fields
-	k.places, k.tags = k.places[:0], k.tags[:0]
-	if k.headed {
-		h.heardOf()
-		return
-	}
-	if h.route.cache == nil || h.x.Req.Method == message.GET {
-		return
-	}
-	for _, id := range [...]message.ID{message.Location, message.ContentLocation} {
-		if v := f.Get(id); len(v) > 0 {
-			k.places = append(k.places, string(v))
-		}
-	}
-	k.tags = h.l.edge.caching.seed.AppendGroups(k.tags, f, h.x.Req.Host)
-}
-
-// heardOf takes what the answer to a HEAD says of what is kept: it freshens it, or shows that it has been replaced (RFC 9111,
-// section 4.3.5).
-func (h *handler) heardOf() {
-	k, c, resp := &h.kept, h.l.edge.caching, &h.x.Resp
-	if resp.Status != 200 || !h.find() {
-		return
-	}
-	defer k.release()
-	if k.view.Kind() != cache.Response || k.view.Status() != 200 {
-		return
-	}
-	if !cache.Confirms(resp, k.view, k.ref.Size()) {
-		c.store.Drop(k.ref)
-		return
-	}
-	fresh := cache.FreshFields(resp, k.view)
-	life, why := h.route.cache.policy.Judge(h.asked(), &fresh, k.sent, h.l.loop.Wall())
-	if why != cache.Kept {
-		return // what it says of a HEAD may not be what it says of a GET
-	}
-	h.canEncode(&fresh, &life)
-	old := k.view.Life()
-	keepSurrogate(&life, &old)
-	if h.scratch = h.appendStored(h.scratch[:0], life, &fresh, k.born); h.scratch == nil {
-		h.scratch = make([]byte, 0, 4<<10)
-	} else if err := c.store.ReplaceHead(k.ref, h.scratch); err != nil {
-		slog.Debug("a response could not be freshened", "error", err)
-	}
-}
-
-// forget takes out what is kept under the key that a GET for a path would have.
+// forget takes out what is kept of a path and query, for whomever.
 func (h *handler) forget(path, query []byte, has bool) {
-	x, c := h.x, h.l.edge.caching
+	x, c, keyer := h.x, h.l.edge.caching, h.route.cache.keyer
 	x.Req.Method, x.Req.Body, x.Req.Path, x.Req.Query, x.Req.HasQuery = message.GET, message.NoBody, path, query, has
 	var keyed cache.KeyedRequest
-	h.route.cache.keyer.Key(&x, &keyed)
-	if keyed.Pass != cache.NoPass {
-		return
+	keyer.Key(&x, &keyed)
+	if keyed.Pass == cache.NoPass {
+		key := store.Key(keyed.Key)
+		c.fetches.forget(key)
+		c.store.Delete(key)
+		var part cache.Key
+		part, h.scratch = keyer.Part(keyed.Key, h.scratch)
+		c.store.Delete(store.Key(part))
+		if c.disk.remove(&key) {
+			// Else it would be back after a restart.
+			if err := h.ban(ban.Purge{Kind: ban.Tag, Hard: true, Tag: keyTag(&key)}); err != nil {
+				h.x.Journal.Detail = "an invalidation could not be recorded"
+			}
+		}
+		if !keyer.Splits() && !c.hasAlike(keyer, &keyed) {
+			return
+		}
 	}
-	c.fetches.forget(store.Key(keyed.Key))
-	c.store.Delete(store.Key(keyed.Key))
+	// This client's request says nothing of the keys that others' requests have.
+	target := keyer.AppendTarget(nil, path, query, has)
+	if err := h.ban(ban.Purge{Kind: ban.URL, Hard: true, Host: string(x.Req.Host), Path: string(target)}); err != nil {
+		h.x.Journal.Detail = "what has changed could not be purged"
+	}
 }
 
 // sameOrigin splits what Location or Content-Location names, if it is of the request's own origin.
@@ -211,27 +213,4 @@ func (e *Edge) cache() *caching {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.caching
-}
-
-// CacheStatus tells what the cache holds and did.
-func (e *Edge) CacheStatus() (api.CacheStatus, error) {
-	c := e.cache()
-	if c == nil {
-		return api.CacheStatus{}, errors.New("there is no cache: write cache: in the configuration")
-	}
-	st := c.store.Stats()
-	s := api.CacheStatus{Objects: st.Objects, Bytes: st.Resident, Memory: c.options.Memory, Evicted: st.Evictions, Purges: c.purges.Load()}
-	e.countCache(&s)
-	return s, nil
-}
-
-// countCache adds up the loops' counters.
-func (e *Edge) countCache(s *api.CacheStatus) {
-	var all counters
-	e.sum(&all)
-	n := &all.cache
-	s.Hits = n[journal.Hit] + n[journal.Stale] + n[journal.Revalidated]
-	s.Stale, s.Misses, s.Shared, s.Passes = n[journal.Stale], n[journal.Miss], n[journal.Shared], n[journal.Pass]
-	s.Refreshes = all.refreshes
-	s.Purges += all.purges
 }

@@ -56,10 +56,9 @@ func (h *handler) lead() {
 func (k *keeping) lend(to *keeping) {
 	to.reset()
 	to.primary, to.key, to.born, to.soft, to.life = k.primary, k.key, k.born, k.soft, k.life
-	to.want = cache.RequestDirectives{MaxAge: -1, MinFresh: -1, MaxStale: -1}
-	query, has := k.keyed.Query()
-	to.query, to.hasQuery = append(to.query[:0:0], query...), has
-	to.keyed.Private, to.keyed.Cookies, to.keyed.Hides = k.keyed.Private, k.keyed.Cookies, k.keyed.Hides
+	to.want = cache.RequestDirectives{MaxAge: -1, MinFresh: -1, MaxStale: -1, IfError: -1}
+	to.keyed.CopyFrom(&k.keyed)
+	to.query, to.hasQuery = to.keyed.Query()
 	to.ref, to.has = k.ref.Retain(), true
 	to.view = cache.NewView(to.ref.Head())
 }

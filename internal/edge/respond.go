@@ -44,7 +44,11 @@ func (h *handler) failWith(status int, cause journal.Cause, detail string, field
 		body = pages.AppendHTML(nil, status, detail, h.x.ID)
 	}
 	h.respond(status, contentType, body, func(dst []byte) []byte {
-		return append(fields(dst), "Cache-Control: no-store\r\n"...)
+		dst = append(fields(dst), "Cache-Control: no-store\r\n"...)
+		if h.route != nil && h.route.cache != nil {
+			dst = h.appendCacheStatus(dst)
+		}
+		return dst
 	})
 }
 

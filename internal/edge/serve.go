@@ -63,7 +63,6 @@ func (h *handler) serve() {
 	case route.pool != nil:
 		if route.cache == nil || !h.fromCache() {
 			h.forward(route.pool)
-			h.invalidate()
 		}
 	case route.files != nil:
 		h.respondFile()

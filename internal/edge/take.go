@@ -20,6 +20,12 @@ func (h *handler) take(cfg *config.Pool, first []byte) (o outcome, took bool) {
 	k, resp := &h.kept, &h.x.Resp
 	if k.has && k.view.Kind() == cache.Response {
 		switch {
+		case resp.Status == 304 && !cache.Confirms(resp, k.view):
+			// RFC 9111, section 4.3.4: it is about something that is not here, and must not freshen what is.
+			h.l.edge.caching.store.Drop(k.ref)
+			k.release()
+			k.ask = k.ask[:k.plain]
+			return anew, true
 		case resp.Status == 304:
 			return h.freshen(), true
 		case resp.Status >= 500 && h.mayRescue():
@@ -27,6 +33,12 @@ func (h *handler) take(cfg *config.Pool, first []byte) (o outcome, took bool) {
 			h.rescued(resp.Status)
 			return done, true
 		}
+	}
+	if k.has && k.view.Kind() == cache.Part && (resp.Status == 206 && !h.completes() || resp.Status == 416) {
+		h.l.edge.caching.store.Drop(k.ref)
+		k.release()
+		k.ask = k.ask[:k.plain] // the whole, then
+		return anew, true
 	}
 	life, why := h.route.cache.policy.Judge(h.asked(), resp, k.sent, h.l.loop.Wall())
 	if why == cache.Kept {
@@ -69,24 +81,27 @@ func (h *handler) keepBody(cfg *config.Pool, life cache.Life, first []byte, o *o
 	whole := u.dec.Done()
 	length := int64(-1)
 	switch {
+	case resp.Body == message.ByLength: // of one that completes a part: with what is there already
+		length = resp.Length
 	case whole:
 		length = int64(len(first))
-	case resp.Body == message.ByLength:
-		length = resp.Length
 	}
 	key, ok := h.placed()
 	if !ok {
 		return cache.NoRoom
 	}
+	if !h.alone {
+		k.own = cache.AppendWithheld(k.own[:0], &resp.Fields, h.route.cache.policy.Strip)
+	}
 	h.canEncode(resp, &life)
-	h.scratch = h.appendStored(h.scratch[:0], life, resp, k.led.born)
+	h.scratch = h.appendStored(h.scratch[:0], life, resp)
 	if h.scratch == nil {
 		h.scratch = make([]byte, 0, 4<<10)
 		return cache.TooLarge
 	}
 	fill, err := h.l.edge.caching.store.Begin(key, h.scratch, length)
 	if err == nil {
-		if _, err = fill.Write(first); err != nil {
+		if err = k.part.begin(fill, first); err != nil {
 			fill.Abort()
 		}
 	}
@@ -101,7 +116,6 @@ func (h *handler) keepBody(cfg *config.Pool, life cache.Life, first []byte, o *o
 	k.key, k.view = key, cache.NewView(k.ref.Head())
 	k.life, k.age = life, life.Now(h.l.loop.Wall())
 	k.stored = true
-	k.own = cache.AppendUnkept(k.own[:0], &resp.Fields)
 	if !whole && resp.Body == message.ByLength && resp.Length <= holdBack {
 		// Until it is here the worker may die and the request is not lost.
 		if err := h.fetchInto(cfg, k.led, fill); err != nil {
@@ -130,14 +144,21 @@ func (h *handler) committed(fill *store.Fill) {
 	c := h.l.edge.caching
 	var verdict ban.Verdict
 	// Committed first and looked at afterwards: a purge in between finds the object and this look finds the purge.
+	c.disk.supersede(&k.key)
 	if err := fill.Commit(); err != nil {
 		slog.Debug("a response is not kept", "error", err)
-		k.stored = false
+		k.stored, k.why = false, cache.NoRoom
 	}
-	verdict, _, k.tags = c.purged(k.view, k.led.born, k.tags)
+	if k.stored {
+		c.disk.keep(k.ref)
+	}
+	verdict, _, k.tags = c.purged(&k.primary, k.view, k.led.born, k.tags)
 	if verdict == ban.Hard || k.led.spoiled.Load() {
 		c.store.Delete(k.key)
-		k.stored = false
+		if c.disk.remove(&k.key) && verdict != ban.Hard {
+			_ = h.ban(ban.Purge{Kind: ban.Tag, Hard: true, Tag: keyTag(&k.primary)}) // it is valid; a failing disk has been told of
+		}
+		k.stored, k.why = false, cache.Purged
 	}
 	k.led.move(kept)
 	h.l.edge.caching.fetches.part(k.led)
@@ -145,13 +166,14 @@ func (h *handler) committed(fill *store.Fill) {
 
 // placed is the key under which a response is kept: the request's, or that of the variant that its Vary makes it.
 func (h *handler) placed() (store.Key, bool) {
-	k, c, rc := &h.kept, h.l.edge.caching, h.route.cache
+	c, rc := h.l.edge.caching, h.route.cache
+	primary := h.family(&h.x.Resp)
 	names := cache.VaryNames(&h.x.Resp.Fields)
 	if names == nil {
-		return k.primary, true
+		return primary, true
 	}
 	var old cache.View
-	if was, ok := c.store.Peek(k.primary); ok {
+	if was, ok := c.store.Peek(primary); ok {
 		defer was.Release()
 		old = cache.NewView(was.Head())
 	}
@@ -166,26 +188,25 @@ func (h *handler) placed() (store.Key, bool) {
 	}
 	if !newest {
 		h.scratch = cache.AppendVariants(h.scratch[:0], old, names, epoch)
-		if !c.put(k.primary, h.scratch) {
-			return k.primary, false
+		if !c.put(primary, h.scratch) {
+			return primary, false
 		}
 	}
 	var key cache.Key
-	key, h.scratch = rc.keyer.Variant(cache.Key(k.primary), epoch, names, &h.x.Req.Fields, h.scratch)
+	key, h.scratch = rc.keyer.Variant(cache.Key(primary), epoch, names, &h.x.Req.Fields, h.scratch)
 	return store.Key(key), true
 }
 
-// appendStored makes the head to be stored of a response. born is the last purge that was known when it was asked for.
-func (h *handler) appendStored(dst []byte, life cache.Life, resp *message.Response, born uint64) []byte {
+// appendStored makes the head to be stored of a response.
+func (h *handler) appendStored(dst []byte, life cache.Life, resp *message.Response) []byte {
 	k, rc := &h.kept, h.route.cache
 	req := &h.x.Req
-	k.url = append(append(k.url[:0], req.Path...), '?')
-	k.url = append(k.url, req.Query...)
-	if !req.HasQuery {
-		k.url = k.url[:len(req.Path)]
-	}
+	k.url = rc.keyer.AppendTarget(k.url[:0], req.Path, req.Query, req.HasQuery)
 	k.tags = h.l.edge.caching.seed.AppendTags(k.tags[:0], &resp.Fields, req.Host)
-	return cache.AppendStored(dst, &cache.Stored{Life: life, Born: born, Host: req.Host, URL: k.url, Tags: k.tags, Strip: rc.policy.Strip, Serial: rand.Uint64()}, resp)
+	if _, alike := cache.ParseNoVary(&resp.Fields); alike {
+		k.tags = append(k.tags, h.l.edge.caching.seed.AlikeTag(req.Host, req.Path))
+	}
+	return cache.AppendStored(dst, &cache.Stored{Life: life, Born: k.since(), Host: req.Host, URL: k.url, Tags: k.tags, Strip: rc.policy.Strip, Serial: rand.Uint64()}, resp)
 }
 
 // shareStream takes the rest of a body from the server into the cache; all who want it read it there, this request's client
@@ -282,25 +303,25 @@ func (h *handler) spillOver(cfg *config.Pool, f *fetch, data []byte) error {
 	return err
 }
 
-// freshen takes a 304 for what is kept.
+// freshen takes a 304, or the response to a HEAD, for what is kept.
 func (h *handler) freshen() outcome {
 	k, c := &h.kept, h.l.edge.caching
 	h.x.Journal.Cache = journal.Revalidated
+	if !h.alone {
+		k.own = cache.AppendWithheld(k.own[:0], &h.x.Resp.Fields, h.route.cache.policy.Strip)
+	}
 	fresh := cache.FreshFields(&h.x.Resp, k.view)
 	life, why := h.route.cache.policy.Judge(h.asked(), &fresh, k.sent, h.l.loop.Wall())
-	if why == cache.Kept && !cache.Selects(&h.x.Resp, k.view) {
-		why = cache.OfAnother
-	}
-	k.own = cache.AppendUnkept(k.own[:0], &h.x.Resp.Fields)
 	h.up.release(h)
 	if why != cache.Kept { // it may not be kept any longer, but it may be served this once
 		c.store.Drop(k.ref)
+		c.disk.remove(&k.key)
 		k.why = why
 	} else {
 		h.canEncode(&fresh, &life)
 		keepSurrogate(&life, &k.life)
 		k.life = life
-		h.scratch = h.appendStored(h.scratch[:0], life, &fresh, k.led.born)
+		h.scratch = h.appendStored(h.scratch[:0], life, &fresh)
 		if h.scratch == nil {
 			h.scratch = make([]byte, 0, 4<<10)
 		} else if err := c.store.ReplaceHead(k.ref, h.scratch); err != nil {
@@ -308,11 +329,42 @@ func (h *handler) freshen() outcome {
 		} else if r, ok := c.store.Peek(k.key); ok {
 			k.release()
 			k.ref, k.has, k.view, k.stored = r, true, cache.NewView(r.Head()), true
+			c.disk.keep(r)
 		}
 	}
 	k.age = k.life.Now(h.l.loop.Wall())
-	k.led.move(kept)
-	c.fetches.part(k.led)
+	if k.led != nil {
+		k.led.move(kept)
+		c.fetches.part(k.led)
+	}
 	h.deliverKept()
 	return done
+}
+
+// since is the last purge that was known when the server was asked.
+func (k *keeping) since() uint64 {
+	if k.led != nil {
+		return k.led.born
+	}
+	return k.born
+}
+
+// headed takes the response to a HEAD for what is kept: it freshens that, or shows that it is out of date (RFC 9111, section
+// 4.3.5). took is false when it is to be delivered as without a cache.
+func (h *handler) headed() (o outcome, took bool) {
+	k, resp := &h.kept, &h.x.Resp
+	switch {
+	case resp.Status >= 500 && h.mayRescue():
+		h.up.fault = pool.Unavailable
+		h.rescued(resp.Status)
+		return done, true
+	case resp.Status != k.view.Status():
+		return 0, false
+	}
+	length := announced(&resp.Fields)
+	if !cache.Confirms(resp, k.view) || length >= 0 && length != k.ref.Size() {
+		h.l.edge.caching.store.Drop(k.ref)
+		return 0, false
+	}
+	return h.freshen(), true
 }

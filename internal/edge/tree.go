@@ -151,8 +151,8 @@ func newTree(cfg *config.Config, env pool.Env, old *tree, c *caching) (*tree, er
 	t.routes = make([]routeTree, len(t.table.Routes()))
 	for _, r := range t.table.Routes() {
 		t.routes[r.Index] = t.newRoute(r, roots[r.Index])
-		if t.routes[r.Index].compress, err = newCompression(r.Config); err != nil {
-			return nil, err
+		if t.routes[r.Index].compress, err = Compression(r.Config.Compress); err != nil {
+			return nil, fmt.Errorf("route %s: %w", r.Name, err)
 		}
 		if t.routes[r.Index].esi, err = newRouteESI(r.Config); err != nil {
 			return nil, err
@@ -161,6 +161,7 @@ func newTree(cfg *config.Config, env pool.Env, old *tree, c *caching) (*tree, er
 			if t.routes[r.Index].cache, err = newRouteCache(r.Config, c.seed); err != nil {
 				return nil, err
 			}
+			t.routes[r.Index].cache.tally = c.insight.tally(t.routes[r.Index].site.name, r.Name)
 		}
 	}
 	return t, nil
@@ -182,22 +183,22 @@ func (t *tree) newRoute(r *route.Route, root *files.Root) routeTree {
 	return rt
 }
 
-// newCompression makes a route's compression ready, nil when it has none.
-func newCompression(r *config.Route) (*compress.Policy, error) {
-	if r.Compress == nil {
+// Compression makes a route's compression ready, nil when it has none.
+func Compression(from *config.Compress) (*compress.Policy, error) {
+	if from == nil {
 		return nil, nil
 	}
 	var order []compress.Coding
-	for _, name := range r.Compress.Codings {
+	for _, name := range from.Codings {
 		c, ok := compress.ParseCoding(name)
 		if !ok {
-			return nil, fmt.Errorf("route %s: compress: %q is no coding", r.Name, name)
+			return nil, fmt.Errorf("compress: %q is no coding", name)
 		}
 		order = append(order, c)
 	}
-	p, err := compress.NewPolicy(order, r.Compress.Minimum, r.Compress.Types)
+	p, err := compress.NewPolicy(order, from.Minimum, from.Types)
 	if err != nil {
-		return nil, fmt.Errorf("route %s: compress: %w", r.Name, err)
+		return nil, fmt.Errorf("compress: %w", err)
 	}
 	return p, nil
 }

@@ -22,8 +22,9 @@ func (k *keeper) routes() http.Handler {
 	mux.HandleFunc("POST /v1/stop", k.serveStop)
 	mux.HandleFunc("POST /v1/purge", k.servePurge)
 	mux.HandleFunc("GET /v1/cache", k.serveCache)
+	mux.HandleFunc("POST /v1/cache/look", k.serveLook)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		api.AnswerError(w, http.StatusNotFound, fmt.Errorf("there is no %s %s here: GET /v1/status, GET /v1/cache, POST /v1/reload, POST /v1/reopen, POST /v1/purge, POST /v1/stop", r.Method, r.URL.Path))
+		api.AnswerError(w, http.StatusNotFound, fmt.Errorf("there is no %s %s here: GET /v1/status, GET /v1/cache, POST /v1/cache/look, POST /v1/reload, POST /v1/reopen, POST /v1/purge, POST /v1/stop", r.Method, r.URL.Path))
 	})
 	return mux
 }
@@ -125,6 +126,17 @@ func (k *keeper) servePurge(w http.ResponseWriter, r *http.Request) {
 func (k *keeper) serveCache(w http.ResponseWriter, _ *http.Request) {
 	var out api.CacheStatus
 	k.relay(w, "/v1/cache", nil, &out)
+}
+
+// serveLook passes on the question what the cache has for a request.
+func (k *keeper) serveLook(w http.ResponseWriter, r *http.Request) {
+	var in api.Look
+	if err := api.ReadRequest(w, r, &in); err != nil {
+		api.AnswerError(w, http.StatusBadRequest, err)
+		return
+	}
+	var out api.Looked
+	k.relay(w, "/v1/cache/look", in, &out)
 }
 
 // relay asks the edge and answers with what it says.

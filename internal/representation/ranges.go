@@ -18,7 +18,14 @@ const (
 // Span is a stretch of N bytes that begins at Off.
 type Span struct{ Off, N int64 }
 
-func (s Span) end() int64 { return s.Off + s.N }
+// End is the offset behind the last byte.
+func (s Span) End() int64 { return s.Off + s.N }
+
+// Covers reports whether all of o is in s.
+func (s Span) Covers(o Span) bool { return s.Off <= o.Off && o.End() <= s.End() }
+
+// Meets reports whether two spans overlap or touch: together they are one.
+func (s Span) Meets(o Span) bool { return s.Off <= o.End() && o.Off <= s.End() }
 
 // Part says how much of a representation is to be sent.
 type Part uint8
@@ -149,14 +156,14 @@ func (r *Ranges) add(s Span) (overlaps int) {
 	place := r.n
 	for i := 0; i < r.n; {
 		o := r.spans[i]
-		if o.Off > s.end() || s.Off > o.end() {
+		if o.Off > s.End() || s.Off > o.End() {
 			i++
 			continue
 		}
-		if o.Off < s.end() && s.Off < o.end() {
+		if o.Off < s.End() && s.Off < o.End() {
 			overlaps++
 		}
-		end := max(o.end(), s.end())
+		end := max(o.End(), s.End())
 		s.Off = min(o.Off, s.Off)
 		s.N = end - s.Off
 		place = min(place, i)
@@ -182,7 +189,7 @@ func Total(spans []Span) (n int64) {
 // AppendContentRange appends the value of the Content-Range of a span (RFC 9110, section 14.4).
 func AppendContentRange(dst []byte, s Span, size int64) []byte {
 	dst = strconv.AppendInt(append(dst, "bytes "...), s.Off, 10)
-	dst = strconv.AppendInt(append(dst, '-'), s.end()-1, 10)
+	dst = strconv.AppendInt(append(dst, '-'), s.End()-1, 10)
 	return strconv.AppendInt(append(dst, '/'), size, 10)
 }
 
@@ -228,4 +235,32 @@ func (m *Multipart) Length(spans []Span) (n int64) {
 		n += int64(len(m.AppendHead(room[:0], s, i == 0))) + s.N
 	}
 	return n + int64(len(m.AppendEnd(room[:0])))
+}
+
+// ParseContentRange reads the Content-Range of a 206 (RFC 9110, section 14.4). size is the length of the whole, -1 when it
+// is not said. ok is false for another unit, for what is malformed, and for the form of a 416.
+func ParseContentRange(b []byte) (s Span, size int64, ok bool) {
+	unit, rest, ok := bytes.Cut(b, []byte(" "))
+	if !ok || string(bytes.ToLower(unit)) != "bytes" {
+		return s, 0, false
+	}
+	between, whole, ok := bytes.Cut(rest, []byte("/"))
+	if !ok {
+		return s, 0, false
+	}
+	first, last, ok := bytes.Cut(between, []byte("-"))
+	if !ok {
+		return s, 0, false
+	}
+	from, ok1 := number(first)
+	to, ok2 := number(last)
+	size, ok3 := int64(-1), true
+	if string(whole) != "*" {
+		size, ok3 = number(whole)
+	}
+	const most = 1 << 62 // room to reckon with
+	if !ok1 || !ok2 || !ok3 || to < from || to >= most || size >= most || size >= 0 && to >= size {
+		return s, 0, false
+	}
+	return Span{from, to - from + 1}, size, true
 }

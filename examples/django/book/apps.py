@@ -7,6 +7,8 @@ class BookConfig(AppConfig):
     name = "book"
 
     def ready(self):
+        from book import signals  # noqa: F401 - it needs the models, which are there now
+
         connection_created.connect(use_write_ahead_log)
 
 

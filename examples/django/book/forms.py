@@ -16,3 +16,7 @@ class EntryForm(forms.ModelForm):
 
 class UploadForm(forms.Form):
     file = forms.FileField()
+
+
+class LoginForm(forms.Form):
+    name = forms.CharField(max_length=80)

@@ -1,13 +1,17 @@
 """Addresses for tests of what stands in front: late, large, streamed and mirrored answers."""
+import fcntl
 import os
 import time
 
+from django.conf import settings
 from django.db import connection
 from django.http import HttpResponse, HttpResponseBadRequest, JsonResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
 from book import storage
+from book.models import Entry
 
 CHUNK = 64 * 1024
 
@@ -121,6 +125,32 @@ def body(request):
     if "chunked" not in request.GET:
         response["Content-Length"] = str(left * len(block))
     return response
+
+
+@checked
+@require_safe
+def counted(request):
+    """Answers for a minute's caching, after ?ms= milliseconds, with how often it has been asked, by whatever process."""
+    pause = number(request, "ms", 0, 60_000)
+    with open(settings.DATA_DIR / "counted", "a+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(b".")
+        file.flush()
+        times = os.fstat(file.fileno()).st_size
+    time.sleep(pause / 1000)
+    response = HttpResponse(f"asked {times} times\n", content_type="text/plain")
+    response["Cache-Control"] = "public, s-maxage=60"
+    return response
+
+
+@csrf_exempt  # for programs
+@require_http_methods(["POST"])
+def change(request, pk):
+    """Changes the message of an entry."""
+    changed = get_object_or_404(Entry, pk=pk)
+    changed.message = request.POST.get("message", "")[:1000]
+    changed.save()
+    return HttpResponse("changed\n", content_type="text/plain")
 
 
 @csrf_exempt  # it changes nothing

@@ -31,7 +31,7 @@ const (
 // Begin starts an object. size is how long its body will be, -1 if that is not known; it is a hint, Write may bring
 // more or less. Nobody finds the object before Commit. Exactly one of Commit and Abort must follow.
 func (s *Store) Begin(key Key, head []byte, size int64) (*Fill, error) {
-	if len(head) > MaxHead || size > s.maxObject {
+	if len(head) > MaxHead || size > s.maxObject.Load() {
 		return nil, ErrTooLarge
 	}
 	s.mu.Lock()
@@ -68,7 +68,7 @@ func (f *Fill) Write(p []byte) (n int, err error) {
 	if f.ended {
 		return 0, ErrClosed
 	}
-	if f.written+int64(len(p)) > f.s.maxObject {
+	if f.written+int64(len(p)) > f.s.maxObject.Load() {
 		return 0, ErrTooLarge
 	}
 	size := &f.s.slots.at(f.slot).size
@@ -93,7 +93,7 @@ func (f *Fill) Space() ([]byte, error) {
 	if f.ended {
 		return nil, ErrClosed
 	}
-	left := f.s.maxObject - f.written
+	left := f.s.maxObject.Load() - f.written
 	if left <= 0 {
 		return nil, ErrTooLarge
 	}
@@ -119,15 +119,15 @@ func (f *Fill) wanted(need int) int {
 	if f.hint > f.written {
 		ahead = min(max(f.written, aheadPiece), f.hint-f.written)
 	}
-	return int(min(max(int64(need), ahead), f.s.maxObject-f.written, maxPiece))
+	return int(min(max(int64(need), ahead), f.s.maxObject.Load()-f.written, maxPiece))
 }
 
 // extend takes one more piece.
 func (f *Fill) extend(need int) error {
 	s := f.s
 	n := granules(f.wanted(need))
-	if (s.filling.Load()+int64(n))<<granuleShift > s.maxFills {
-		if n = granules(need); (s.filling.Load()+int64(n))<<granuleShift > s.maxFills {
+	if (s.filling.Load()+int64(n))<<granuleShift > s.maxFills.Load() {
+		if n = granules(need); (s.filling.Load()+int64(n))<<granuleShift > s.maxFills.Load() {
 			return ErrFull
 		}
 	}

@@ -68,7 +68,7 @@ func FuzzOperations(f *testing.F) {
 					fills = fills[1:]
 				}
 			case 11:
-				s.SetMemory(MinMemory + int64(size)*16)
+				s.Resize(Options{Memory: MinMemory + int64(size)*16})
 			}
 		}
 		for _, fl := range fills {

@@ -38,6 +38,9 @@ func (r Ref) Head() []byte {
 // Size returns the length of the body in bytes: so much as there is of it, if the object is still being filled.
 func (r Ref) Size() int64 { return r.t().size.Load() }
 
+// Weight returns what the object takes of the budget in bytes: head, body and slot.
+func (r Ref) Weight() int64 { return int64(r.s.weight(r.slot)) << granuleShift }
+
 // Chunk returns the body from off to the end of the piece in which off lies; nothing at or behind Size. It lies in the
 // store's memory: not to be written to, nor kept beyond Release.
 func (r Ref) Chunk(off int64) []byte {

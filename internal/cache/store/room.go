@@ -126,12 +126,32 @@ func (s *Store) drain() {
 		}
 		if t := s.slots.at(s.cursor); t.state.Load()&stateLive != 0 && s.inTheWay(t) {
 			moved += s.weight(s.cursor)
-			if !s.move(s.cursor) {
-				s.evicted++
-				s.unlink(s.cursor, false)
-			}
+			s.makeWay(s.cursor)
 		}
 	}
+}
+
+// waysTried is how many others may go so that an object that is in the way can stay.
+const waysTried = 8
+
+// makeWay moves an object out of the way, into the room of others that are worth less if there is no gap, or evicts it. The
+// mutex is held.
+func (s *Store) makeWay(slot uint32) {
+	t := s.slots.at(slot)
+	for range waysTried {
+		switch {
+		case s.move(slot):
+			return
+		case t.state.Load()&stateShares != 0 || t.size.Load() > stepBytes || !s.evict(): // or it cannot be in one piece
+			s.evicted++
+			s.unlink(slot, false)
+			return
+		case t.state.Load()&stateLive == 0:
+			return // it was the one
+		}
+	}
+	s.evicted++
+	s.unlink(slot, false)
 }
 
 // move puts a copy of an object in its place under its key, somewhere else in memory. Those who read it read on where
@@ -139,7 +159,7 @@ func (s *Store) drain() {
 func (s *Store) move(slot uint32) bool {
 	t := s.slots.at(slot)
 	state, body := t.state.Load(), t.body.Load()
-	if state&stateShares != 0 || body&inPieces != 0 {
+	if state&stateShares != 0 {
 		return false
 	}
 	runs := [2][2]uint32{{t.head, granules(int(t.headLen))}, {body, uint32((t.size.Load() + granule - 1) >> granuleShift)}}
@@ -168,10 +188,13 @@ func (s *Store) moveTo(t *slot, state uint64, to [2]uint32, runs [2][2]uint32) b
 	if slot == 0 {
 		return false
 	}
-	for i, run := range runs {
-		if run[1] > 0 {
-			copy(s.arena.bytes(to[i], run[1]), s.arena.bytes(run[0], run[1]))
-		}
+	if runs[0][1] > 0 {
+		copy(s.arena.bytes(to[0], runs[0][1]), s.arena.bytes(runs[0][0], runs[0][1]))
+	}
+	for off, size := int64(0), t.size.Load(); off < size; {
+		p := s.arena.piece(runs[1][0], off, size) // what was in pieces is in one from now on
+		copy(s.arena.bytes(to[1], runs[1][1])[off:], p)
+		off += int64(len(p))
 	}
 	c := s.slots.at(slot)
 	c.key, c.head, c.headLen = t.key, to[0], t.headLen
@@ -210,10 +233,20 @@ func (s *Store) inTheWay(t *slot) bool {
 	return false
 }
 
-// SetMemory changes the budget. What has to go for it goes with the calls that follow, a little with each. At most
-// twice the memory that the store was opened with can be had.
-func (s *Store) SetMemory(bytes int64) {
+// Resize changes the sizes that Open was given. What is larger than an object may be from now on stays. What has to go for a
+// smaller budget goes with the calls that follow, a little with each; Tend is one that does nothing else. At most twice the
+// memory that the store was opened with can be had.
+func (s *Store) Resize(o Options) {
+	s.setLimits(o)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.budget = max(bytes, MinMemory)
+	s.budget = max(o.Memory, MinMemory)
+}
+
+// Tend takes the store a little nearer to its budget and reports whether it is there.
+func (s *Store) Tend() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.balance()
+	return s.arena.draining == 0 && s.resident() <= s.budget
 }

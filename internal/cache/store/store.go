@@ -46,8 +46,8 @@ const (
 // Store is a cache's objects. All methods may be called by any number of goroutines at a time; none waits for anything
 // but a mutex that is held for microseconds.
 type Store struct {
-	maxObject int64
-	maxFills  int64
+	maxObject atomic.Int64
+	maxFills  atomic.Int64
 	stripes   [stripeCount]stripe
 
 	arena arena // bytes are read without the mutex, by those who pin their object
@@ -72,13 +72,8 @@ func Open(o Options) (*Store, error) {
 	if o.Memory < MinMemory || o.Memory > maxMemory {
 		return nil, fmt.Errorf("opening the store: a memory of %d MiB is not within %d MiB and %d GiB", o.Memory>>20, MinMemory>>20, int64(maxMemory)>>30)
 	}
-	s := &Store{maxObject: o.MaxObject, maxFills: o.MaxFills, budget: o.Memory}
-	if s.maxObject <= 0 {
-		s.maxObject = o.Memory / 4
-	}
-	if s.maxFills <= 0 {
-		s.maxFills = o.Memory / 4
-	}
+	s := &Store{budget: o.Memory}
+	s.setLimits(o)
 	s.policy = evict.New(uint64(o.Memory) >> granuleShift)
 	if err := s.open(int(o.Memory)); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the store: %w", err), s.Close())
@@ -86,7 +81,19 @@ func Open(o Options) (*Store, error) {
 	return s, nil
 }
 
-// open reserves address space: for twice the budget, so that SetMemory has room, and for slots and index as many as
+// setLimits settles what an object and all fills may take.
+func (s *Store) setLimits(o Options) {
+	if o.MaxObject <= 0 {
+		o.MaxObject = o.Memory / 4
+	}
+	if o.MaxFills <= 0 {
+		o.MaxFills = o.Memory / 4
+	}
+	s.maxObject.Store(o.MaxObject)
+	s.maxFills.Store(o.MaxFills)
+}
+
+// open reserves address space: for twice the budget, so that Resize has room, and for slots and index as many as
 // there can be.
 func (s *Store) open(memory int) error {
 	if err := s.arena.open(2 * memory); err != nil {

@@ -1,0 +1,130 @@
+package cache
+
+import (
+	"time"
+
+	"github.com/weirhq/weir/internal/message"
+)
+
+// Because returns in words why a response is not kept, with the section of the RFC where there is one.
+func (r Reason) Because() string {
+	switch r {
+	case Kept:
+		return ""
+	case NotGET:
+		return "only responses to GET are kept"
+	case NotFinal:
+		return "it is no whole response of its own: an interim one (RFC 9111, section 3), or a 304 (section 4.3)"
+	case PartialContent:
+		return "it is a part of a response; parts are served from whole ones and not kept (RFC 9111, section 3.3)"
+	case RequestNoStore:
+		return "the request has Cache-Control: no-store (RFC 9111, section 5.2.1.5)"
+	case NoStore:
+		return "no-store (RFC 9111, section 5.2.2.5)"
+	case Private:
+		return "private, and the key is not one visitor's own (RFC 9111, section 5.2.2.7)"
+	case Authorized:
+		return "the request has Authorization, and the response has neither public, s-maxage nor must-revalidate (RFC 9111, section 3.5)"
+	case Cookie:
+		return "it has Set-Cookie, which is for one visitor; set_cookie: strip keeps it without"
+	case VaryAll:
+		return "Vary: * matches no other request (RFC 9111, section 4.1)"
+	case NotUnderstood:
+		return "must-understand, and weir has no rules for this status (RFC 9111, section 5.2.2.3)"
+	case NoLife:
+		return "nothing says for how long: no max-age, s-maxage or Expires (RFC 9111, section 4.2.1), and neither default_ttl nor a rule of ttl is for it"
+	case AlreadyOver:
+		return "its life is over when it comes, it has nothing to validate it by (ETag, Last-Modified), and there is no grace for it"
+	case TooLarge:
+		return "its fields or its body are larger than what is kept"
+	case NoRoom:
+		return "there was no room"
+	case Purged:
+		return "it was purged while it was fetched"
+	}
+	return r.String()
+}
+
+// Because returns in words why a request neither uses nor fills the cache.
+func (p Pass) Because() string {
+	switch p {
+	case NoPass:
+		return ""
+	case PassMethod:
+		return "only GET and HEAD are looked up"
+	case PassTarget:
+		return "its target is no path"
+	case PassUpgrade:
+		return "it wants another protocol"
+	case PassBody:
+		return "it has a body, which the key does not hold (RFC 9110, section 9.3.1)"
+	case PassMethodOverride:
+		return "a field of it may make the app take it for another method"
+	case PassURLOverride:
+		return "a field of it may make the app answer for another URL"
+	case PassHostOverride:
+		return "a field of it may make the app answer for another host"
+	case PassConnection:
+		return "Connection names a field, which the app does not get then (RFC 9110, section 7.6.1)"
+	case PassHeader:
+		return "it has a field that the policy passes"
+	case PassCookie:
+		return "it has a cookie of pass_if_cookie"
+	}
+	return p.String()
+}
+
+// Source says what gave a response its life.
+type Source struct {
+	Text string
+	Rule int // the number of the policy's rule, -1 for none
+}
+
+// Source says why a response that Judge keeps has the life that it has. It follows Judge's order, and is for people.
+func (p *Policy) Source(a Asked, resp *message.Response, received time.Time) Source {
+	f := &resp.Fields
+	d, targeted := parseResponse(f)
+	field := "Cache-Control"
+	if targeted {
+		field = "a field for this cache (Weir-Cache-Control or CDN-Cache-Control: RFC 9213; Surrogate-Control)"
+	}
+	rule, number := p.rule(resp), -1
+	for i := range p.Rules {
+		if rule == &p.Rules[i] {
+			number = i
+		}
+	}
+	is := func(text string) Source { return Source{text, -1} }
+	switch {
+	case rule != nil && rule.Force:
+		return Source{"a rule of ttl with force, whatever the app says", number}
+	case d.sMaxage != none:
+		return is("s-maxage in " + field + " (RFC 9111, section 5.2.2.10)")
+	case d.maxAge != none:
+		return is("max-age in " + field + " (RFC 9111, section 5.2.2.1)")
+	case !targeted && f.Has(message.Expires):
+		if explicitLife(&d, f, targeted, received) == 0 {
+			return is("Expires, which is past, no date, or said twice (RFC 9111, section 5.3)")
+		}
+		return is("Expires less Date (RFC 9111, section 5.3)")
+	case Provoked(resp.Status):
+	case !a.Cookies && rule != nil:
+		return Source{"a rule of ttl; the app says nothing", number}
+	case !a.Cookies && p.DefaultTTL > 0 && byDefault(resp.Status):
+		return is("default_ttl; the app says nothing")
+	case p.Heuristic && (byDefault(resp.Status) || d.public) && heuristicLife(f, received) > 0:
+		return is("heuristic: a tenth of the time since Last-Modified, at most a day (RFC 9111, section 4.2.2)")
+	}
+	return is("nothing says for how long, but it can be validated: it is kept, and asked about each time (RFC 9111, section 4.3)")
+}
+
+// Hint returns what else is worth knowing about a response for which there is no life.
+func (p *Policy) Hint(a Asked, resp *message.Response) string {
+	switch {
+	case Provoked(resp.Status):
+		return "a client can provoke this status by what is not in the key: only the app can say that it is for all"
+	case a.Cookies && (p.DefaultTTL > 0 && byDefault(resp.Status) || p.rule(resp) != nil):
+		return "the app got cookies that are no part of the key, so no policy gives a life: name them in ignore_cookies or key.cookie"
+	}
+	return ""
+}

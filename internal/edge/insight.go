@@ -1,0 +1,263 @@
+package edge
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"slices"
+	"sync"
+
+	"github.com/weirhq/weir/internal/api"
+	"github.com/weirhq/weir/internal/cache"
+	"github.com/weirhq/weir/internal/cache/insight"
+	"github.com/weirhq/weir/internal/journal"
+)
+
+// What `weir cache` shows beyond sums. Each loop counts for itself, by route, and keeps its own list of what is missed most;
+// the miniature simulation is one for all loops, since it must see every request for a key, and takes what they saw in
+// batches: one request in eight at the most is in its sample, and one in some hundred waits for its mutex, or rather
+// goes on if somebody has it.
+
+// insights is what all loops share of it. It outlives configurations.
+type insights struct {
+	mu     sync.Mutex
+	curve  *insight.Curve
+	routes map[[2]string]int // by site and route: the number of its tally. Names that went keep theirs
+}
+
+// seen is a loop's part.
+type seen struct {
+	tallies []tally // by number
+	top     *insight.Top
+	counted int // requests since the last batch
+	n       int
+	batch   [64]insight.Access
+}
+
+// tally is what the cache did for a route.
+type tally struct {
+	did   [journal.Revalidated + 1]uint64 // by journal.Cache
+	saved uint64                          // bytes of bodies that no server sent
+}
+
+// sampledObjects bounds the miniature simulation, to a few MiB.
+const sampledObjects = 8192
+
+func (n *insights) open(memory int64) {
+	n.curve, n.routes = insight.NewCurve(memory, sampledObjects), map[[2]string]int{}
+}
+
+// resize tells of another budget.
+func (n *insights) resize(memory int64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.curve.Resize(memory)
+}
+
+// tally returns the number under which what is done for a route is counted.
+func (n *insights) tally(site, route string) int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	id, ok := n.routes[[2]string{site, route}]
+	if !ok {
+		id = len(n.routes)
+		n.routes[[2]string{site, route}] = id
+	}
+	return id
+}
+
+// observe counts what the cache did for the request that ends.
+func (h *handler) observe() {
+	did := h.x.Journal.Cache
+	if did == journal.NoCache || h.route == nil || h.route.cache == nil {
+		return
+	}
+	l, k := h.l, &h.kept
+	s := &l.seen
+	for h.route.cache.tally >= len(s.tallies) { // after a reload
+		s.tallies = append(s.tallies, tally{})
+	}
+	t := &s.tallies[h.route.cache.tally]
+	t.did[did]++
+	switch did {
+	case journal.Hit, journal.Stale, journal.Shared, journal.Revalidated:
+		t.saved += uint64(h.x.Journal.Out)
+	case journal.Miss:
+		h.missed()
+	case journal.Pass:
+		if k.note == noteHitForMiss {
+			h.missed()
+		}
+		return
+	}
+	s.counted++
+	if hash := binary.LittleEndian.Uint64(k.key[8:]); l.edge.caching.insight.curve.Takes(hash) {
+		s.batch[s.n] = h.sample(hash)
+		if s.n++; s.n == len(s.batch) {
+			l.edge.caching.insight.take(s, false)
+		}
+	}
+}
+
+// missed notes what a server had to be asked for.
+func (h *handler) missed() {
+	s, k, x := &h.l.seen, &h.kept, &h.x
+	if s.top == nil {
+		s.top = insight.NewTop()
+	}
+	query, has := k.keyed.Query()
+	mark := questionMark
+	if !has {
+		mark = nil
+	}
+	s.top.Note(binary.LittleEndian.Uint64(k.primary[8:]), x.Req.Host, x.Req.Path, mark, query)
+}
+
+var questionMark = []byte("?")
+
+// sample is what the simulation needs to know of the request.
+func (h *handler) sample(hash uint64) insight.Access {
+	k, now := &h.kept, uint32(h.l.loop.Wall().Unix())
+	a := insight.Access{Hash: hash, Now: now, Until: now, Hit: h.x.Journal.Cache != journal.Miss}
+	a.Gone = !a.Hit && (k.gone || k.fwd == forRequest || k.fwd == forStale)
+	if k.has && (a.Hit || k.stored) {
+		a.Size = uint32(k.ref.Weight() / insight.Unit)
+		if k.life.Flags&cache.MustValidate == 0 && !k.soft {
+			a.Until += uint32(min(max(k.life.TTL-k.age+k.life.WhileRevalidate, 0), 1<<30))
+		}
+	}
+	return a
+}
+
+// take replays a loop's batch. When another loop is at it, it is left out, with all that it stands for, unless it must not be.
+func (n *insights) take(s *seen, must bool) {
+	if must {
+		n.mu.Lock()
+	}
+	if must || n.mu.TryLock() {
+		n.curve.Count(s.counted)
+		for i := range s.batch[:s.n] {
+			n.curve.Access(&s.batch[i])
+		}
+		n.mu.Unlock()
+	}
+	s.counted, s.n = 0, 0
+}
+
+// CacheStatus tells what the cache holds and did.
+func (e *Edge) CacheStatus() (api.CacheStatus, error) {
+	c := e.cache()
+	if c == nil {
+		return api.CacheStatus{}, errors.New("there is no cache: write cache: in the configuration")
+	}
+	st := c.store.Stats()
+	s := api.CacheStatus{Objects: st.Objects, Bytes: st.Bytes, Resident: st.Resident, Memory: st.Budget, Evicted: st.Evictions, Purges: c.purges.Load()}
+	e.countCache(&s)
+	e.lookInto(c, &s)
+	s.Disk = c.disk.status()
+	return s, nil
+}
+
+// countCache adds up the loops' counters.
+func (e *Edge) countCache(s *api.CacheStatus) {
+	var all counters
+	e.sum(&all)
+	n := &all.cache
+	s.Hits = n[journal.Hit] + n[journal.Stale] + n[journal.Revalidated]
+	s.Stale, s.Misses, s.Shared, s.Passes = n[journal.Stale], n[journal.Miss], n[journal.Shared], n[journal.Pass]
+	s.HitRatio = hitRatio(s.Hits+s.Shared, s.Misses)
+	s.Refreshes = all.refreshes
+	s.Purges += all.purges
+}
+
+func hitRatio(hits, misses uint64) float64 {
+	if hits+misses == 0 {
+		return 0
+	}
+	return float64(hits) / float64(hits+misses)
+}
+
+// topMisses is how many addresses are told of.
+const topMisses = 20
+
+// lookInto tells of routes, of what is missed most, and of other budgets.
+func (e *Edge) lookInto(c *caching, s *api.CacheStatus) {
+	var mu sync.Mutex
+	var tallies []tally
+	var noted []insight.Noted
+	e.onLoops(func(l *local) {
+		c.insight.take(&l.seen, true)
+		mu.Lock()
+		defer mu.Unlock()
+		for len(tallies) < len(l.seen.tallies) {
+			tallies = append(tallies, tally{})
+		}
+		for i := range l.seen.tallies {
+			tallies[i].add(&l.seen.tallies[i])
+		}
+		if l.seen.top != nil {
+			noted = l.seen.top.Append(noted)
+		}
+	})
+	s.TopMisses = top(noted)
+	c.insight.mu.Lock()
+	defer c.insight.mu.Unlock()
+	s.Routes = []api.RouteCache{}
+	if t := e.tree.Load(); t != nil {
+		for i := range t.routes {
+			if r := &t.routes[i]; r.cache != nil {
+				n := tally{}
+				if r.cache.tally < len(tallies) {
+					n = tallies[r.cache.tally]
+				}
+				s.Routes = append(s.Routes, n.told(r.site.name, r.name))
+			}
+		}
+	}
+	estimates, _ := c.insight.curve.Estimates()
+	for _, est := range estimates {
+		s.Estimates = append(s.Estimates, api.MemoryEstimate{Memory: int64(est.Factor * float64(s.Memory)), HitRatio: est.Ratio})
+		s.SampledKeys = c.insight.curve.Rate()
+	}
+}
+
+func (t *tally) add(other *tally) {
+	for i, n := range other.did {
+		t.did[i] += n
+	}
+	t.saved += other.saved
+}
+
+func (t *tally) told(site, name string) api.RouteCache {
+	r := api.RouteCache{Site: site, Route: name, Stale: t.did[journal.Stale], Shared: t.did[journal.Shared], Misses: t.did[journal.Miss],
+		Passes: t.did[journal.Pass], Saved: t.saved}
+	r.Hits = t.did[journal.Hit] + t.did[journal.Stale] + t.did[journal.Revalidated]
+	r.Requests = r.Hits + r.Shared + r.Misses + r.Passes
+	r.HitRatio = hitRatio(r.Hits+r.Shared, r.Misses)
+	return r
+}
+
+// top joins the loops' lists.
+func top(noted []insight.Noted) []api.KeyMisses {
+	slices.SortFunc(noted, func(a, b insight.Noted) int { return cmp.Compare(a.Hash, b.Hash) })
+	joined := noted[:0]
+	for _, n := range noted {
+		if i := len(joined); i > 0 && joined[i-1].Hash == n.Hash {
+			joined[i-1].Count += n.Count
+			joined[i-1].Error += n.Error
+			continue
+		}
+		joined = append(joined, n)
+	}
+	slices.SortFunc(joined, func(a, b insight.Noted) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Text, b.Text))
+	})
+	list := []api.KeyMisses{}
+	for _, n := range joined[:min(len(joined), topMisses)] {
+		if n.Cut {
+			n.Text += "…"
+		}
+		list = append(list, api.KeyMisses{URL: n.Text, Misses: n.Count, Error: n.Error})
+	}
+	return list
+}
