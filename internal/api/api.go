@@ -239,4 +239,5 @@ type Looked struct {
 	Soft     bool     `json:"soft,omitempty"`
 	Size     int64    `json:"size,omitempty"` // bytes of the body
 	Hits     uint32   `json:"hits,omitempty"` // how often it was looked up and found
+	Disk     bool     `json:"disk,omitempty"` // it is on disk, and not in memory
 }

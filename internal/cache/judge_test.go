@@ -292,8 +292,8 @@ func TestAfterwards(t *testing.T) {
 	}{
 		{[]string{"Cache-Control: max-age=5"}, 10, 60, 0},
 		{[]string{"Cache-Control: max-age=5, stale-while-revalidate=90, stale-if-error=20"}, 90, 60, 0},
-		{[]string{"Cache-Control: s-maxage=5"}, 0, 0, NoMaxStale},
-		{[]string{"Cache-Control: s-maxage=5, stale-while-revalidate=90"}, 90, 0, NoMaxStale},
+		{[]string{"Cache-Control: s-maxage=5"}, 10, 60, NoMaxStale},
+		{[]string{"Cache-Control: s-maxage=5, stale-while-revalidate=90"}, 90, 60, NoMaxStale},
 		{[]string{"Cache-Control: max-age=5, proxy-revalidate"}, 0, 0, NoStale},
 		{[]string{"Cache-Control: max-age=5, must-revalidate, stale-if-error=20"}, 0, 0, NoStale},
 		{[]string{"Cache-Control: no-cache", `ETag: "a"`}, 0, 0, NoStale | MustValidate},

@@ -63,7 +63,7 @@ type Life struct {
 }
 
 // Flags are properties of a kept response.
-type Flags uint8
+type Flags uint16
 
 // The flags.
 const (
@@ -74,6 +74,7 @@ const (
 	Encodable                      // it is plain, and of a kind that is compressed
 	Surrogate                      // it had Surrogate-Control, which is not kept
 	Assembled                      // and that asked for ESI processing
+	OnDisk                         // what stands behind the head in memory is not the body but where on disk that is
 	NoMaxStale                     // a request's max-stale and stale-if-error do not count (s-maxage)
 )
 
@@ -162,10 +163,9 @@ func (p *Policy) afterwards(l *Life, d *responseDirectives) {
 		return
 	}
 	if d.sMaxage != none {
-		// Section 5.2.2.10: it means proxy-revalidate too. What the same response allows is allowed, but no grace of ours, and not
-		// what a request asks for.
+		// Section 5.2.2.10: it means proxy-revalidate too, so a request's max-stale does not count. The grace of the configuration
+		// does: it is the word of those whose app it is (section 4.2.4), and few who write s-maxage mean more by it than a life.
 		l.Flags |= NoMaxStale
-		return
 	}
 	l.WhileRevalidate = max(l.WhileRevalidate, int64(p.Grace/time.Second))
 	l.IfError = max(l.IfError, int64(max(p.Grace, p.IfError)/time.Second))

@@ -144,7 +144,11 @@ func showEstimates(out io.Writer, s *api.CacheStatus, width int) error {
 	if s.SampledKeys == 0 {
 		return nil
 	}
-	_, err := fmt.Fprintf(out, "by a simulation with one key in %.0f; of about the last million requests\n", 1/s.SampledKeys)
+	disk := ""
+	if s.Disk != nil {
+		disk = ", of memory alone"
+	}
+	_, err := fmt.Fprintf(out, "by a simulation with one key in %.0f%s; of about the last million requests\n", 1/s.SampledKeys, disk)
 	return err
 }
 

@@ -39,6 +39,9 @@ func showLooked(l *api.Looked) string {
 	switch l.Found {
 	case "response":
 		e.line("now", "kept: a response of status %d, %s, %s old; it was looked up %d times", l.Status, bytesOf(l.Size), seconds(l.Age), l.Hits)
+		if l.Disk {
+			e.line("", "it is on disk, and comes into memory when it is asked for")
+		}
 		e.state(l)
 	case "hole":
 		e.line("now", "not kept: for %s more it is known that it cannot be (hit_for_miss)", seconds(l.TTL))

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -59,21 +60,18 @@ func (c *caching) look(rc *routeCache, x *exchange.Exchange) (out api.Looked) {
 		return out
 	}
 	out.Key = string(rc.keyer.AppendKeyText(nil, &k))
-	primary := store.Key(k.Key)
-	ref, ok := c.store.Peek(primary)
+	o, ok := c.seek(store.Key(k.Key))
 	if !ok {
 		return out
 	}
-	if v := cache.NewView(ref.Head()); v.Kind() == cache.Variants {
-		lists := ref
-		defer lists.Release()
+	if v := cache.NewView(o.head); v.Kind() == cache.Variants {
 		ok = false
 		var scratch []byte
 		for list := range v.Lists {
 			out.Variants = append(out.Variants, string(list))
 			var key cache.Key
 			if key, scratch = rc.keyer.Variant(k.Key, v.Epoch(), list, &x.Req.Fields, scratch); !ok {
-				if ref, ok = c.store.Peek(store.Key(key)); ok {
+				if o, ok = c.seek(store.Key(key)); ok {
 					out.Vary = string(list)
 				}
 			}
@@ -82,15 +80,43 @@ func (c *caching) look(rc *routeCache, x *exchange.Exchange) (out api.Looked) {
 			return out
 		}
 	}
-	defer ref.Release()
-	c.describe(&primary, ref, &out)
+	c.describe((*store.Key)(&k.Key), &o, &out)
 	return out
 }
 
+// sought is an object that was looked at.
+type sought struct {
+	head    []byte // a copy
+	size    int64
+	hits    uint32
+	checked uint64
+	disk    bool // it is there and not in memory
+}
+
+// seek looks for an object in memory and then on disk, without counting that. It blocks.
+func (c *caching) seek(key store.Key) (o sought, ok bool) {
+	if r, ok := c.store.Peek(key); ok {
+		defer r.Release()
+		return sought{head: bytes.Clone(r.Head()), size: r.Size(), hits: r.Hits(), checked: r.Checked()}, true
+	}
+	if c.disk == nil {
+		return o, false
+	}
+	t := c.disk.now.Load()
+	if t == nil {
+		return o, false
+	}
+	r, _, _, err := t.objects.Read(key, nil)
+	if err != nil {
+		return o, false
+	}
+	return sought{head: r.Head, size: int64(len(r.Body)), disk: true}, true
+}
+
 // describe tells of an object that was found for requests with a key.
-func (c *caching) describe(primary *store.Key, ref store.Ref, out *api.Looked) {
-	v := cache.NewView(ref.Head())
-	verdict, _, _ := c.purged(primary, v, max(ref.Checked(), v.Born()), nil)
+func (c *caching) describe(primary *store.Key, o *sought, out *api.Looked) {
+	v := cache.NewView(o.head)
+	verdict, _, _ := c.purged(primary, v, max(o.checked, v.Born()), nil)
 	if verdict == ban.Hard {
 		return
 	}
@@ -106,7 +132,7 @@ func (c *caching) describe(primary *store.Key, ref store.Ref, out *api.Looked) {
 	default:
 		return
 	}
-	out.Status, out.Size, out.Hits, out.Soft = v.Status(), ref.Size(), ref.Hits(), verdict == ban.Soft
+	out.Status, out.Size, out.Hits, out.Soft, out.Disk = v.Status(), o.size, o.hits, verdict == ban.Soft, o.disk
 	out.Age = life.Now(now)
 	out.TTL = life.TTL - out.Age
 	out.Grace = max(life.WhileRevalidate, life.IfError)

@@ -153,12 +153,13 @@ func (h *handler) keepPart(first []byte) {
 	var key cache.Key
 	key, h.scratch = h.route.cache.keyer.Part(cache.Key(whole), h.scratch)
 	both, before := s, int64(0)
+	p.tail = -1
 	r := message.Response{Status: 200}
 	if had, ok := h.partBeside(store.Key(key), s, size, &is); ok {
 		both.Off = min(had.Off, s.Off)
 		both.N = max(had.End(), s.End()) - both.Off
 		before = s.Off - both.Off
-		if p.tail = -1; had.End() > s.End() {
+		if had.End() > s.End() {
 			p.tail = s.End() - had.Off
 		}
 		r = cache.FreshFields(resp, cache.NewView(p.old.Head()))

@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -46,4 +48,28 @@ func TestExplainLive(t *testing.T) {
 	if out, problem, code := w.Command("explain", "--live", "http://e2e.test/a b"); code == 0 {
 		t.Errorf("no URL: %s%s", out, problem)
 	}
+}
+
+// TestExplainLiveVariants: which variant it would be, and that one on disk is found there.
+func TestExplainLiveVariants(t *testing.T) {
+	a := serveApp(t, "", func(a *app, n int, w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Vary", "Accept-Language")
+		numbered(a, n, w, r)
+	})
+	w := onDisk(t, a, t.TempDir(), "8MiB", "64MiB", "grace: 0s")
+	const url = "http://e2e.test/page?cc=max-age=600"
+	get(t, w, "/page?cc=max-age=600", "Accept-Language: de\r\n")
+	if out := w.Do("explain", "--live", url, "-H", "Accept-Language: de"); !strings.Contains(out, "kept: a response") || !strings.Contains(out, "the variant by accept-language") {
+		t.Errorf("German: %s", out)
+	}
+	if out := w.Do("explain", "--live", url, "-H", "Accept-Language: fr"); !strings.Contains(out, "nothing is kept") || !strings.Contains(out, "vary by accept-language too") {
+		t.Errorf("French: %s", out)
+	}
+	written(t, w, 2) // the list of variants too
+	edge := w.Edge()
+	edge.Kill(t, syscall.SIGKILL)
+	testkit.Eventually(t, testkit.Patience, "it is found on the disk of the edge that comes next", func() bool {
+		out, _, code := w.Command("explain", "--live", url, "-H", "Accept-Language: de")
+		return code == 0 && strings.Contains(out, "it is on disk")
+	})
 }
