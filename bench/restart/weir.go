@@ -113,7 +113,14 @@ func (w *running) end(how syscall.Signal) error {
 	if err := w.cmd.Wait(); err != nil && how != syscall.SIGKILL {
 		return err
 	}
-	return nil
+	for { // the edge outlives its killed keeper by a moment
+		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", w.port))
+		if err != nil {
+			return nil
+		}
+		c.Close()
+		time.Sleep(time.Millisecond)
+	}
 }
 
 func (w *running) get(n int) (hit bool, err error) {
