@@ -136,9 +136,9 @@ func (w *running) get(n int) (hit bool, err error) {
 func (w *running) status() (*api.CacheDisk, error) {
 	cmd := exec.Command(w.binary, "cache", "--json")
 	cmd.Env = append(os.Environ(), "WEIR_RUN_DIR="+filepath.Join(w.dir, "run"))
-	out, err := cmd.Output()
+	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("weir cache: %w: %s", err, out)
 	}
 	var s api.CacheStatus
 	err = json.Unmarshal(out, &s)
