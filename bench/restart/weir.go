@@ -53,6 +53,7 @@ func measureWeir(binary, dir string, objects int, size int64) error {
 	if err := w.start(); err != nil {
 		return err
 	}
+	defer func() { _ = w.cmd.Process.Signal(syscall.SIGTERM) }() // if it still runs, after an error
 	begun := time.Now()
 	if err := w.fill(objects); err != nil {
 		return err
