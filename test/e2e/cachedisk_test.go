@@ -180,7 +180,7 @@ func TestLargeStreamsToDisk(t *testing.T) {
 		}
 	})
 	dir := t.TempDir()
-	config := fmt.Sprintf("cache: {memory: 16MiB, max_object: 100MiB, disk: {path: %q, size: 256MiB}}", dir)
+	config := fmt.Sprintf("cache: {memory: 16MiB, max_object: 64MiB, disk: {path: %q, size: 256MiB}}", dir)
 	w := cached(t, a, "grace: 0s", config)
 	whole := film(0, size)
 	for _, path := range []string{"/film/known", "/film/unknown"} {
@@ -442,5 +442,57 @@ func TestDrainingEdgeHandsTheDiskOver(t *testing.T) {
 	close(release)
 	if m := slow.Response("GET"); m.Status != 200 || m.Body != "answer 1\n" {
 		t.Errorf("the slow request: %d %s", m.Status, m.Body)
+	}
+}
+
+// TestDamagedDisk: whatever has become of the files, nobody gets a wrong byte, and what is sound is used.
+func TestDamagedDisk(t *testing.T) {
+	a := serveApp(t, "", func(_ *app, _ int, w http.ResponseWriter, r *http.Request) {
+		var n int64
+		if _, err := fmt.Sscanf(r.URL.Path, "/%d", &n); err != nil {
+			return
+		}
+		w.Header().Set("Cache-Control", "max-age=600")
+		w.Write(film(n<<20, n<<20+n*70_000))
+	})
+	dir := t.TempDir()
+	w := onDisk(t, a, dir, "64MiB", "128MiB", "grace: 0s")
+	const objects = 40
+	for n := range objects {
+		get(t, w, fmt.Sprintf("/%d", n), "")
+	}
+	written(t, w, objects)
+	w.Stop()
+	names, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range names {
+		b, err := os.ReadFile(dir + "/" + n.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(n.Name(), ".seg") || strings.HasSuffix(n.Name(), ".body") {
+			for at := 150_000; at < len(b); at += 2_000_000 {
+				b[at] ^= 0x10
+			}
+		}
+		if err := os.WriteFile(dir+"/"+n.Name(), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w = onDisk(t, a, dir, "64MiB", "128MiB", "grace: 0s")
+	hits := 0
+	for n := range int64(objects) {
+		m := get(t, w, fmt.Sprintf("/%d", n), "")
+		if m.Status != 200 || m.Body != string(film(n<<20, n<<20+n*70_000)) {
+			t.Errorf("object %d: status %d, %d bytes", n, m.Status, len(m.Body))
+		}
+		if strings.Contains(m.Field("Cache-Status"), "weir; hit") {
+			hits++
+		}
+	}
+	if s := cacheStatus(t, w); s.Disk.Damaged == 0 || hits == 0 || hits == objects {
+		t.Errorf("%d hits, %+v", hits, s.Disk)
 	}
 }
