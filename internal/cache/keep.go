@@ -42,6 +42,19 @@ func (r Reason) String() string {
 	return reasonWords[r]
 }
 
+// Lasts reports whether a response that is not kept for a reason says anything of the next one to the same URL. What one
+// request brought about does not, or whoever sends Authorization, or a cookie, or a field that is too large, would turn the
+// cache off for all; nor does a server's error.
+func (r Reason) Lasts(a Asked, status int) bool {
+	switch r {
+	case Authorized, RequestNoStore, NoRoom, Purged:
+		return false
+	case NoLife:
+		return !a.Cookies && status < 500 && !Provoked(status)
+	}
+	return status < 500 && !Provoked(status)
+}
+
 // Asked is what counts of the request that a response answers.
 type Asked struct {
 	Method     message.Method
@@ -63,7 +76,7 @@ type Life struct {
 }
 
 // Flags are properties of a kept response.
-type Flags uint8
+type Flags uint16
 
 // The flags.
 const (
@@ -74,6 +87,7 @@ const (
 	Encodable                      // it is plain, and of a kind that is compressed
 	Surrogate                      // it had Surrogate-Control, which is not kept
 	Assembled                      // and that asked for ESI processing
+	OnDisk                         // what stands behind the head in memory is not the body but where on disk that is
 	NoMaxStale                     // a request's max-stale and stale-if-error do not count (s-maxage)
 )
 
@@ -141,7 +155,7 @@ func (p *Policy) forbids(a Asked, resp *message.Response, d *responseDirectives)
 		return Authorized // section 3.5
 	case f.Has(message.SetCookie) && !p.Strip && !p.KeepCookies && !a.Private && !names(d.noCacheFields, "set-cookie") && !names(d.privateFields, "set-cookie"):
 		return Cookie
-	case f.Has(message.Vary) && listed(f, message.Vary, "*"):
+	case f.Has(message.Vary) && (listed(f, message.Vary, "*") || tooManyNames(f)):
 		return VaryAll
 	}
 	return Kept

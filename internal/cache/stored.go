@@ -13,7 +13,7 @@ import (
 
 // A stored head is bytes, so that the store need not know what is in it:
 //
-//	 0  kind, flags, status (2)
+//	 0  kind, flags, status and in its upper six bits more flags (2)
 //	 4  lengths of reason, host, URL (path and query) (2 each), number of tags (2)
 //	12  length of the field lines (4)
 //	16  received, age, TTL, while-revalidate, if-error, born (8 each)
@@ -25,6 +25,7 @@ import (
 const (
 	storedSize = 88
 	maxLines   = 60000
+	statusBits = 1<<10 - 1
 )
 
 // Kind is what stands under a key.
@@ -91,7 +92,7 @@ func AppendStored(dst []byte, s *Stored, resp *message.Response) []byte {
 		b[0] = byte(Part)
 	}
 	le := binary.LittleEndian
-	le.PutUint16(b[2:], uint16(s.Life.Status))
+	le.PutUint16(b[2:], uint16(s.Life.Status)&statusBits|uint16(s.Life.Flags&^0xff)<<2)
 	le.PutUint16(b[4:], uint16(len(resp.Reason)))
 	le.PutUint16(b[6:], uint16(len(s.Host)))
 	le.PutUint16(b[8:], uint16(len(s.URL)))
@@ -162,7 +163,7 @@ func (v View) Kind() Kind {
 }
 
 // Status, Reason, Host and URL are the response's, and its request's.
-func (v View) Status() int    { return v.u16(2) }
+func (v View) Status() int    { return v.u16(2) & statusBits }
 func (v View) Reason() []byte { return v.b[storedSize : storedSize+v.u16(4)] }
 func (v View) Host() []byte   { at := storedSize + v.u16(4); return v.b[at : at+v.u16(6)] }
 func (v View) URL() []byte    { at := storedSize + v.u16(4) + v.u16(6); return v.b[at : at+v.u16(8)] }
@@ -223,7 +224,7 @@ func (v View) AppendTags(dst []uint64) []uint64 {
 
 // Life is the response's.
 func (v View) Life() Life {
-	return Life{Status: v.Status(), Received: v.i64(16), Age: v.i64(24), TTL: v.i64(32), WhileRevalidate: v.i64(40), IfError: v.i64(48), Flags: Flags(v.b[1])}
+	return Life{Status: v.Status(), Received: v.i64(16), Age: v.i64(24), TTL: v.i64(32), WhileRevalidate: v.i64(40), IfError: v.i64(48), Flags: v.Flags()}
 }
 
 // ETag, LastModified, ContentType and ContentEncoding are the fields' values, nil where there is none.

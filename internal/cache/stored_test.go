@@ -256,3 +256,15 @@ func BenchmarkUse(b *testing.B) {
 		p.Use(&l, &want, false, noon, 255)
 	}
 }
+
+// TestFlagsAreKept: all of them, beside any status.
+func TestFlagsAreKept(t *testing.T) {
+	for status := 200; status < 1000; status += 111 {
+		for flag := MustValidate; flag <= NoMaxStale; flag <<= 1 {
+			v := stored(t, Stored{Life: Life{Status: status, Flags: flag}}, respond(status))
+			if v.Flags() != flag || v.Life().Flags != flag || v.Status() != status {
+				t.Errorf("status %d, flag %b: %d, %b", status, flag, v.Status(), v.Flags())
+			}
+		}
+	}
+}

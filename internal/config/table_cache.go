@@ -13,11 +13,11 @@ func cacheObject(t *table) *object[Cache] {
 	add(o, "memory", sizeKind[int64](8<<20, 64<<30), func(c *Cache) *int64 { return &c.Memory }, "256MiB",
 		"What it may hold in memory, all told.")
 	add(o, "max_object", sizeKind[int64](1<<10, 1<<50), func(c *Cache) *int64 { return &c.MaxObject }, "(an eighth of memory)",
-		"The largest response that is kept; a larger one passes by.")
+		"The largest response that is kept; a larger one passes by. With a disk, what is over an eighth of memory is kept there alone.")
 	disk := newObject[CacheDisk](t, "cache_disk", "cache.disk", "What outlives a restart, and what memory has no room for.")
-	add(disk, "path", directoryKind(), func(c *CacheDisk) *string { return &c.Path }, "", "A directory of weir's own.")
+	add(disk, "path", directoryKind(), func(c *CacheDisk) *string { return &c.Path }, "", "A directory of weir's own, which it keeps others out of: it holds what clients got.")
 	disk.must()
-	add(disk, "size", sizeKind[int64](16<<20, 1<<50), func(c *CacheDisk) *int64 { return &c.Size }, "", "What it may hold.")
+	add(disk, "size", sizeKind[int64](16<<20, 1<<50), func(c *CacheDisk) *int64 { return &c.Size }, "", "What all files in it may take together. The oldest are deleted.")
 	disk.must()
 	add(o, "disk", pointer(disk.kind()), func(c *Cache) **CacheDisk { return &c.Disk }, "", "A second tier on disk.")
 	purge := newObject[[]netip.Prefix](t, "cache_purge", "cache.purge", "Who may send the method PURGE.")
@@ -30,6 +30,9 @@ func cacheObject(t *table) *object[Cache] {
 		}
 		if v, ok := given["max_object"]; ok && c.Disk == nil && c.MaxObject > c.Memory/2 {
 			d.fail(v, "max_object ("+showSize(c.MaxObject)+") is over half of memory ("+showSize(c.Memory)+")", "make memory larger, or give the cache a disk")
+		}
+		if v, ok := given["max_object"]; ok && c.Disk != nil && c.Disk.Size > 0 && c.MaxObject > max(c.Disk.Size/4, c.Memory/8) {
+			d.fail(v, "max_object ("+showSize(c.MaxObject)+") is over a quarter of the disk ("+showSize(c.Disk.Size)+")", "make disk.size larger")
 		}
 	}
 	return o

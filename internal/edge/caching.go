@@ -28,6 +28,7 @@ type caching struct {
 	purges  atomic.Uint64
 	alike   atomic.Bool   // a response has had No-Vary-Search
 	options store.Options // in force
+	most    atomic.Int64  // bytes of the largest response that is kept, on disk if not in memory
 	opened  int64         // the memory that the store was opened with
 	insight insights
 
@@ -38,7 +39,8 @@ type caching struct {
 
 // newCaching makes an empty cache.
 func newCaching(c *config.Cache) (*caching, error) {
-	n := &caching{options: store.Options{Memory: c.Memory, MaxObject: c.MaxObject}, opened: c.Memory, stop: make(chan struct{})}
+	n := &caching{options: sizes(c), opened: c.Memory, stop: make(chan struct{})}
+	n.most.Store(c.MaxObject)
 	var err error
 	if n.seed, err = newSeed(c.Disk); err != nil {
 		return nil, err
@@ -57,9 +59,19 @@ func newCaching(c *config.Cache) (*caching, error) {
 	return n, nil
 }
 
+// sizes are the store's for a configuration: what is larger than a part of memory is streamed from the disk, if there is one.
+func sizes(c *config.Cache) store.Options {
+	o := store.Options{Memory: c.Memory, MaxObject: c.MaxObject}
+	if c.Disk != nil {
+		o.MaxObject = min(c.MaxObject, c.Memory/8)
+	}
+	return o
+}
+
 // resize puts another size in force. What is kept stays, as far as there is room.
 func (c *caching) resize(to *config.Cache) {
-	want := store.Options{Memory: to.Memory, MaxObject: to.MaxObject}
+	want := sizes(to)
+	c.most.Store(to.MaxObject)
 	if most := 2 * c.opened; want.Memory > most {
 		slog.Warn("the cache grows to twice what it began with; for more, start weir anew", "wanted", want.Memory, "memory", most)
 		want.Memory = most

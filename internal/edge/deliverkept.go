@@ -18,7 +18,7 @@ func (h *handler) deliverKept() {
 	}
 	assembled := h.assembleKept()
 	h.useEncoded()
-	size := k.ref.Size()
+	size := k.keptSize()
 	status := k.view.Status()
 	if status == 200 && !assembled && hasConditions(&h.x.Req.Fields) && h.deliverPart(size) {
 		return

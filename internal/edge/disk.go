@@ -52,9 +52,10 @@ const (
 	lockedPause = 50 * time.Millisecond // another edge is about to go
 	firstPause  = time.Second
 	maxPause    = time.Minute
-	leastLife   = 5       // seconds: what is over sooner is not worth writing
-	maxSkew     = 60      // seconds by which what is kept may come from the future, before the clock must have been set back
-	forEver     = 1 << 40 // seconds
+	syncPause   = 200 * time.Millisecond // a purge outlives this process at once, and the machine's power after this
+	leastLife   = 5                      // seconds: what is over sooner is not worth writing
+	maxSkew     = 60                     // seconds by which what is kept may come from the future, before the clock must have been set back
+	forEver     = 1 << 40                // seconds
 	secretFile  = "secret"
 	purgesFile  = "purges"
 )
@@ -62,11 +63,19 @@ const (
 // newDisk begins to use a directory: at once, if it can be had.
 func newDisk(c *caching, cfg *config.CacheDisk) *disk {
 	d := &disk{c: c, lost: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{})}
-	d.options = segment.Options{Dir: cfg.Path, Size: cfg.Size, Inline: min(c.options.MaxObject/8, 1<<20), Format: cache.HeadFormat,
+	d.options = segment.Options{Dir: cfg.Path, Size: cfg.Size, Inline: min(c.options.MaxObject/8, 1<<20), Queue: min(c.options.Memory/4, 32<<20), Format: cache.HeadFormat,
 		Problem: d.problem, Wanted: d.wanted}
 	d.open()
 	go d.run()
 	return d
+}
+
+// is reports whether a configuration's disk is this one.
+func (d *disk) is(cfg *config.CacheDisk) bool {
+	if d == nil || cfg == nil {
+		return d == nil && cfg == nil
+	}
+	return cfg.Path == d.options.Dir && cfg.Size == d.options.Size
 }
 
 // problem says that the disk is not written to, or is again.
@@ -92,11 +101,19 @@ func (d *disk) wanted(k store.Key) bool {
 func (d *disk) run() {
 	defer close(d.done)
 	pause := firstPause
+	tick := time.NewTicker(syncPause)
+	defer tick.Stop()
 	for {
 		t := d.now.Load()
 		if t != nil {
 			pause = firstPause
 			select {
+			case <-tick.C:
+				if err := t.purges.Sync(); err != nil {
+					d.mu.Lock()
+					d.lose(fmt.Errorf("purges could not be recorded, so what is on the disk is given up: %w", err), true)
+					d.mu.Unlock()
+				}
 			case <-t.objects.Gone():
 				d.mu.Lock()
 				d.lose(fmt.Errorf("%s is gone or another directory now", d.options.Dir), false)
@@ -170,6 +187,10 @@ func (d *disk) take() (*tier, error) {
 		slog.Warn("what is on the cache's disk is not used: it cannot be known what was purged", "error", lost)
 	}
 	if err == nil {
+		// Numbers that were given out and lost with the machine's power are not given again.
+		err = t.purges.Skip(1 << 20)
+	}
+	if err == nil {
 		err = d.catchUp(t.purges)
 	}
 	if err != nil {
@@ -223,7 +244,7 @@ func (d *disk) lose(why error, destroys bool) {
 
 var errHandedOver = errors.New("weir is stopping: its cache is another process's by now")
 
-// ban puts a purge into force, and returns when it holds over a restart too. Not for loops.
+// ban puts a purge into force, and returns when it holds over the death of this process too. Not for loops.
 func (d *disk) ban(p ban.Purge) error {
 	if err := p.Check(); err != nil {
 		return err
@@ -307,16 +328,35 @@ func (d *disk) keep(ref store.Ref) {
 	if t == nil {
 		return
 	}
-	until := int64(forEver)
 	v := cache.NewView(ref.Head())
-	if v.Kind() == cache.Response {
-		l := v.Life()
-		until = l.Received - l.Age + l.TTL + max(l.WhileRevalidate, l.IfError)
-		if validates := v.ETag() != nil || v.LastModified() != nil; !validates && until < time.Now().Unix()+leastLife {
-			return
-		}
+	until := usefulUntil(v)
+	if until < time.Now().Unix()+leastLife && v.ETag() == nil && v.LastModified() == nil {
+		return
 	}
-	t.objects.Put(ref.Key(), ref.Retain(), until)
+	if v.Kind() != cache.Response || v.Flags()&cache.OnDisk == 0 {
+		t.objects.Put(ref.Key(), ref.Retain(), until)
+		return
+	}
+	if l, _, ok := ticket(&ref, true); ok {
+		t.objects.PutHead(ref.Key(), ref.Head(), l, until)
+	}
+}
+
+// usefulUntil is when what is kept can be of no use any more without asking a server.
+func usefulUntil(v cache.View) int64 {
+	if v.Kind() != cache.Response {
+		return forEver
+	}
+	l := v.Life()
+	return l.Received - l.Age + l.TTL + max(l.WhileRevalidate, l.IfError)
+}
+
+// tier is the directory in use, nil when there is none.
+func (d *disk) tier() *tier {
+	if d == nil {
+		return nil
+	}
+	return d.now.Load()
 }
 
 // remove takes out what is on disk of a key, and reports whether there was something: then a restart would find it.
@@ -346,11 +386,18 @@ func (t *tier) load(s *store.Store, key store.Key) bool {
 		t.objects.Remove(&key) // with a clock that was set back it would be fresh for longer than it may
 		return false
 	}
-	fill, err := s.Begin(key, r.Head, int64(len(r.Body)))
+	body := r.Body
+	if v.Kind() == cache.Response {
+		cache.SetOnDisk(r.Head, r.Large.Number != 0)
+	}
+	if r.Large.Number != 0 {
+		body = appendTicket(nil, &r.Large)
+	}
+	fill, err := s.Begin(key, r.Head, int64(len(body)))
 	if err != nil {
 		return false
 	}
-	if _, err := fill.Write(r.Body); err != nil {
+	if _, err := fill.Write(body); err != nil {
 		fill.Abort()
 		return false
 	}

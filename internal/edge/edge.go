@@ -145,6 +145,9 @@ func (e *Edge) Apply(s api.EdgeState) error {
 			return err
 		}
 	}
+	if e.caching != nil && cfg.Cache != nil && !e.caching.disk.is(cfg.Cache.Disk) {
+		slog.Warn("the cache keeps its disk, or goes without, until weir is started anew")
+	}
 	next, err := newTree(cfg, e.env, old, e.caching)
 	if err != nil {
 		if log != e.log {

@@ -202,7 +202,7 @@ func TestClientLeavesPage(t *testing.T) {
 		}
 		gate <- true
 		e.quiet()
-		if n := after.Load(); n > maxAhead {
+		if n := after.Load(); n > maxEarly {
 			t.Errorf("%d further fragments were asked for", n)
 		}
 	})
@@ -279,7 +279,7 @@ func TestFragmentsTogether(t *testing.T) {
 			}
 		}
 		c.Close()
-		if n := most.Load(); n > maxAhead+1 {
+		if n := most.Load(); n > maxEarly+1 {
 			t.Errorf("%d fragments of a page were asked for at once", n)
 		}
 	})
@@ -306,6 +306,33 @@ func TestStopWithPages(t *testing.T) {
 			c.Expect("1\r\na\r\n")
 		}
 		e.stop(50 * time.Millisecond)
+	})
+}
+
+// TestLineOfAPage: the access log has one line for a page, with what became of its fragments; requests behind each other on one
+// connection stay apart.
+func TestLineOfAPage(t *testing.T) {
+	eachBody(t, func(t *testing.T, body loop.Config) {
+		o := boxes{
+			"/":    page(`a<esi:include src="/box"/><esi:include src="/outer"/><esi:include src="//elsewhere/box"/>z`, ""),
+			"/box": page("box", ""), "/outer": page(`(<esi:include src="/box"/>)`, ""),
+		}.serve(t)
+		text, file := logged(t)
+		e := serveEdge(t, body, text+esiPool(o, ""))
+		c := testkit.Dial(t, e.addr)
+		const ask = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+		c.Send(ask + strings.Replace(ask, "/", "/box", 1) + ask)
+		for _, want := range []string{"abox(box)z", "box", "abox(box)z"} {
+			if m := c.Response("GET"); string(m.Body) != want {
+				t.Errorf("%q, want %q", m.Body, want)
+			}
+		}
+		for i, l := range readLog(t, file, 3) {
+			if i != 1 && (l.Includes != 4 || l.Failed != 1 || l.Out != 10) || i == 1 && (l.Includes != 0 || l.Failed != 0 || l.Out != 3) {
+				t.Errorf("line %d: %+v", i, l)
+			}
+		}
+		c.Close()
 	})
 }
 

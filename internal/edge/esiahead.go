@@ -10,8 +10,8 @@ import (
 // as all together. What is looked at is what is here of the document. A fragment that turns out not to be wanted, because an
 // attempt failed before it, was asked for in vain.
 
-// maxAhead is how many fragments of a page are asked for ahead of their places.
-const maxAhead = 4
+// maxEarly is how many fragments of a page are asked for ahead of their places.
+const maxEarly = 4
 
 // doc is a document of the page that is being sent; there is one for each depth.
 type doc struct {
@@ -29,13 +29,13 @@ type early struct {
 
 // askAhead asks for fragments whose places are yet to come.
 func (a *assembler) askAhead(d *doc) {
-	if len(d.in) == 0 || len(d.early) > maxAhead/2 || a.ahead >= maxAhead || len(a.lost) > 0 {
+	if len(d.in) == 0 || len(d.early) > maxEarly/2 || a.ahead >= maxEarly || len(a.lost) > 0 {
 		return
 	}
 	page := a.page // a copy: what is looked at now is counted when it is read
 	d.parser.Fork(&a.scout, &page)
 	known, except := 0, 0
-	for in := d.in; a.ahead < maxAhead; {
+	for in := d.in; a.ahead < maxEarly; {
 		ev, n := a.scout.Next(in)
 		in = in[n:]
 		switch ev.Kind {

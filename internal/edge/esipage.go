@@ -86,7 +86,7 @@ func (h *handler) endPage() {
 		}
 	}
 	if h.sink != nil {
-		h.x.Journal.Out = a.out
+		h.x.Journal.Out, h.x.Journal.Includes, h.x.Journal.Failed = a.out, a.page.Includes(), a.failed
 	}
 	h.page, h.sink = nil, nil
 	a.h, a.t = nil, nil

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/weirhq/weir/internal/cache/segment"
 	"github.com/weirhq/weir/internal/cache/store"
 	"github.com/weirhq/weir/internal/journal"
 	"github.com/weirhq/weir/internal/loop"
@@ -40,7 +41,9 @@ type fetch struct {
 	detail string
 	// What came after the store had no more room for it: it is not kept, but those who read it already get it.
 	spill   *os.File
-	spilled atomic.Int64 // bytes in it
+	base    int64         // where in it that begins
+	spilled atomic.Int64  // how many bytes that is
+	large   *segment.Fill // the file is one on the cache's disk, and holds all; the leader's
 }
 
 type fetchState uint8
@@ -237,11 +240,19 @@ func (f *fetch) open(r *store.Ref) bool {
 	return true
 }
 
-// spillTo says that the rest of the response is in a file. It is unlinked and goes with the last who has it.
-func (f *fetch) spillTo(file *os.File) {
+// spillTo says that the rest of the response is in a file, from an offset on. Nobody closes it: it goes with the last who
+// has it.
+func (f *fetch) spillTo(file *os.File, base int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.spill = file
+	f.spill, f.base = file, base
+}
+
+// spilledTo is what spillTo said last.
+func (f *fetch) spilledTo() (file *os.File, base int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.spill, f.base
 }
 
 // tell wakes the followers, with f.mu held.

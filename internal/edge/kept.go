@@ -7,6 +7,7 @@ import (
 
 	"github.com/weirhq/weir/internal/cache"
 	"github.com/weirhq/weir/internal/cache/ban"
+	"github.com/weirhq/weir/internal/cache/segment"
 	"github.com/weirhq/weir/internal/cache/store"
 	"github.com/weirhq/weir/internal/journal"
 	"github.com/weirhq/weir/internal/loop"
@@ -17,10 +18,11 @@ import (
 type keeping struct {
 	keyed   cache.KeyedRequest
 	want    cache.RequestDirectives
-	primary store.Key // of host, path, query and what else the policy names
-	key     store.Key // the variant's; primary when there are none
-	born    uint64    // the last purge that is known to what is fetched from here on
-	ref     store.Ref // what was found
+	primary store.Key     // of host, path, query and what else the policy names
+	key     store.Key     // the variant's; primary when there are none
+	born    uint64        // the last purge that is known to what is fetched from here on
+	ref     store.Ref     // what was found
+	large   *segment.Body // its body, when that is on disk
 	has     bool
 	soft    bool // it was purged softly: it is stale, whatever its life
 	view    cache.View
@@ -58,6 +60,10 @@ func (k *keeping) reset() {
 
 // release lets go of what was found.
 func (k *keeping) release() {
+	if k.large != nil {
+		k.large.Release()
+		k.large = nil
+	}
 	if k.has {
 		k.ref.Release()
 		k.has = false
@@ -222,7 +228,7 @@ func (h *handler) find(primary store.Key) bool {
 	}
 	k.view = cache.NewView(k.ref.Head())
 	if k.view.Kind() != cache.Variants {
-		return k.view.Kind() != 0
+		return k.view.Kind() != 0 && (!k.isLarge() || h.openLarge())
 	}
 	lists := k.ref
 	k.has = false
@@ -238,7 +244,7 @@ func (h *handler) find(primary store.Key) bool {
 		}
 		if k.ref, k.has = h.get(store.Key(key)); k.has {
 			k.key, k.view = store.Key(key), cache.NewView(k.ref.Head())
-			return true
+			return !k.isLarge() || h.openLarge()
 		}
 	}
 	return false
@@ -366,7 +372,11 @@ func (h *handler) asksFor(validates bool) {
 func (h *handler) ledOff() {
 	k := &h.kept
 	f := k.led
-	if !f.now().over() {
+	switch {
+	case f.now().over():
+	case h.x.Journal.Cause == journal.ClientGone:
+		f.move(cutShort) // that is no reason for the others to get nothing: one of them asks
+	default:
 		f.fails(max(h.x.Journal.Status, 502), h.x.Journal.Cause, h.x.Journal.Detail)
 	}
 	h.l.edge.caching.fetches.land(f)

@@ -56,7 +56,7 @@ func (h *handler) encodedHead(c compress.Coding) []byte {
 func (h *handler) useEncoded() {
 	k := &h.kept
 	coding := h.keptCoding()
-	if coding == compress.Identity || k.ref.Size() < h.route.compress.Minimum() {
+	if coding == compress.Identity || k.large != nil || k.ref.Size() < h.route.compress.Minimum() {
 		return
 	}
 	var key cache.Key

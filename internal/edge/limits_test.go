@@ -35,6 +35,8 @@ type logLine struct {
 	Cause     string
 	Detail    string
 	Retries   int
+	Includes  int
+	Failed    int     `json:"includes_failed"`
 	Total     float64 `json:"total_ms"`
 	Queue     float64 `json:"queue_ms"`
 	FirstByte float64 `json:"first_byte_ms"`

@@ -11,6 +11,9 @@ const maxPieces = 16
 
 // sendKept sends a head and the bytes of a kept body from one offset to another, which all are there.
 func (h *handler) sendKept(head []byte, r *store.Ref, from, to int64) bool {
+	if h.kept.large != nil {
+		return h.sendLarge(head, from, to)
+	}
 	if c := r.Chunk(from); int64(len(c)) >= to-from { // one piece, as with nearly all
 		if !h.write2(head, c[:to-from]) {
 			return false
@@ -149,7 +152,8 @@ func (h *handler) streamSpilled(t *loop.Task, f *fetch, at int64, off *int64) bo
 			return false
 		}
 	}
-	m, err := h.pushFile(t, h.conn, f.spill, at, n)
+	file, base := f.spilledTo()
+	m, err := h.pushFile(t, h.conn, file, base+at, n)
 	*off += m
 	h.x.Journal.Out += m
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 
 	"github.com/weirhq/weir/internal/cache"
-	"github.com/weirhq/weir/internal/cache/ban"
 	"github.com/weirhq/weir/internal/cache/store"
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/journal"
@@ -48,7 +47,7 @@ func (h *handler) take(cfg *config.Pool, first []byte) (o outcome, took bool) {
 		return o, true
 	}
 	k.why = why
-	h.unshare()
+	h.unshare(why.Lasts(h.asked(), resp.Status))
 	if h.alone { // nobody waits for it
 		h.up.fault = pool.Aborted
 		return done, true
@@ -63,11 +62,11 @@ func (h *handler) asked() cache.Asked {
 		Private: k.keyed.Private, Cookies: k.keyed.Cookies}
 }
 
-// unshare tells the followers that they have to ask for themselves, and those who come next that they need not wait.
-func (h *handler) unshare() {
+// unshare tells the followers that they have to ask for themselves; those who come next need not wait if that lasts.
+func (h *handler) unshare(lasts bool) {
 	k := &h.kept
 	c := h.l.edge.caching
-	if ttl := h.route.cache.policy.HitForMiss; ttl > 0 {
+	if ttl := h.route.cache.policy.HitForMiss; ttl > 0 && lasts {
 		h.scratch = cache.AppendHole(h.scratch[:0], h.l.loop.Wall(), ttl)
 		c.put(k.led.key, h.scratch)
 	}
@@ -105,6 +104,15 @@ func (h *handler) keepBody(cfg *config.Pool, life cache.Life, first []byte, o *o
 			fill.Abort()
 		}
 	}
+	if errors.Is(err, store.ErrTooLarge) && h.startLarge(length) {
+		// It is taken to the disk as it comes.
+		fill, err = h.l.edge.caching.store.Begin(key, h.scratch, 0)
+		if err != nil {
+			k.led.large.Abort()
+			k.led.large = nil
+			k.led.spillTo(nil, 0)
+		}
+	}
 	if err != nil {
 		if errors.Is(err, store.ErrTooLarge) {
 			return cache.TooLarge
@@ -116,6 +124,10 @@ func (h *handler) keepBody(cfg *config.Pool, life cache.Life, first []byte, o *o
 	k.key, k.view = key, cache.NewView(k.ref.Head())
 	k.life, k.age = life, life.Now(h.l.loop.Wall())
 	k.stored = true
+	if k.led.large != nil {
+		*o = h.shareStream(cfg, fill, first)
+		return cache.Kept
+	}
 	if !whole && resp.Body == message.ByLength && resp.Length <= holdBack {
 		// Until it is here the worker may die and the request is not lost.
 		if err := h.fetchInto(cfg, k.led, fill); err != nil {
@@ -134,7 +146,7 @@ func (h *handler) keepBody(cfg *config.Pool, life cache.Life, first []byte, o *o
 		*o = done
 		return cache.Kept
 	}
-	*o = h.shareStream(cfg, fill)
+	*o = h.shareStream(cfg, fill, nil)
 	return cache.Kept
 }
 
@@ -142,7 +154,6 @@ func (h *handler) keepBody(cfg *config.Pool, life cache.Life, first []byte, o *o
 func (h *handler) committed(fill *store.Fill) {
 	k := &h.kept
 	c := h.l.edge.caching
-	var verdict ban.Verdict
 	// Committed first and looked at afterwards: a purge in between finds the object and this look finds the purge.
 	c.disk.supersede(&k.key)
 	if err := fill.Commit(); err != nil {
@@ -152,16 +163,7 @@ func (h *handler) committed(fill *store.Fill) {
 	if k.stored {
 		c.disk.keep(k.ref)
 	}
-	verdict, _, k.tags = c.purged(&k.primary, k.view, k.led.born, k.tags)
-	if verdict == ban.Hard || k.led.spoiled.Load() {
-		c.store.Delete(k.key)
-		if c.disk.remove(&k.key) && verdict != ban.Hard {
-			_ = h.ban(ban.Purge{Kind: ban.Tag, Hard: true, Tag: keyTag(&k.primary)}) // it is valid; a failing disk has been told of
-		}
-		k.stored, k.why = false, cache.Purged
-	}
-	k.led.move(kept)
-	h.l.edge.caching.fetches.part(k.led)
+	h.settle()
 }
 
 // placed is the key under which a response is kept: the request's, or that of the variant that its Vary makes it.
@@ -210,8 +212,8 @@ func (h *handler) appendStored(dst []byte, life cache.Life, resp *message.Respon
 }
 
 // shareStream takes the rest of a body from the server into the cache; all who want it read it there, this request's client
-// too.
-func (h *handler) shareStream(cfg *config.Pool, fill *store.Fill) outcome {
+// too. first is what has come of it and is not in the fill.
+func (h *handler) shareStream(cfg *config.Pool, fill *store.Fill, first []byte) outcome {
 	k := &h.kept
 	f := k.led
 	length := int64(-1)
@@ -227,12 +229,24 @@ func (h *handler) shareStream(cfg *config.Pool, fill *store.Fill) outcome {
 		h.sharedHead(f)
 		k.reader.start(f)
 	}
-	err := h.fetchInto(cfg, f, fill)
+	var err error
+	if len(first) > 0 {
+		err = h.spillOver(cfg, f, first)
+		f.news()
+	}
+	if err == nil {
+		err = h.fetchInto(cfg, f, fill)
+	}
 	switch {
 	case err != nil:
 		h.breakOff(err)
 		fill.Abort()
+		if f.large != nil {
+			f.large.Abort()
+		}
 		f.move(cutShort)
+	case f.large != nil:
+		h.committedLarge(fill)
 	case f.spill != nil:
 		fill.Abort()
 		k.stored = false
@@ -267,7 +281,9 @@ func (h *handler) fetchInto(cfg *config.Pool, f *fetch, fill *store.Fill) error 
 			data, err = data[n:], nil
 		}
 		if len(data) > 0 { // there is no room for it: those who have its beginning get the rest by way of a file
-			h.l.edge.caching.fetches.part(f)
+			if f.spill == nil && !h.outgrow(f, &h.kept.ref) {
+				h.l.edge.caching.fetches.part(f)
+			}
 			err = h.spillOver(cfg, f, data)
 		}
 		if err != nil {
@@ -278,8 +294,11 @@ func (h *handler) fetchInto(cfg *config.Pool, f *fetch, fill *store.Fill) error 
 	}
 }
 
-// spillOver puts what the store does not take into an unlinked file.
+// spillOver puts what the store does not take into a file: one of the cache's disk, or an unlinked one.
 func (h *handler) spillOver(cfg *config.Pool, f *fetch, data []byte) error {
+	if f.large != nil {
+		return h.writeLarge(cfg, f, data)
+	}
 	at := f.spilled.Load()
 	if at+int64(len(data)) > cfg.Buffer.File {
 		return errSpoolFull
@@ -295,7 +314,7 @@ func (h *handler) spillOver(cfg *config.Pool, f *fetch, data []byte) error {
 		}
 	})
 	if file != nil {
-		f.spillTo(file)
+		f.spillTo(file, 0)
 	}
 	if err == nil {
 		f.spilled.Store(at + int64(len(data)))
@@ -320,6 +339,7 @@ func (h *handler) freshen() outcome {
 	} else {
 		h.canEncode(&fresh, &life)
 		keepSurrogate(&life, &k.life)
+		life.Flags |= k.life.Flags & cache.OnDisk
 		k.life = life
 		h.scratch = h.appendStored(h.scratch[:0], life, &fresh)
 		if h.scratch == nil {
@@ -327,8 +347,10 @@ func (h *handler) freshen() outcome {
 		} else if err := c.store.ReplaceHead(k.ref, h.scratch); err != nil {
 			slog.Debug("a response could not be freshened", "error", err)
 		} else if r, ok := c.store.Peek(k.key); ok {
+			large := k.large // it has the same body
+			k.large = nil
 			k.release()
-			k.ref, k.has, k.view, k.stored = r, true, cache.NewView(r.Head()), true
+			k.ref, k.has, k.view, k.stored, k.large = r, true, cache.NewView(r.Head()), true, large
 			c.disk.keep(r)
 		}
 	}

@@ -108,9 +108,12 @@ type Journal struct {
 	Detail  string // a constant text: which rule of the wire, which limit
 	Cache   Cache
 	Retries int
-	Status  int   // sent to the client; 0 when nothing was sent
-	In      int64 // body bytes from the client
-	Out     int64 // body bytes to the client
+	// Of a page with fragments: how many it asked for, and how many of them failed.
+	Includes, Failed int
+
+	Status int   // sent to the client; 0 when nothing was sent
+	In     int64 // body bytes from the client
+	Out    int64 // body bytes to the client
 }
 
 // Mark notes when a stage was reached.

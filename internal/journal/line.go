@@ -30,6 +30,7 @@ type Line struct {
 	Detail                    string
 	Cache                     Cache
 	Retries                   int
+	Includes, Failed          int // fragments of a page
 
 	Total     time.Duration // first byte of the head to the last byte of the response
 	Queue     time.Duration // waiting for a place at a server
@@ -46,6 +47,7 @@ func (l *Line) Take(j *Journal, now int64) {
 	l.Status, l.Out, l.In = j.Status, j.Out, j.In
 	l.Site, l.Route, l.Pool, l.Server = j.Site, j.Route, j.Pool, j.Server
 	l.Cause, l.Detail, l.Cache, l.Retries = j.Cause, j.Detail, j.Cache, j.Retries
+	l.Includes, l.Failed = j.Includes, j.Failed
 	l.Total = 0
 	if j.At[Begun] != 0 && now > j.At[Begun] {
 		l.Total = time.Duration(now - j.At[Begun])
@@ -101,6 +103,14 @@ func AppendJSON(dst []byte, l *Line) []byte {
 	if l.Retries > 0 {
 		dst = append(dst, `,"retries":`...)
 		dst = strconv.AppendInt(dst, int64(l.Retries), 10)
+	}
+	if l.Includes > 0 {
+		dst = append(dst, `,"includes":`...)
+		dst = strconv.AppendInt(dst, int64(l.Includes), 10)
+	}
+	if l.Failed > 0 {
+		dst = append(dst, `,"includes_failed":`...)
+		dst = strconv.AppendInt(dst, int64(l.Failed), 10)
 	}
 	dst = append(dst, `,"total_ms":`...)
 	dst = appendMillis(dst, l.Total)

@@ -1,11 +1,17 @@
 package e2e
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"net/http"
+	"os"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/weirhq/weir/internal/testkit"
 )
@@ -26,7 +32,7 @@ func written(t *testing.T, w *testkit.Weir, n uint64) {
 func wantHit(t *testing.T, w *testkit.Weir, path, lines, body string) {
 	t.Helper()
 	m := get(t, w, path, lines)
-	if m.Status != 200 || !strings.Contains(m.Field("Cache-Status"), "weir; hit") || body != "" && string(m.Body) != body {
+	if m.Status != 200 || !strings.Contains(m.Field("Cache-Status"), "weir; hit") || body != "" && m.Body != body {
 		t.Errorf("%s: status %d, %s, %d bytes", path, m.Status, m.Field("Cache-Status"), len(m.Body))
 	}
 }
@@ -133,5 +139,308 @@ func TestPurgedStaysPurged(t *testing.T) {
 	}
 	if s := cacheStatus(t, w); s.Disk.Problem != "" || s.Disk.Damaged > 0 {
 		t.Errorf("%+v", s.Disk)
+	}
+}
+
+// filmByte is what stands at an offset of a film.
+func filmByte(i int64) byte { return byte(i>>16) ^ byte(i*7) ^ byte(i>>8) }
+
+func film(from, to int64) []byte {
+	b := make([]byte, to-from)
+	for i := range b {
+		b[i] = filmByte(from + int64(i))
+	}
+	return b
+}
+
+// TestLargeStreamsToDisk: what is larger than the memory is kept on disk while it is delivered to all who want it, as it
+// comes, and then served from there, ranges and all, before and after a restart; the app is asked once.
+func TestLargeStreamsToDisk(t *testing.T) {
+	const size = 40 << 20 // of a memory of 16 MiB
+	more := make(chan struct{})
+	a := serveApp(t, "", func(_ *app, n int, w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.URL.Path, "/film") {
+			return
+		}
+		w.Header().Set("Cache-Control", "max-age=600")
+		w.Header().Set("ETag", `"film"`)
+		if r.Header.Get("If-None-Match") == `"film"` {
+			w.WriteHeader(304)
+			return
+		}
+		if r.URL.Path == "/film/known" {
+			w.Header().Set("Content-Length", fmt.Sprint(size))
+		}
+		for at := int64(0); at < size; at += 1 << 20 {
+			if at == 20<<20 {
+				w.(http.Flusher).Flush()
+				<-more
+			}
+			w.Write(film(at, at+1<<20))
+		}
+	})
+	dir := t.TempDir()
+	config := fmt.Sprintf("cache: {memory: 16MiB, max_object: 100MiB, disk: {path: %q, size: 256MiB}}", dir)
+	w := cached(t, a, "grace: 0s", config)
+	whole := film(0, size)
+	for _, path := range []string{"/film/known", "/film/unknown"} {
+		const clients = 5
+		var group sync.WaitGroup
+		var halves, good atomic.Int64
+		for range clients {
+			group.Go(func() {
+				q, err := http.NewRequest("GET", w.URL(path), nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				q.Host = "e2e.test"
+				r, err := http.DefaultClient.Do(q)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer r.Body.Close()
+				b := make([]byte, size)
+				if _, err := io.ReadFull(r.Body, b[:10<<20]); err != nil {
+					t.Error(err)
+					return
+				}
+				halves.Add(1)
+				if _, err := io.ReadFull(r.Body, b[10<<20:]); err != nil {
+					t.Error(err)
+					return
+				}
+				if n, _ := r.Body.Read(make([]byte, 1)); n == 0 && bytes.Equal(b, whole) {
+					good.Add(1)
+				}
+			})
+		}
+		testkit.Eventually(t, testkit.Patience, "all read while it comes", func() bool { return halves.Load() == clients })
+		select {
+		case more <- struct{}{}:
+		case <-time.After(testkit.Patience):
+			t.Fatal("the app does not wait")
+		}
+		group.Wait()
+		if good.Load() != clients {
+			t.Errorf("%s: %d of %d got it right", path, good.Load(), clients)
+		}
+	}
+	written(t, w, 2)
+	for round := range 2 {
+		for _, path := range []string{"/film/known", "/film/unknown"} {
+			wantHit(t, w, path, "", string(whole))
+			m := get(t, w, path, "Range: bytes=5000000-6999999\r\n")
+			if m.Status != 206 || m.Body != string(whole[5000000:7000000]) {
+				t.Errorf("%s: a range: status %d, %d bytes, %s", path, m.Status, len(m.Body), m.Field("Cache-Status"))
+			}
+			m = get(t, w, path, "Range: bytes=0-9,-5\r\n")
+			if m.Status != 206 || !strings.Contains(m.Body, string(whole[size-5:])) {
+				t.Errorf("%s: two ranges: status %d, %d bytes", path, m.Status, len(m.Body))
+			}
+			if m = get(t, w, path, "If-None-Match: \"film\"\r\n"); m.Status != 304 {
+				t.Errorf("%s: status %d", path, m.Status)
+			}
+			if m = get(t, w, path, "Cache-Control: no-cache\r\n"); m.Status != 200 || m.Body != string(whole) {
+				t.Errorf("%s: validated: status %d, %d bytes", path, m.Status, len(m.Body))
+			}
+			wantHit(t, w, path, "", string(whole))
+			if n := a.count(path); n != 2+round {
+				t.Errorf("%s: the app was asked %d times", path, n)
+			}
+		}
+		if round == 0 {
+			written(t, w, 4)
+			w.Stop()
+			w = cached(t, a, "grace: 0s", config)
+		}
+	}
+	close(more)
+	w.Do("purge", "--prefix", "e2e.test/film/")
+	if m := get(t, w, "/film/known", "Range: bytes=0-1\r\n"); m.Has("Age") {
+		t.Errorf("purged, and still: %s", m.Field("Cache-Status"))
+	}
+}
+
+// TestDiskServesWhatMemoryHasNot: a working set of four times the memory is served without the app.
+func TestDiskServesWhatMemoryHasNot(t *testing.T) {
+	const objects, size = 640, 100 << 10
+	a := serveApp(t, "", func(_ *app, _ int, w http.ResponseWriter, r *http.Request) {
+		var n int64
+		if _, err := fmt.Sscanf(r.URL.Path, "/%d", &n); err != nil {
+			return
+		}
+		w.Header().Set("Cache-Control", "max-age=600")
+		w.Write(film(n<<20, n<<20+size))
+	})
+	w := onDisk(t, a, t.TempDir(), "16MiB", "256MiB", "grace: 0s")
+	// What comes faster than the disk writes is not written: it is asked for again.
+	testkit.Eventually(t, 2*time.Minute, "all is on the disk", func() bool {
+		all := true
+		for n := range int64(objects) {
+			path := fmt.Sprintf("/%d", n)
+			if m := get(t, w, path, ""); !m.Has("Age") {
+				all = false
+			}
+		}
+		return all && cacheStatus(t, w).Disk.Objects == objects
+	})
+	for n := range int64(objects) {
+		wantHit(t, w, fmt.Sprintf("/%d", n), "", string(film(n<<20, n<<20+size)))
+	}
+	if s := cacheStatus(t, w); s.Disk.Hits < objects/2 || s.Disk.Damaged > 0 {
+		t.Errorf("%+v", s.Disk)
+	}
+}
+
+// TestFullDisk: a disk without room is no error to anybody: the cache works in memory, says so, and uses the disk again
+// when there is room.
+func TestFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=24m"); err != nil {
+		t.Fatalf("mounting a small disk (the test needs root): %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	a := serveApp(t, "", func(_ *app, n int, w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Cache-Control", "max-age=600")
+		w.Write(film(0, 200<<10))
+	})
+	blocker := dir + "/other"
+	if err := os.WriteFile(blocker, make([]byte, 16<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := onDisk(t, a, dir, "64MiB", "64MiB", "grace: 0s")
+	body := string(film(0, 200<<10))
+	for n := range 100 {
+		if m := get(t, w, fmt.Sprintf("/%d", n), ""); m.Status != 200 || m.Body != body {
+			t.Fatalf("object %d: status %d, %d bytes", n, m.Status, len(m.Body))
+		}
+	}
+	testkit.Eventually(t, testkit.Patience, "it is said that the disk is full", func() bool {
+		return strings.Contains(cacheStatus(t, w).Disk.Problem, "no space left") && strings.Contains(w.Do("cache"), "PROBLEM")
+	})
+	if n := strings.Count(w.Output(), "cannot be written"); n != 1 {
+		t.Errorf("it was said %d times", n)
+	}
+	for n := range 100 {
+		wantHit(t, w, fmt.Sprintf("/%d", n), "", body)
+	}
+	// A purge holds all the same: what cannot be recorded takes the objects with it.
+	w.Do("purge", "http://e2e.test/1")
+	if err := os.Remove(blocker); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, testkit.Patience, "the disk is used again", func() bool { return cacheStatus(t, w).Disk.Problem == "" })
+	before := cacheStatus(t, w).Disk.Written
+	for n := range 20 {
+		get(t, w, fmt.Sprintf("/again/%d", n), "")
+	}
+	written(t, w, before+20)
+	w.Stop()
+	w = onDisk(t, a, dir, "64MiB", "64MiB", "grace: 0s")
+	for n := range 20 {
+		wantHit(t, w, fmt.Sprintf("/again/%d", n), "", body)
+	}
+	if m := get(t, w, "/1", ""); strings.Contains(m.Field("Cache-Status"), "weir; hit") {
+		t.Error("what was purged is back")
+	}
+}
+
+// TestEdgeKilledUnderLoad kills the edge again and again while clients fill the cache: never a wrong byte, and hits.
+func TestEdgeKilledUnderLoad(t *testing.T) {
+	a := serveApp(t, "", func(_ *app, _ int, w http.ResponseWriter, r *http.Request) {
+		var n int64
+		if _, err := fmt.Sscanf(r.URL.Path, "/%d", &n); err != nil {
+			return
+		}
+		w.Header().Set("Cache-Control", "max-age=600")
+		w.Write(film(n<<20, n<<20+n*977%150_000))
+	})
+	w := onDisk(t, a, t.TempDir(), "16MiB", "64MiB", "grace: 0s")
+	stop := make(chan struct{})
+	var group sync.WaitGroup
+	var hits, wrong atomic.Int64
+	for i := range 4 {
+		group.Go(func() {
+			for n := int64(i); ; n = (n + 7) % 500 {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				q, err := http.NewRequest("GET", w.URL(fmt.Sprintf("/%d", n)), nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				r, err := http.DefaultTransport.RoundTrip(q)
+				if err != nil {
+					continue // the edge is being killed
+				}
+				b, err := io.ReadAll(r.Body)
+				r.Body.Close()
+				if err == nil && !bytes.Equal(b, film(n<<20, n<<20+n*977%150_000)) && r.StatusCode == 200 {
+					wrong.Add(1)
+				}
+				if strings.Contains(r.Header.Get("Cache-Status"), "weir; hit") {
+					hits.Add(1)
+				}
+			}
+		})
+	}
+	for range 8 {
+		before := w.Edge()
+		base := hits.Load()
+		testkit.Eventually(t, testkit.Patience, "there are hits", func() bool { return hits.Load() > base+150 })
+		syscall.Kill(before.PID, syscall.SIGKILL)
+		testkit.Eventually(t, testkit.Patience, "another edge serves", func() bool { return w.Edge().PID != before.PID })
+	}
+	close(stop)
+	group.Wait()
+	http.DefaultClient.CloseIdleConnections()
+	if wrong.Load() > 0 {
+		t.Errorf("%d wrong bodies", wrong.Load())
+	}
+	if s := cacheStatus(t, w); s.Disk.Objects < 150 {
+		t.Errorf("%+v", s.Disk)
+	}
+}
+
+// TestDrainingEdgeHandsTheDiskOver: an edge that still finishes a request has given up the disk, and the next weir has it.
+func TestDrainingEdgeHandsTheDiskOver(t *testing.T) {
+	release := make(chan struct{})
+	a := serveApp(t, "", func(a *app, n int, w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			<-release
+		}
+		numbered(a, n, w, r)
+	})
+	dir := t.TempDir()
+	w := onDisk(t, a, dir, "16MiB", "64MiB", "grace: 0s")
+	const path = "/kept?cc=max-age=600"
+	get(t, w, path, "")
+	written(t, w, 1)
+	slow := w.Dial()
+	defer slow.Close()
+	slow.Send("GET /slow HTTP/1.1\r\nHost: e2e.test\r\n\r\n")
+	testkit.Eventually(t, testkit.Patience, "the app is asked", func() bool { return a.count("/slow") == 1 })
+	w.Processes()
+	w.Signal(syscall.SIGKILL)
+	next := onDisk(t, a, dir, "16MiB", "64MiB", "grace: 0s")
+	testkit.Eventually(t, testkit.Patience, "the next one has the disk", func() bool { return cacheStatus(t, next).Disk.Problem == "" })
+	wantHit(t, next, path, "", "answer 1\n")
+	select {
+	case <-w.Exited():
+	case <-time.After(testkit.Patience):
+		t.Error("the keeper lives")
+	}
+	close(release)
+	if m := slow.Response("GET"); m.Status != 200 || m.Body != "answer 1\n" {
+		t.Errorf("the slow request: %d %s", m.Status, m.Body)
 	}
 }

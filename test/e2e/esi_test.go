@@ -236,6 +236,16 @@ func TestIncludesAndCodings(t *testing.T) {
 		if m := get(t, w, "/page?br", ""); string(m.Body) != filler+filler {
 			t.Errorf("a fragment in a coding that cannot be read: %d bytes", len(m.Body))
 		}
+		m := get(t, w, "/withbomb", "")
+		if body := strings.ReplaceAll(string(m.Body), "\n", ""); body != "az" || len(m.Body) > 2<<20 {
+			t.Errorf("a page with a bomb in it has %d bytes: %.100q", len(m.Body), body)
+		}
+		c := w.Dial()
+		c.Send("GET /bomb HTTP/1.1\r\nHost: x\r\n\r\n")
+		if rest := c.Rest(); len(rest) > 2<<20 || strings.HasSuffix(rest, "\r\n0\r\n\r\n") {
+			t.Errorf("a page that is a bomb has %d bytes, and is whole", len(rest))
+		}
+		c.Close()
 	}
 }
 

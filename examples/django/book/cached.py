@@ -3,6 +3,7 @@ import os
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -41,6 +42,13 @@ def greeting(request):
 def mine(request):
     """A visitor's own page. weir keeps it for that visitor alone, by the cookie that its configuration names."""
     return HttpResponse(f"You are {request.session.get('name', 'nobody')}.\n", content_type="text/plain; charset=utf-8")
+
+
+@require_safe
+@cache_control(public=True, s_maxage=60)
+def front(request):
+    """A page for all with a personal box in it: weir puts mine() where the template includes it."""
+    return render(request, "book/front.html", {"made": timezone.now().isoformat()})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

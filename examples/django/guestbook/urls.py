@@ -14,6 +14,7 @@ urlpatterns = [
     path("entries/<int:pk>/", cached.entry, name="entry"),
     path("greeting/", cached.greeting, name="greeting"),
     path("mine/", cached.mine, name="mine"),
+    path("front/", cached.front, name="front"),
     path("login/", cached.login, name="login"),
     path("healthz", probes.healthz),
     path("raw-upload", probes.raw_upload),

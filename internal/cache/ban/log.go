@@ -20,6 +20,7 @@ type Log struct {
 	size    int64
 	compact int64 // the size at which it is written anew
 	scratch []byte
+	dirty   bool  // there is something to sync
 	broken  error // the file's end is not what it should be
 }
 
@@ -56,8 +57,8 @@ func OpenLog(path string, limits Limits, now Seq) (g *Log, lost error, err error
 // List returns the list, for Check and Now. What is added to it other than through the Log is not kept.
 func (g *Log) List() *List { return g.list }
 
-// Add puts a purge into force, and returns when it is on the disk too. When that fails, which the error says, the purge
-// holds, but only as long as the process lives.
+// Add puts a purge into force, and returns when it is written, so that it outlives the process; with Sync it outlives the
+// machine's power too. When that fails, which the error says, the purge holds, but only as long as the process lives.
 func (g *Log) Add(p Purge) (Seq, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -71,9 +72,7 @@ func (g *Log) Add(p Purge) (Seq, error) {
 	if g.broken == nil && g.size < g.compact {
 		g.scratch = appendPurge(g.scratch[:0], seq, &p)
 		if _, g.broken = g.file.WriteAt(g.scratch, g.size); g.broken == nil {
-			g.broken = g.file.Sync()
-		}
-		if g.broken == nil {
+			g.dirty = true
 			g.size += int64(len(g.scratch))
 			return seq, nil
 		}
@@ -84,6 +83,32 @@ func (g *Log) Add(p Purge) (Seq, error) {
 	}
 	g.broken = nil
 	return seq, nil
+}
+
+// Sync puts what has been added on the disk. It does not hold up Add.
+func (g *Log) Sync() error {
+	g.mu.Lock()
+	f, dirty := g.file, g.dirty
+	g.dirty = false
+	g.mu.Unlock()
+	if !dirty || f == nil {
+		return nil
+	}
+	if err := f.Sync(); err != nil && !errors.Is(err, fs.ErrClosed) { // closed: it was written anew meanwhile, and synced
+		return fmt.Errorf("writing the purges: %w", err)
+	}
+	return nil
+}
+
+// Skip leaves numbers out. After a start they may be among those that were given out before the machine lost its power,
+// with objects that were born by them, and without their purges.
+func (g *Log) Skip(n Seq) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.list.mu.Lock()
+	g.list.seq.Add(uint64(n))
+	g.list.mu.Unlock()
+	return g.rewrite()
 }
 
 // rewrite makes the file anew from the list: beside it, then in its place.
@@ -129,5 +154,8 @@ func (g *Log) Close() error {
 	}
 	f := g.file
 	g.file = nil
+	if g.dirty {
+		return errors.Join(f.Sync(), f.Close())
+	}
 	return f.Close()
 }

@@ -225,3 +225,25 @@ func FuzzRestore(f *testing.F) {
 		add(t, l, Purge{Kind: Everything, Hard: true})
 	})
 }
+
+// What was born by numbers that a lost disk cache had given out is older than every purge after the start.
+func TestSkippedNumbers(t *testing.T) {
+	testkit.Leaks(t)
+	path := filepath.Join(t.TempDir(), "purges")
+	g, _ := openLog(t, path, 100)
+	logged(t, g, Purge{Kind: Tag, Tag: 1})
+	if err := g.Skip(1000); err != nil {
+		t.Fatal(err)
+	}
+	seq := logged(t, g, Purge{Kind: Tag, Tag: 2, Hard: true})
+	if err := g.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	again, lost := openLog(t, path, 9)
+	if lost != nil || seq <= 1101 || again.List().Now() != seq {
+		t.Fatal(lost, seq, again.List().Now())
+	}
+	if v, _ := again.List().Check(500, []uint64{2}, nil, nil); v != Hard {
+		t.Error(v)
+	}
+}

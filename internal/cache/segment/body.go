@@ -22,6 +22,9 @@ type Large struct {
 	Table  []byte // checksums, 4 bytes for each 64 KiB
 }
 
+// Sum is a checksum of the table.
+func (l *Large) Sum() uint32 { return sum(l.Table) }
+
 // body is what the Disk knows of a file.
 type body struct {
 	size int64 // that is counted
@@ -177,8 +180,9 @@ func (d *Disk) releaseBody(number uint32) {
 // Body is a large body open for reading, by any number of readers.
 type Body struct {
 	Large
-	d *Disk
-	f *os.File
+	d   *Disk
+	f   *os.File
+	sum uint32 // of the table
 
 	refs int  // guarded by d.mu
 	gone bool // so too: the file is deleted
@@ -189,7 +193,7 @@ type Body struct {
 
 // Open opens a body to read it, until Release. It blocks if somebody else has not opened it already.
 func (d *Disk) Open(l Large) (*Body, error) {
-	if b := d.Opened(l); b != nil {
+	if b := d.Opened(l.Number, l.Size, l.Sum()); b != nil {
 		return b, nil
 	}
 	f, err := os.Open(d.path(l.Number, "body"))
@@ -217,7 +221,7 @@ func (d *Disk) Open(l Large) (*Body, error) {
 		return own.open, f.Close()
 	}
 	l.Table = slices.Clone(l.Table)
-	b := &Body{Large: l, d: d, f: f, refs: 1, checked: make([]uint64, (len(l.Table)/4+63)/64)}
+	b := &Body{Large: l, d: d, f: f, sum: l.Sum(), refs: 1, checked: make([]uint64, (len(l.Table)/4+63)/64)}
 	own.open = b
 	if d.opened++; d.opened > maxOpen {
 		d.shutIdle()
@@ -229,11 +233,12 @@ func (d *Disk) Open(l Large) (*Body, error) {
 // file under its number.
 func (b *Body) is(l Large) bool { return b.Size == l.Size && bytes.Equal(b.Table, l.Table) }
 
-// Opened is Open when somebody has opened the body already, else nil. It does not block.
-func (d *Disk) Opened(l Large) *Body {
+// Opened is Open when somebody has opened the body already, else nil: by its number and length, and the Sum of its table.
+// It does not block.
+func (d *Disk) Opened(number uint32, size int64, sum uint32) *Body {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if own := d.bodies[l.Number]; own != nil && own.open != nil && own.open.is(l) && !d.closed {
+	if own := d.bodies[number]; own != nil && own.open != nil && own.open.Size == size && own.open.sum == sum && !d.closed {
 		own.open.refs++
 		return own.open
 	}

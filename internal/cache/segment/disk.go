@@ -208,7 +208,11 @@ func (d *Disk) load() error {
 	slices.Sort(numbers)
 	for i, n := range numbers {
 		if err := d.loadSegment(n, i == len(numbers)-1); err != nil {
-			return err
+			// The others may be well.
+			d.damage("a segment", d.path(n, "seg"))
+			if err := d.unlink(&segment{number: n}); err != nil {
+				return err
+			}
 		}
 	}
 	return d.loadBodies(bodies)

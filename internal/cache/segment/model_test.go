@@ -5,6 +5,7 @@ import (
 
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -127,6 +128,9 @@ func copied(t *testing.T, from string) string {
 	}
 	for _, n := range names {
 		b, err := os.ReadFile(filepath.Join(from, n.Name()))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // the writer has deleted it meanwhile, as it might before a crash
+		}
 		if err == nil {
 			err = os.WriteFile(filepath.Join(to, n.Name()), b, 0o600)
 		}
@@ -174,7 +178,7 @@ func damageFiles(t *testing.T, rng *rand.Rand, dir string) {
 	}
 }
 
-// FuzzOpen: whatever stands in the files, opening them does no harm, and what is read of the objects that were written is
+// FuzzOpen: whatever stands in the files, reading them does no harm, and what is read of the objects that were written is
 // what was written.
 func FuzzOpen(f *testing.F) {
 	s, err := store.Open(store.Options{Memory: 16 << 20})
@@ -205,25 +209,30 @@ func FuzzOpen(f *testing.F) {
 	f.Add(append(bytes.Clone(seg[100:]), seg...), []byte{})
 	f.Add(bytes.Repeat([]byte{0}, 100), idx)
 	f.Fuzz(func(t *testing.T, seg, idx []byte) {
-		dir := t.TempDir()
-		err1 := os.WriteFile(filepath.Join(dir, "0000000001.seg"), seg, 0o600)
-		err2 := os.WriteFile(filepath.Join(dir, "0000000001.idx"), idx, 0o600)
-		if err1 != nil || err2 != nil {
-			t.Fatal(err1, err2)
+		size := int64(len(seg))
+		list, covers, err := parseList(idx, 1, size)
+		if err != nil {
+			list, covers = nil, 0
 		}
-		d := open(t, Options{Dir: dir, Size: MinSize})
-		for n, size := range sizes {
-			r, _, _, err := d.Read(keyOf(n), nil)
+		more, end, _, err := scan(bytes.NewReader(seg), 1, covers, size)
+		if err != nil || end > size || end < covers {
+			t.Fatal(err, covers, end, size)
+		}
+		for _, l := range append(list, more...) {
+			from, to := int64(l.off)*align, (int64(l.off)+int64(l.size))*align
+			if to > size {
+				t.Fatalf("a record from %d to %d of %d", from, to, size)
+			}
+			r, err := parseRecord(bytes.Clone(seg[from:to]), 1, l.key, 0)
 			if err != nil {
 				continue
 			}
-			if !bytes.Equal(r.Head, headOf(n, 1)) || !bytes.Equal(r.Body, bodyOf(n, 1, size)) {
-				t.Fatalf("object %d: %q and %q", n, r.Head, r.Body)
+			for n, size := range sizes {
+				if l.key == keyOf(n) && (!bytes.Equal(r.Head, headOf(n, 1)) || !bytes.Equal(r.Body, bodyOf(n, 1, size))) {
+					t.Fatalf("object %d: %q and %q", n, r.Head, r.Body)
+				}
 			}
 		}
-		put(t, d, s, 9, 1, 100)
-		settled(t, d)
-		wantRead(t, d, 9, 1, 100)
 	})
 }
 

@@ -253,8 +253,9 @@ func (d *Disk) end(j *job) {
 	}
 	d.waiting -= j.bytes
 	// A body that has come to no record is nobody's.
-	if j.large != nil && !j.entered && d.large[hashOf(&j.key)] != j.large.Number {
-		d.releaseBody(j.large.Number)
+	if l, next := j.large, d.pending[j.key]; l != nil && !j.entered && d.large[hashOf(&j.key)] != l.Number &&
+		(next == nil || next.large == nil || next.large.Number != l.Number) {
+		d.releaseBody(l.Number)
 	}
 	d.mu.Unlock()
 	if j.ref.Valid() {
@@ -384,11 +385,11 @@ func (d *Disk) publish(s *segment) {
 			if b := d.bodies[r.l.file]; d.index.move(r.from, e) && b != nil {
 				s.bodies += b.size
 			}
-		case !r.j.canceled:
+		case !r.j.canceled && (r.l.file == 0 || d.bodies[r.l.file] != nil):
 			d.index.put(e)
 			d.attach(e.hash, r.l.file)
-			if b := d.bodies[r.l.file]; b != nil {
-				s.bodies += b.size
+			if r.l.file != 0 {
+				s.bodies += d.bodies[r.l.file].size
 			}
 			r.j.entered = true
 			d.written.Add(1)
