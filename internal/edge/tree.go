@@ -29,7 +29,7 @@ type tree struct {
 	pools          *pool.Set
 	sites          []siteTree
 	routes         []routeTree // by route.Route.Index
-	scoped         bool // a client's request may take a route with a cache that another's for the same URL does not take
+	scoped         bool        // a client's request may take a route with a cache that another's for the same URL does not take
 	limits         http1.Limits
 	responseLimits http1.Limits
 	firstByte      time.Duration // for the first byte on a new connection
