@@ -26,7 +26,7 @@ func (r Reason) Because() string {
 	case Authorized:
 		return "the request has Authorization, and the response has neither public, s-maxage nor must-revalidate (RFC 9111, section 3.5)"
 	case Cookie:
-		return "it has Set-Cookie, which is for one visitor; set_cookie: strip keeps it without"
+		return "it has Set-Cookie, which is for one visitor (set_cookie: strip would keep it without)"
 	case VaryAll:
 		return "Vary: * matches no other request (RFC 9111, section 4.1)"
 	case NotUnderstood:

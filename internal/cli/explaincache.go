@@ -189,6 +189,9 @@ func (e *explanation) life(p *config.CachePolicy) {
 	} else {
 		e.line("grace", "none but what the app allows (stale-while-revalidate, stale-if-error: RFC 5861)")
 	}
+	if p.IfError > p.Grace {
+		e.line("", "%s while the pool is down or answers with errors (grace_on_error)", p.IfError)
+	}
 	if p.HitForMiss > 0 {
 		e.line("", "what cannot be kept is known for %s, and nobody waits for it (hit_for_miss)", p.HitForMiss)
 	}
@@ -313,6 +316,9 @@ func (e *explanation) afterwards(l cache.Life) {
 	case l.Flags&cache.NoStale != 0:
 		e.line("", "never served stale: must-revalidate or proxy-revalidate (RFC 9111, section 5.2.2.2)")
 	default:
+		if l.Flags&cache.NoMaxStale != 0 {
+			e.line("", "a request's max-stale does not count: s-maxage (RFC 9111, section 5.2.2.10)")
+		}
 		if l.WhileRevalidate > 0 {
 			e.line("", "then for %s served while a new one is fetched", seconds(l.WhileRevalidate))
 		}
