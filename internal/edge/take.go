@@ -260,6 +260,7 @@ func (h *handler) shareStream(cfg *config.Pool, fill *store.Fill, first []byte) 
 		h.up.release(h)
 	}
 	k.reader.wait()
+	f.letGo(h.t)
 	return done
 }
 
