@@ -279,11 +279,11 @@ func omits(l *message.Field, d *responseDirectives, strip bool) bool {
 
 // withholds reports whether the response says of a field that it is for the one who asked alone (RFC 9111, sections 5.2.2.4 and
 // 5.2.2.7).
-func (d *responseDirectives) withholds(l *message.Field) bool {
-	if d.noCacheFields == nil && d.privateFields == nil {
+func (r *responseDirectives) withholds(l *message.Field) bool {
+	if r.noCacheFields == nil && r.privateFields == nil {
 		return false
 	}
-	return names(d.noCacheFields, string(l.Name)) || names(d.privateFields, string(l.Name))
+	return names(r.noCacheFields, string(l.Name)) || names(r.privateFields, string(l.Name))
 }
 
 // AppendWithheld appends the field lines that are not kept because the response says that they are for the one who asked

@@ -78,6 +78,35 @@ func TestPageStreams(t *testing.T) {
 	})
 }
 
+// TestCompressedPageStreams: what the encoder gathers does not wait for a fragment either.
+func TestCompressedPageStreams(t *testing.T) {
+	eachBody(t, func(t *testing.T, body loop.Config) {
+		gate := make(chan bool)
+		o := boxes{
+			"/": page(`first <esi:include src="/held"/> last`, "Cache-Control: max-age=60\r\n"),
+			"/held": func(c *testkit.Conn) bool {
+				<-gate
+				return page("box", "")(c)
+			},
+		}.serve(t)
+		for _, coding := range []string{"gzip", "zstd", "br"} {
+			e := serveEdge(t, body, esiPool(o, ", compress: {codings: ["+coding+"], min_size: 1B}"))
+			c := testkit.Dial(t, e.addr)
+			c.Send("GET / HTTP/1.1\r\nHost: x\r\nAccept-Encoding: " + coding + "\r\n\r\n")
+			if head := c.Head(); !strings.Contains(head, "Content-Encoding: "+coding) || !strings.Contains(head, "Vary: Accept-Encoding") {
+				t.Errorf("the head is %s", head)
+			}
+			c.Match(`^[0-9a-f]+\r\n`) // a chunk that has the beginning
+			gate <- true
+			if rest := c.Match(`(?s)^.*\r\n0\r\n\r\n`); len(rest) == 0 {
+				t.Error("the page does not end")
+			}
+			c.Close()
+			e.stop(testkit.Patience)
+		}
+	})
+}
+
 // TestFragmentBreaksOff: the client never takes a page for whole in which a part of a fragment is missing, unless the page
 // said what to do then.
 func TestFragmentBreaksOff(t *testing.T) {

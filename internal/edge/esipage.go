@@ -126,10 +126,15 @@ func (a *assembler) Run(t *loop.Task) {
 	a.buf = h.l.loop.Buffer()[:0]
 	switch err := a.deliver(); {
 	case err == nil, errors.Is(err, errLost):
+	case errors.Is(err, loop.ErrClosed):
+		a.cutOff(journal.Stopping)
 	case h.x.Journal.Cause != journal.NoCause: // the page itself broke off, which has been noted
 		a.cutOff(h.x.Journal.Cause)
-	default:
+	case errors.Is(err, errCut), errors.Is(err, io.ErrUnexpectedEOF):
 		a.cutOff(journal.ServerReset)
+	default:
+		h.x.Journal.Detail = "the page could not be unpacked"
+		a.cutOff(journal.BadResponse)
 	}
 }
 

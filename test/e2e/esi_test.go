@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -371,6 +372,30 @@ func TestRangesOfPages(t *testing.T) {
 				}
 				if m := get(t, w, "/video?cc="+cc+"&r="+ranges, lines); m.Status != 206 && !(strings.Contains(ranges, ",") && m.Status == 200) {
 					t.Errorf("%s of a film, %s: %d", ranges, cc, m.Status)
+				}
+			}
+		}
+	}
+}
+
+// TestWhatClientsKeepOfPages: a page with boxes in it is nobody's to keep but the client's, unless the app or the configuration
+// says otherwise.
+func TestWhatClientsKeepOfPages(t *testing.T) {
+	a := serveApp(t, "", func(_ *app, n int, w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Expires", "Thu, 01 Jan 2099 00:00:00 GMT")
+		html(w, r.URL.Query().Get("cc"), "page")
+	})
+	for own, wants := range map[string]map[string]string{
+		"": {"max-age=60": "private, no-cache", "public, s-maxage=60": "private, no-cache", "": "private, no-cache", "no-store": "no-store",
+			"private, max-age=10": "private, max-age=10", "max-age=60, no-cache": "max-age=60, no-cache", `private="x-y", max-age=5`: "private, no-cache"},
+		`headers: {set: {Cache-Control: "max-age=5"}}`: {"max-age=60": "max-age=5", "": "max-age=5", "private": "max-age=5"},
+	} {
+		w := testkit.Run(t, testkit.Setup{Config: fmt.Sprintf(esiSite, a.address, own), Ready: "/ready"})
+		for cc, want := range wants {
+			for range 2 {
+				m := get(t, w, "/?cc="+url.QueryEscape(cc), "")
+				if got := m.Field("Cache-Control"); got != want || m.Has("Expires") || m.Has("Age") {
+					t.Errorf("%q becomes %q, want %q: %v", cc, got, want, m.Lines)
 				}
 			}
 		}
