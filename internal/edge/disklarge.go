@@ -122,12 +122,36 @@ func (h *handler) sendLarge(head []byte, from, to int64) bool {
 	return len(head) == 0 || h.write2(head, nil)
 }
 
-// lostLarge ends a response whose body turned out to be damaged. If nothing of it has been sent, the client is told.
+// lost is what becomes of a request whose response turns out to be damaged before any of it has been sent.
+type lost uint8
+
+const (
+	lostTold  lost = iota // the client is told
+	lostAgain             // the request may look anew
+	lostNow               // it has to
+)
+
+// deliverSound is deliverKept; false when what was found is damaged, and nothing has been answered.
+func (h *handler) deliverSound() bool {
+	k := &h.kept
+	k.lost = lostAgain
+	h.deliverKept()
+	again := k.lost == lostNow
+	k.lost = lostTold
+	return !again
+}
+
+// lostLarge ends a response whose body turned out to be damaged. If nothing of it has been sent, it is as if it had not been
+// found, or else the client is told.
 func (h *handler) lostLarge(head []byte, err error) bool {
 	slog.Debug("a large body is damaged", "error", err)
 	h.l.edge.caching.store.Drop(h.kept.ref)
 	if len(head) > 0 && h.x.Journal.Out == 0 {
 		h.answered = false
+		if h.kept.lost == lostAgain {
+			h.kept.lost = lostNow
+			return false
+		}
 		h.fail(503, journal.NoCause, "the kept response is damaged and was dropped")
 		return false
 	}

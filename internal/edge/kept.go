@@ -23,6 +23,7 @@ type keeping struct {
 	born    uint64        // the last purge that is known to what is fetched from here on
 	ref     store.Ref     // what was found
 	large   *segment.Body // its body, when that is on disk
+	lost    lost          // whether that turned out to be damaged
 	has     bool
 	soft    bool // it was purged softly: it is stale, whatever its life
 	view    cache.View
@@ -94,16 +95,20 @@ func (h *handler) fromCache() bool {
 		switch found {
 		case foundFresh:
 			h.x.Journal.Cache = journal.Hit
-			h.deliverKept()
-			return true
+			if h.deliverSound() {
+				return true
+			}
+			continue
 		case foundOld:
 			h.x.Journal.Cache = journal.Stale
 			if k.age < k.life.TTL {
 				h.x.Journal.Cache = journal.Hit // fetched anew before it is over
 			}
 			h.refreshOnce()
-			h.deliverKept()
-			return true
+			if h.deliverSound() {
+				return true
+			}
+			continue
 		}
 		if k.want.OnlyIfCached { // RFC 9111, section 5.2.1.7
 			k.release()

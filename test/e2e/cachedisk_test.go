@@ -467,7 +467,7 @@ func TestDamagedDisk(t *testing.T) {
 			return
 		}
 		w.Header().Set("Cache-Control", "max-age=600")
-		w.Write(film(n<<20, n<<20+n*70_000))
+		w.Write(film(n<<20, n<<20+n*n*2_500))
 	})
 	dir := t.TempDir()
 	w := onDisk(t, a, dir, "64MiB", "128MiB", "grace: 0s")
@@ -487,7 +487,7 @@ func TestDamagedDisk(t *testing.T) {
 			t.Fatal(err)
 		}
 		if strings.HasSuffix(n.Name(), ".seg") || strings.HasSuffix(n.Name(), ".body") {
-			for at := 150_000; at < len(b); at += 2_000_000 {
+			for at := len(b) - 1500; at > 0; at -= 2_000_000 {
 				b[at] ^= 0x10
 			}
 		}
@@ -498,8 +498,13 @@ func TestDamagedDisk(t *testing.T) {
 	w = onDisk(t, a, dir, "64MiB", "128MiB", "grace: 0s")
 	hits := 0
 	for n := range int64(objects) {
-		m := get(t, w, fmt.Sprintf("/%d", n), "")
-		if m.Status != 200 || m.Body != string(film(n<<20, n<<20+n*70_000)) {
+		// The end first: what is damaged there is found before anything is sent.
+		m := get(t, w, fmt.Sprintf("/%d", n), "Range: bytes=-2000\r\n")
+		if size := n * n * 2500; n > 0 && (m.Status != 206 || m.Body != string(film(n<<20+max(0, size-2000), n<<20+size))) && m.Status != 200 {
+			t.Errorf("the end of object %d: status %d, %d bytes", n, m.Status, len(m.Body))
+		}
+		m = get(t, w, fmt.Sprintf("/%d", n), "")
+		if m.Status != 200 || m.Body != string(film(n<<20, n<<20+n*n*2_500)) {
 			t.Errorf("object %d: status %d, %d bytes", n, m.Status, len(m.Body))
 		}
 		if strings.Contains(m.Field("Cache-Status"), "weir; hit") {
