@@ -13,7 +13,7 @@ BUILD_NEEDS = ca-certificates
 TEST_NEEDS  = $(BUILD_NEEDS) gcc libc6-dev curl python3-django gunicorn
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test vet unit e2e lint fmt vulncheck fuzz bench bench-cache bench-peers profile clean need-build need-test
+.PHONY: help build demo test vet unit e2e lint fmt vulncheck fuzz kills bench bench-cache bench-peers bench-restart profile clean need-build need-test
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,15 @@ vulncheck: need-build ## look the dependencies up in Go's vulnerability database
 
 fuzz: need-build ## run each fuzz target for FUZZTIME (default 10m)
 	scripts/fuzz $(FUZZTIME)
+
+kills: need-test ## kill a process that writes the cache's disk 5,000 times, and look at what it leaves
+	WEIR_KILLS=5000 $(GO) test -race -count=1 -timeout 60m -run '^TestKilled$$' ./internal/cache/segment
+
+bench-restart: build ## measure how fast the cache's disk is there after a start: 10 GiB in /var/tmp, some minutes
+	mkdir -p /var/tmp/weir-restart
+	$(GO) run ./bench/restart -dir /var/tmp/weir-restart
+	$(GO) run ./bench/restart -dir /var/tmp/weir-restart -objects 1048576 -size 10240 -weir bin/weir
+	rm -rf /var/tmp/weir-restart
 
 bench: ## run the Go benchmarks
 	$(GO) test -run='^$$' -bench=. -benchmem ./internal/...

@@ -53,13 +53,15 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return fmt.Errorf("filling a running weir: %w", err)
 	}
-	text := report(o, filled, served)
+	var ratios []byte
 	if o.hitratio != "" {
-		table, err := os.ReadFile(o.hitratio)
-		if err != nil {
+		if ratios, err = os.ReadFile(o.hitratio); err != nil {
 			return err
 		}
-		text += hitRatios(string(table))
+	}
+	text := report(o, filled, served, string(ratios))
+	if len(ratios) > 0 {
+		text += hitRatios(string(ratios))
 	}
 	if o.out == "" {
 		fmt.Print(text)

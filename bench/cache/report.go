@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -10,7 +11,7 @@ import (
 )
 
 // report is the section.
-func report(o options, f *filled, v *served) string {
+func report(o options, f *filled, v *served, ratios string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n\nWritten by `make bench-cache` (%s, %d processors, %s).\n\n", section.Title, runtime.Version(), runtime.NumCPU(),
 		time.Now().UTC().Format("2006-01-02 15:04 MST"))
@@ -30,6 +31,15 @@ func report(o options, f *filled, v *served) string {
 	promise(fmt.Sprintf("resident memory stays within 10 %% of the budget (%d MiB, after %d times as much)", v.budget>>20, beyondBudget), fmt.Sprintf("%+.1f %%", 100*beyond), beyond <= .1)
 	promise(fmt.Sprintf("purging %d objects by one tag answers in under 50 ms", v.tagged), fmt.Sprintf("%s at most, %d of %d served afterwards",
 		v.purge.most.Round(time.Microsecond), v.left, 1000*v.purge.all), v.purge.most < 50*time.Millisecond && v.left == 0)
+	if weir, others, ok := zipf(ratios); ok {
+		var list []string
+		held := true
+		for _, name := range rivals {
+			held = held && weir > others[name]
+			list = append(list, fmt.Sprintf("%s %.1f %%", name, others[name]))
+		}
+		promise("hit ratio on Zipf(0.9) with log-normal sizes, a tenth of the bytes: above "+strings.Join(rivals[:], ", "), fmt.Sprintf("%.1f %%; %s", weir, strings.Join(list, ", ")), held)
+	}
 	fmt.Fprintf(&b, "\n### The store alone\n\nObjects of 1 KiB with a head of %d bytes, by as many goroutines as processors less one; one more looks objects up all the time. First until the\n"+
 		"store holds %d, in %s; then as many again, each in place of an old one. By its own count the store has %.0f bytes beyond head and\nbody for each.\n\n",
 		headBytes, o.objects, f.took.Round(10*time.Millisecond), f.told)
@@ -69,6 +79,27 @@ func short(d time.Duration) time.Duration {
 }
 
 func mib(n int64) float64 { return float64(n) / (1 << 20) }
+
+// rivals are what weir's policy is promised to be above; of W-TinyLFU's forms the best.
+var rivals = [...]string{"LRU", "FIFO", "W-TinyLFU"}
+
+// zipf reads the first column of the table of that name.
+func zipf(table string) (weir float64, others map[string]float64, ok bool) {
+	_, table, ok = strings.Cut(table, "## zipf\n")
+	table, _, _ = strings.Cut(table, "\n## ")
+	others = map[string]float64{}
+	for line := range strings.Lines(table) {
+		cells := strings.Split(line, "|")
+		if len(cells) < 3 {
+			continue
+		}
+		name, _, _ := strings.Cut(strings.TrimSpace(cells[1]), ",")
+		if v, err := strconv.ParseFloat(strings.TrimSpace(cells[2]), 64); err == nil {
+			others[name] = max(others[name], v)
+		}
+	}
+	return others["weir"], others, ok && len(others) > len(rivals)
+}
 
 // hitRatios is what bench/hitratio wrote, one level down.
 func hitRatios(table string) string {

@@ -53,6 +53,7 @@ func measureWeir(binary, dir string, objects int, size int64) error {
 	if err := w.start(); err != nil {
 		return err
 	}
+	defer func() { _ = w.cmd.Process.Signal(syscall.SIGTERM) }() // if it still runs, after an error
 	begun := time.Now()
 	if err := w.fill(objects); err != nil {
 		return err
@@ -113,7 +114,14 @@ func (w *running) end(how syscall.Signal) error {
 	if err := w.cmd.Wait(); err != nil && how != syscall.SIGKILL {
 		return err
 	}
-	return nil
+	for { // the edge outlives its killed keeper by a moment
+		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", w.port))
+		if err != nil {
+			return nil
+		}
+		c.Close()
+		time.Sleep(time.Millisecond)
+	}
 }
 
 func (w *running) get(n int) (hit bool, err error) {
@@ -129,9 +137,9 @@ func (w *running) get(n int) (hit bool, err error) {
 func (w *running) status() (*api.CacheDisk, error) {
 	cmd := exec.Command(w.binary, "cache", "--json")
 	cmd.Env = append(os.Environ(), "WEIR_RUN_DIR="+filepath.Join(w.dir, "run"))
-	out, err := cmd.Output()
+	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("weir cache: %w: %s", err, out)
 	}
 	var s api.CacheStatus
 	err = json.Unmarshal(out, &s)

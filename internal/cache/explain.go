@@ -16,7 +16,7 @@ func (r Reason) Because() string {
 	case NotFinal:
 		return "it is no whole response of its own: an interim one (RFC 9111, section 3), or a 304 (section 4.3)"
 	case PartialContent:
-		return "it is a part of a response; parts are served from whole ones and not kept (RFC 9111, section 3.3)"
+		return "it is a part, and a part is kept only where one was asked for, with its length and a strong validator (RFC 9111, sections 3.3 and 3.4)"
 	case RequestNoStore:
 		return "the request has Cache-Control: no-store (RFC 9111, section 5.2.1.5)"
 	case NoStore:
@@ -26,7 +26,7 @@ func (r Reason) Because() string {
 	case Authorized:
 		return "the request has Authorization, and the response has neither public, s-maxage nor must-revalidate (RFC 9111, section 3.5)"
 	case Cookie:
-		return "it has Set-Cookie, which is for one visitor; set_cookie: strip keeps it without"
+		return "it has Set-Cookie, which is for one visitor (set_cookie: strip would keep it without)"
 	case VaryAll:
 		return "Vary: * matches no other request (RFC 9111, section 4.1)"
 	case NotUnderstood:

@@ -92,6 +92,7 @@ func TestJudge(t *testing.T) {
 		{"4.2.3 Age counts", get, Policy{}, respond(200, "Age: 10", "Cache-Control: max-age=60"), Kept, 60},
 		{"4.1 Vary: *", get, Policy{}, respond(200, "Vary: *", "Cache-Control: max-age=60"), VaryAll, 0},
 		{"4.1 a * among names", get, Policy{}, respond(200, "Vary: accept, *", "Cache-Control: max-age=60"), VaryAll, 0},
+		{"4.1 too many names", get, Policy{}, respond(200, "Vary: "+strings.Repeat("x-abcdef, ", 300), "Cache-Control: max-age=60"), VaryAll, 0},
 		{"Set-Cookie", get, Policy{}, respond(200, "Set-Cookie: a=b", "Cache-Control: max-age=60"), Cookie, 0},
 		{"Set-Cookie stripped", get, Policy{Strip: true}, respond(200, "Set-Cookie: a=b", "Cache-Control: max-age=60"), Kept, 60},
 		{"7.3 Set-Cookie kept", get, Policy{KeepCookies: true}, respond(200, "Set-Cookie: a=b", "Cache-Control: max-age=60"), Kept, 60},
@@ -302,6 +303,24 @@ func TestAfterwards(t *testing.T) {
 		l, why := p.Judge(Asked{Method: message.GET}, respond(200, c.lines...), noon, noon)
 		if why != Kept || l.WhileRevalidate != c.revalidate || l.IfError != c.err || l.Flags != c.flags {
 			t.Errorf("%v: %q %+v", c.lines, why, l)
+		}
+	}
+}
+
+// TestLasts: what one request brought about says nothing of the next.
+func TestLasts(t *testing.T) {
+	for _, c := range []struct {
+		why    Reason
+		asked  Asked
+		status int
+		want   bool
+	}{
+		{NoStore, Asked{}, 200, true}, {Private, Asked{}, 200, true}, {Cookie, Asked{}, 302, true}, {NoLife, Asked{}, 200, true}, {TooLarge, Asked{}, 200, true},
+		{Authorized, Asked{Authorized: true}, 200, false}, {RequestNoStore, Asked{NoStore: true}, 200, false}, {NoLife, Asked{Cookies: true}, 200, false},
+		{NoLife, Asked{}, 431, false}, {NoLife, Asked{}, 503, false}, {NoStore, Asked{}, 500, false}, {NoRoom, Asked{}, 200, false},
+	} {
+		if got := c.why.Lasts(c.asked, c.status); got != c.want {
+			t.Errorf("%s of %+v, status %d: %v", c.why, c.asked, c.status, got)
 		}
 	}
 }

@@ -42,6 +42,19 @@ func (r Reason) String() string {
 	return reasonWords[r]
 }
 
+// Lasts reports whether a response that is not kept for a reason says anything of the next one to the same URL. What one
+// request brought about does not, or whoever sends Authorization, or a cookie, or a field that is too large, would turn the
+// cache off for all; nor does a server's error.
+func (r Reason) Lasts(a Asked, status int) bool {
+	switch r {
+	case Authorized, RequestNoStore, NoRoom, Purged:
+		return false
+	case NoLife:
+		return !a.Cookies && status < 500 && !Provoked(status)
+	}
+	return status < 500 && !Provoked(status)
+}
+
 // Asked is what counts of the request that a response answers.
 type Asked struct {
 	Method     message.Method
@@ -142,7 +155,7 @@ func (p *Policy) forbids(a Asked, resp *message.Response, d *responseDirectives)
 		return Authorized // section 3.5
 	case f.Has(message.SetCookie) && !p.Strip && !p.KeepCookies && !a.Private && !names(d.noCacheFields, "set-cookie") && !names(d.privateFields, "set-cookie"):
 		return Cookie
-	case f.Has(message.Vary) && listed(f, message.Vary, "*"):
+	case f.Has(message.Vary) && (listed(f, message.Vary, "*") || tooManyNames(f)):
 		return VaryAll
 	}
 	return Kept
@@ -266,11 +279,11 @@ func omits(l *message.Field, d *responseDirectives, strip bool) bool {
 
 // withholds reports whether the response says of a field that it is for the one who asked alone (RFC 9111, sections 5.2.2.4 and
 // 5.2.2.7).
-func (d *responseDirectives) withholds(l *message.Field) bool {
-	if d.noCacheFields == nil && d.privateFields == nil {
+func (r *responseDirectives) withholds(l *message.Field) bool {
+	if r.noCacheFields == nil && r.privateFields == nil {
 		return false
 	}
-	return names(d.noCacheFields, string(l.Name)) || names(d.privateFields, string(l.Name))
+	return names(r.noCacheFields, string(l.Name)) || names(r.privateFields, string(l.Name))
 }
 
 // AppendWithheld appends the field lines that are not kept because the response says that they are for the one who asked

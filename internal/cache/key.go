@@ -74,7 +74,7 @@ func (k *Keyer) AppendTarget(dst, path, query []byte, has bool) []byte {
 
 // Splits reports whether one URL may have several keys, by what else a request says.
 func (k *Keyer) Splits() bool {
-	return len(k.headers)+len(k.devices)+len(k.private)+len(k.cookieParts) > 0
+	return len(k.scope)+len(k.headers)+len(k.devices)+len(k.private)+len(k.cookieParts) > 0
 }
 
 // The kinds of parts of a key. Together with its length each part is unambiguous: no two different lists of parts are

@@ -21,6 +21,20 @@ const (
 	maxLists     = 8
 )
 
+// maxVary is how many bytes of names count: each costs every look-up.
+const maxVary = 2 << 10
+
+// tooManyNames reports whether a response varies by more than a look-up may cost.
+func tooManyNames(f *message.Fields) bool {
+	n := 0
+	for i := range f.List {
+		if f.List[i].ID == message.Vary {
+			n += len(f.List[i].Value)
+		}
+	}
+	return n > maxVary
+}
+
 // VaryNames returns the canonical list of the fields that a response varies by: lower case, sorted, each once; nil when
 // there is no Vary.
 func VaryNames(f *message.Fields) []byte {

@@ -13,6 +13,7 @@ import (
 	"github.com/weirhq/weir/internal/exchange"
 	"github.com/weirhq/weir/internal/http1"
 	"github.com/weirhq/weir/internal/message"
+	"github.com/weirhq/weir/internal/representation"
 	"github.com/weirhq/weir/internal/route"
 )
 
@@ -121,8 +122,11 @@ func (e *explanation) lookUp(r *route.Route, policy *cache.Policy, k *cache.Keye
 	if want.OnlyIfCached {
 		e.line("", "what is not there is answered with 504: only-if-cached (RFC 9111, section 5.2.1.7)")
 	}
-	if v := e.x.Req.Fields.Get(message.Range); v != nil {
-		e.line("", "the range comes out of the whole; if that is not there, only a range from the first byte on brings it in")
+	switch {
+	case wantsPart(e.x):
+		e.line("", "the range comes out of the whole, or of a part that is there; if neither is, that part is fetched and kept (RFC 9111, section 3.3)")
+	case e.x.Req.Fields.Has(message.Range):
+		e.line("", "the range begins with the first byte: if the whole is not there, it is fetched")
 	}
 	return true, nil
 }
@@ -185,6 +189,9 @@ func (e *explanation) life(p *config.CachePolicy) {
 	} else {
 		e.line("grace", "none but what the app allows (stale-while-revalidate, stale-if-error: RFC 5861)")
 	}
+	if p.IfError > p.Grace {
+		e.line("", "%s while the pool is down or answers with errors (grace_on_error)", p.IfError)
+	}
 	if p.HitForMiss > 0 {
 		e.line("", "what cannot be kept is known for %s, and nobody waits for it (hit_for_miss)", p.HitForMiss)
 	}
@@ -244,6 +251,11 @@ func (e *explanation) judge(policy *cache.Policy, c *config.Route, k *cache.Keye
 	}
 	now := time.Now()
 	asked := cache.Asked{Method: message.GET, NoStore: cache.ParseRequest(f).NoStore, Authorized: f.Has(message.Authorization), Private: k.Private, Cookies: k.Cookies}
+	if e.resp.Status == 206 && wantsPart(e.x) && isPart(e.resp, now) {
+		e.line("", "a part: it is kept by the rules of the whole, and joined with what it touches (RFC 9111, section 3.4)")
+		e.resp.Status = 200
+		e.resp.Fields.Del(message.ContentRange)
+	}
 	life, why := policy.Judge(asked, e.resp, now, now)
 	if why != cache.Kept {
 		e.line("stored", "no (%s): %s", why, why.Because())
@@ -276,6 +288,23 @@ func (e *explanation) judge(policy *cache.Policy, c *config.Route, k *cache.Keye
 	}
 }
 
+// wantsPart reports whether a request is for less than all from the first byte on.
+func wantsPart(x *exchange.Exchange) bool {
+	v := x.Req.Fields.Get(message.Range)
+	return v != nil && !message.EqualFold(v, "bytes=0-")
+}
+
+// isPart reports whether a 206 may be kept as a part: one range of a known whole, with a strong validator.
+func isPart(resp *message.Response, now time.Time) bool {
+	f := &resp.Fields
+	v := representation.Validators{ETag: f.Get(message.ETag), Modified: representation.NoTime, Date: now.Unix()}
+	if t, ok := representation.ParseDate(f.Get(message.LastModified), now.Unix()); ok {
+		v.Modified = t
+	}
+	_, size, ok := representation.ParseContentRange(f.Get(message.ContentRange))
+	return ok && size >= 0 && representation.SameStrong(&v, &v)
+}
+
 // afterwards says how old a response is when it comes, and what becomes of it when it is over.
 func (e *explanation) afterwards(l cache.Life) {
 	if l.Age > 0 {
@@ -287,6 +316,9 @@ func (e *explanation) afterwards(l cache.Life) {
 	case l.Flags&cache.NoStale != 0:
 		e.line("", "never served stale: must-revalidate or proxy-revalidate (RFC 9111, section 5.2.2.2)")
 	default:
+		if l.Flags&cache.NoMaxStale != 0 {
+			e.line("", "a request's max-stale does not count: s-maxage (RFC 9111, section 5.2.2.10)")
+		}
 		if l.WhileRevalidate > 0 {
 			e.line("", "then for %s served while a new one is fetched", seconds(l.WhileRevalidate))
 		}

@@ -19,7 +19,7 @@ sites:
         cache: off
       - match: {path: /own/*}
         pool: web
-        cache: {private: [sessionid], grace: 0s, reload: ignore}
+        cache: {private: [sessionid], grace: 0s, grace_on_error: 1h, reload: ignore}
       - pool: web
         cache:
           pass_if_cookie: [sessionid]
@@ -52,7 +52,7 @@ func TestExplainCache(t *testing.T) {
 		{"/|-H|Cache-Control: no-store", []string{"passes (request-no-store)", "5.2.1.5"}, ""},
 		{"/|-H|X-Original-URL: /evil", []string{"passes (url-override)"}, ""},
 		{"/|-H|Cache-Control: no-cache, only-if-cached", []string{"is heeded", "504"}, ""},
-		{"/own/|-H|Cache-Control: no-cache", []string{"is ignored (reload: ignore)"}, ""},
+		{"/own/|-H|Cache-Control: no-cache", []string{"is ignored (reload: ignore)", "1h0m0s while the pool is down"}, ""},
 		{"/p?utm_x=1&b=2&a=1|-H|Cookie: _ga=1; lang=de; x=secret|-H|User-Agent: a Mobile b",
 			[]string{`key      http://www.example.com/p?a=1&b=2 device phone cookie "lang=de"`, `counts as "a=1&b=2"`, "fewer cookies: lang, x", "no part of the key", "6h0m0s beyond its life"}, "secret"},
 		{"/own/|-H|Cookie: sessionid=secret|--response-header|Cache-Control: private, max-age=9", []string{"private sessionid=#", "visitor's own", "yes, for 9s: max-age in Cache-Control (RFC 9111, section 5.2.2.1)"}, "secret"},
@@ -62,6 +62,7 @@ func TestExplainCache(t *testing.T) {
 		{"/|--status|400|--response-header|ETag: 1", []string{"no (no-freshness)"}, ""},
 		{"/|-H|Cookie: x=1|--status|200", []string{"no (no-freshness)", "name them in ignore_cookies"}, ""},
 		{"/|--response-header|Content-Type: image/png|--response-header|Cache-Control: max-age=5", []string{"24h0m0s: rule 2"}, ""},
+		{"/own/|--response-header|Cache-Control: s-maxage=5", []string{"max-stale does not count"}, ""},
 		{"/|--response-header|Set-Cookie: a=b", []string{"no (set-cookie)"}, ""},
 		{"/|--response-header|Cache-Control: private", []string{"no (private)", "5.2.2.7"}, ""},
 		{"/|--response-header|Vary: *", []string{"no (vary-star)", "4.1"}, ""},
@@ -69,6 +70,10 @@ func TestExplainCache(t *testing.T) {
 		{"/|-H|Authorization: x|--response-header|Cache-Control: max-age=7", []string{"no (authorization)", "3.5"}, ""},
 		{"/|--response-header|Cache-Control: max-age=60, must-revalidate, immutable|--response-header|Age: 10", []string{"it is 10s old", "50s are left", "never served stale", "RFC 8246"}, "then for"},
 		{"/|--response-header|Expires: 0|--response-header|ETag: \"1\"", []string{"yes, for 0s: Expires, which is past"}, ""},
+		{"/|-H|Range: bytes=0-", []string{"begins with the first byte"}, ""},
+		{"/|-H|Range: bytes=2-3|--status|206|--response-header|Content-Range: bytes 2-3/9|--response-header|ETag: \"1\"", []string{"that part is fetched and kept", "a part: it is kept", "yes, for 20s"}, ""},
+		{"/|-H|Range: bytes=2-3|--status|206|--response-header|Content-Range: bytes 2-3/9", []string{"no (partial)"}, ""},
+		{"/|--status|206|--response-header|Content-Range: bytes 2-3/9|--response-header|ETag: \"1\"", []string{"no (partial)"}, "a part: it is kept"},
 		{"/|-H|Accept-Encoding: br|--response-header|Content-Type: text/html", []string{"this client gets br", "sent as br"}, ""},
 	} {
 		args := strings.Split(c.args, "|")

@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/weirhq/weir/internal/api"
@@ -37,8 +38,12 @@ func showLooked(l *api.Looked) string {
 		return b.String()
 	}
 	switch l.Found {
-	case "response":
-		e.line("now", "kept: a response of status %d, %s, %s old; it was looked up %d times", l.Status, bytesOf(l.Size), seconds(l.Age), l.Hits)
+	case "response", "part":
+		what := fmt.Sprintf("a response of status %d", l.Status)
+		if l.Found == "part" {
+			what = "a part of a response"
+		}
+		e.line("now", "kept: %s, %s, %s old; it was looked up %d times", what, bytesOf(l.Size), seconds(l.Age), l.Hits)
 		if l.Disk {
 			e.line("", "it is on disk, and comes into memory when it is asked for")
 		}

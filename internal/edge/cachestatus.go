@@ -31,7 +31,7 @@ const (
 	noteHitForMiss   = "hit-for-miss"     // it is known that the response cannot be kept
 	noteNotShared    = "not-shared"       // another request's fetch turned out to be for that one alone
 	noteHead         = "head"             // HEAD does not bring in what is not there
-	noteRange        = "range"            // nor does a range from the middle
+	noteRange        = "range"            // it is for a part, and that part is not kept
 	noteContended    = "contended"        // what it waited for went again and again
 	noteIfError      = "stale-if-error"   // what is kept stands in for an error
 )
@@ -70,7 +70,7 @@ func (h *handler) cacheDetail() string {
 		return k.why.String()
 	case k.keyed.Pass != cache.NoPass && k.fwd != notForwarded:
 		return k.keyed.Pass.String()
-	case k.note != "":
+	case k.note != "" && !k.stored:
 		return k.note
 	}
 	return h.x.Journal.Cause.String()

@@ -65,10 +65,18 @@ func (h *handler) openLarge() bool {
 			l, _, _ = ticket(&k.ref, true)
 			var err error
 			var b *segment.Body
-			h.t.Do(func() { b, err = t.objects.Open(l) })
+			h.t.Do(func() {
+				// The beginning is checked here, where it can still be asked for anew.
+				if b, err = t.objects.Open(l); err == nil {
+					err = b.Check(0, min(b.Size, fileStep))
+				}
+			})
 			if err == nil {
 				k.large = b
 				return true
+			}
+			if b != nil {
+				b.Release()
 			}
 			slog.Debug("a large body cannot be had", "error", err)
 		}

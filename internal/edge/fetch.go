@@ -42,6 +42,7 @@ type fetch struct {
 	// What came after the store had no more room for it: it is not kept, but those who read it already get it.
 	spill   *os.File
 	base    int64         // where in it that begins
+	readers int           // who may still read the file; the last one closes it
 	spilled atomic.Int64  // how many bytes that is
 	large   *segment.Fill // the file is one on the cache's disk, and holds all; the leader's
 }
@@ -224,12 +225,13 @@ func (f *fetch) begin(fill *store.Fill, under store.Key, length int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.ref, _ = fill.Ref()
+	f.readers++ // the leader
 	f.kept, f.endless, f.length = under, length < 0, length
 	f.state = coming
 	f.tell()
 }
 
-// open makes r refer to the response that is coming; false when it is not any more.
+// open makes r refer to the response that is coming, until letGo; false when it is not any more.
 func (f *fetch) open(r *store.Ref) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -237,11 +239,25 @@ func (f *fetch) open(r *store.Ref) bool {
 		return false
 	}
 	*r = f.ref.Retain()
+	f.readers++
 	return true
 }
 
-// spillTo says that the rest of the response is in a file, from an offset on. Nobody closes it: it goes with the last who
-// has it.
+// letGo ends a reader's use of the response. The file is closed off the loop: it may have no name any more, and be large.
+func (f *fetch) letGo(t *loop.Task) {
+	f.mu.Lock()
+	f.readers--
+	var file *os.File
+	if f.readers == 0 && f.state.over() {
+		file, f.spill = f.spill, nil
+	}
+	f.mu.Unlock()
+	if file != nil {
+		t.Do(func() { _ = file.Close() }) // all that was to be read of it has been
+	}
+}
+
+// spillTo says that the rest of the response is in a file, from an offset on.
 func (f *fetch) spillTo(file *os.File, base int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

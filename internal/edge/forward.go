@@ -204,7 +204,7 @@ func (h *handler) converse(cfg *config.Pool) outcome {
 		return o
 	}
 	h.x.Journal.Cause, h.x.Journal.Detail = journal.NoCause, "" // of an earlier try
-	if h.route.cache != nil {
+	if h.tree.cfg.Cache != nil {
 		h.invalidate()
 	}
 	if h.x.Resp.Status == 101 {

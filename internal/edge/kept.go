@@ -307,11 +307,13 @@ func (h *handler) await(f *fetch) fetchState {
 // follow delivers the response to another request's fetch as it comes, if it is one for this request too.
 func (h *handler) follow(f *fetch) (done, answered bool) {
 	k := &h.kept
-	if !f.open(&k.ref) {
+	var coming store.Ref
+	if !f.open(&coming) {
 		return false, false
 	}
-	k.release()
-	k.has, k.view = true, cache.NewView(k.ref.Head())
+	defer f.letGo(h.t)
+	k.release() // what was found before
+	k.ref, k.has, k.view = coming, true, cache.NewView(coming.Head())
 	if k.key != f.kept {
 		// It turned out to be one variant of several, or for others too: look whether it is what this request selects.
 		k.release()
@@ -372,7 +374,11 @@ func (h *handler) asksFor(validates bool) {
 func (h *handler) ledOff() {
 	k := &h.kept
 	f := k.led
-	if !f.now().over() {
+	switch {
+	case f.now().over():
+	case h.x.Journal.Cause == journal.ClientGone:
+		f.move(cutShort) // that is no reason for the others to get nothing: one of them asks
+	default:
 		f.fails(max(h.x.Journal.Status, 502), h.x.Journal.Cause, h.x.Journal.Detail)
 	}
 	h.l.edge.caching.fetches.land(f)

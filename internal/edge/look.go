@@ -60,28 +60,61 @@ func (c *caching) look(rc *routeCache, x *exchange.Exchange) (out api.Looked) {
 		return out
 	}
 	out.Key = string(rc.keyer.AppendKeyText(nil, &k))
-	o, ok := c.seek(store.Key(k.Key))
+	o, ok := c.seekVariant(rc.keyer, k.Key, x, &out)
 	if !ok {
-		return out
+		o, ok = c.seekAlike(rc.keyer, &k, x, &out)
 	}
-	if v := cache.NewView(o.head); v.Kind() == cache.Variants {
-		ok = false
-		var scratch []byte
-		for list := range v.Lists {
-			out.Variants = append(out.Variants, string(list))
-			var key cache.Key
-			if key, scratch = rc.keyer.Variant(k.Key, v.Epoch(), list, &x.Req.Fields, scratch); !ok {
-				if o, ok = c.seek(store.Key(key)); ok {
-					out.Vary = string(list)
-				}
+	if !ok {
+		part, _ := rc.keyer.Part(k.Key, nil)
+		o, ok = c.seek(store.Key(part))
+	}
+	if ok {
+		c.describe((*store.Key)(&k.Key), &o, &out)
+	}
+	return out
+}
+
+// seekVariant looks for what is under a key, or for the variant that the request selects.
+func (c *caching) seekVariant(keyer *cache.Keyer, under cache.Key, x *exchange.Exchange, out *api.Looked) (o sought, ok bool) {
+	if o, ok = c.seek(store.Key(under)); !ok {
+		return o, false
+	}
+	v := cache.NewView(o.head)
+	if v.Kind() != cache.Variants {
+		return o, true
+	}
+	ok = false
+	var scratch []byte
+	for list := range v.Lists {
+		out.Variants = append(out.Variants, string(list))
+		var key cache.Key
+		if key, scratch = keyer.Variant(under, v.Epoch(), list, &x.Req.Fields, scratch); !ok {
+			if o, ok = c.seek(store.Key(key)); ok {
+				out.Vary = string(list)
 			}
 		}
-		if !ok {
-			return out
+	}
+	return o, ok
+}
+
+// seekAlike looks for what is kept for requests that No-Vary-Search makes one with this.
+func (c *caching) seekAlike(keyer *cache.Keyer, k *cache.KeyedRequest, x *exchange.Exchange, out *api.Looked) (o sought, ok bool) {
+	m, ok := c.seek(store.Key(keyer.NoVaryMarkerKey(k)))
+	if !ok {
+		return o, false
+	}
+	marker, ok := cache.ReadNoVaryMarker(m.head)
+	if !ok {
+		return o, false
+	}
+	for spec := marker.Next(); spec != nil; spec = marker.Next() {
+		if key, fits := keyer.NoVaryKey(k, spec, marker.Epoch); fits {
+			if o, ok := c.seekVariant(keyer, key, x, out); ok {
+				return o, true
+			}
 		}
 	}
-	c.describe((*store.Key)(&k.Key), &o, &out)
-	return out
+	return o, false
 }
 
 // sought is an object that was looked at.
@@ -124,6 +157,8 @@ func (c *caching) describe(primary *store.Key, o *sought, out *api.Looked) {
 	switch v.Kind() {
 	case cache.Response:
 		out.Found = "response"
+	case cache.Part:
+		out.Found = "part"
 	case cache.Hole:
 		if out.TTL = life.TTL - life.Now(now); out.TTL > 0 {
 			out.Found = "hole"

@@ -14,7 +14,7 @@ import (
 // A request for a part of what is not kept goes to the server as it is. The part that comes back is kept under a key of its
 // own (RFC 9111, section 3.3), joined with the one that is there if the two are of one representation and touch (section
 // 3.4). What becomes whole that way is kept as the whole; and whoever asks for the whole while its beginning is there has
-// only the rest fetched. There is one stretch at a time, of a bounded length: it is for pages of documents and pieces of
+// only the rest fetched. Without a strong validator a part is kept for itself. There is one stretch at a time, of a bounded length: it is for pages of documents and pieces of
 // media, not for a disk of films.
 
 // maxPart is the longest stretch that is kept, in bytes: it is copied when another is joined to it.
@@ -81,7 +81,8 @@ func (h *handler) findBeginning() {
 	}
 	verdict, _, tags := c.purged(&k.primary, k.view, max(k.ref.Checked(), k.view.Born()), k.tags)
 	k.tags = tags
-	if s, _, ok := k.view.Stretch(); !ok || s.Off != 0 || verdict != ban.None {
+	v := k.view.Validators(h.l.loop.Wall())
+	if s, _, ok := k.view.Stretch(); !ok || s.Off != 0 || verdict != ban.None || !representation.SameStrong(&v, &v) {
 		k.release()
 	}
 }
@@ -143,7 +144,7 @@ func (h *handler) keepPart(first []byte) {
 	p := &k.part
 	s, size, ok := stretch(resp)
 	is := h.validators()
-	if !ok || s.N > maxPart || !representation.SameStrong(&is, &is) {
+	if !ok || s.N > maxPart {
 		return
 	}
 	whole, ok := h.placed()

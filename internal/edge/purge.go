@@ -101,33 +101,49 @@ func (h *handler) invalidate() {
 	}
 }
 
-// forget takes out what is kept of a path and query, for whomever.
+// forget takes out what is kept of a path and query, for whomever. It need not be of the route that the unsafe request took.
 func (h *handler) forget(path, query []byte, has bool) {
-	x, c, keyer := h.x, h.l.edge.caching, h.route.cache.keyer
-	x.Req.Method, x.Req.Body, x.Req.Path, x.Req.Query, x.Req.HasQuery = message.GET, message.NoBody, path, query, has
-	var keyed cache.KeyedRequest
-	keyer.Key(&x, &keyed)
-	if keyed.Pass == cache.NoPass {
-		key := store.Key(keyed.Key)
-		c.fetches.forget(key)
-		c.store.Delete(key)
-		var part cache.Key
-		part, h.scratch = keyer.Part(keyed.Key, h.scratch)
-		c.store.Delete(store.Key(part))
-		if c.disk.remove(&key) {
-			// Else it would be back after a restart.
-			if err := h.ban(ban.Purge{Kind: ban.Tag, Hard: true, Tag: keyTag(&key)}); err != nil {
-				h.x.Journal.Detail = "an invalidation could not be recorded"
+	x, c := h.x, h.l.edge.caching
+	x.Req.Method, x.Req.MethodText, x.Req.Body, x.Req.Path, x.Req.Query, x.Req.HasQuery = message.GET, getMethod, message.NoBody, path, query, has
+	var target []byte
+	switch _, rt := h.tree.find(&x); {
+	case rt != nil && rt.cache != nil:
+		keyer := rt.cache.keyer
+		var keyed cache.KeyedRequest
+		keyer.Key(&x, &keyed)
+		if keyed.Pass == cache.NoPass {
+			h.forgetKey(keyer, keyed.Key)
+			if !keyer.Splits() && !c.hasAlike(keyer, &keyed) {
+				return
 			}
 		}
-		if !keyer.Splits() && !c.hasAlike(keyer, &keyed) {
-			return
+		target = keyer.AppendTarget(nil, path, query, has)
+	case h.tree.scoped: // others' requests for it may take a route with a cache
+		if target = append(target, path...); has {
+			target = append(append(target, '?'), query...)
 		}
+	default:
+		return
 	}
 	// This client's request says nothing of the keys that others' requests have.
-	target := keyer.AppendTarget(nil, path, query, has)
 	if err := h.ban(ban.Purge{Kind: ban.URL, Hard: true, Host: string(x.Req.Host), Path: string(target)}); err != nil {
 		h.x.Journal.Detail = "what has changed could not be purged"
+	}
+}
+
+// forgetKey takes out what is kept under a key, whole or in part.
+func (h *handler) forgetKey(keyer *cache.Keyer, k cache.Key) {
+	c, key := h.l.edge.caching, store.Key(k)
+	c.fetches.forget(key)
+	c.store.Delete(key)
+	var part cache.Key
+	part, h.scratch = keyer.Part(k, h.scratch)
+	c.store.Delete(store.Key(part))
+	if c.disk.remove(&key) {
+		// Else it would be back after a restart.
+		if err := h.ban(ban.Purge{Kind: ban.Tag, Hard: true, Tag: keyTag(&key)}); err != nil {
+			h.x.Journal.Detail = "an invalidation could not be recorded"
+		}
 	}
 }
 

@@ -47,7 +47,7 @@ func (h *handler) take(cfg *config.Pool, first []byte) (o outcome, took bool) {
 		return o, true
 	}
 	k.why = why
-	h.unshare()
+	h.unshare(why.Lasts(h.asked(), resp.Status))
 	if h.alone { // nobody waits for it
 		h.up.fault = pool.Aborted
 		return done, true
@@ -62,11 +62,11 @@ func (h *handler) asked() cache.Asked {
 		Private: k.keyed.Private, Cookies: k.keyed.Cookies}
 }
 
-// unshare tells the followers that they have to ask for themselves, and those who come next that they need not wait.
-func (h *handler) unshare() {
+// unshare tells the followers that they have to ask for themselves; those who come next need not wait if that lasts.
+func (h *handler) unshare(lasts bool) {
 	k := &h.kept
 	c := h.l.edge.caching
-	if ttl := h.route.cache.policy.HitForMiss; ttl > 0 {
+	if ttl := h.route.cache.policy.HitForMiss; ttl > 0 && lasts {
 		h.scratch = cache.AppendHole(h.scratch[:0], h.l.loop.Wall(), ttl)
 		c.put(k.led.key, h.scratch)
 	}
@@ -260,6 +260,7 @@ func (h *handler) shareStream(cfg *config.Pool, fill *store.Fill, first []byte) 
 		h.up.release(h)
 	}
 	k.reader.wait()
+	f.letGo(h.t)
 	return done
 }
 

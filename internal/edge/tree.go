@@ -29,6 +29,7 @@ type tree struct {
 	pools          *pool.Set
 	sites          []siteTree
 	routes         []routeTree // by route.Route.Index
+	scoped         bool        // a client's request may take a route with a cache that another's for the same URL does not take
 	limits         http1.Limits
 	responseLimits http1.Limits
 	firstByte      time.Duration // for the first byte on a new connection
@@ -163,6 +164,7 @@ func newTree(cfg *config.Config, env pool.Env, old *tree, c *caching) (*tree, er
 			}
 			t.routes[r.Index].cache.tally = c.insight.tally(t.routes[r.Index].site.name, r.Name)
 		}
+		t.scoped = t.scoped || cfg.Cache != nil && scopeOf(r.Config) != ""
 	}
 	return t, nil
 }

@@ -138,8 +138,12 @@ func TestKeepsWhatItMay(t *testing.T) {
 
 // TestOneFetchForMany: a thousand clients want what nobody has: one request reaches the app, and all get the first half
 // before the app has written the second.
-func TestOneFetchForMany(t *testing.T) {
-	const clients = 1000
+func TestOneFetchForMany(t *testing.T) { oneFetchForMany(t, 1000, "") }
+
+// TestOneFetchForManyVariant: that it is one variant of several is known only when it comes.
+func TestOneFetchForManyVariant(t *testing.T) { oneFetchForMany(t, 100, "X-V, Accept-Language") }
+
+func oneFetchForMany(t *testing.T, clients int, vary string) {
 	begin, more := make(chan struct{}), make(chan struct{})
 	half := bytes.Repeat([]byte("0123456789abcde\n"), 40<<10) // 640 KiB: more than is held back
 	a := serveApp(t, "", func(_ *app, _ int, w http.ResponseWriter, r *http.Request) {
@@ -148,6 +152,9 @@ func TestOneFetchForMany(t *testing.T) {
 		}
 		<-begin
 		w.Header().Set("Cache-Control", "max-age=60")
+		if vary != "" {
+			w.Header().Set("Vary", vary)
+		}
 		w.Write(half)
 		w.(http.Flusher).Flush()
 		<-more
@@ -184,11 +191,12 @@ func TestOneFetchForMany(t *testing.T) {
 		})
 	}
 	testkit.Eventually(t, 30*time.Second, "the app is asked", func() bool { return a.count("/cold") > 0 })
+	testkit.Eventually(t, 30*time.Second, "all wait", func() bool { return w.Status().Edge.Active >= int64(clients) })
 	close(begin)
-	testkit.Eventually(t, 60*time.Second, "all have the first half", func() bool { return halves.Load() == clients })
+	testkit.Eventually(t, 60*time.Second, "all have the first half", func() bool { return halves.Load() == int64(clients) })
 	close(more)
 	group.Wait()
-	if n := wholes.Load(); n != clients {
+	if n := wholes.Load(); n != int64(clients) {
 		t.Errorf("%d of %d clients got all", n, clients)
 	}
 	if n := a.count("/cold"); n != 1 {

@@ -23,7 +23,9 @@ func (s *ranged) serve(_ *app, _ int, w http.ResponseWriter, r *http.Request) {
 	tag := s.tag
 	s.mu.Unlock()
 	w.Header().Set("Cache-Control", "max-age=60")
-	w.Header().Set("ETag", tag)
+	if r.URL.Path != "/weak" {
+		w.Header().Set("ETag", tag)
+	}
 	w.Header().Set("Content-Type", "text/plain")
 	if r.URL.Path == "/liar" && r.Header.Get("If-Range") != "" {
 		w.Header().Set("Content-Range", "bytes 7-9/26")
@@ -73,12 +75,17 @@ func TestParts(t *testing.T) {
 		{"/c", "Range: bytes=13-\r\n", 206, "nopqrstuvwxyz", "bytes 13-25/26", `["bytes=13-"]`},
 		{"/c", "Range: bytes=0-14\r\n", 206, "abcdefghijklmno", "bytes 0-14/26", `["bytes=0-14"]`}, // now it is whole
 		{"/c", "", 200, "abcdefghijklmnopqrstuvwxyz", "", `[]`},
+		{"/weak", "Range: bytes=0-5\r\n", 206, "abcdef", "bytes 0-5/26", `["bytes=0-5"]`},
+		{"/weak", "Range: bytes=2-3\r\n", 206, "cd", "bytes 2-3/26", `[]`},
+		{"/weak", "Range: bytes=4-7\r\n", 206, "efgh", "bytes 4-7/26", `["bytes=4-7"]`}, // it cannot be known that they belong together
+		{"/weak", "Range: bytes=0-7\r\n", 206, "abcdefgh", "bytes 0-7/26", `["bytes=0-7"]`},
+		{"/weak", "", 200, "abcdefghijklmnopqrstuvwxyz", "", `[""]`},
 		{"/liar", "Range: bytes=0-5\r\n", 206, "abcdef", "bytes 0-5/26", `["bytes=0-5"]`},
 		{"/d", "Range: bytes=0-5\r\n", 206, "abcdef", "bytes 0-5/26", `["bytes=0-5"]`},
 		{"/e", "Range: bytes=3-5\r\n", 206, "def", "bytes 3-5/26", `["bytes=3-5"]`},
 	} {
 		m := get(t, w, c.path, c.lines)
-		if m.Status != c.status || string(m.Body) != c.body || m.Field("Content-Range") != c.span || m.Field("ETag") != `"1"` {
+		if m.Status != c.status || string(m.Body) != c.body || m.Field("Content-Range") != c.span || m.Field("ETag") != `"1"` && c.path != "/weak" {
 			t.Errorf("%s %q: %d %q %q", c.path, c.lines, m.Status, m.Body, m.Lines)
 		}
 		if got := s.take(); got != c.asked {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/weirhq/weir/internal/cache/store"
 )
@@ -34,6 +35,9 @@ type body struct {
 
 // maxOpen is how many bodies that nobody reads stay open. What was checked of a body is known as long as it is open.
 const maxOpen = 128
+
+// roomWait is how long a body that comes faster than old ones are deleted waits for them.
+const roomWait = time.Second
 
 // Fill is a large body on its way to the disk. It has one writer; others may read what is written from File.
 type Fill struct {
@@ -85,8 +89,8 @@ func (f *Fill) Write(p []byte) error {
 	if f.size+int64(len(p)) > f.d.Most() {
 		return store.ErrTooLarge
 	}
-	if !f.d.reserve(f.number, int64(len(p))) {
-		return fmt.Errorf("a body on disk: %w", os.ErrClosed)
+	if err := f.d.reserve(f.number, int64(len(p))); err != nil {
+		return fmt.Errorf("a body on disk: %w", err)
 	}
 	if _, err := f.f.WriteAt(p, f.size); err != nil {
 		return fmt.Errorf("a body on disk: %w", err)
@@ -125,20 +129,29 @@ func (f *Fill) Commit(key store.Key, head []byte, until int64) (Large, bool) {
 	return l, true
 }
 
-// reserve counts bytes that a body is about to have; false when the Disk is closed.
-func (d *Disk) reserve(number uint32, n int64) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	b := d.bodies[number]
-	if b == nil {
-		return false
+// reserve counts bytes that a body is about to have. It waits a moment for the writer to make room.
+func (d *Disk) reserve(number uint32, n int64) error {
+	for end := time.Now().Add(roomWait); ; time.Sleep(roomWait / 100) {
+		d.mu.Lock()
+		b := d.bodies[number]
+		fits := d.used+n <= d.o.Size
+		if b != nil && fits {
+			b.size += n
+			d.used += n
+		}
+		if d.used+d.o.Segment > d.o.Size {
+			d.wake()
+		}
+		d.mu.Unlock()
+		switch {
+		case b == nil:
+			return os.ErrClosed
+		case fits:
+			return nil
+		case time.Now().After(end):
+			return store.ErrFull
+		}
 	}
-	b.size += n
-	d.used += n
-	if d.used+d.o.Segment > d.o.Size {
-		d.wake()
-	}
-	return true
 }
 
 // attach notes which body the record of a hash names now, 0 for none; what it named before goes. d.mu is held.

@@ -47,6 +47,8 @@ const MinSize = 8 << 20
 const (
 	minSegment = 512 << 10
 	maxSegment = 512 << 20
+	farSegment = 32 << 30 // what offsets reach
+	listEvery  = 32 << 20
 	segments   = 64 // of Size
 	batchBytes = 1 << 20
 )
@@ -83,20 +85,22 @@ type Disk struct {
 	saidOnce bool              // damage was logged
 
 	// The writer's.
-	order   []*segment // oldest first, the one that is written to last
-	batch   batch
-	retryAt time.Time
-	backoff time.Duration
+	order     []*segment // oldest first, the one that is written to last
+	batch     batch
+	retryAt   time.Time
+	backoff   time.Duration
+	recovered time.Time
 }
 
 // segment is one file of records.
 type segment struct {
-	number uint32
-	f      *os.File
-	size   int64    // up to where there are records
-	list   []listed // of the one that is written to
-	aside  int64    // bytes of its list on disk
-	bodies int64    // bytes of the large bodies that it names
+	number  uint32
+	f       *os.File
+	size    int64    // up to where there are records
+	list    []listed // of the one that is written to
+	aside   int64    // bytes of its list on disk
+	bodies  int64    // bytes of the large bodies that it names
+	covered int64    // up to where its list on disk tells
 }
 
 // Stats are a Disk's figures.
@@ -143,7 +147,9 @@ func Open(o Options) (*Disk, error) {
 
 func (o *Options) defaults() {
 	if o.Segment == 0 {
+		// Not too few, lest much goes at a time; not too many, since each is an open file.
 		o.Segment = min(max(o.Size/segments, minSegment), maxSegment)
+		o.Segment = max(o.Segment, min(o.Size/(16*segments), farSegment))
 	}
 	if o.Inline == 0 || o.Inline > o.Segment/4 {
 		o.Inline = o.Segment / 4
@@ -282,7 +288,7 @@ func (d *Disk) loadSegment(number uint32, last bool) error {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return errors.Join(err, f.Close())
 	}
-	s.size = from
+	s.size, s.covered = from, from
 	if info.Size() > from {
 		more, end, damaged, err := scan(f, number, from, info.Size())
 		if err != nil {
@@ -471,5 +477,9 @@ func (d *Disk) closeFiles() (err error) {
 		}
 	}
 	clear(d.bodies)
+	for _, f := range d.closing {
+		err = errors.Join(err, f.Close())
+	}
+	d.closing = nil
 	return errors.Join(err, d.lock.Close())
 }

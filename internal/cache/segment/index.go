@@ -196,6 +196,7 @@ func (x *index) move(from, to entry) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if i := s.place(to.hash); i >= 0 && s.slots[i].size != 0 && s.slots[i].segment == from.segment && s.slots[i].off == from.off {
+		to.state = s.slots[i].state & dead
 		s.slots[i] = to
 		return true
 	}

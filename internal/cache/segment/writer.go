@@ -91,7 +91,7 @@ func (d *Disk) run() {
 		case <-d.kick:
 			d.drain()
 			d.tidy()
-			d.makeRoom()
+			d.makeRoom(0)
 		case <-tick.C:
 			d.recheck()
 		case <-d.quit:
@@ -147,7 +147,7 @@ func (d *Disk) recheck() {
 		d.mu.Lock()
 		d.problem = nil
 		d.mu.Unlock()
-		d.backoff = 0
+		d.recovered = time.Now()
 		d.o.Problem(nil)
 	}
 }
@@ -164,6 +164,9 @@ func (d *Disk) fails(err error) {
 	first := d.problem == nil
 	d.problem = err
 	d.mu.Unlock()
+	if first && time.Since(d.recovered) > time.Minute {
+		d.backoff = 0 // else it comes and goes, and is tried less and less often
+	}
 	d.backoff = min(max(2*d.backoff, d.o.FirstTry), time.Minute)
 	d.retryAt = time.Now().Add(d.backoff)
 	if first {
@@ -211,6 +214,8 @@ func (d *Disk) apart(j *job) bool {
 	if j.large != nil || j.ref.Size() <= d.o.Inline {
 		return true
 	}
+	d.flush()
+	d.makeRoom(j.ref.Size())
 	f, err := d.Create()
 	for off := int64(0); err == nil && off < j.ref.Size(); {
 		p := j.ref.Chunk(off)
@@ -323,7 +328,9 @@ func (d *Disk) flush() {
 	s := d.order[len(d.order)-1]
 	_, err := s.f.WriteAt(b.buf, s.size)
 	if err == nil {
-		d.publish(s)
+		if d.publish(s); s.size-s.covered > max(listEvery, d.o.Segment/8) {
+			d.writeList(s) // so that a start after a crash has not much to look through
+		}
 	} else {
 		d.fails(err)
 		d.cut(s)
@@ -443,7 +450,7 @@ func (d *Disk) writeList(s *segment) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.used += int64(len(text)) - s.aside
-	s.aside = int64(len(text))
+	s.aside, s.covered = int64(len(text)), s.size
 }
 
 // begin makes a new segment, and room for it.
@@ -470,9 +477,9 @@ func (d *Disk) begin() bool {
 	return d.broken() == nil
 }
 
-// makeRoom deletes the oldest when large bodies have taken too much.
-func (d *Disk) makeRoom() {
-	for d.broken() == nil && d.over(d.o.Segment/2) && len(d.order) > 0 {
+// makeRoom deletes the oldest when large bodies have taken too much, or are about to take so many bytes.
+func (d *Disk) makeRoom(n int64) {
+	for d.broken() == nil && d.over(d.o.Segment/2+n) && len(d.order) > 0 {
 		if s := d.order[len(d.order)-1]; len(d.order) == 1 {
 			if s.size == 0 {
 				return // what there is is being written
@@ -556,7 +563,9 @@ func (d *Disk) rescue(s *segment) {
 		}
 		d.batch.copied(to.number, buf, l, e)
 		if len(d.batch.buf) >= batchBytes {
-			d.flush()
+			if d.flush(); d.broken() != nil {
+				return
+			}
 		}
 	}
 	d.flush()

@@ -176,6 +176,24 @@ func TestTendPieces(t *testing.T) {
 	empty(t, s)
 }
 
+// TestNothingRefused: whatever lies together in steps that are being emptied, there is room for the next object.
+func TestNothingRefused(t *testing.T) {
+	head, body := make([]byte, 230), make([]byte, 1024)
+	for n := uint64(20_000); n <= 60_000; n += 10_000 {
+		s := open(t, Options{Memory: int64(n) * 1504})
+		for i := range 3 * n {
+			if err := raw(s, keyOf(i), head, body); err != nil {
+				t.Fatalf("%d objects: number %d: %v", n, i, err)
+			}
+			if r, ok := s.Get(keyOf(i * 0x9e3779b97f4a7c15 >> 16 % (i + 1))); ok {
+				r.Release()
+			}
+		}
+		clearAll(s)
+		empty(t, s)
+	}
+}
+
 // TestOverhead: an object of 1 KiB costs at most 250 bytes beside its head and its body, all told.
 func TestOverhead(t *testing.T) {
 	s := open(t, Options{Memory: 256 << 20})

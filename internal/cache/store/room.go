@@ -4,6 +4,9 @@ package store
 const (
 	evictions        = 64
 	evictionGranules = 4
+	// What lay in a step that is being emptied leaves no room, and what came at one time lies together and goes together: so many
+	// times as many may go in all.
+	evictionsInVain = 32
 	// As soon as so many times what is wanted is free, smaller pieces are taken.
 	freeEnough = 2
 )
@@ -18,8 +21,9 @@ func (s *Store) resident() int64 {
 // tiny: evicting on until there is a large gap would cost more than many pieces do. It returns 0, 0 when nothing
 // helped. The mutex is held.
 func (s *Store) take(n, least, tiny uint32) (g, got uint32) {
-	s.balance()
-	for range evictions + int(n)/evictionGranules {
+	s.balance(0)
+	tries := evictions + int(n)/evictionGranules
+	for all := tries * evictionsInVain; tries > 0 && all > 0; all-- {
 		if !s.arena.fits(n) && s.arena.draining == 0 && s.resident()+stepBytes+stepEdges <= s.budget {
 			// That the system has no more memory is no reason to fail: there is what there is.
 			_ = s.arena.grow()
@@ -30,10 +34,15 @@ func (s *Store) take(n, least, tiny uint32) (g, got uint32) {
 		s.compact()
 		if least > tiny && s.arena.free > freeEnough*int64(n) {
 			least = max(least/2, tiny)
+			tries--
 			continue
 		}
+		free := s.arena.free
 		if !s.evict() {
 			break
+		}
+		if s.arena.free > free {
+			tries--
 		}
 	}
 	s.refused++
@@ -82,13 +91,14 @@ const (
 	trimPages     = stepBytes/pageBytes + 1
 )
 
-// balance takes the store a little nearer to its budget. The mutex is held.
-func (s *Store) balance() {
+// balance takes the store a little nearer to its budget. Up to so many others may go for each object that is in the way. The
+// mutex is held.
+func (s *Store) balance(others int) {
 	if s.resident()-int64(s.arena.draining)*stepBytes > s.budget {
 		s.shrink()
 	}
 	if s.arena.draining > 0 {
-		s.drain()
+		s.drain(others)
 		return
 	}
 	if s.slots.free > 2*trimPages*pageSlots && s.slots.free > s.index.count/4 && s.calls%1024 == 0 {
@@ -118,7 +128,7 @@ func (s *Store) compact() {
 
 // drain moves what lies in steps being emptied elsewhere, or evicts it if there is no room, among the next few slots.
 // What is being filled is met in a later round: the search goes on until the steps are empty. The mutex is held.
-func (s *Store) drain() {
+func (s *Store) drain(others int) {
 	end, moved := s.slots.limit.Load(), uint32(0)
 	for n := 0; n < drainSlots && moved < drainGranules && s.arena.draining > 0; n++ {
 		if s.cursor++; s.cursor >= end {
@@ -126,32 +136,33 @@ func (s *Store) drain() {
 		}
 		if t := s.slots.at(s.cursor); t.state.Load()&stateLive != 0 && s.inTheWay(t) {
 			moved += s.weight(s.cursor)
-			s.makeWay(s.cursor)
+			s.makeWay(s.cursor, others)
 		}
 	}
 }
 
-// waysTried is how many others may go so that an object that is in the way can stay.
+// waysTried is how many others may go so that an object that is in the way can stay, when there is time for that: not while
+// somebody waits for memory. What those who go leave may lie in the steps that are being emptied too, as what came at one
+// time lies together and is let go together.
 const waysTried = 8
 
-// makeWay moves an object out of the way, into the room of others that are worth less if there is no gap, or evicts it. The
-// mutex is held.
-func (s *Store) makeWay(slot uint32) {
+// makeWay moves an object out of the way, if need be into the room of others that are worth less, or evicts it. The mutex is
+// held.
+func (s *Store) makeWay(slot uint32, others int) {
 	t := s.slots.at(slot)
-	for range waysTried {
-		switch {
-		case s.move(slot):
-			return
-		case t.state.Load()&stateShares != 0 || t.size.Load() > stepBytes || !s.evict(): // or it cannot be in one piece
+	if t.state.Load()&stateShares != 0 || t.size.Load() > stepBytes {
+		others = 0 // it cannot be moved, or not in one piece
+	}
+	for ; !s.move(slot); others-- {
+		if others <= 0 || !s.evict() {
 			s.evicted++
 			s.unlink(slot, false)
 			return
-		case t.state.Load()&stateLive == 0:
+		}
+		if t.state.Load()&stateLive == 0 {
 			return // it was the one
 		}
 	}
-	s.evicted++
-	s.unlink(slot, false)
 }
 
 // move puts a copy of an object in its place under its key, somewhere else in memory. Those who read it read on where
@@ -247,6 +258,6 @@ func (s *Store) Resize(o Options) {
 func (s *Store) Tend() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.balance()
+	s.balance(waysTried)
 	return s.arena.draining == 0 && s.resident() <= s.budget
 }
