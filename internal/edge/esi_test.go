@@ -1,8 +1,11 @@
 package edge
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -362,6 +365,63 @@ func TestLineOfAPage(t *testing.T) {
 			}
 		}
 		c.Close()
+	})
+}
+
+// TestPagesAbandoned: clients that leave anywhere in a page leave nothing of it behind.
+func TestPagesAbandoned(t *testing.T) {
+	eachBody(t, func(t *testing.T, body loop.Config) {
+		big := strings.Repeat("0123456789abcdef", 20000)
+		keep := "Cache-Control: max-age=60\r\n"
+		late := func(c *testkit.Conn) bool {
+			time.Sleep(time.Millisecond) // a slow app, not a wait for something
+			return page("late", "")(c)
+		}
+		o := boxes{
+			"/0":    page(big+`<esi:include src="/big"/><esi:include src="/late"/>`+big, keep),
+			"/1":    page(`<esi:include src="/late" maxwait="1" alt="/kept"/><esi:include src="/late"/><esi:include src="/big"/><esi:include src="/kept"/>`+big, ""),
+			"/2":    page(`<esi:try><esi:attempt><esi:include src="/big"/><esi:include src="/0"/></esi:attempt><esi:except>x</esi:except></esi:try>`, keep),
+			"/late": late, "/kept": page(big, keep), "/big": page(big, ""),
+		}.serve(t)
+		e := serveEdge(t, body, strings.Replace(esiPool(o, ", compress: gzip"), "max_conn: 50", "max_conn: 20, buffer: true", 1))
+		var all sync.WaitGroup
+		for task := range 6 {
+			all.Go(func() {
+				r := rand.New(rand.NewPCG(uint64(task), 7))
+				for range 30 {
+					c := testkit.Dial(t, e.addr)
+					lines := ""
+					if r.IntN(2) == 0 {
+						lines = "Accept-Encoding: gzip\r\n"
+					}
+					c.Send(fmt.Sprintf("GET /%d HTTP/1.%d\r\nHost: x\r\nConnection: close\r\n%s\r\n", r.IntN(3), r.IntN(2), lines))
+					_, err := io.CopyN(io.Discard, c.Raw(), int64(r.IntN(2000)*r.IntN(500)))
+					if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrDeadlineExceeded) {
+						t.Errorf("reading: %v", err)
+					}
+					if r.IntN(2) == 0 {
+						c.Reset()
+					} else {
+						c.Close()
+					}
+				}
+			})
+		}
+		all.Wait()
+		e.quiet()
+		e.onLoops(func(l *local) {
+			if l.spooled != 0 || l.encoders.Lent() != 0 {
+				t.Errorf("a loop has %d bytes of bodies and %d encoders left", l.spooled, l.encoders.Lent())
+			}
+			for _, a := range l.pages {
+				if a.running || a.ahead != 0 || len(a.lost) != 0 || a.buf != nil {
+					t.Errorf("an assembler is left as %+v", a)
+				}
+			}
+		})
+		if s := e.Status(); s.Panics != 0 {
+			t.Errorf("%d panics", s.Panics)
+		}
 	})
 }
 

@@ -108,6 +108,7 @@ func (a *assembler) Run(t *loop.Task) {
 			f.feed.shutOff()
 		}
 		clear(a.lost)
+		a.lost = a.lost[:0]
 		a.endEncoding()
 		if a.buf != nil {
 			h.l.loop.Release(a.buf)
@@ -348,6 +349,9 @@ func (a *assembler) await(s *spout, by loop.Time) ([]byte, error) {
 	first := h.l.loop.Now() + int64(soon)
 	if by == 0 || first < by {
 		p, err := s.look(a.t, first)
+		for errors.Is(err, loop.ErrHangup) { // told late, of an earlier wait
+			p, err = s.look(a.t, first)
+		}
 		if !isTimeout(err) {
 			return p, err
 		}

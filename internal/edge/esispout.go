@@ -37,7 +37,9 @@ func (s *spout) pour(t *loop.Task, p []byte) error {
 		if s.drinks != nil {
 			s.drinks.WakeHere()
 		}
-		if err := t.Park(0); err != nil {
+		// That a client hung up may be told late, of an earlier wait: here it is for who drinks to notice. To go away with
+		// what it is looking at would be worse.
+		if err := t.Park(0); err != nil && !errors.Is(err, loop.ErrHangup) {
 			return err
 		}
 	}
@@ -81,7 +83,7 @@ func (s *spout) look(t *loop.Task, by loop.Time) ([]byte, error) {
 
 // take takes the first n bytes of what look returned.
 func (s *spout) take(n int) {
-	s.offered = s.offered[n:]
+	s.offered = s.offered[min(n, len(s.offered)):] // there is nothing when the engine stops
 	if len(s.offered) == 0 && s.pours != nil {
 		s.pours.WakeHere()
 	}
