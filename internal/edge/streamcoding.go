@@ -88,7 +88,8 @@ func (h *handler) endStream() bool {
 func (h *handler) encodeSpilled(t *loop.Task, f *fetch, at int64, off *int64) bool {
 	p := make([]byte, min(f.spilled.Load()-at, compress.MaxWrite))
 	n, err := 0, error(nil)
-	t.Do(func() { n, err = f.spill.ReadAt(p, at) })
+	file, base := f.spilledTo()
+	t.Do(func() { n, err = file.ReadAt(p, base+at) })
 	if n == 0 {
 		h.breakOff(err)
 		return false

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/weirhq/weir/internal/cache"
+	"github.com/weirhq/weir/internal/cache/ban"
 	"github.com/weirhq/weir/internal/cache/store"
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/journal"
@@ -154,6 +155,13 @@ func (h *handler) keepBody(cfg *config.Pool, life cache.Life, first []byte, o *o
 func (h *handler) committed(fill *store.Fill) {
 	k := &h.kept
 	c := h.l.edge.caching
+	if h.overtaken() {
+		fill.Abort() // what has been fetched since stays
+		k.stored, k.why = false, cache.Purged
+		k.led.move(kept)
+		c.fetches.part(k.led)
+		return
+	}
 	// Committed first and looked at afterwards: a purge in between finds the object and this look finds the purge.
 	c.disk.supersede(&k.key)
 	if err := fill.Commit(); err != nil {
@@ -164,6 +172,17 @@ func (h *handler) committed(fill *store.Fill) {
 		c.disk.keep(k.ref)
 	}
 	h.settle()
+}
+
+// overtaken reports whether what the request fetched was purged meanwhile.
+func (h *handler) overtaken() bool {
+	k := &h.kept
+	if k.led.spoiled.Load() {
+		return true
+	}
+	var verdict ban.Verdict
+	verdict, _, k.tags = h.l.edge.caching.purged(&k.primary, k.view, k.led.born, k.tags)
+	return verdict == ban.Hard
 }
 
 // placed is the key under which a response is kept: the request's, or that of the variant that its Vary makes it.

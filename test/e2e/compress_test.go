@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/weirhq/weir/internal/testkit"
@@ -112,5 +113,37 @@ sites:
 		if n := a.count("/kept/page"); n > 4 {
 			t.Errorf("what is kept was asked for %d times", n)
 		}
+	}
+}
+
+// TestOutgrownCompressed: what turns out to be more than memory takes reaches those who read it compressed in one piece, by way
+// of a file or of the cache's disk.
+func TestOutgrownCompressed(t *testing.T) {
+	var text strings.Builder
+	for i := range 200_000 {
+		fmt.Fprintf(&text, "%d lines of a large page\n", i)
+	}
+	a := serveApp(t, "", func(_ *app, _ int, w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/plain")
+		w.Header().Set("Cache-Control", "max-age=60")
+		w.(http.Flusher).Flush()
+		io.WriteString(w, text.String())
+	})
+	for _, more := range []string{"", fmt.Sprintf(", max_object: 64MiB, disk: {path: %q, size: 256MiB}", t.TempDir())} {
+		w := cached(t, a, "grace: 0s\n        compress: [gzip]", "cache: {memory: 16MiB"+more+"}")
+		var group sync.WaitGroup
+		for range 4 {
+			group.Go(func() {
+				m := get(t, w, "/page", "Accept-Encoding: gzip\r\n")
+				if m.Field("Content-Encoding") != "gzip" || unzip(t, m.Body) != text.String() {
+					t.Errorf("%s: %q, %d bytes", more, m.Lines, len(m.Body))
+				}
+			})
+		}
+		group.Wait()
+		if m := get(t, w, "/page", ""); m.Body != text.String() {
+			t.Errorf("%s: plain: %q, %d bytes", more, m.Lines, len(m.Body))
+		}
+		w.Stop()
 	}
 }
