@@ -96,7 +96,7 @@ func TestRetries(t *testing.T) {
 func TestConnectErrors(t *testing.T) {
 	eachPool(t, func(t *testing.T, body loop.Config, more string) {
 		o := echo(t, "tcp")
-		dead, missing := testkit.FreeAddress(t), "unix:"+t.TempDir()+"/none.sock"
+		dead, missing := testkit.DeadAddress(t), "unix:"+t.TempDir()+"/none.sock"
 		if more != "" {
 			more += ", "
 		}
@@ -123,7 +123,7 @@ func TestConnectErrors(t *testing.T) {
 	t.Run("all of them", func(t *testing.T) {
 		eachBody(t, func(t *testing.T, body loop.Config) {
 			log, file := logged(t)
-			r := serveEdge(t, body, log+onePool("", testkit.FreeAddress(t), testkit.FreeAddress(t)))
+			r := serveEdge(t, body, log+onePool("", testkit.DeadAddress(t), testkit.DeadAddress(t)))
 			c := testkit.Dial(t, r.addr)
 			c.Send(wire(get))
 			wantStatus(c, 502)

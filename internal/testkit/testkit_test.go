@@ -267,7 +267,7 @@ func TestLoad(t *testing.T) {
 		{Load{Path: "/bad"}, "status 502"},
 		{Load{Path: "/gone"}, "closed before the end of the answer, on a new connection"},
 		{Load{Path: "/late", Limit: 20 * time.Millisecond}, "no answer in time"},
-		{Load{Address: FreeAddress(t)}, "connection refused"},
+		{Load{Address: DeadAddress(t)}, "connection refused"},
 	} {
 		if c.load.Address == "" {
 			c.load.Address = address

@@ -80,7 +80,7 @@ func TestInjection(t *testing.T) {
 			testkit.Leaks(t)
 			o := newRecorder(t)
 			o.trusting = trusted
-			w := testkit.Run(t, testkit.Setup{Config: fmt.Sprintf(injectionSites, row.format, row.more, o.address(), testkit.FreeAddress(t))})
+			w := testkit.Run(t, testkit.Setup{Config: fmt.Sprintf(injectionSites, row.format, row.more, o.address(), testkit.DeadAddress(t))})
 			all := nastyRequests()
 			for _, text := range all {
 				got, err := talk(w.Address, text)

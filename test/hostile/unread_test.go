@@ -68,7 +68,7 @@ func earlyServer(t *testing.T) string {
 // TestUnreadBodies: a body that nobody wants is never taken for a request, whoever answers before it is there.
 func TestUnreadBodies(t *testing.T) {
 	testkit.Leaks(t)
-	w := testkit.Run(t, testkit.Setup{Config: fmt.Sprintf(unreadSites, earlyServer(t), earlyServer(t), testkit.FreeAddress(t)), Files: map[string]string{"file": "file"}})
+	w := testkit.Run(t, testkit.Setup{Config: fmt.Sprintf(unreadSites, earlyServer(t), earlyServer(t), testkit.DeadAddress(t)), Files: map[string]string{"file": "file"}})
 	large := strings.Repeat(evil, 10000)
 	for _, path := range []string{"/fixed", "/to", "/file", "/denied", "/small", "/down", "/early", "/buffered", "/none"} {
 		for name, text := range map[string]string{
