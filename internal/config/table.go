@@ -112,11 +112,14 @@ func logTargetKind() kind[string] {
 	return k
 }
 
+// MaxHead is how large limits.head may be in bytes: a head has to fit into one buffer.
+const MaxHead = 96 << 10
+
 func limitsObject(t *table) *object[Limits] {
 	o := newObject[Limits](t, "limits", "limits", "Bounds on what a client can make grow.")
-	add(o, "request_line", sizeKind[int](64, 1<<20), func(l *Limits) *int { return &l.RequestLine }, "8KiB",
+	add(o, "request_line", sizeKind[int](64, MaxHead), func(l *Limits) *int { return &l.RequestLine }, "8KiB",
 		"The request line; a longer one gets 414.")
-	add(o, "head", sizeKind[int](256, 1<<20), func(l *Limits) *int { return &l.Head }, "32KiB",
+	add(o, "head", sizeKind[int](256, MaxHead), func(l *Limits) *int { return &l.Head }, "32KiB",
 		"The request line and all fields; a larger head gets 431.")
 	add(o, "fields", intKind(1, 10000), func(l *Limits) *int { return &l.Fields }, "100",
 		"Field lines in a head; more get 431.")

@@ -117,10 +117,13 @@ func newResponsePolicy(c *config.Headers) (p responsePolicy) {
 // Responses come from servers that are ours: their heads may be larger than clients'.
 var responseLimits = http1.Limits{Line: 8 << 10, Fields: 200, Head: 64 << 10}
 
+// A head fits into a buffer.
+const _ = uint(loop.LargeBufferSize - tail - config.MaxHead)
+
 // newTree builds a tree; pools that stay as they are are taken over from old, which may be nil.
 func newTree(cfg *config.Config, env pool.Env, old *tree, c *caching) (*tree, error) {
 	t := &tree{cfg: cfg, responseLimits: responseLimits}
-	t.limits = http1.Limits{Line: cfg.Limits.RequestLine, Fields: cfg.Limits.Fields, Head: min(cfg.Limits.Head, loop.LargeBufferSize)}
+	t.limits = http1.Limits{Line: cfg.Limits.RequestLine, Fields: cfg.Limits.Fields, Head: cfg.Limits.Head}
 	t.firstByte = cfg.Timeouts.Idle
 	if cfg.Timeouts.Head > 0 && (t.firstByte == 0 || cfg.Timeouts.Head < t.firstByte) {
 		t.firstByte = cfg.Timeouts.Head
