@@ -13,7 +13,7 @@ import (
 // report is the section.
 func report(o options, f *filled, v *served, ratios string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n\nWritten by `make bench-cache` (%s, %d processors, %s).\n\n", section.Title, runtime.Version(), runtime.NumCPU(),
+	fmt.Fprintf(&b, "%s\n\nWritten by `make bench-cache` (%s, %d processors, %s). The disk has a page of its own:\n[The cache's disk after a restart](benchmarks-disk.md).\n\n", section.Title, runtime.Version(), runtime.NumCPU(),
 		time.Now().UTC().Format("2006-01-02 15:04 MST"))
 	b.WriteString("| promise | measured | |\n|---|---|---|\n")
 	promise := func(text, measured string, held bool) {
