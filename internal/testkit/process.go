@@ -2,6 +2,7 @@ package testkit
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -72,6 +73,19 @@ func (p Process) Kill(t testing.TB, s syscall.Signal) {
 	if err := syscall.Kill(p.PID, s); err != nil {
 		t.Fatalf("sending %v to %v: %v", s, p, err)
 	}
+}
+
+// KillIfThere sends a signal to a process that may have ended by itself, and reports whether it had not.
+func (p Process) KillIfThere(t testing.TB, s syscall.Signal) bool {
+	t.Helper()
+	if !p.Alive() {
+		return false
+	}
+	err := syscall.Kill(p.PID, s)
+	if err != nil && !errors.Is(err, syscall.ESRCH) {
+		t.Fatalf("sending %v to %v: %v", s, p, err)
+	}
+	return err == nil
 }
 
 func (p Process) String() string { return fmt.Sprintf("%d (%s)", p.PID, p.Command) }

@@ -34,11 +34,9 @@ func TestWorkersDieUnderLoad(t *testing.T) {
 	kills := 0
 	for time.Now().Before(end) {
 		all := waitWorkers(t, w, "hello", 2)
-		victim := all[kills%len(all)]
-		if !victim.Alive() {
+		if !all[kills%len(all)].KillIfThere(t, syscall.SIGKILL) {
 			continue // the last one, whose death has not been seen yet
 		}
-		victim.Kill(t, syscall.SIGKILL)
 		kills++
 		f.After(t, 200)
 	}

@@ -171,9 +171,7 @@ func TestDjangoUnderLoad(t *testing.T) {
 	for range 2 {
 		// The master and its child: gunicorn answers in the child.
 		for _, p := range testkit.Tree(waitWorkers(t, w, "guestbook", 2)[0].PID) {
-			if p.Alive() {
-				p.Kill(t, syscall.SIGKILL)
-			}
+			p.KillIfThere(t, syscall.SIGKILL)
 		}
 		pages.After(t, 50)
 	}

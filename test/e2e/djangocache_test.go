@@ -122,9 +122,7 @@ func TestDjangoGrace(t *testing.T) {
 	}
 	for _, worker := range waitWorkers(t, w, "guestbook", 2) {
 		for _, p := range testkit.Tree(worker.PID) {
-			if p.Alive() {
-				p.Kill(t, syscall.SIGKILL)
-			}
+			p.KillIfThere(t, syscall.SIGKILL)
 		}
 	}
 	testkit.Eventually(t, 30*time.Second, "the board is past its life", func() bool {
