@@ -74,6 +74,7 @@ bench-cache: build ## measure the cache by itself (minutes), write its section o
 
 bench-peers: build ## measure weir beside nginx, HAProxy and Varnish, write docs/benchmarks.md
 	@$(NEED) nginx-light haproxy varnish wrk
+	$(GO) build -o bin/ ./bench/floor
 	$(GO) run ./bench/peers -out docs/benchmarks.md
 
 clean: ## remove what was built

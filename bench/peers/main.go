@@ -32,9 +32,10 @@ import (
 type options struct {
 	only, what     []string
 	turns, seconds int
-	connections    int // kept ones under load
-	idle           int // idle ones
-	weir, out      string
+	connections    int    // kept ones under load
+	idle           int    // idle ones
+	weir, floor    string // programs
+	out            string
 }
 
 func init() {
@@ -63,13 +64,14 @@ func parse(args []string, usage io.Writer) (options, error) {
 	var only, what string
 	flags := flag.NewFlagSet("peers", flag.ContinueOnError)
 	flags.SetOutput(usage)
-	flags.StringVar(&only, "only", "", "peers to run, by commas: weir, nginx, haproxy, varnishd (default: all)")
+	flags.StringVar(&only, "only", "", "peers to run, by commas: "+strings.Join(peerNames(), ", ")+" (default: all)")
 	flags.StringVar(&what, "what", "", "work to do, by commas: "+strings.Join(scenarioNames(), ", ")+" (default: all)")
 	flags.IntVar(&o.turns, "turns", 3, "turns for each peer; medians are reported")
 	flags.IntVar(&o.seconds, "seconds", 5, "seconds of load in a turn")
 	flags.IntVar(&o.connections, "connections", 64, "kept connections under load")
 	flags.IntVar(&o.idle, "idle", 10000, "idle connections")
 	flags.StringVar(&o.weir, "weir", "bin/weir", "the weir to run")
+	flags.StringVar(&o.floor, "floor", "bin/floor", "bench/floor, built")
 	flags.StringVar(&o.out, "out", "", "file for the report (default: standard output)")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -104,11 +106,6 @@ func choose(flag, list string, all []string) ([]string, error) {
 		}
 	}
 	return names, nil
-}
-
-// hits reports whether any work is done by caches.
-func (o *options) hits() bool {
-	return slices.ContainsFunc(scenarios, func(s *scenario) bool { return s.hits && slices.Contains(o.what, s.name) })
 }
 
 // bench is one run: the origins and a directory of its own.
@@ -162,7 +159,7 @@ func (b *bench) turnsOf(peers []*peer) (results, error) {
 		}
 		for turn := range b.turns {
 			for _, p := range peers {
-				if s.only != "" && s.only != p.name || p.caches && !s.hits {
+				if !p.does(s) {
 					continue
 				}
 				sample, err := s.run(b, p)

@@ -19,6 +19,7 @@ type peer struct {
 	argv    func(program, config, dir string) []string
 	logs    bool // its standard output is its access log
 	caches  bool // it is there for its cache alone
+	floor   bool // it does nothing: a measure to compare with, not a peer to beat
 	program string
 	version string
 }
@@ -48,6 +49,23 @@ var allPeers = []*peer{
 				"-s", "malloc,256m", "-p", "thread_pools=" + strconv.Itoa(threads)}
 		},
 	},
+	{
+		name: "floor", config: "floor.conf", ask: "-version", floor: true,
+		argv: func(program, config, _ string) []string {
+			return []string{program, "-listen", firstWord(config), "-size", strconv.Itoa(bodySize), "-threads", strconv.Itoa(threads)}
+		},
+	},
+}
+
+// does reports whether a peer takes part in a scenario.
+func (p *peer) does(s *scenario) bool {
+	switch {
+	case s.only != "":
+		return s.only == p.name
+	case p.floor:
+		return s.floor
+	}
+	return !p.caches || s.hits
 }
 
 // firstWord returns what stands behind # in a configuration's first line.
@@ -75,17 +93,12 @@ func find(o options) ([]*peer, error) {
 		if !slices.Contains(o.only, p.name) {
 			continue
 		}
-		if p.caches && !o.hits() {
+		if !slices.ContainsFunc(scenarios, func(s *scenario) bool { return slices.Contains(o.what, s.name) && p.does(s) }) {
 			continue
 		}
-		path, err := lookPath(p.name)
-		if p.name == "weir" {
-			if path, err = filepath.Abs(o.weir); err == nil {
-				_, err = os.Stat(path)
-			}
-		}
+		path, err := programOf(p, o)
 		if err != nil {
-			return nil, fmt.Errorf("%w; build weir with make build, leave it out with -only nginx,haproxy", err)
+			return nil, fmt.Errorf("%w; build weir with make build and the floor with go build -o bin/ ./bench/floor, or leave them out with -only nginx,haproxy", err)
 		}
 		out, err := exec.Command(path, p.ask).CombinedOutput()
 		if err != nil {
@@ -98,6 +111,22 @@ func find(o options) ([]*peer, error) {
 		return nil, err
 	}
 	return found, nil
+}
+
+// programOf returns the path of a peer's program. This repository's own must have been built.
+func programOf(p *peer, o options) (path string, err error) {
+	switch {
+	case p.name == "weir":
+		path, err = filepath.Abs(o.weir)
+	case p.floor:
+		path, err = filepath.Abs(o.floor)
+	default:
+		return lookPath(p.name)
+	}
+	if err == nil {
+		_, err = os.Stat(path)
+	}
+	return path, err
 }
 
 // lookPath finds a program; the distribution's daemons are in /usr/sbin, which is not in everyone's PATH.

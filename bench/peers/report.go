@@ -42,7 +42,7 @@ func median(sorted []float64) (float64, bool) {
 func (r results) best(s *scenario, figure int) (value float64, ok bool) {
 	for _, p := range allPeers {
 		m, there := median(r.of(s.name, p.name, figure))
-		if p.name == "weir" || !there {
+		if p.name == "weir" || p.floor || !there {
 			continue
 		}
 		if !ok || (m < value) != s.figures[figure].more && m != value {
