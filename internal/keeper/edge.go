@@ -134,7 +134,7 @@ func (k *keeper) launchEdge(d *door, hold bool) (*edge, error) {
 	e := &edge{door: d, conn: conn, started: time.Now(), told: k.snapshot(nil), is: make(chan struct{}), exited: make(chan struct{})}
 	// A session of its own: a terminal's ^C is for the keeper, which stops everything in order. No parent-death
 	// signal: when the keeper dies, the pair closes, and the edge finishes what it can.
-	e.cmd = &exec.Cmd{Path: argv[0], Args: append([]string{"weir"}, argv[1:]...), Stdout: k.opts.Stdout, Stderr: k.opts.Stderr, ExtraFiles: []*os.File{theirs}, SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
+	e.cmd = &exec.Cmd{Path: argv[0], Args: append([]string{"weir"}, argv[1:]...), Env: childEnv(os.Environ()), Stdout: k.opts.Stdout, Stderr: k.opts.Stderr, ExtraFiles: []*os.File{theirs}, SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
 	if err := k.starter.Start(e.cmd); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}

@@ -57,6 +57,7 @@ func open(o Options) (*keeper, error) {
 	k.sink = app.NewSink(o.Stderr, notice.FormFor(o.Stderr, os.Getenv))
 	k.log = k.sink.Logger("weir", k.level)
 	k.warn(cfg, warnings)
+	k.unclaimed()
 	if n := app.KillLeftovers(k.runDir); n > 0 {
 		k.log.Warn("processes of workers that an earlier weir left behind were killed", "count", n)
 	}
@@ -67,14 +68,17 @@ func (k *keeper) openAll() error {
 	if err := k.lockRunDir(); err != nil {
 		return err
 	}
+	var err error
+	if k.inherited, err = inherit(k.opts.Inherited); err != nil {
+		return err
+	}
 	for _, l := range k.cfg.Listen {
-		opened, err := openListener(l, k.opts.Loops)
+		opened, err := k.listen(l)
 		if err != nil {
 			return k.cfg.ErrorAtPlace(l.Place, err.Error(), "")
 		}
 		k.listeners[key(l)] = opened
 	}
-	var err error
 	if k.door, err = k.makeDoor(); err != nil {
 		return err
 	}
@@ -259,6 +263,9 @@ func (k *keeper) release() {
 	}
 	if k.starter != nil {
 		k.starter.Close()
+	}
+	for _, i := range k.inherited {
+		i.file.Close() //nolint:errcheck // it stays open where it came from
 	}
 	if k.door != nil {
 		k.door.close()

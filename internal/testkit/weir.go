@@ -49,6 +49,7 @@ type Setup struct {
 	Plain   bool              // without the race detector even when the test has it: for tests of time and memory
 	NoWait  bool              // return as soon as the process has been started
 	Nofile  int               // limit on open files of each process, as ulimit -n sets it; 0: inherited
+	Sockets []*os.File        // handed down as systemd does
 	Deaf    bool              // its output goes to a pipe whose reader has gone away, not to Output
 }
 
@@ -118,6 +119,12 @@ func (w *Weir) start(s Setup) {
 	if s.Nofile > 0 {
 		limited := fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, s.Nofile)
 		w.cmd = exec.Command("sh", append([]string{"-c", limited}, w.cmd.Args...)...)
+	}
+	if n := len(s.Sockets); n > 0 {
+		// The process must know its own number, which a shell does.
+		activated := fmt.Sprintf(`export LISTEN_PID=$$ LISTEN_FDS=%d && exec "$0" "$@"`, n)
+		w.cmd = exec.Command("sh", append([]string{"-c", activated}, w.cmd.Args...)...)
+		w.cmd.ExtraFiles = s.Sockets
 	}
 	w.cmd.Dir = w.Dir
 	w.cmd.Env = append(os.Environ(), "WEIR_RUN_DIR="+w.RunDir, "GORACE=halt_on_error=1 exitcode=66 atexit_sleep_ms=50")
