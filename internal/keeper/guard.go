@@ -88,7 +88,7 @@ func (k *keeper) launchGuard() (*guard, error) {
 	defer r.Close() //nolint:errcheck // the child has its own
 	argv := k.opts.Guard
 	if argv == nil {
-		argv = []string{itself(), "guard"}
+		argv = []string{k.program.path(), "guard"}
 	}
 	g := &guard{pipe: w, news: make(chan []byte, 1), done: make(chan struct{})}
 	// A session of its own, as the edge has.

@@ -69,7 +69,8 @@ type keeper struct {
 	// Owned by the goroutine that handles events.
 	cfg       *config.Config
 	source    api.Source
-	version   int64 // of the state told last
+	version   int64    // of the state told last
+	program   *program // in force
 	inherited []inherited
 	listeners map[string]*listener
 	apps      []*running

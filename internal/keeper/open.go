@@ -48,6 +48,7 @@ func open(o Options) (*keeper, error) {
 	if _, err := rand.Read(k.secret); err != nil {
 		return nil, err
 	}
+	k.program = thisProgram()
 	k.ctx, k.cancel = context.WithCancel(context.Background())
 	k.level.Set(levelOf(cfg.Log.Level))
 	if err := k.openAll(); err != nil {
@@ -267,6 +268,7 @@ func (k *keeper) release() {
 	for _, i := range k.inherited {
 		i.file.Close() //nolint:errcheck // it stays open where it came from
 	}
+	k.program.close()
 	if k.door != nil {
 		k.door.close()
 	}
