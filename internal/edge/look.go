@@ -20,7 +20,7 @@ import (
 func (e *Edge) Look(in api.Look) (api.Looked, error) {
 	c, t := e.cache(), e.tree.Load()
 	if c == nil || t == nil {
-		return api.Looked{}, errors.New("there is no cache: write cache: in the configuration")
+		return api.Looked{}, errNoCache
 	}
 	var x exchange.Exchange
 	head := []byte(in.Head)
