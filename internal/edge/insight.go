@@ -153,7 +153,7 @@ func (e *Edge) CacheStatus() (api.CacheStatus, error) {
 	s := api.CacheStatus{Objects: st.Objects, Bytes: st.Bytes, Resident: st.Resident, Memory: st.Budget, Evicted: st.Evictions, Purges: c.purges.Load()}
 	e.countCache(&s)
 	e.lookInto(c, &s)
-	s.Disk = c.disk.status()
+	s.Disk = c.disk().status()
 	return s, nil
 }
 

@@ -134,6 +134,6 @@ func (h *handler) encodeInto(pool *compress.Pool, key store.Key, coding compress
 	if err := fill.Commit(); err != nil {
 		return err
 	}
-	h.l.edge.caching.disk.keep(r)
+	h.l.edge.caching.disk().keep(r)
 	return nil
 }

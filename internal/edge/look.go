@@ -132,10 +132,7 @@ func (c *caching) seek(key store.Key) (o sought, ok bool) {
 		defer r.Release()
 		return sought{head: bytes.Clone(r.Head()), size: r.Size(), hits: r.Hits(), checked: r.Checked()}, true
 	}
-	if c.disk == nil {
-		return o, false
-	}
-	t := c.disk.now.Load()
+	t := c.disk().tier()
 	if t == nil {
 		return o, false
 	}

@@ -38,8 +38,15 @@ func (h *handler) respondPurge() {
 	h.respond(200, "text/plain; charset=utf-8", []byte("purged\n"), nil)
 }
 
-// ban puts a purge into force. What is being fetched is not for those who come from here on.
+// ban puts a purge into force. What is being fetched is not for those who come from here on. It may block.
 func (c *caching) ban(p ban.Purge) error {
+	c.turning.RLock()
+	defer c.turning.RUnlock()
+	return c.banNow(p)
+}
+
+// banNow is ban for who holds turning.
+func (c *caching) banNow(p ban.Purge) error {
 	if p.Kind == ban.URL && c.alike.Load() {
 		path, _, _ := strings.Cut(p.Path, "?")
 		also := ban.Purge{Kind: ban.Tag, Hard: p.Hard, Tag: c.seed.AlikeTag([]byte(p.Host), []byte(path))}
@@ -56,8 +63,8 @@ func (c *caching) ban(p ban.Purge) error {
 
 // add puts one purge on the list, and on the disk's.
 func (c *caching) add(p ban.Purge) error {
-	if c.disk != nil {
-		return c.disk.ban(p)
+	if d := c.disk(); d != nil {
+		return d.ban(p)
 	}
 	_, err := c.bans.Add(p)
 	return err
@@ -66,8 +73,13 @@ func (c *caching) add(p ban.Purge) error {
 // ban is the cache's, for loops.
 func (h *handler) ban(p ban.Purge) (err error) {
 	c := h.l.edge.caching
-	if c.disk == nil {
-		return c.ban(p)
+	if c.turning.TryRLock() {
+		defer c.turning.RUnlock()
+		if c.disk() == nil { // nothing blocks
+			return c.banNow(p)
+		}
+		h.t.Do(func() { err = c.banNow(p) })
+		return err
 	}
 	h.t.Do(func() { err = c.ban(p) })
 	return err
@@ -117,7 +129,7 @@ func (h *handler) forget(path, query []byte, has bool) {
 				return
 			}
 		}
-	case h.tree.scoped: // others' requests for it may take a route with a cache
+	case h.tree.scoped, h.tree.dormant: // others' requests for it may take a route with a cache, or this one may have it again
 	default:
 		return
 	}
@@ -137,7 +149,7 @@ func (h *handler) forgetKey(keyer *cache.Keyer, k cache.Key) {
 	var part cache.Key
 	part, h.scratch = keyer.Part(k, h.scratch)
 	c.store.Delete(store.Key(part))
-	if c.disk.remove(&key) {
+	if c.disk().remove(&key) {
 		// Else it would be back after a restart.
 		if err := h.ban(ban.Purge{Kind: ban.Tag, Hard: true, Tag: keyTag(&key)}); err != nil {
 			h.x.Journal.Detail = "an invalidation could not be recorded"
@@ -234,5 +246,8 @@ func bansOf(c *caching, t *tree, p api.Purge) (all []ban.Purge, notes []string, 
 func (e *Edge) cache() *caching {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.caching != nil && e.caching.resting {
+		return nil
+	}
 	return e.caching
 }

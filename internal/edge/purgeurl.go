@@ -56,6 +56,10 @@ func (t *tree) shared(x *exchange.Exchange) bool {
 
 // urlBans are the purges of a request's URL.
 func (t *tree) urlBans(x *exchange.Exchange, hard bool) (all []ban.Purge) {
+	if t.dormant {
+		// What it was kept under is not known any more, but that it has this path.
+		return []ban.Purge{{Kind: ban.Path, Hard: hard, Host: string(x.Req.Host), Path: string(x.Req.Path)}}
+	}
 	targets, _ := t.targets(x)
 	for _, target := range targets {
 		all = append(all, ban.Purge{Kind: ban.URL, Hard: hard, Host: string(x.Req.Host), Path: target})
