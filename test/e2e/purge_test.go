@@ -3,7 +3,10 @@ package e2e
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/weirhq/weir/internal/testkit"
@@ -170,4 +173,36 @@ func TestUnsafeMethodsInvalidateForAll(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestPurgeWhileTheEdgeDies: a purge that comes while there is no edge waits for the next one.
+func TestPurgeWhileTheEdgeDies(t *testing.T) {
+	a := serveApp(t, "", numbered)
+	w := onDisk(t, a, t.TempDir(), "16MiB", "64MiB", "default_ttl: 1h")
+	for n := range 5 {
+		path := fmt.Sprintf("/%d", n)
+		get(t, w, path, "")
+		written(t, w, 1)
+		w.Edge().Kill(t, syscall.SIGKILL)
+		w.Do("purge", "http://e2e.test"+path)
+		if m := get(t, w, path, ""); m.Body != "answer 2\n" {
+			t.Errorf("%s after a purge: %q, %s", path, m.Body, m.Field("Cache-Status"))
+		}
+		w.Edge() // waits for it
+	}
+}
+
+// TestWarningsInTheLog: what is odd about a configuration is said in a line of the log.
+func TestWarningsInTheLog(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "photo.jpg"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := onDisk(t, serveApp(t, "", numbered), dir, "16MiB", "64MiB", "default_ttl: 1h")
+	for line := range strings.Lines(w.Output()) {
+		if strings.Contains(line, "photo.jpg") && strings.Contains(line, "weir.yaml:") && strings.Contains(line, "directory of its own") && !strings.Contains(line, `\x0a`) {
+			return
+		}
+	}
+	t.Error("it is not said that the directory has something else in it")
 }
