@@ -17,6 +17,7 @@ import (
 	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/message"
 	"github.com/weirhq/weir/internal/pool"
+	"github.com/weirhq/weir/internal/representation"
 	"github.com/weirhq/weir/internal/route"
 )
 
@@ -210,9 +211,9 @@ func Compression(from *config.Compress) (*compress.Policy, error) {
 	if from == nil {
 		return nil, nil
 	}
-	var order []compress.Coding
+	var order []representation.Coding
 	for _, name := range from.Codings {
-		c, ok := compress.ParseCoding(name)
+		c, ok := representation.ParseCoding(name)
 		if !ok {
 			return nil, fmt.Errorf("compress: %q is no coding", name)
 		}
