@@ -32,6 +32,8 @@ var fake = fakeMachine{root: true, files: fstest.MapFS{
 	"srv/cache/0000000001.seg": {Mode: 0o600},
 	"srv/cache/secret":         {Mode: 0o600},
 	"var/tmp":                  {Mode: fs.ModeDir | 0o777},
+	"srv/shared/lock":          {Mode: 0o600},
+	"srv/shared":               {Mode: fs.ModeDir | 0o777},
 	"var/log":                  {Mode: fs.ModeDir | 0o755},
 }}
 

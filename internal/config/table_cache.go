@@ -62,6 +62,9 @@ func (d *decoder) checkDisk(given map[string]value, c *CacheDisk) {
 		d.lacking(v, "the directory "+c.Path+" cannot be written to: "+reason(err), "let weir's user write there, or write another")
 		return
 	}
+	if info, err := d.host.stat(c.Path); err == nil && info.Mode().Perm()&0o002 != 0 {
+		d.warn(v, "everybody may write in the directory "+c.Path+", and so put anything before your visitors", "chmod 700 "+c.Path)
+	}
 	alien := ""
 	if err := d.host.names(c.Path, func(name string) bool {
 		if !cacheFile.MatchString(name) {

@@ -132,7 +132,9 @@ func (d *Disk) recheck() {
 		}
 	}
 	if err != nil {
-		d.fails(err)
+		d.mu.Lock()
+		d.problem = err // who waits for gone says so
+		d.mu.Unlock()
 		for i := range d.order {
 			d.index.dropSegment(d.order[i].number)
 		}
