@@ -55,7 +55,6 @@ const (
 	maxPause    = time.Minute
 	syncPause   = 200 * time.Millisecond // a purge outlives this process at once, and the machine's power after this
 	leastLife   = 5                      // seconds: what is over sooner is not worth writing
-	maxSkew     = 60                     // seconds by which what is kept may come from the future, before the clock must have been set back
 	forEver     = 1 << 40                // seconds
 	secretFile  = "secret"
 	purgesFile  = "purges"
@@ -409,7 +408,7 @@ func (t *tier) load(s *store.Store, key store.Key) bool {
 		return false
 	}
 	v := cache.NewView(r.Head)
-	ahead := v.Kind() == cache.Response && v.Life().Received > time.Now().Unix()+maxSkew
+	ahead := v.Kind() == cache.Response && v.Life().Received > time.Now().Unix()+cache.MaxSkew
 	if v.Kind() != cache.Response && v.Kind() != cache.Variants || ahead {
 		t.objects.Remove(&key) // with a clock that was set back it would be fresh for longer than it may
 		return false
