@@ -20,10 +20,19 @@ func (h *handler) respondPurge() {
 		h.fail(405, journal.Refused, "PURGE is not for this address (cache.purge.from)")
 		return
 	}
-	mode, _ := x.Req.Fields.Named("X-Purge")
-	hard := !message.EqualFold(mode, "soft")
+	mode, given := x.Req.Fields.Named("X-Purge")
+	soft := message.EqualFold(mode, "soft")
+	if given && !soft && !message.EqualFold(mode, "hard") {
+		h.fail(400, journal.Refused, "X-Purge is soft or hard")
+		return
+	}
+	// Plug-ins for other caches ask so for many URLs at once. To say that it was done would be worse than to refuse it.
+	if how, other := x.Req.Fields.Named("X-Purge-Method"); other && !message.EqualFold(how, "exact") && !message.EqualFold(how, "default") {
+		h.fail(400, journal.Refused, "PURGE is for one URL: X-Purge-Method is exact, or not there")
+		return
+	}
 	var err error
-	for _, b := range h.tree.urlBans(x, hard) {
+	for _, b := range h.tree.urlBans(x, !soft) {
 		err = errors.Join(err, h.ban(b))
 	}
 	if errors.Is(err, errHandedOver) {

@@ -147,7 +147,12 @@ func TestPurgeMethodByRoutes(t *testing.T) {
 		{"/a?id=1", beta, "/a?utm_source=1&id=1"},
 	} {
 		get(t, w, c.path, c.lines)
-		if m := ask(t, w, "PURGE", c.purge, ""); m.Status != 200 {
+		for _, odd := range []string{"X-Purge: sofft\r\n", "X-Purge-Method: regex\r\n"} {
+			if m := ask(t, w, "PURGE", c.purge, odd); m.Status != 400 || !isHit(t, w, c.path, c.lines) {
+				t.Errorf("PURGE with %q: %d", odd, m.Status)
+			}
+		}
+		if m := ask(t, w, "PURGE", c.purge, "X-Purge: hard\r\nX-Purge-Method: exact\r\n"); m.Status != 200 {
 			t.Errorf("PURGE %s: %d", c.purge, m.Status)
 		}
 		if isHit(t, w, c.path, c.lines) {
