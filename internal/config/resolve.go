@@ -131,7 +131,24 @@ func (d *decoder) resolve(at value, given map[string]value, r *raw, own poolDraf
 	d.followPools(given, r)
 	d.findRunDir(given, r)
 	r.findCache(&caching)
+	d.idleCache(given, r)
 	d.hideCache(r)
+}
+
+// idleCache looks for a cache that no route uses.
+func (d *decoder) idleCache(given map[string]value, r *raw) {
+	v, ok := given["cache"]
+	if !ok || r.Cache == nil {
+		return
+	}
+	for _, s := range r.Sites {
+		for _, route := range s.Routes {
+			if route.Cache != nil {
+				return
+			}
+		}
+	}
+	d.warn(v, "no route uses the cache", "take cache: off away where a pool answers, or take this out")
 }
 
 // hideCache sees to it that no route serves the files of the cache, which hold what others got.

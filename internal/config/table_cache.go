@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -35,6 +36,12 @@ func cacheObject(t *table) *object[Cache] {
 		if v, ok := given["memory"]; ok && d.strict {
 			if has := d.host.memory(); has > 0 && c.Memory > has {
 				d.lacking(v, "memory ("+showSize(c.Memory)+") is more than this machine has ("+showSize(has>>20<<20)+")", "write about half of that, or give the cache a disk")
+			}
+		}
+		for _, p := range c.PurgeFrom {
+			if v, ok := given["purge"]; ok && p.Bits() == 0 {
+				d.warn(v, "everybody may purge ("+p.String()+")", "name your own addresses in from:")
+				break
 			}
 		}
 		if v, ok := given["max_object"]; ok && c.Disk == nil && c.MaxObject > c.Memory/2 {
@@ -125,12 +132,57 @@ func cachePolicyKind(t *table) kind[CachePolicy] {
 			d.failKey(v, "keep_query and ignore_query together", "take one out: what is not kept is ignored")
 		}
 		d.checkCookies(given, p)
+		if v, ok := given["bypass"]; ok && p.Bypass.everything() {
+			d.warn(v, "bypass holds for every request, so nothing is kept", "write a condition, or cache: off")
+		}
+		d.checkRules(given, p.TTL)
 	}
 	return short(o.kind(), enumKind("on", "off"), false, func(_ *decoder, _ value, word string) CachePolicy {
 		p := o.zero
 		p.Off = word == "off"
 		return p
 	})
+}
+
+// byDefault are the statuses of responses that are kept without being told to (RFC 9110, section 15.1).
+var byDefault = []StatusRange{{200, 200}, {203, 204}, {300, 301}, {308, 308}, {404, 405}, {410, 410}, {414, 414}, {501, 501}}
+
+// checkRules looks for rules that are never come to.
+func (d *decoder) checkRules(given map[string]value, rules []TTLRule) {
+	for i := range rules {
+		for j := range rules[:i] {
+			if rules[j].covers(&rules[i]) {
+				d.warn(elementOf(given["ttl"], i, len(rules)), "no response comes to this rule", "one before it takes them all; put this one first")
+				break
+			}
+		}
+	}
+}
+
+// covers reports whether all responses that one rule is for are another's.
+func (r *TTLRule) covers(o *TTLRule) bool {
+	mine, others := r.Status, o.Status
+	if len(mine) == 0 {
+		mine = byDefault
+	}
+	if len(others) == 0 {
+		others = byDefault
+	}
+	for _, s := range others {
+		if !slices.ContainsFunc(mine, func(m StatusRange) bool { return m.From <= s.From && s.To <= m.To }) {
+			return false
+		}
+	}
+	if len(r.Types) == 0 || len(o.Types) == 0 {
+		return len(r.Types) == 0
+	}
+	for _, t := range o.Types {
+		kind, _, _ := strings.Cut(t, "/")
+		if !slices.Contains(r.Types, t) && !slices.Contains(r.Types, kind+"/*") {
+			return false
+		}
+	}
+	return true
 }
 
 // addKeyParts adds what makes two requests the same.
