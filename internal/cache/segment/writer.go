@@ -218,7 +218,7 @@ func (d *Disk) apart(j *job) bool {
 	}
 	d.flush()
 	d.makeRoom(j.ref.Size())
-	f, err := d.Create()
+	f, err := d.create(true)
 	for off := int64(0); err == nil && off < j.ref.Size(); {
 		p := j.ref.Chunk(off)
 		err = f.Write(p)
