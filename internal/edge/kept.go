@@ -201,7 +201,7 @@ func (h *handler) mayUse(now time.Time) found {
 	switch verdict {
 	case ban.Hard:
 		c.store.Drop(k.ref)
-		c.disk.remove(&k.key)
+		c.disk().remove(&k.key)
 		k.release()
 		k.gone = true
 		return foundNone

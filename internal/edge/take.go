@@ -163,13 +163,13 @@ func (h *handler) committed(fill *store.Fill) {
 		return
 	}
 	// Committed first and looked at afterwards: a purge in between finds the object and this look finds the purge.
-	c.disk.supersede(&k.key)
+	c.disk().supersede(&k.key)
 	if err := fill.Commit(); err != nil {
 		slog.Debug("a response is not kept", "error", err)
 		k.stored, k.why = false, cache.NoRoom
 	}
 	if k.stored {
-		c.disk.keep(k.ref)
+		c.disk().keep(k.ref)
 	}
 	h.settle()
 }
@@ -354,7 +354,7 @@ func (h *handler) freshen() outcome {
 	h.up.release(h)
 	if why != cache.Kept { // it may not be kept any longer, but it may be served this once
 		c.store.Drop(k.ref)
-		c.disk.remove(&k.key)
+		c.disk().remove(&k.key)
 		k.why = why
 	} else {
 		h.canEncode(&fresh, &life)
@@ -371,7 +371,7 @@ func (h *handler) freshen() outcome {
 			k.large = nil
 			k.release()
 			k.ref, k.has, k.view, k.stored, k.large = r, true, cache.NewView(r.Head()), true, large
-			c.disk.keep(r)
+			c.disk().keep(r)
 		}
 	}
 	k.age = k.life.Now(h.l.loop.Wall())
