@@ -56,7 +56,7 @@ func (h *handler) appendRequest(dst []byte) []byte {
 		dst = append(dst, req.Path...)
 	}
 	query, has := req.Query, req.HasQuery
-	if h.kept.asks {
+	if h.kept.keeps() {
 		query, has = h.kept.query, h.kept.hasQuery
 	}
 	if has {
@@ -66,12 +66,12 @@ func (h *handler) appendRequest(dst []byte) []byte {
 	dst = append(dst, " HTTP/1.1\r\nHost: "...)
 	dst = h.appendAuthority(dst)
 	dst = append(dst, "\r\n"...)
-	if h.kept.asks {
+	if !h.kept.asks && h.route.compress != nil {
+		h.plainTags()
+	}
+	if h.kept.keeps() {
 		dst = h.appendAsked(dst)
 	} else {
-		if h.route.compress != nil {
-			h.plainTags()
-		}
 		dst = appendEndToEnd(dst, &req.Fields, h.requestHop(), nil)
 	}
 	if h.route.esi != nil {
@@ -87,7 +87,7 @@ func (h *handler) appendRequest(dst []byte) []byte {
 		dst = appendLength(dst, req.Length)
 	case req.Body == message.Chunked:
 		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
-	case req.Fields.Has(message.ContentLength):
+	case req.Fields.Has(message.ContentLength) && !h.kept.keeps():
 		dst = append(dst, "Content-Length: 0\r\n"...)
 	}
 	if h.waits100() {
@@ -125,10 +125,14 @@ func (h *handler) plainTags() {
 // response that others get.
 func (h *handler) appendAsked(dst []byte) []byte {
 	k, f := &h.kept, &h.x.Req.Fields
-	if !k.keyed.Hides {
-		return append(appendEndToEnd(dst, f, h.route.askHop(), nil), k.ask...)
+	ends := h.route.askHop()
+	if !k.asks { // for a part: which, and on what condition, is the client's affair
+		ends = h.requestHop()
 	}
-	keyer, ends := h.route.cache.keyer, h.route.askHop()
+	if !k.keyed.Hides {
+		return append(appendEndToEnd(dst, f, ends, nil), k.ask...)
+	}
+	keyer := h.route.cache.keyer
 	for i := range f.List {
 		l := &f.List[i]
 		if !ends[l.ID] && !keyer.Withholds(l, &h.x) {

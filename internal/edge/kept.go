@@ -130,7 +130,8 @@ func (h *handler) fromCache() bool {
 			if h.servePart() {
 				return true
 			}
-			k.part.wanted, k.sent = true, h.l.loop.Wall()
+			k.part.wanted = true
+			h.narrow()
 			return h.pass(k.fwd, noteRange)
 		}
 		if done, answered := h.fetchOrFollow(); done {
@@ -352,6 +353,18 @@ func (h *handler) leads(f *fetch) {
 func (h *handler) asksFor(validates bool) {
 	k := &h.kept
 	k.asks = true
+	h.narrow()
+	if !k.has && validates {
+		h.findBeginning()
+	}
+	if k.has && validates {
+		k.ask = k.view.AppendConditions(k.ask)
+	}
+}
+
+// narrow sees to it that the server gets nothing of the request that the key ignores, since others will get what it answers.
+func (h *handler) narrow() {
+	k := &h.kept
 	k.sent = h.l.loop.Wall()
 	if !h.alone {
 		k.query, k.hasQuery = k.keyed.Query()
@@ -367,13 +380,10 @@ func (h *handler) asksFor(validates bool) {
 		}
 	}
 	k.plain = len(k.ask)
-	if !k.has && validates {
-		h.findBeginning()
-	}
-	if k.has && validates {
-		k.ask = k.view.AppendConditions(k.ask)
-	}
 }
+
+// keeps reports whether others may get what the server answers.
+func (k *keeping) keeps() bool { return k.asks || k.part.wanted }
 
 // ledOff ends what the request led, whatever became of it.
 func (h *handler) ledOff() {
