@@ -64,6 +64,8 @@ func (p Pass) Because() string {
 		return "a field of it may make the app answer for another URL"
 	case PassHostOverride:
 		return "a field of it may make the app answer for another host"
+	case PassDisguised:
+		return "the name of a field has something in it that is neither letter, digit nor -, and may be taken for another field's"
 	case PassConnection:
 		return "Connection names a field, which the app does not get then (RFC 9110, section 7.6.1)"
 	case PassHeader:

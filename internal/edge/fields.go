@@ -72,7 +72,10 @@ func (h *handler) appendRequest(dst []byte) []byte {
 	if h.kept.keeps() {
 		dst = h.appendAsked(dst)
 	} else {
-		dst = appendEndToEnd(dst, &req.Fields, h.requestHop(), nil)
+		dst = appendEndToEnd(dst, &req.Fields, h.requestHop(), h.route.makes())
+	}
+	if h.route.cache != nil {
+		dst = h.route.cache.keyer.AppendDevice(dst, &req.Fields)
 	}
 	if h.route.esi != nil {
 		dst = h.appendCapability(dst)
@@ -130,26 +133,32 @@ func (h *handler) appendAsked(dst []byte) []byte {
 		ends = h.requestHop()
 	}
 	if !k.keyed.Hides {
-		return append(appendEndToEnd(dst, f, ends, nil), k.ask...)
+		return append(appendEndToEnd(dst, f, ends, h.route.makes()), k.ask...)
 	}
-	keyer := h.route.cache.keyer
+	keyer, makes := h.route.cache.keyer, h.route.makes()
 	for i := range f.List {
 		l := &f.List[i]
-		if !ends[l.ID] && !keyer.Withholds(l, &h.x) {
+		if !ends[l.ID] && !makes.removes(l) && !keyer.Withholds(l, &h.x) {
 			dst = appendField(dst, l.Name, l.Value)
 		}
 	}
 	return append(dst, k.ask...)
 }
 
-// appendAuthority appends the host as the client named it, in lower case.
+// appendAuthority appends the host as the client named it, in lower case, and the port if it is not the scheme's own (RFC 9110,
+// section 4.2.3): "example.com:80" and "example.com" are one to the cache.
 func (h *handler) appendAuthority(dst []byte) []byte {
 	dst = append(dst, h.x.Req.Host...)
-	if len(h.x.Req.Port) > 0 {
+	if !ownPort(h.x.Scheme, h.x.Req.Port) {
 		dst = append(dst, ':')
 		dst = append(dst, h.x.Req.Port...)
 	}
 	return dst
+}
+
+// ownPort reports whether a port is none, or the scheme's own.
+func ownPort(scheme string, port []byte) bool {
+	return len(port) == 0 || scheme == "http" && string(port) == "80" || scheme == "https" && string(port) == "443"
 }
 
 // appendForwarding tells the server who asks. What a client says of itself is passed on only from trusted proxies.
@@ -227,7 +236,7 @@ func appendEndToEnd(dst []byte, f *message.Fields, h *hop, skip *responsePolicy)
 	named := f.Has(message.Connection) && namesFields(f)
 	for i := range f.List {
 		l := &f.List[i]
-		if h[l.ID] || named && isNamed(f, l) || skip != nil && skip.removes(l) {
+		if h[l.ID] || named && isNamed(f, l) || skip.removes(l) {
 			continue
 		}
 		dst = appendField(dst, l.Name, l.Value)

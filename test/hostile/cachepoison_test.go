@@ -30,6 +30,9 @@ func confide(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "max-age="+map[bool]string{true: "1, stale-while-revalidate=60", false: "60"}[strings.Contains(r.URL.Path, "brief")])
 	w.Header().Set("Content-Type", "text/plain")
 	w.Header().Set("ETag", `"always"`)
+	if strings.Contains(r.URL.Path, "brief") {
+		r.Header.Del("If-None-Match") // it never confirms
+	}
 	if strings.Contains(r.URL.Path, "slow") {
 		time.Sleep(100 * time.Millisecond)
 	}
