@@ -28,7 +28,7 @@ func (r Reason) Because() string {
 	case Cookie:
 		return "it has Set-Cookie, which is for one visitor (set_cookie: strip would keep it without)"
 	case VaryAll:
-		return "Vary: * matches no other request (RFC 9111, section 4.1)"
+		return "Vary: * matches no other request (RFC 9111, section 4.1), and neither does one that names X-Forwarded-For, Forwarded or X-Request-ID, which each client has its own of"
 	case NotUnderstood:
 		return "must-understand, and weir has no rules for this status (RFC 9111, section 5.2.2.3)"
 	case NoLife:
@@ -39,6 +39,8 @@ func (r Reason) Because() string {
 		return "its fields or its body are larger than what is kept"
 	case NoRoom:
 		return "there was no room"
+	case OtherVary:
+		return "a 304 names other fields in Vary than the response that it confirms did when it was kept"
 	case Purged:
 		return "it was purged while it was fetched"
 	}

@@ -60,7 +60,7 @@ func (h *handler) take(cfg *config.Pool, first []byte) (o outcome, took bool) {
 func (h *handler) asked() cache.Asked {
 	k := &h.kept
 	return cache.Asked{Method: message.GET, NoStore: k.want.NoStore, Authorized: h.x.Req.Fields.Has(message.Authorization),
-		Private: k.keyed.Private, Cookies: k.keyed.Cookies}
+		Private: k.keyed.Private, Cookies: k.keyed.Cookies, Renewed: k.keyed.Private && h.route.cache.keyer.Renews(&h.x.Req.Fields, &h.x.Resp.Fields)}
 }
 
 // unshare tells the followers that they have to ask for themselves; those who come next need not wait if that lasts.
@@ -351,13 +351,18 @@ func (h *handler) freshen() outcome {
 	}
 	fresh := cache.FreshFields(&h.x.Resp, k.view)
 	life, why := h.route.cache.policy.Judge(h.asked(), &fresh, k.sent, h.l.loop.Wall())
+	if why == cache.Kept {
+		h.canEncode(&fresh, &life)
+		if !k.view.VariesAs(&fresh.Fields) {
+			why = cache.OtherVary // its place is that of the old one: others would find it who do not select it
+		}
+	}
 	h.up.release(h)
 	if why != cache.Kept { // it may not be kept any longer, but it may be served this once
 		c.store.Drop(k.ref)
 		c.disk.remove(&k.key)
 		k.why = why
 	} else {
-		h.canEncode(&fresh, &life)
 		keepSurrogate(&life, &k.life)
 		life.Flags |= k.life.Flags & cache.OnDisk
 		k.life = life
