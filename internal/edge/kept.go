@@ -35,6 +35,7 @@ type keeping struct {
 	why      cache.Reason
 	note     string // a token for Cache-Status; see cachestatus.go
 	gone     bool   // what was kept was purged
+	hole     bool   // it is known that it could not be kept a moment ago
 	stored   bool   // the response was kept
 	asks     bool   // what goes to the server is the cache's question, not the client's own
 	ask      []byte // field lines of that question
@@ -54,7 +55,7 @@ type keeping struct {
 
 // reset makes it ready for another request.
 func (k *keeping) reset() {
-	k.has, k.soft, k.stored, k.asks, k.led, k.fwd, k.why, k.note, k.gone = false, false, false, false, nil, notForwarded, cache.Kept, "", false
+	k.has, k.soft, k.stored, k.asks, k.led, k.fwd, k.why, k.note, k.gone, k.hole = false, false, false, false, nil, notForwarded, cache.Kept, "", false, false
 	k.ask, k.own = k.ask[:0], k.own[:0]
 	k.part.wanted = false
 }
@@ -117,7 +118,7 @@ func (h *handler) fromCache() bool {
 			return true
 		}
 		if found == foundHole {
-			return h.pass(forMiss, noteHitForMiss)
+			return h.fetchAlone()
 		}
 		switch {
 		case h.x.Req.Method == message.HEAD && k.has:
@@ -282,6 +283,21 @@ func (h *handler) fetchOrFollow() (done, answered bool) {
 		return true, true
 	}
 	return false, false // it is kept now, or it broke: look again
+}
+
+// fetchAlone asks the server for what could not be kept a moment ago. Nobody waits for what comes, but if it may be kept now it
+// is: what could not be may have been one client's doing. A client that has conditions of its own wants their answer.
+func (h *handler) fetchAlone() (answered bool) {
+	k := &h.kept
+	h.pass(forMiss, noteHitForMiss)
+	if h.x.Req.Method != message.GET || hasConditions(&h.x.Req.Fields) {
+		return false
+	}
+	k.hole = true
+	h.leads(h.l.edge.caching.fetches.begin(k.key, k.primary, k.born))
+	defer h.ledOff()
+	h.forward(h.route.pool)
+	return true
 }
 
 // await waits until a fetch of another request has something to say. asked: it was given up, which has been noted.

@@ -67,7 +67,7 @@ func (h *handler) asked() cache.Asked {
 func (h *handler) unshare(lasts bool) {
 	k := &h.kept
 	c := h.l.edge.caching
-	if ttl := h.route.cache.policy.HitForMiss; ttl > 0 && lasts {
+	if ttl := h.route.cache.policy.HitForMiss; ttl > 0 && lasts && !k.hole {
 		h.scratch = cache.AppendHole(h.scratch[:0], h.l.loop.Wall(), ttl)
 		c.put(k.led.key, h.scratch)
 	}
@@ -125,6 +125,9 @@ func (h *handler) keepBody(cfg *config.Pool, life cache.Life, first []byte, o *o
 	k.key, k.view = key, cache.NewView(k.ref.Head())
 	k.life, k.age = life, life.Now(h.l.loop.Wall())
 	k.stored = true
+	if k.hole {
+		h.x.Journal.Cache = journal.Miss // it is one like any other now
+	}
 	if k.led.large != nil {
 		*o = h.shareStream(cfg, fill, first)
 		return cache.Kept
