@@ -257,7 +257,7 @@ func (h *handler) breakOff(err error) {
 
 // resetClient breaks the client's connection off. A response that goes into a sink is marked as cut, which says as much there.
 func (h *handler) resetClient() {
-	if h.sink == nil {
+	if h.sink == nil && !h.alone {
 		_ = h.conn.Reset() // it is given up
 	}
 }
