@@ -98,6 +98,7 @@ func (p *Policy) Source(a Asked, resp *message.Response, received time.Time) Sou
 			number = i
 		}
 	}
+	byPolicy := !a.Cookies && !endless(f)
 	is := func(text string) Source { return Source{text, -1} }
 	switch {
 	case rule != nil && rule.Force:
@@ -112,9 +113,9 @@ func (p *Policy) Source(a Asked, resp *message.Response, received time.Time) Sou
 		}
 		return is("Expires less Date (RFC 9111, section 5.3)")
 	case Provoked(resp.Status):
-	case !a.Cookies && rule != nil:
+	case byPolicy && rule != nil:
 		return Source{"a rule of ttl; the app says nothing", number}
-	case !a.Cookies && p.DefaultTTL > 0 && byDefault(resp.Status):
+	case byPolicy && p.DefaultTTL > 0 && byDefault(resp.Status):
 		return is("default_ttl; the app says nothing")
 	case p.Heuristic && (byDefault(resp.Status) || d.public) && heuristicLife(f, received) > 0:
 		return is("heuristic: a tenth of the time since Last-Modified, at most a day (RFC 9111, section 4.2.2)")
@@ -127,6 +128,8 @@ func (p *Policy) Hint(a Asked, resp *message.Response) string {
 	switch {
 	case Provoked(resp.Status):
 		return "a client can provoke this status by what is not in the key: only the app can say that it is for all"
+	case endless(&resp.Fields):
+		return "it is a stream of events: only the app can say that it is for all"
 	case a.Cookies && (p.DefaultTTL > 0 && byDefault(resp.Status) || p.rule(resp) != nil):
 		return "the app got cookies that are no part of the key, so no policy gives a life: name them in ignore_cookies or key.cookie"
 	}

@@ -104,6 +104,7 @@ func (p *Policy) Judge(a Asked, resp *message.Response, sent, received time.Time
 	l := Life{Status: resp.Status, Received: received.Unix(), Age: initialAge(f, sent, received)}
 	l.TTL = none
 	rule := p.rule(resp)
+	byPolicy := !a.Cookies && !endless(f)
 	if rule != nil && rule.Force {
 		l.TTL = int64(rule.TTL / time.Second)
 	} else {
@@ -112,9 +113,9 @@ func (p *Policy) Judge(a Asked, resp *message.Response, sent, received time.Time
 	switch {
 	case l.TTL != none:
 	case Provoked(resp.Status): // only the app can say that this is for all
-	case !a.Cookies && rule != nil:
+	case byPolicy && rule != nil:
 		l.TTL = int64(rule.TTL / time.Second)
-	case !a.Cookies && p.DefaultTTL > 0 && byDefault(resp.Status):
+	case byPolicy && p.DefaultTTL > 0 && byDefault(resp.Status):
 		l.TTL = int64(p.DefaultTTL / time.Second)
 	case p.Heuristic && (byDefault(resp.Status) || d.public):
 		if l.TTL = heuristicLife(f, received); l.TTL > 0 {
@@ -131,6 +132,14 @@ func (p *Policy) Judge(a Asked, resp *message.Response, sent, received time.Time
 		return Life{}, AlreadyOver
 	}
 	return l, Kept
+}
+
+// endless reports whether a response is a stream of events, which goes on as long as its client listens: only the app can say
+// that it is for others too.
+func endless(f *message.Fields) bool {
+	const events = "text/event-stream"
+	t := f.Get(message.ContentType)
+	return len(t) >= len(events) && message.EqualFold(t[:len(events)], events)
 }
 
 // forbids says why a response must not be kept (RFC 9111, section 3).

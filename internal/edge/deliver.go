@@ -241,6 +241,9 @@ func (h *handler) breakOff(err error) {
 	h.keep, h.cut = false, true
 	h.up.fault = pool.BadResponse
 	switch {
+	case errors.Is(err, errUnwanted):
+		h.up.fault = pool.Aborted
+		h.x.Journal.Cause = journal.ClientGone
 	case isTimeout(err):
 		h.up.fault = pool.TimedOut
 		h.x.Journal.Cause = h.limit(journal.BetweenBytesTimeout)

@@ -263,6 +263,13 @@ func (f *fetch) open(r *store.Ref) bool {
 	return true
 }
 
+// isRead reports whether a follower reads the response.
+func (f *fetch) isRead() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.readers > 1
+}
+
 // letGo ends a reader's use of the response. The file is closed off the loop: it may have no name any more, and be large.
 func (f *fetch) letGo(t *loop.Task) {
 	f.mu.Lock()

@@ -33,15 +33,16 @@ type keeping struct {
 	sent     time.Time // when the server was asked
 	fwd      forwarded // why, for Cache-Status
 	why      cache.Reason
-	note     string // a token for Cache-Status; see cachestatus.go
-	gone     bool   // what was kept was purged
-	hole     bool   // it is known that it could not be kept a moment ago
-	stored   bool   // the response was kept
-	asks     bool   // what goes to the server is the cache's question, not the client's own
-	ask      []byte // field lines of that question
-	plain    int    // how much of ask is no condition
-	own      []byte // field lines of the response that are for this request's client alone
-	query    []byte // and its query
+	note     string    // a token for Cache-Status; see cachestatus.go
+	gone     bool      // what was kept was purged
+	hole     bool      // it is known that it could not be kept a moment ago
+	unread   loop.Time // since when nobody has read what is fetched; 0: somebody does
+	stored   bool      // the response was kept
+	asks     bool      // what goes to the server is the cache's question, not the client's own
+	ask      []byte    // field lines of that question
+	plain    int       // how much of ask is no condition
+	own      []byte    // field lines of the response that are for this request's client alone
+	query    []byte    // and its query
 	hasQuery bool
 	led      *fetch // the fetch that this request leads
 	me       follower
@@ -56,7 +57,7 @@ type keeping struct {
 // reset makes it ready for another request.
 func (k *keeping) reset() {
 	k.has, k.soft, k.stored, k.asks, k.led, k.fwd, k.why, k.note, k.gone, k.hole = false, false, false, false, nil, notForwarded, cache.Kept, "", false, false
-	k.ask, k.own = k.ask[:0], k.own[:0]
+	k.ask, k.own, k.unread = k.ask[:0], k.own[:0], 0
 	k.part.wanted = false
 }
 

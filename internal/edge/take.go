@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"time"
 
 	"github.com/weirhq/weir/internal/cache"
 	"github.com/weirhq/weir/internal/cache/ban"
@@ -296,6 +297,9 @@ func (h *handler) fetchInto(cfg *config.Pool, f *fetch, fill *store.Fill) error 
 		if data == nil {
 			return nil
 		}
+		if h.unwanted(f) {
+			return errUnwanted
+		}
 		if f.spill == nil {
 			var n int
 			if n, err = fill.Write(data); err != nil {
@@ -315,6 +319,26 @@ func (h *handler) fetchInto(cfg *config.Pool, f *fetch, fill *store.Fill) error 
 		}
 		f.news()
 	}
+}
+
+// unreadFor is how long a response without a known end is taken on for the cache alone.
+const unreadFor = 30 * time.Second
+
+// unwanted reports whether there is no use in fetching more: nobody reads what comes, and it is not kept, or may never end.
+func (h *handler) unwanted(f *fetch) bool {
+	k := &h.kept
+	if f.spill == nil && !f.endless {
+		return false
+	}
+	if k.reader.running || f.isRead() {
+		k.unread = 0
+		return false
+	}
+	now := h.l.loop.Now()
+	if k.unread == 0 {
+		k.unread = now
+	}
+	return f.spill != nil && f.large == nil || f.endless && now-k.unread > int64(unreadFor)
 }
 
 // spillOver puts what the store does not take into a file: one of the cache's disk, or an unlinked one.
