@@ -9,6 +9,7 @@ import (
 	"github.com/weirhq/weir/internal/cache"
 	"github.com/weirhq/weir/internal/cache/ban"
 	"github.com/weirhq/weir/internal/cache/store"
+	"github.com/weirhq/weir/internal/compress"
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/journal"
 	"github.com/weirhq/weir/internal/message"
@@ -192,6 +193,7 @@ func (h *handler) overtaken() bool {
 // placed is the key under which a response is kept: the request's, or that of the variant that its Vary makes it.
 func (h *handler) placed() (store.Key, bool) {
 	c, rc := h.l.edge.caching, h.route.cache
+	varyByCoding(&h.x.Resp.Fields)
 	primary := h.family(&h.x.Resp)
 	names := cache.VaryNames(&h.x.Resp.Fields)
 	if names == nil {
@@ -220,6 +222,14 @@ func (h *handler) placed() (store.Key, bool) {
 	var key cache.Key
 	key, h.scratch = rc.keyer.Variant(cache.Key(primary), epoch, names, &h.x.Req.Fields, h.scratch)
 	return store.Key(key), true
+}
+
+// varyByCoding makes a response that came in a coding one for those who take codings, also when the app forgets to say so: a
+// client that does not would get what it cannot read.
+func varyByCoding(f *message.Fields) {
+	if f.Has(message.ContentEncoding) && !message.EqualFold(f.Get(message.ContentEncoding), "identity") && !compress.VaryNames(f) {
+		f.Add(message.Vary, varyName, varyEncoding)
+	}
 }
 
 // appendStored makes the head to be stored of a response.
@@ -380,6 +390,7 @@ func (h *handler) freshen() outcome {
 	life, why := h.route.cache.policy.Judge(h.asked(), &fresh, k.sent, h.l.loop.Wall())
 	if why == cache.Kept {
 		h.canEncode(&fresh, &life)
+		varyByCoding(&fresh.Fields)
 		if !k.view.VariesAs(&fresh.Fields) {
 			why = cache.OtherVary // its place is that of the old one: others would find it who do not select it
 		}
@@ -438,6 +449,7 @@ func (h *handler) headed() (o outcome, took bool) {
 	length := announced(&resp.Fields)
 	if !cache.Confirms(resp, k.view) || length >= 0 && length != k.ref.Size() {
 		h.l.edge.caching.store.Drop(k.ref)
+		h.l.edge.caching.disk.remove(&k.key)
 		return 0, false
 	}
 	return h.freshen(), true

@@ -30,6 +30,9 @@ func confide(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "max-age="+map[bool]string{true: "1, stale-while-revalidate=60", false: "60"}[strings.Contains(r.URL.Path, "brief")])
 	w.Header().Set("Content-Type", "text/plain")
 	w.Header().Set("ETag", `"always"`)
+	if c := r.Header.Get("Accept-Encoding"); strings.Contains(c, "br") && !strings.Contains(c, "br;q=0") {
+		w.Header().Set("Content-Encoding", "br")
+	}
 	if strings.Contains(r.URL.Path, "brief") {
 		r.Header.Del("If-None-Match") // it never confirms
 	}
@@ -84,6 +87,8 @@ func poisonings() []poisoning {
 		{name: "sorted query", target: "@?b=2&a=1", victim: "@?a=1&b=2"},
 		{name: "device", target: "@", lines: "X-Device: evil\r\n"},
 		{name: "device of another", target: "@", lines: "X-Device: evil\r\nUser-Agent: Phone\r\n", fields: "User-Agent: Phone\r\n"},
+		{name: "coding", target: "@", lines: "Accept-Encoding: br\r\n"},
+		{name: "coding that the victim does not take", target: "@", lines: "Accept-Encoding: gzip;q=0.001, br;q=1.000\r\n", fields: "Accept-Encoding: gzip, br;q=0\r\n"},
 		{name: "body", target: "@", lines: "Content-Length: 6\r\n", body: "x=evil"},
 		{name: "chunked body", target: "@", lines: "Transfer-Encoding: chunked\r\n", body: "6\r\nx=evil\r\n0\r\n\r\n"},
 		{name: "empty body", target: "@", lines: "Content-Length: 0\r\n"},
