@@ -369,6 +369,7 @@ func TestQueuedLeaderLeaves(t *testing.T) {
 	})
 	config := strings.Replace(fmt.Sprintf(cacheSite, a.address, "{}", ""), "queue: {timeout: 1s}", "queue: {timeout: 30s}\n    max_conn: 1", 1)
 	w := testkit.Run(t, testkit.Setup{Plain: true, Config: config, Ready: "/ready"})
+	w.Edge() // which answers before the keeper knows that it does
 	send := func(path string) *testkit.Conn {
 		c := w.Dial()
 		c.Send("GET " + path + " HTTP/1.1\r\nHost: e2e.test\r\n\r\n")
