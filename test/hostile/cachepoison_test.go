@@ -160,7 +160,15 @@ var manners = []struct{ name, path, lines, method string }{
 // TestPoisoning: what one client asked for, another gets only if it would have got the same by itself. The control is the
 // victim's own request, by the cache.
 func TestPoisoning(t *testing.T) {
-	testkit.Leaks(t)
+	for name, more := range map[string]string{"a client": "", "a trusted proxy": "trusted_proxies: [127.0.0.0/8]"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testPoisoning(t, more)
+		})
+	}
+}
+
+func testPoisoning(t *testing.T, more string) {
 	app := &http.Server{Handler: http.HandlerFunc(confide)}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -169,7 +177,7 @@ func TestPoisoning(t *testing.T) {
 	var running sync.WaitGroup
 	running.Go(func() { app.Serve(l) }) //nolint:errcheck // it ends when it is closed
 	t.Cleanup(func() { app.Close(); running.Wait() })
-	w := testkit.Run(t, testkit.Setup{Config: fmt.Sprintf(confidingSite, l.Addr())})
+	w := testkit.Run(t, testkit.Setup{Config: fmt.Sprintf(confidingSite, l.Addr()) + more})
 	rows, plays, hits := poisonings(), 0, 0
 	var mu sync.Mutex
 	var playing sync.WaitGroup
