@@ -212,11 +212,12 @@ func (k *Keyer) Withholds(l *message.Field, x *exchange.Exchange) bool {
 }
 
 // Provoked reports whether a client can provoke a final status by something that is not in the key: a field that is too
-// large, ill-formed or not acceptable. Stored under a good URL it would be served to all. It may be stored only when the
-// response itself says for how long, never by a life that a policy gives.
+// large, ill-formed or not acceptable, or that a filter of the app's takes for an attack; credentials that are wrong, an
+// address in the wrong country. Stored under a good URL it would be served to all. It may be stored only when the
+// response itself says for how long, or a rule with force, never by another life that a policy gives.
 func Provoked(status int) bool {
 	switch status {
-	case 400, 405, 406, 408, 411, 412, 413, 414, 415, 416, 417, 421, 426, 428, 429, 431, 501, 505:
+	case 400, 401, 403, 405, 406, 407, 408, 409, 411, 412, 413, 414, 415, 416, 417, 421, 422, 425, 426, 428, 429, 431, 451, 501, 505, 511:
 		return true
 	}
 	return false

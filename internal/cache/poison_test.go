@@ -56,7 +56,7 @@ func TestHazards(t *testing.T) {
 }
 
 func TestProvoked(t *testing.T) {
-	for status, want := range map[int]bool{200: false, 301: false, 304: false, 400: true, 404: false, 410: false, 413: true, 431: true, 500: false, 501: true, 503: false} {
+	for status, want := range map[int]bool{200: false, 301: false, 304: false, 400: true, 401: true, 403: true, 404: false, 451: true, 410: false, 413: true, 431: true, 500: false, 501: true, 503: false} {
 		if Provoked(status) != want {
 			t.Errorf("%d: %v", status, !want)
 		}
