@@ -42,7 +42,7 @@ func endless(t testing.TB) (address string, coming, asked *atomic.Int64) {
 		}
 		coming.Add(1)
 		defer coming.Add(-1)
-		for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 			if _, err := io.WriteString(w, piece); err != nil {
 				return
 			}
@@ -83,13 +83,13 @@ func TestAbandoned(t *testing.T) {
 		}
 		defer c.Close()
 		all = append(all, c)
-		fmt.Fprintf(c, "GET /stream%d HTTP/1.1\r\nHost: a.test\r\n\r\n", i/2) // two for each
+		fmt.Fprintf(c, "GET /stream%d HTTP/1.1\r\nHost: a.test\r\n\r\n", i/2) // two for each, who share it if they are there in time
 		if _, err := io.CopyN(io.Discard, c, 100<<10); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if n := coming.Load(); n != 3 {
-		t.Errorf("%d answers are coming, want 3", n)
+	if n := coming.Load(); n < 3 {
+		t.Errorf("%d answers are coming", n)
 	}
 	for i, c := range all {
 		if i != 1 { // one reads on

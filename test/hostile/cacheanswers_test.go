@@ -12,7 +12,7 @@ import (
 // or broke the rules is there for the one who asks next, or for the one who waits with the first.
 func TestAnswersKept(t *testing.T) {
 	rows := answerRows()
-	const limits = "timeouts: {first_byte: 400ms, between_bytes: 400ms, connect: 5s}"
+	const limits = "timeouts: {first_byte: 2s, between_bytes: 2s, connect: 5s}"
 	for name, more := range map[string]string{"memory": "", "disk": fmt.Sprintf("disk: {path: %q, size: 64MiB}", t.TempDir()), "hardly any room": "max_object: 4KiB"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
