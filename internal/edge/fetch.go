@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"hash/maphash"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,7 @@ import (
 type fetch struct {
 	key     store.Key
 	primary store.Key   // of the request, whichever variant it selects
+	place   uint64      // a hash of its host and URL, 0: of no request
 	born    uint64      // the last purge that was known when it began
 	spoiled atomic.Bool // what it brings was taken out meanwhile
 
@@ -111,7 +113,7 @@ func (fs *fetches) failed(k store.Key, now loop.Time) bool {
 }
 
 // join returns the fetch for a key. When there was none it is begun, and the caller leads it.
-func (fs *fetches) join(k, primary store.Key, born uint64) (f *fetch, leads bool) {
+func (fs *fetches) join(k, primary store.Key, place, born uint64) (f *fetch, leads bool) {
 	s := &fs.shards[k[0]&63]
 	s.Lock()
 	defer s.Unlock()
@@ -121,18 +123,18 @@ func (fs *fetches) join(k, primary store.Key, born uint64) (f *fetch, leads bool
 	if s.by == nil {
 		s.by = map[store.Key]*fetch{}
 	}
-	f = &fetch{key: k, primary: primary, born: born}
+	f = &fetch{key: k, primary: primary, place: place, born: born}
 	s.by[k] = f
 	s.note(f)
 	return f, true
 }
 
 // begin returns a fetch that nobody joins.
-func (fs *fetches) begin(k, primary store.Key, born uint64) *fetch {
+func (fs *fetches) begin(k, primary store.Key, place, born uint64) *fetch {
 	s := &fs.shards[k[0]&63]
 	s.Lock()
 	defer s.Unlock()
-	f := &fetch{key: k, primary: primary, born: born}
+	f := &fetch{key: k, primary: primary, place: place, born: born}
 	s.note(f)
 	return f
 }
@@ -190,6 +192,34 @@ func (fs *fetches) scatter() {
 		s.Unlock()
 	}
 }
+
+// scatterFrom takes out the fetches for one URL, when nothing else was purged: whoever may change something at one place must
+// not keep the requests for all others from waiting for each other.
+func (fs *fetches) scatterFrom(place uint64) {
+	for i := range fs.shards {
+		s := &fs.shards[i]
+		s.Lock()
+		for k, f := range s.by {
+			if f.place == place || f.place == 0 {
+				delete(s.by, k)
+			}
+		}
+		s.Unlock()
+	}
+}
+
+// placeOf is the hash of a host and URL by which fetches are found, never 0.
+func placeOf[T []byte | string](host, url T) uint64 {
+	var h maphash.Hash
+	h.SetSeed(placeSeed)
+	// Neither fails.
+	_, _ = h.WriteString(string(host))
+	_ = h.WriteByte(0)
+	_, _ = h.WriteString(string(url))
+	return max(h.Sum64(), 1)
+}
+
+var placeSeed = maphash.MakeSeed()
 
 // follow puts a task on the list of those who are woken by news.
 func (f *fetch) follow(w *follower, t *loop.Task) {

@@ -262,7 +262,7 @@ func (h *handler) find(primary store.Key) bool {
 // server by itself; done is false when it should look again.
 func (h *handler) fetchOrFollow() (done, answered bool) {
 	k := &h.kept
-	f, leads := h.l.edge.caching.fetches.join(k.key, k.primary, k.born)
+	f, leads := h.l.edge.caching.fetches.join(k.key, k.primary, h.place(), k.born)
 	if leads {
 		h.x.Journal.Cache = journal.Miss
 		h.leads(f)
@@ -295,10 +295,17 @@ func (h *handler) fetchAlone() (answered bool) {
 		return false
 	}
 	k.hole = true
-	h.leads(h.l.edge.caching.fetches.begin(k.key, k.primary, k.born))
+	h.leads(h.l.edge.caching.fetches.begin(k.key, k.primary, h.place(), k.born))
 	defer h.ledOff()
 	h.forward(h.route.pool)
 	return true
+}
+
+// place is that of the request, as purges name it.
+func (h *handler) place() uint64 {
+	k := &h.kept
+	k.url = k.keyed.AppendTarget(k.url[:0], &h.x)
+	return placeOf(h.x.Req.Host, k.url)
 }
 
 // await waits until a fetch of another request has something to say. asked: it was given up, which has been noted.
@@ -422,7 +429,7 @@ func (h *handler) refreshOnce() {
 	if h.l.edge.caching.fetches.failed(k.key, h.l.loop.Now()) {
 		return
 	}
-	if f, leads := h.l.edge.caching.fetches.join(k.key, k.primary, uint64(h.l.edge.caching.bans.Now())); leads {
+	if f, leads := h.l.edge.caching.fetches.join(k.key, k.primary, h.place(), uint64(h.l.edge.caching.bans.Now())); leads {
 		h.refresh(f)
 	}
 }
