@@ -74,7 +74,6 @@ type poisoning struct {
 	body   string
 	victim string // the target of the victim; "" is "@"
 	fields string // and its fields
-	alone  bool   // the attack may be answered from what the victim's equal left, and says nothing about ranges
 }
 
 func poisonings() []poisoning {
@@ -83,7 +82,7 @@ func poisonings() []poisoning {
 		{name: "ignored query, encoded", target: "@?%75tm_source=evil"},
 		{name: "ignored query and semicolon", target: "@?utm_source=1;page=evil"},
 		{name: "ignored cookie", target: "@", lines: "Cookie: _ga=evil\r\n"},
-		{name: "ignored cookie, quoted", target: "@", lines: "Cookie: _ga=\"evil; _gat=evil\"\r\n", victim: "@", alone: true},
+		{name: "ignored cookie, quoted", target: "@", lines: "Cookie: _ga=\"evil; _gat=evil\"\r\n", victim: "@"},
 		{name: "sorted query", target: "@?b=2&a=1", victim: "@?a=1&b=2"},
 		{name: "device", target: "@", lines: "X-Device: evil\r\n"},
 		{name: "device of another", target: "@", lines: "X-Device: evil\r\nUser-Agent: Phone\r\n", fields: "User-Agent: Phone\r\n"},
@@ -116,7 +115,7 @@ func poisonings() []poisoning {
 		{name: "lower case method", target: "@", method: "get"},
 		{name: "Connection names a key", target: "@", lines: "X-Country: de\r\nConnection: X-Country\r\n", fields: "X-Country: de\r\n"},
 		{name: "Connection names Cookie", target: "@", lines: "Cookie: sessionid=1\r\nConnection: close, cookie\r\n", fields: "Cookie: sessionid=1\r\n"},
-		{name: "session of none", target: "@", lines: "Cookie: sessionid\r\n", fields: "Cookie: sessionid=\r\n", alone: true},
+		{name: "session of none", target: "@", lines: "Cookie: sessionid\r\n", fields: "Cookie: sessionid=\r\n"},
 		{name: "keyed field with an underscore", target: "@", lines: "X_Country: evil\r\n"},
 		{name: "trailers", target: "@", lines: "Transfer-Encoding: chunked\r\nTrailer: X-Evil\r\n", body: "0\r\nX-Evil: evil\r\n\r\n"},
 	}

@@ -82,8 +82,8 @@ type secret struct {
 }
 
 var (
-	annCookie, bobCookie = "Cookie: sessionid=ann\r\n", "Cookie: sessionid=bob\r\n"
-	annAuth              = "Authorization: ann\r\n"
+	annCookie = "Cookie: sessionid=ann\r\n"
+	annAuth   = "Authorization: ann\r\n"
 )
 
 func secrets() []secret {
