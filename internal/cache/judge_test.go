@@ -43,6 +43,14 @@ func TestJudge(t *testing.T) {
 		ttl     int64
 	}{
 		{"3 no freshness", get, Policy{}, respond(200, "Date: "+at(0)), NoLife, 0},
+		{"5.2 a quote that never ends hides nothing", get, Policy{}, respond(200, `Cache-Control: max-age=60, x="a, no-store`), NoStore, 0},
+		{"5.2 a quote that never ends", get, Policy{}, respond(200, `Cache-Control: max-age=60, private="x-a`), Private, 0},
+		{"5.2 a life in a quote that never ends", get, Policy{}, respond(200, `Cache-Control: max-age="60`, "ETag: 1"), Kept, 0},
+		{"4.1 by client", get, Policy{}, respond(200, "Cache-Control: max-age=60", "Vary: Accept, X-Forwarded-For"), VaryAll, 0},
+		{"a session that begins", Asked{Method: message.GET, Private: true, Renewed: true}, Policy{}, respond(200, "Cache-Control: private, max-age=60", "Set-Cookie: sid=2"), Cookie, 0},
+		{"events by a policy", get, Policy{DefaultTTL: time.Minute}, respond(200, "Content-Type: text/event-stream; charset=utf-8"), NoLife, 0},
+		{"events by a rule", get, Policy{Rules: []Rule{{TTL: time.Minute}}}, respond(200, "Content-Type: text/event-stream"), NoLife, 0},
+		{"events by the app's word", get, Policy{}, respond(200, "Content-Type: text/event-stream", "Cache-Control: max-age=60"), Kept, 60},
 		{"3 method", Asked{Method: message.POST}, Policy{}, respond(200, "Cache-Control: max-age=60"), NotGET, 0},
 		{"3 status 199", get, Policy{}, respond(103, "Cache-Control: max-age=60"), NotFinal, 0},
 		{"3 status 206", get, Policy{}, respond(206, "Cache-Control: max-age=60", "Content-Range: bytes 0-1/2"), PartialContent, 0},

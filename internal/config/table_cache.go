@@ -233,7 +233,7 @@ func deviceKind(t *table) kind[Device] {
 func ttlKind(t *table) kind[TTLRule] {
 	o := newObject[TTLRule](t, "ttl_rule", "a rule", "How long responses of a status or a media type are fresh.")
 	add(o, "status", list(statusRangeKind(), "a status, a class such as 4xx or a range such as 200-299, or a list of them", true, false),
-		func(r *TTLRule) *[]StatusRange { return &r.Status }, "", "The statuses; without it, those that may be kept without being told to (200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501).")
+		func(r *TTLRule) *[]StatusRange { return &r.Status }, "", "The statuses; without it, those that may be kept without being told to (200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501). What a client can bring about by what is no part of the key, such as 400, 401, 403 and 431, is only kept by a rule with force.")
 	media := scalar("a media type such as text/css or image/*", stringShape(), func(s string) (string, *complaint) {
 		kind, sub, ok := strings.Cut(s, "/")
 		if !ok || !tokenForm.MatchString(kind) || !tokenForm.MatchString(sub) {

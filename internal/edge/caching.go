@@ -176,6 +176,7 @@ type routeCache struct {
 	keyer  *cache.Keyer
 	bypass *route.Matcher // nil: none
 	tally  int            // its number for counting; see insight.go
+	makes  responsePolicy // the fields of requests that weir makes, whatever clients say in them
 }
 
 // CachePolicies is what a route's configuration means to the cache: for responses, and for keys. The route has a cache.
@@ -213,6 +214,9 @@ func newRouteCache(r *config.Route, seed cache.Seed) (*routeCache, error) {
 	if rc.keyer, err = key.Compile(seed); err != nil {
 		return nil, fmt.Errorf("route %s: cache: %w", r.Name, err)
 	}
+	if rc.keyer.TellsDevice() {
+		rc.makes.others = []string{cache.DeviceField}
+	}
 	if b := r.Cache.Bypass; b != nil {
 		if rc.bypass, err = route.NewMatcher(b); err != nil {
 			return nil, fmt.Errorf("route %s: cache: bypass: %w", r.Name, err)
@@ -228,6 +232,14 @@ func scopeOf(r *config.Route) string {
 		return ""
 	}
 	return r.Name
+}
+
+// makes are the fields of requests to a route's servers that weir makes itself.
+func (r *routeTree) makes() *responsePolicy {
+	if r.cache == nil {
+		return nil
+	}
+	return &r.cache.makes
 }
 
 // passes reports whether the configuration lets a request by the cache.

@@ -451,7 +451,7 @@ func (h *handler) get(key store.Key) (store.Ref, bool) {
 // bringIn reads an object into memory, once for all who ask for it. False: it cannot be had so.
 func (h *handler) bringIn(t *tier, key store.Key) (ok bool) {
 	c := h.l.edge.caching
-	f, leads := c.fetches.join(key, key, h.kept.born)
+	f, leads := c.fetches.join(key, key, 0, h.kept.born)
 	if !leads {
 		return false // it is being read or fetched: the request waits for that when it wants to fetch
 	}

@@ -75,7 +75,7 @@ func (h *handler) useEncoded() {
 // makeEncoded compresses what was found and keeps the result; false when that cannot be had now.
 func (h *handler) makeEncoded(key store.Key, coding representation.Coding) (r store.Ref, ok bool) {
 	k, c := &h.kept, h.l.edge.caching
-	f, leads := c.fetches.join(key, key, k.born)
+	f, leads := c.fetches.join(key, key, 0, k.born)
 	if !leads {
 		return r, false // somebody is at it
 	}

@@ -66,7 +66,11 @@ func (c *caching) banNow(p ban.Purge) error {
 	if err := c.add(p); err != nil {
 		return err
 	}
-	c.fetches.scatter()
+	if p.Kind == ban.URL && !c.alike.Load() {
+		c.fetches.scatterFrom(placeOf(p.Host, p.Path))
+	} else {
+		c.fetches.scatter()
+	}
 	return nil
 }
 

@@ -68,7 +68,7 @@ type responsePolicy struct {
 
 // removes reports whether a field line is taken out, or replaced.
 func (p *responsePolicy) removes(l *message.Field) bool {
-	if len(p.ids) == 0 && len(p.others) == 0 {
+	if p == nil || len(p.ids) == 0 && len(p.others) == 0 {
 		return false
 	}
 	if l.ID != message.Other {
