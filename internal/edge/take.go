@@ -449,7 +449,7 @@ func (h *handler) headed() (o outcome, took bool) {
 	length := announced(&resp.Fields)
 	if !cache.Confirms(resp, k.view) || length >= 0 && length != k.ref.Size() {
 		h.l.edge.caching.store.Drop(k.ref)
-		h.l.edge.caching.disk.remove(&k.key)
+		h.l.edge.caching.disk().remove(&k.key)
 		return 0, false
 	}
 	return h.freshen(), true
