@@ -70,13 +70,15 @@ type follower struct {
 
 // fetches are those under way, by the key of what they will be kept under.
 type fetches struct {
-	shards [64]struct {
-		sync.Mutex
-		by  map[store.Key]*fetch
-		all map[*fetch]struct{}     // also those that nobody joins any more
-		not map[store.Key]loop.Time // failed refreshes: not to be tried again before
-		_   [24]byte                // a line each
-	}
+	shards [64]fetchShard
+}
+
+type fetchShard struct {
+	sync.Mutex
+	by  map[store.Key]*fetch
+	all map[*fetch]struct{}     // also those that nobody joins, or not any more
+	not map[store.Key]loop.Time // failed refreshes: not to be tried again before
+	_   [24]byte                // a line each
 }
 
 const (
@@ -117,12 +119,30 @@ func (fs *fetches) join(k, primary store.Key, born uint64) (f *fetch, leads bool
 		return f, false
 	}
 	if s.by == nil {
-		s.by, s.all = map[store.Key]*fetch{}, map[*fetch]struct{}{}
+		s.by = map[store.Key]*fetch{}
 	}
 	f = &fetch{key: k, primary: primary, born: born}
 	s.by[k] = f
-	s.all[f] = struct{}{}
+	s.add(f)
 	return f, true
+}
+
+// alone begins a fetch that nobody joins.
+func (fs *fetches) alone(k, primary store.Key, born uint64) *fetch {
+	s := &fs.shards[k[0]&63]
+	s.Lock()
+	defer s.Unlock()
+	f := &fetch{key: k, primary: primary, born: born}
+	s.add(f)
+	return f
+}
+
+// add notes a fetch, with the lock held.
+func (s *fetchShard) add(f *fetch) {
+	if s.all == nil {
+		s.all = map[*fetch]struct{}{}
+	}
+	s.all[f] = struct{}{}
 }
 
 // land ends a fetch: it brings nothing more.

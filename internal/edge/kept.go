@@ -117,7 +117,7 @@ func (h *handler) fromCache() bool {
 			return true
 		}
 		if found == foundHole {
-			return h.pass(forMiss, noteHitForMiss)
+			return h.missAlone()
 		}
 		switch {
 		case h.x.Req.Method == message.HEAD && k.has:
@@ -138,6 +138,29 @@ func (h *handler) fromCache() bool {
 		}
 	}
 	return h.pass(k.fwd, noteContended)
+}
+
+// missAlone asks the server for what could not be kept a moment ago: nobody waits for this request's answer, and it for
+// nobody's. Is it one that may be kept now (a first visitor's brought a cookie, this one's does not), it is. True: it has been
+// answered.
+func (h *handler) missAlone() bool {
+	k := &h.kept
+	if k.view.Why() == cache.TooLarge || h.x.Req.Method != message.GET || conditional(&h.x.Req.Fields) {
+		// What is too large would be taken in to no end; and to a condition, or for a part, the server may have little to send.
+		return h.pass(forMiss, noteHitForMiss)
+	}
+	k.release()
+	k.fwd, k.note = forMiss, noteHitForMiss
+	h.x.Journal.Cache = journal.Pass
+	h.leads(h.l.edge.caching.fetches.alone(k.key, k.primary, k.born))
+	defer h.ledOff()
+	h.forward(h.route.pool)
+	return true
+}
+
+// conditional reports whether a request may be answered with less than the whole.
+func conditional(f *message.Fields) bool {
+	return f.Has(message.Range) || f.Has(message.IfNoneMatch) || f.Has(message.IfModifiedSince) || f.Has(message.IfMatch) || f.Has(message.IfUnmodifiedSince)
 }
 
 // wantsPart reports whether the request is for less than all from the first byte on: what is not here is then not fetched

@@ -329,7 +329,9 @@ func TestHolesAreOfResponses(t *testing.T) {
 		{"a cookie", []answer{{200, "", "one"}, {200, "", "two"}}, []step{{lines: "Cookie: a=1", body: "one"}, {body: "two"}, {asked: "-", body: "two"}}},
 		{"a field too large", []answer{{431, "", "large"}, {200, fresh, "two"}}, []step{{status: 431, body: "large"}, {body: "two"}, {asked: "-", body: "two"}}},
 		{"a server's error", []answer{{500, "", "oops"}, {200, fresh, "two"}}, []step{{status: 500, body: "oops"}, {body: "two"}, {asked: "-", body: "two"}}},
-		{"what the app says", []answer{{200, "Cache-Control: private", "one"}, {200, fresh, "two"}}, []step{{body: "one"}, {body: "two"}, {body: "two"}}},
+		{"what the app says", []answer{{200, "Cache-Control: private", "one"}, {200, fresh, "two"}}, []step{{body: "one"}, {body: "two", has: "Cache-Status: fwd=miss"}, {asked: "-", body: "two"}}},
+		{"a first visitor's cookie", []answer{{200, "Set-Cookie: a=1|" + fresh, "one"}, {200, fresh, "two"}}, []step{{body: "one", has: "Cache-Status: set-cookie"}, {body: "two", has: "Cache-Status: stored"}, {asked: "-", body: "two"}}},
+		{"with a condition", []answer{{200, "Cache-Control: private", "one"}, {200, fresh, "two"}}, []step{{body: "one"}, {lines: `If-None-Match: "x"`, asked: `If-None-Match: "x"`, body: "two", has: "Cache-Status: hit-for-miss"}, {body: "two", has: "Cache-Status: stored"}}},
 	})
 }
 
