@@ -130,7 +130,7 @@ func (h *handler) fromCache() bool {
 			if h.servePart() {
 				return true
 			}
-			k.part.wanted, k.sent = true, h.l.loop.Wall()
+			h.asksForPart()
 			return h.pass(k.fwd, noteRange)
 		}
 		if done, answered := h.fetchOrFollow(); done {
