@@ -75,8 +75,10 @@ func showLooked(l *api.Looked) string {
 // state says how a kept response stands in its life.
 func (e *explanation) state(l *api.Looked) {
 	switch {
-	case l.Soft:
+	case l.Soft && l.Grace > 0:
 		e.line("", "it was purged softly: it is served once more while a new one is fetched")
+	case l.Soft:
+		e.line("", "it was purged softly, and has no grace: the next request asks the app whether it still holds")
 	case l.TTL > 0 && l.Grace > 0:
 		e.line("", "fresh for %s more, then in its grace for %s", seconds(l.TTL), seconds(l.Grace))
 	case l.TTL > 0:

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/cache"
 	"github.com/weirhq/weir/internal/cache/ban"
 	"github.com/weirhq/weir/internal/cache/store"
+	"github.com/weirhq/weir/internal/http1"
 	"github.com/weirhq/weir/internal/journal"
 	"github.com/weirhq/weir/internal/message"
 )
@@ -166,7 +168,7 @@ func (e *Edge) Purge(p api.Purge) (api.Purged, error) {
 	if c == nil {
 		return api.Purged{}, errors.New("there is no cache: write cache: in the configuration")
 	}
-	bans, err := bansOf(c, p)
+	bans, err := bansOf(c, e.tree.Load(), p)
 	if err != nil {
 		return api.Purged{}, err
 	}
@@ -185,21 +187,16 @@ func (e *Edge) Purge(p api.Purge) (api.Purged, error) {
 }
 
 // bansOf makes purges of what was written. All is checked before any is put into force.
-func bansOf(c *caching, p api.Purge) (all []ban.Purge, err error) {
+func bansOf(c *caching, t *tree, p api.Purge) (all []ban.Purge, err error) {
 	hard := !p.Soft
 	for _, u := range p.URLs {
-		to, err := url.Parse(u)
-		if err != nil || to.Host == "" || to.Scheme != "http" && to.Scheme != "https" {
-			return nil, fmt.Errorf("%q is no URL: write it with http:// and a host", u)
+		host, paths, err := t.kept(u)
+		if err != nil {
+			return nil, err
 		}
-		path := to.EscapedPath()
-		if path == "" {
-			path = "/"
+		for _, path := range paths {
+			all = append(all, ban.Purge{Kind: ban.URL, Hard: hard, Host: host, Path: path})
 		}
-		if to.RawQuery != "" || to.ForceQuery {
-			path += "?" + to.RawQuery
-		}
-		all = append(all, ban.Purge{Kind: ban.URL, Hard: hard, Host: strings.ToLower(to.Hostname()), Path: path})
 	}
 	for _, t := range p.Tags {
 		if t == "" {
@@ -213,6 +210,12 @@ func bansOf(c *caching, p api.Purge) (all []ban.Purge, err error) {
 			if !ok || host == "" {
 				return nil, fmt.Errorf("%q has no host and path: write www.example.com/path", text)
 			}
+			if at := strings.LastIndexByte(host, ':'); at > strings.LastIndexByte(host, ']') {
+				if kind == ban.Pattern {
+					return nil, fmt.Errorf("%q has a port, and a site is one on all of them: write the host without a port", text)
+				}
+				host = host[:at]
+			}
 			if kind == ban.Prefix && host == "*" {
 				host = ""
 			}
@@ -223,6 +226,28 @@ func bansOf(c *caching, p api.Purge) (all []ban.Purge, err error) {
 		all = append(all, ban.Purge{Kind: ban.Everything, Hard: hard})
 	}
 	return all, nil
+}
+
+// kept are the host and the paths with their queries under which what a URL names may be kept. Each route with a cache has its
+// own view of which fields of a query count; one that a client copies from a mail has more of them.
+func (t *tree) kept(text string) (host string, paths []string, err error) {
+	to, err := url.Parse(text)
+	if err != nil || to.Host == "" || to.Scheme != "http" && to.Scheme != "https" {
+		return "", nil, fmt.Errorf("%q is no URL: write it with http:// and a host", text)
+	}
+	var req message.Request
+	if _, wrong := http1.ParseRequest([]byte("GET "+to.RequestURI()+" HTTP/1.1\r\nHost: "+to.Host+"\r\n\r\n"), &req, &t.limits); wrong != nil {
+		return "", nil, fmt.Errorf("%q: a request for it would be refused: %s", text, wrong.Reason)
+	}
+	for i := range t.routes {
+		if rc := t.routes[i].cache; rc != nil {
+			path := string(rc.keyer.AppendTarget(nil, req.Path, req.Query, req.HasQuery))
+			if !slices.Contains(paths, path) {
+				paths = append(paths, path)
+			}
+		}
+	}
+	return string(req.Host), paths, nil
 }
 
 func (e *Edge) cache() *caching {
