@@ -322,6 +322,8 @@ func (e *explanation) manyVariants(vary []byte) {
 		switch strings.ToLower(name) {
 		case "cookie":
 			e.line("", "each set of cookies that reaches the app has its own: ignore_cookies takes away what changes nothing")
+		case "accept-encoding":
+			e.line("", "each value of Accept-Encoding has its own: let the app send it plain and weir compress it (compress:), and there is one")
 		case "user-agent":
 			e.line("", "each browser's version has its own: key: {device: […]} makes a few classes, if the app goes by X-Device instead")
 		}

@@ -65,7 +65,7 @@ func TestExplainCache(t *testing.T) {
 		{"/|--response-header|Content-Length: 8388609", []string{"no (too-large)", "it has 8.0 MiB, and max_object is 8.0 MiB", "change   a larger max_object"}, ""},
 		{"/|--response-header|Content-Length: 8388608", []string{"stored   yes"}, ""},
 		{"/|--status|503", []string{"no (no-freshness)", "default_ttl is for statuses", "change   the app is to send"}, ""},
-		{"/|--response-header|Cache-Control: max-age=9|--response-header|Vary: Cookie, User-Agent", []string{"a variant by cookie, user-agent", "each set of cookies", "each browser's version"}, ""},
+		{"/|--response-header|Cache-Control: max-age=9|--response-header|Vary: Cookie, User-Agent, Accept-Encoding", []string{"a variant by accept-encoding, cookie, user-agent", "each set of cookies", "each browser's version", "weir compress it"}, ""},
 		{"/|-X|HEAD", []string{"not brought in by a HEAD (head)"}, ""},
 		{"/|-H|Authorization: x", []string{"with Authorization only what says public"}, ""},
 		{"/|-H|Cookie: sessionid=1", []string{"change   take it out of pass_if_cookie"}, ""},
