@@ -131,7 +131,7 @@ func showMisses(out io.Writer, s *api.CacheStatus, width int) error {
 }
 
 // telling is how many requests make an estimate: of fewer the sample holds next to none.
-const telling = 1000
+const telling = 500
 
 func showEstimates(out io.Writer, s *api.CacheStatus, width int) error {
 	if len(s.Estimates) == 0 {

@@ -41,7 +41,7 @@ func TestShowCache(t *testing.T) {
 	}
 	var few strings.Builder
 	s.Hits = 1
-	if err := showCache(&few, s, 80); err != nil || strings.Contains(few.String(), "MEMORY") || !strings.Contains(few.String(), "from 1000 requests on; there were 201") {
+	if err := showCache(&few, s, 80); err != nil || strings.Contains(few.String(), "MEMORY") || !strings.Contains(few.String(), "from 500 requests on; there were 201") {
 		t.Errorf("of a few requests: %v %s", err, few.String())
 	}
 	var b strings.Builder
