@@ -91,8 +91,7 @@ func (c *core) reopen(s *Server) {
 		return
 	}
 	s.places.Reopen()
-	s.places.Up()
-	s.fails.Store(0)
+	c.afresh(s)
 	s.drained, s.gone = nil, false
 	for i, o := range c.leaving {
 		if o == s {

@@ -136,7 +136,7 @@ func (v *view) take(cur *balance.Cursor, turn *Turn) *Server {
 // untried says whether there is a server to use that turn did not try yet.
 func (v *view) untried(turn *Turn, any bool) bool {
 	for _, s := range v.servers {
-		if (any || s.places.Open()) && !turn.hasTried(s) {
+		if s.places.Takes(any) && !turn.hasTried(s) {
 			return true
 		}
 	}

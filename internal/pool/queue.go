@@ -96,7 +96,7 @@ func (c *core) ended(turn *Turn, err error) (*Server, error) {
 	case s == nil: // the pool was closed
 		return nil, loop.ErrClosed
 	case err != nil && !errors.Is(err, loop.ErrTimeout): // a place that came just in time is as good as any
-		s.giveBack(turn, false)
+		s.giveBack(turn, Aborted)
 		return nil, err
 	}
 	return s, nil

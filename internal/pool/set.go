@@ -62,7 +62,7 @@ func Build(cfg *config.Config, e Env, old *Set) (*Set, error) {
 		}
 		old.mu.Unlock()
 	}
-	hosts, err := check(cfg)
+	hosts, err := preflight(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -87,8 +87,8 @@ func Build(cfg *config.Config, e Env, old *Set) (*Set, error) {
 	return s, nil
 }
 
-// check finds what would fail later and returns the host names.
-func check(cfg *config.Config) (hosts []string, err error) {
+// preflight finds what would fail later and returns the host names.
+func preflight(cfg *config.Config) (hosts []string, err error) {
 	seen := map[string]bool{}
 	for _, pc := range cfg.Pools {
 		if seen[pc.Name] {
@@ -279,14 +279,24 @@ func (c *core) status() api.PoolStatus {
 	return ps
 }
 
-func (s *Server) status() api.ServerStatus {
-	st := api.ServerStatus{Name: s.name, Address: s.address, State: "ready", Active: s.places.Active()}
+// state is the server's in one word.
+func (s *Server) state() string {
+	why := s.reasons()
 	switch {
 	case s.places.IsShut():
-		st.State = "leaving"
+		return "leaving"
+	case why&maint != 0:
+		return "maint"
+	case why&drain != 0:
+		return "draining"
 	case !s.places.Open():
-		st.State = "down"
+		return "down"
 	}
+	return "ready"
+}
+
+func (s *Server) status() api.ServerStatus {
+	st := api.ServerStatus{Name: s.name, Address: s.address, State: s.state(), Active: s.places.Active()}
 	for i := range s.lanes {
 		l := &s.lanes[i]
 		st.Idle += l.idle.Load()
