@@ -30,13 +30,19 @@ const (
 
 // forward gets the answer from a server of a pool.
 func (h *handler) forward(p *pool.Pool) {
+	p = p.StandIn()
 	cfg := p.Config()
 	h.x.Journal.Pool = cfg.Name
 	if !h.hold(cfg) {
 		return
 	}
-	h.turn.Reset()
+	h.begins(p)
 	for {
+		if b := p.StandIn(); b != p { // the last server of the pool was lost
+			p, cfg = b, b.Config()
+			h.x.Journal.Pool = cfg.Name
+			h.begins(p)
+		}
 		s, err := h.pick(p, cfg)
 		if err != nil {
 			h.deadline = 0 // it must not cut off the answer

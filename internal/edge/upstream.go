@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/weirhq/weir/internal/http1"
+	"github.com/weirhq/weir/internal/journal"
 	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/message"
 	"github.com/weirhq/weir/internal/pool"
@@ -47,6 +48,7 @@ func (u *upstream) release(h *handler) {
 	}
 	h.upload.stop()
 	u.closeConn()
+	u.s.Answered(h.x.Journal.Between(journal.Sent, journal.FirstByte))
 	u.s.Done(&h.turn, pool.OK)
 	u.s = nil
 	h.deadline = 0 // from here on it is between the client and us

@@ -9,11 +9,12 @@ import (
 type reason uint32
 
 const (
-	rest    reason = 1 << iota // a connect failed
-	check                      // its check fails
-	ejected                    // requests there fail, or are slow
-	drain                      // by hand: who has a session may stay
-	maint                      // by hand: nobody
+	rest       reason = 1 << iota // a connect failed
+	check                         // its check fails
+	ejected                       // requests there fail, or are slow
+	drain                         // by hand: who has a session may stay
+	maint                         // by hand: nobody
+	weightless                    // its weight is 0: who has a session may stay
 )
 
 // passing are the reasons that end by themselves: their time runs out, then one request tries the server, and how it ends decides.
@@ -22,10 +23,13 @@ const passing = rest | ejected
 // barring are those that let nobody in, not even where all servers are closed.
 const barring = check | maint
 
+// keeping are those that leave a server to those who have a session there.
+const keeping = drain | weightless
+
 // words says the reasons for people.
 func (r reason) words() string {
 	var all []string
-	for i, w := range []string{"no connection", "check fails", "ejected", "drained by hand", "in maintenance by hand"} {
+	for i, w := range []string{"no connection", "check fails", "ejected", "drained by hand", "in maintenance by hand", "weight 0"} {
 		if r&(1<<i) != 0 {
 			all = append(all, w)
 		}
@@ -58,7 +62,7 @@ func (c *core) unbar(s *Server, r reason) bool {
 // settleOn puts what the reasons come to where the loops look. Under mu.
 func (s *Server) settleOn(why reason) {
 	s.why.Store(uint32(why))
-	s.places.Bar(why&barring != 0, why&drain != 0)
+	s.places.Bar(why&barring != 0, why&keeping != 0)
 	switch waits := why & passing; {
 	case waits == 0:
 		s.places.Up()

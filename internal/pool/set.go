@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/weirhq/weir/internal/api"
@@ -69,7 +70,7 @@ func Build(cfg *config.Config, e Env, old *Set) (*Set, error) {
 	s.watch = newWatcher(s, hosts)
 	s.hosts = s.watch.first(known)
 	for _, pc := range cfg.Pools {
-		p := &Pool{cfg: pc}
+		p := &Pool{cfg: pc, byKey: strings.HasSuffix(pc.Balance, "_hash")}
 		if old != nil {
 			if o := old.names[pc.Name]; o != nil {
 				p.c = o.c
@@ -82,6 +83,11 @@ func Build(cfg *config.Config, e Env, old *Set) (*Set, error) {
 		}
 		s.pools = append(s.pools, p)
 		s.names[pc.Name] = p
+	}
+	for _, p := range s.pools {
+		if p.cfg.Backup != "" {
+			p.backup = s.names[p.cfg.Backup]
+		}
 	}
 	s.watch.start()
 	return s, nil
@@ -287,7 +293,7 @@ func (s *Server) state() string {
 		return "leaving"
 	case why&maint != 0:
 		return "maint"
-	case why&drain != 0:
+	case why&keeping != 0:
 		return "draining"
 	case !s.places.Open():
 		return "down"

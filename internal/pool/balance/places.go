@@ -78,6 +78,9 @@ func (p *Places) Open() bool { return p.load()&closed == 0 }
 // Takes is Open; any passes over down.
 func (p *Places) Takes(any bool) bool { return p.load().takes(any) }
 
+// Keeps says that the server takes requests of those who have a session there, if a place is free.
+func (p *Places) Keeps() bool { return (p.load() &^ draining).takes(false) }
+
 // IsShut says that the server leaves.
 func (p *Places) IsShut() bool { return p.load()&shut != 0 }
 
