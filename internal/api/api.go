@@ -30,6 +30,7 @@ type EdgeState struct {
 	Version int64    `json:"version"`
 	Source  Source   `json:"source"`
 	Workers []Worker `json:"workers"`
+	RunDir  string   `json:"run_dir,omitempty"` // for what is to last longer than an edge; empty: nothing does
 }
 
 // Handover is one message to the edge, with sockets as rights.

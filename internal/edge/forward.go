@@ -49,7 +49,7 @@ func (h *handler) forward(p *pool.Pool) {
 			h.unpicked(err)
 			return
 		}
-		o := h.try(s, cfg)
+		o := h.try(s, p)
 		h.up.drop(h)
 		if o == done {
 			return
@@ -73,6 +73,9 @@ func (h *handler) pick(p *pool.Pool, cfg *config.Pool) (*pool.Server, error) {
 	}
 	h.up.s = s
 	h.x.Journal.Server = s.Name()
+	if p.Sticky() != nil {
+		h.seat(p, s)
+	}
 	now = h.l.loop.Now()
 	h.x.Journal.Mark(journal.Picked, now)
 	if d := cfg.Timeouts.Request; d > 0 && h.deadline == 0 {
@@ -83,7 +86,8 @@ func (h *handler) pick(p *pool.Pool, cfg *config.Pool) (*pool.Server, error) {
 
 // try sends the request to one server and delivers what it answers. A kept connection that turns out to be dead is
 // replaced by a fresh one for free: that says nothing about the server.
-func (h *handler) try(s *pool.Server, cfg *config.Pool) outcome {
+func (h *handler) try(s *pool.Server, p *pool.Pool) outcome {
+	cfg := p.Config()
 	for fresh := false; ; fresh = true {
 		if h.limit(journal.NoCause) != journal.NoCause {
 			h.x.Journal.Cause = journal.RequestTimeout // earlier tries took it all: this server is not to blame
@@ -104,7 +108,7 @@ func (h *handler) try(s *pool.Server, cfg *config.Pool) outcome {
 		}
 		h.up.c = c
 		h.x.Journal.Mark(journal.Connected, h.l.loop.Now())
-		o := h.converse(cfg)
+		o := h.converse(p, cfg)
 		if o == anew {
 			h.up.closeConn()
 			continue
@@ -203,13 +207,16 @@ func (h *handler) untried(o outcome) {
 }
 
 // converse sends the request on the connection in hand, and receives and delivers the response.
-func (h *handler) converse(cfg *config.Pool) outcome {
+func (h *handler) converse(p *pool.Pool, cfg *config.Pool) outcome {
 	sendErr := h.send()
 	h.x.Journal.Mark(journal.Sent, h.l.loop.Now())
 	if o := h.receive(cfg, sendErr); o != done {
 		return o
 	}
 	h.x.Journal.Cause, h.x.Journal.Detail = journal.NoCause, "" // of an earlier try
+	if p.Sticky() != nil {
+		h.learn(p)
+	}
 	if h.tree.cfg.Cache != nil {
 		h.invalidate()
 	}

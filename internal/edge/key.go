@@ -15,6 +15,9 @@ func (h *handler) begins(p *pool.Pool) {
 	if p.ByKey() {
 		h.key(p.Config())
 	}
+	if st := p.Sticky(); st != nil {
+		h.resume(p, st)
+	}
 }
 
 // key gives the request the hash of what its pool balances by. A request that lacks that goes where the fewest are.

@@ -7,17 +7,17 @@ import (
 	"github.com/weirhq/weir/internal/config"
 )
 
-// apply makes the core be as cfg says, with these servers. Servers of the same name and address stay, with their
+// apply makes the core be as cfg says, with these servers; key is the machine's, for sticky sessions. Servers of the same name and address stay, with their
 // connections, counts and state; those that are not wanted any more drain.
-func (c *core) apply(cfg *config.Pool, ws []want) error {
+func (c *core) apply(cfg *config.Pool, ws []want, key []byte) error {
 	c.mu.Lock()
-	err := c.applyLocked(cfg, ws)
+	err := c.applyLocked(cfg, ws, key)
 	c.mu.Unlock()
 	c.settle()
 	return err
 }
 
-func (c *core) applyLocked(cfg *config.Pool, ws []want) error {
+func (c *core) applyLocked(cfg *config.Pool, ws []want, key []byte) error {
 	if c.closed {
 		return nil
 	}
@@ -53,6 +53,7 @@ func (c *core) applyLocked(cfg *config.Pool, ws []want) error {
 	if err := v.divide(chosen); err != nil {
 		return err
 	}
+	v.sticky = newSticky(cfg, key, v.servers)
 	// From here on nothing fails. Servers are shut after the view without them is in force, so that nobody who looks
 	// again finds only shut ones.
 	for i, s := range v.servers {

@@ -59,11 +59,12 @@ const maxBackups = 16
 
 // core is what outlives a configuration: found again by the pool's name.
 type core struct {
-	name    string
-	loops   []*loop.Loop
-	cursors []balance.Cursor     // one a loop, that loop's own; the last is guarded by mu
-	owner   atomic.Pointer[Set]  // the Set in force: is told what happens, resolves names, closes
-	view    atomic.Pointer[view] // replaced under mu
+	name     string
+	loops    []*loop.Loop
+	cursors  []balance.Cursor         // one a loop, that loop's own; the last is guarded by mu
+	sessions atomic.Pointer[sessions] // where they are; nil: the pool keeps no table of them
+	owner    atomic.Pointer[Set]      // the Set in force: is told what happens, resolves names, closes
+	view     atomic.Pointer[view]     // replaced under mu
 
 	_       [64]byte
 	waiting atomic.Int64 // length of the queue; changed under mu, read by everyone who picks or is done
@@ -88,6 +89,7 @@ type view struct {
 	keep    int       // idle connections per server and loop
 	fixed   bool      // servers are given; else they are an app's workers
 	waits   bool      // requests may wait for a place
+	sticky  *sticky   // nil: requests of one session may go to different servers
 	cfg     *config.Pool
 }
 

@@ -15,13 +15,14 @@ const (
 	drain                         // by hand: who has a session may stay
 	maint                         // by hand: nobody
 	weightless                    // its weight is 0: who has a session may stay
+	drained                       // it has drained for as long as sessions may stay
 )
 
 // passing are the reasons that end by themselves: their time runs out, then one request tries the server, and how it ends decides.
 const passing = rest | ejected
 
 // barring are those that let nobody in, not even where all servers are closed.
-const barring = check | maint
+const barring = check | maint | drained
 
 // keeping are those that leave a server to those who have a session there.
 const keeping = drain | weightless
@@ -29,7 +30,7 @@ const keeping = drain | weightless
 // words says the reasons for people.
 func (r reason) words() string {
 	var all []string
-	for i, w := range []string{"no connection", "check fails", "ejected", "drained by hand", "in maintenance by hand", "weight 0"} {
+	for i, w := range []string{"no connection", "check fails", "ejected", "drained by hand", "in maintenance by hand", "weight 0", "its sessions had their time"} {
 		if r&(1<<i) != 0 {
 			all = append(all, w)
 		}
@@ -61,6 +62,10 @@ func (c *core) unbar(s *Server, r reason) bool {
 
 // settleOn puts what the reasons come to where the loops look. Under mu.
 func (s *Server) settleOn(why reason) {
+	if is := why&drain != 0; is != (s.reasons()&drain != 0) {
+		why &^= drained
+		s.drains(is)
+	}
 	s.why.Store(uint32(why))
 	s.places.Bar(why&barring != 0, why&keeping != 0)
 	switch waits := why & passing; {

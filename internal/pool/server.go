@@ -43,6 +43,7 @@ type Server struct {
 	// guarded by core.mu
 	weight  int           // as configured
 	timer   *time.Timer   // ends the rest after a failed connect
+	ending  *time.Timer   // ends the sessions of one that drains
 	over    reason        // those reasons whose time is over: one request may try
 	drained chan struct{} // made when the server is shut, closed when nobody is left
 	gone    bool          // a shut worker that its keeper's list no longer has

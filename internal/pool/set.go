@@ -21,6 +21,7 @@ type Env struct {
 	// Resolve finds the addresses of a host name; nil: the system's resolver. It is called on ordinary goroutines.
 	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
 	Log     *slog.Logger // nil: nowhere
+	Dir     string       // the run directory, for what is to last of sticky sessions; empty: nothing does
 }
 
 // Set is all pools of one configuration. The list never changes. Its methods may be called from any goroutine but
@@ -30,6 +31,8 @@ type Set struct {
 	pools []*Pool
 	names map[string]*Pool
 	watch *watcher
+
+	key []byte // of this machine, for sticky sessions; nil: no pool needs one
 
 	mu      sync.Mutex
 	workers []api.Worker
@@ -67,6 +70,9 @@ func Build(cfg *config.Config, e Env, old *Set) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.findKey(cfg, old); err != nil {
+		return nil, err
+	}
 	s.watch = newWatcher(s, hosts)
 	s.hosts = s.watch.first(known)
 	for _, pc := range cfg.Pools {
@@ -81,6 +87,7 @@ func Build(cfg *config.Config, e Env, old *Set) (*Set, error) {
 			p.c.owner.Store(s)
 			s.applyTo(p)
 		}
+		s.readySessions(p)
 		s.pools = append(s.pools, p)
 		s.names[pc.Name] = p
 	}
@@ -101,7 +108,7 @@ func preflight(cfg *config.Config) (hosts []string, err error) {
 			return nil, fmt.Errorf("pool %q is there twice", pc.Name)
 		}
 		seen[pc.Name] = true
-		if err := newCore(pc.Name, nil).apply(&config.Pool{Name: pc.Name, Balance: pc.Balance}, nil); err != nil {
+		if err := newCore(pc.Name, nil).apply(&config.Pool{Name: pc.Name, Balance: pc.Balance}, nil, nil); err != nil {
 			return nil, err
 		}
 		for _, sc := range pc.Servers {
@@ -117,6 +124,24 @@ func preflight(cfg *config.Config) (hosts []string, err error) {
 	return hosts, nil
 }
 
+// findKey gets the key for sticky sessions where a pool needs one.
+func (s *Set) findKey(cfg *config.Config, old *Set) (err error) {
+	if old != nil && old.key != nil {
+		s.key = old.key
+		return nil
+	}
+	if !slices.ContainsFunc(cfg.Pools, func(p *config.Pool) bool { return p.Sticky != nil }) {
+		return nil
+	}
+	if s.key, err = sessionKey(s.env.Dir); s.key == nil {
+		return err
+	}
+	if err != nil {
+		s.env.Log.Warn("sessions may not be known after a restart", "error", err)
+	}
+	return nil
+}
+
 // applyTo brings a pool's core up to this Set's configuration, workers and addresses. mu is held, or s not yet shared.
 func (s *Set) applyTo(p *Pool) { s.applyCore(p.c, p.cfg) }
 
@@ -130,7 +155,7 @@ func (s *Set) applyCore(c *core, cfg *config.Pool) {
 	} else if ws, _, err = wantFixed(cfg, s.hosts); err != nil {
 		panic("pool: an address that was checked is bad: " + err.Error())
 	}
-	if err := c.apply(cfg, ws); err != nil {
+	if err := c.apply(cfg, ws, s.key); err != nil {
 		panic("pool: a configuration that was checked is bad: " + err.Error())
 	}
 }
