@@ -118,7 +118,7 @@ func (h *handler) resume(p *pool.Pool, st *config.Sticky) {
 		s.key, s.keyed = p.SessionKey(b[:]), true
 	}
 	if s.keyed {
-		s.at, s.known = p.Recall(s.key)
+		s.at, s.known = p.Recall(s.key, h.l.loop.Wall())
 	}
 	if s.at != nil {
 		h.turn.Stay(s.at)
@@ -146,7 +146,7 @@ func (h *handler) seat(p *pool.Pool, at *pool.Server) {
 		copy(s.ticket[:], s.set) // what the request asks for besides (fragments) goes there too
 		s.has = s.set != nil
 	case s.keyed:
-		p.Remember(s.key, at)
+		p.Remember(s.key, at, h.l.loop.Wall())
 	default:
 		return // nothing to know it by; the app may give it a cookie
 	}
@@ -169,7 +169,7 @@ func (h *handler) learn(p *pool.Pool) {
 		if v = trim(v); string(trim(n)) != st.Learn || len(v) == 0 {
 			continue
 		}
-		p.Remember(p.SessionKey(v), h.up.s)
+		p.Remember(p.SessionKey(v), h.up.s, h.l.loop.Wall())
 		if h.x.Journal.Session == journal.NoSession {
 			h.x.Journal.Session = journal.SessionNew
 		}

@@ -45,21 +45,29 @@ func sessionKey(dir string) (key []byte, err error) {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return key, fmt.Errorf("reading the key of sticky sessions: %w", err)
 	}
-	return key, writeKey(dir, path, key)
+	return key, writeKey(path, key)
 }
 
 // writeKey writes aside and renames, so that there is a whole key or none.
-func writeKey(dir, path string, key []byte) error {
-	f, err := os.CreateTemp(dir, keyFile+"-*") // 0600
-	if err != nil {
+func writeKey(path string, key []byte) error {
+	if err := writeWhole(path, key); err != nil {
 		return fmt.Errorf("keeping the key of sticky sessions: %w", err)
 	}
-	_, err = f.Write(key)
+	return nil
+}
+
+// writeWhole puts a file into its place at once, or leaves what is there.
+func writeWhole(path string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+"-*") // 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
 	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
-		return fmt.Errorf("keeping the key of sticky sessions: %w", errors.Join(err, os.Remove(f.Name())))
+		return errors.Join(err, os.Remove(f.Name()))
 	}
 	return nil
 }
@@ -67,57 +75,69 @@ func writeKey(dir, path string, key []byte) error {
 // sessionPath is where the table of a pool is saved. Names of pools are safe in paths: config sees to it.
 func sessionPath(dir, pool string) string { return filepath.Join(dir, sessionDir, pool+".sessions") }
 
-// loadSessions returns the table of a pool, with what was saved of it. An error means that it begins empty.
-func loadSessions(dir, pool string, size int) (*sessions, error) {
-	t := newSessions(size)
+// loadSessions returns the table of a pool, with what was saved of it. saved says that its image has the table's own size. An error
+// means that it begins empty.
+func loadSessions(dir, pool string, size int) (t *sessions, saved bool, err error) {
+	t = newSessions(size)
 	if dir == "" {
-		return t, nil
+		return t, true, nil
 	}
 	image, err := os.ReadFile(sessionPath(dir, pool))
 	if errors.Is(err, fs.ErrNotExist) {
-		return t, nil
+		return t, false, nil
 	}
 	if err != nil {
-		return t, fmt.Errorf("reading the sessions of the pool %q: %w", pool, err)
+		return t, false, fmt.Errorf("reading the sessions of the pool %q: %w", pool, err)
 	}
+	saved = len(image) == len(t.slots)*16
 	for ; len(image) >= 16; image = image[16:] {
 		key, value := binary.LittleEndian.Uint64(image), binary.LittleEndian.Uint64(image[8:])
 		if key != 0 && value>>32 != 0 {
 			t.put(key, value)
 		}
 	}
-	return t, nil
+	return t, saved, nil
 }
 
-// saveSessions writes the buckets of a table that have changed; all: every one, in place of what is there.
-func saveSessions(dir, pool string, t *sessions, all bool) error {
-	changed := t.changed()
-	if dir == "" || len(changed) == 0 && !all {
+// image appends the slots of a bucket as they are on the disk.
+func (t *sessions) image(dst []byte, bucket uint32) []byte {
+	for i := range ways {
+		s := &t.slots[int(bucket)*ways+i]
+		dst = binary.LittleEndian.AppendUint64(dst, s.key.Load())
+		dst = binary.LittleEndian.AppendUint64(dst, s.value.Load())
+	}
+	return dst
+}
+
+// saveAll puts the image of a table into the place of what is there.
+func saveAll(dir, pool string, t *sessions) error {
+	if dir == "" {
 		return nil
 	}
-	flags := os.O_WRONLY | os.O_CREATE
-	if all {
-		flags |= os.O_TRUNC
-		changed = changed[:0]
-		for n := range len(t.slots) / ways {
-			changed = append(changed, uint32(n))
-		}
+	t.changed()
+	var image []byte
+	for n := range len(t.slots) / ways {
+		image = t.image(image, uint32(n))
 	}
-	f, err := os.OpenFile(sessionPath(dir, pool), flags, 0o600)
+	if err := writeWhole(sessionPath(dir, pool), image); err != nil {
+		return fmt.Errorf("saving the sessions of the pool %q: %w", pool, err)
+	}
+	return nil
+}
+
+// saveSessions writes the buckets of a table that have changed.
+func saveSessions(dir, pool string, t *sessions) error {
+	changed := t.changed()
+	if dir == "" || len(changed) == 0 {
+		return nil
+	}
+	f, err := os.OpenFile(sessionPath(dir, pool), os.O_WRONLY, 0)
 	if err != nil {
 		return fmt.Errorf("saving the sessions of the pool %q: %w", pool, err)
 	}
+	var b [bucketSize]byte
 	for _, n := range changed {
-		var b [bucketSize]byte
-		for i := range ways {
-			s := &t.slots[int(n)*ways+i]
-			binary.LittleEndian.PutUint64(b[i*16:], s.key.Load())
-			binary.LittleEndian.PutUint64(b[i*16+8:], s.value.Load())
-		}
-		if b == ([bucketSize]byte{}) {
-			continue // a hole reads as that too
-		}
-		if _, err = f.WriteAt(b[:], int64(n)*bucketSize); err != nil {
+		if _, err = f.WriteAt(t.image(b[:0], n), int64(n)*bucketSize); err != nil {
 			break
 		}
 	}
@@ -142,14 +162,18 @@ func (s *Set) readySessions(p *Pool) {
 	if t != nil && len(t.slots) == len(newSessions(size).slots) {
 		return
 	}
+	var saved bool
 	var err error
 	if t == nil {
-		t, err = loadSessions(s.env.Dir, c.name, size)
+		t, saved, err = loadSessions(s.env.Dir, c.name, size)
 	} else {
 		t = t.resized(size)
 	}
 	c.sessions.Store(t)
-	if err = errors.Join(err, saveSessions(s.env.Dir, c.name, t, true)); err != nil {
+	if !saved {
+		err = errors.Join(err, saveAll(s.env.Dir, c.name, t))
+	}
+	if err != nil {
 		s.env.Log.Warn("sessions may not be known after a restart", "pool", c.name, "error", err)
 	}
 }
@@ -169,7 +193,7 @@ func (w *watcher) saveSessions() {
 		if t == nil || p.c.owner.Load() != w.s {
 			continue
 		}
-		if err := saveSessions(w.s.env.Dir, p.c.name, t, false); err != nil && !w.unsaved {
+		if err := saveSessions(w.s.env.Dir, p.c.name, t); err != nil && !w.unsaved {
 			w.unsaved = true
 			w.s.env.Log.Warn("sessions may not be known after a restart", "pool", p.c.name, "error", err)
 		}

@@ -138,12 +138,12 @@ func (p *Pool) SessionKey(b []byte) uint64 {
 }
 
 // Recall returns the server of a session in the table. known without a server means that it is gone.
-func (p *Pool) Recall(key uint64) (s *Server, known bool) {
+func (p *Pool) Recall(key uint64, now time.Time) (s *Server, known bool) {
 	st, t := p.c.view.Load().sticky, p.c.sessions.Load()
 	if st == nil || t == nil {
 		return nil, false
 	}
-	tag := t.recall(key, seconds())
+	tag := t.recall(key, uint32(now.Unix()))
 	if tag == 0 {
 		return nil, false
 	}
@@ -151,18 +151,15 @@ func (p *Pool) Recall(key uint64) (s *Server, known bool) {
 }
 
 // Remember puts a session into the table. It is safe on loops: what goes to the disk goes by itself.
-func (p *Pool) Remember(key uint64, s *Server) {
+func (p *Pool) Remember(key uint64, s *Server, now time.Time) {
 	t := p.c.sessions.Load()
-	if t == nil || !t.remember(key, s.tag(), seconds()) {
+	if t == nil || !t.remember(key, s.tag(), uint32(now.Unix())) {
 		return
 	}
 	if o := p.c.owner.Load(); o != nil {
 		o.saveSoon()
 	}
 }
-
-// seconds is the time of the table.
-func seconds() uint32 { return uint32(time.Now().Unix()) }
 
 // drains starts or ends the time for which a server that drains keeps its sessions. Under mu.
 func (s *Server) drains(is bool) {
