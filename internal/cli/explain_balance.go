@@ -64,3 +64,26 @@ func cookie(f *message.Fields, name string) ([]byte, bool) {
 	}
 	return nil, false
 }
+
+// sticky says how the session of the request is known.
+func (e *explanation) sticky(p *config.Pool) {
+	st := p.Sticky
+	if st == nil {
+		return
+	}
+	what, ok := "", true
+	switch {
+	case st.Cookie != "":
+		what = "weir's cookie " + st.Cookie
+		_, ok = cookie(&e.x.Req.Fields, st.Cookie)
+	case st.Learn != "":
+		what = "the app's cookie " + st.Learn
+		_, ok = cookie(&e.x.Req.Fields, st.Learn)
+	default:
+		what = fmt.Sprintf("the client's address %s", e.x.Client)
+	}
+	if !ok {
+		what += ", which the request does not have: a session may begin"
+	}
+	e.line("session", "%s", what)
+}

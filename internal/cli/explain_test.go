@@ -44,8 +44,8 @@ pools:
   path: {servers: ["10.0.0.1:80"], balance: {uri_hash: path}}
   uri: {servers: ["10.0.0.1:80"], balance: uri_hash}
   field: {servers: ["10.0.0.1:80"], balance: {header_hash: X-Tenant}}
-  cookie: {servers: ["10.0.0.1:80"], balance: {cookie_hash: sid}}
-  source: {servers: ["10.0.0.1:80"], balance: source_hash, backup: uri}
+  cookie: {servers: ["10.0.0.1:80"], balance: {cookie_hash: sid}, sticky: {learn: sid}}
+  source: {servers: ["10.0.0.1:80"], balance: source_hash, backup: uri, sticky: {cookie: SRV}}
   fast: {servers: [{address: "10.0.0.1:80", zone: here}, {address: "10.0.0.2:80", backup: true}], balance: {random_two: latency}}
 `
 
@@ -74,8 +74,9 @@ func TestExplainCommand(t *testing.T) {
 		{[]string{"keys.example.org/uri/a?b"}, []string{", uri_hash\n", "key      the path and query /uri/a?b\n"}},
 		{[]string{"keys.example.org/field/", "-H", "x-tenant: 7"}, []string{"header_hash of X-Tenant", "key      the field X-Tenant: 7\n"}},
 		{[]string{"keys.example.org/field/"}, []string{"key      the field X-Tenant, which the request does not have: the server with the fewest requests"}},
-		{[]string{"keys.example.org/cookie/", "-H", "Cookie: a=b; sid=x"}, []string{"cookie_hash of sid", "key      the cookie sid: x\n"}},
-		{[]string{"keys.example.org/", "--client", "2001:db8::1"}, []string{"source_hash", "key      the client's address 2001:db8::1\n", "pool uri while no server of this one is open"}},
+		{[]string{"keys.example.org/cookie/", "-H", "Cookie: a=b; sid=x"}, []string{"cookie_hash of sid", "key      the cookie sid: x\n", "session  the app's cookie sid\n"}},
+		{[]string{"keys.example.org/", "--client", "2001:db8::1"}, []string{"source_hash", "key      the client's address 2001:db8::1\n", "pool uri while no server of this one is open", "session  weir's cookie SRV, which the request does not have: a session may begin\n"}},
+		{[]string{"keys.example.org/", "-H", "Cookie: SRV=x"}, []string{"session  weir's cookie SRV\n"}},
 		{[]string{"keys.example.org/fast/"}, []string{"random_two and latency", "server 10.0.0.1:80, weight 1, of this weir's zone", "server 10.0.0.2:80, weight 1, a backup"}},
 		{[]string{"www.example.com/%zz"}, []string{"refused  400"}},
 	} {

@@ -191,6 +191,7 @@ func (e *explanation) pool(name string) {
 		}
 		e.line("answer", "pool %s %s, %s", p.Name, place(p.Place), method(p))
 		e.balancedBy(p)
+		e.sticky(p)
 		e.servers(p)
 		most := "no limit of requests a server"
 		if p.MaxConn > 0 {
