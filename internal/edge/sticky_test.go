@@ -343,3 +343,30 @@ func TestStickyWaits(t *testing.T) {
 		t.Errorf("logged as %s", got)
 	}
 }
+
+// The fragments of a page belong to its session, the first page included.
+func TestStickyPage(t *testing.T) {
+	var addresses []string
+	for i := range 4 {
+		name := fmt.Sprint("server", i)
+		addresses = append(addresses, boxes{
+			"/":  page(name+` <esi:include src="/a"/> <esi:include src="/b"/>`, ""),
+			"/a": page(name, ""),
+			"/b": page(name, ""),
+		}.serve(t).Address)
+	}
+	r := serveEdge(t, fibers, "pools: {p: {servers: ['"+strings.Join(addresses, "', '")+"'], balance: round_robin, sticky: {cookie: SRV}}}\n"+
+		"sites: [{hosts: ['*'], esi: on, routes: [{pool: p}]}]\n")
+	for range 8 {
+		first := asks(t, r, get)
+		cookie := "SRV=" + ticketOf(t, first)
+		second := asks(t, r, withCookie("/", cookie))
+		if names := strings.Fields(first.Body); len(names) != 3 || names[0] != names[1] || names[0] != names[2] {
+			t.Errorf("a first page is made of %s", first.Body)
+		}
+		if second.Body != first.Body || second.Has("Set-Cookie") {
+			t.Errorf("a page is made of %s, the next one of %s; set %q", first.Body, second.Body, second.Field("Set-Cookie"))
+		}
+	}
+	r.quiet()
+}
