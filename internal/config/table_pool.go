@@ -10,6 +10,7 @@ type poolDraft struct {
 	Pool
 	buffer bufferDraft
 	appAt  value // where its app is named
+	health *healthDraft
 }
 
 type bufferDraft struct {
@@ -38,9 +39,7 @@ func poolObject(t *table) *object[poolDraft] {
 	add(o, "keep", intKind(0, 1<<16), func(p *poolDraft) *int { return &p.Keep }, "64",
 		"Idle connections that are kept, for each server and each of weir's loops.")
 	o.later("sticky", "sticky sessions")
-	o.later("health", "health checks of servers")
-	o.later("eject", "ejection of failing servers")
-	o.later("slow_start", "slow start")
+	addHealth(t, o)
 	o.done = (*decoder).finishPool
 	return o
 }
