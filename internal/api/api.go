@@ -30,6 +30,7 @@ type EdgeState struct {
 	Version int64    `json:"version"`
 	Source  Source   `json:"source"`
 	Workers []Worker `json:"workers"`
+	Hands   []Hand   `json:"hands,omitempty"`
 }
 
 // Handover is one message to the edge, with sockets as rights.
@@ -93,7 +94,11 @@ type PoolStatus struct {
 type ServerStatus struct {
 	Name     string `json:"name"`
 	Address  string `json:"address"`
-	State    string `json:"state"` // "ready", "leaving", "down"
+	State    string `json:"state"`           // "ready", "starting", "draining", "maint", "down", "leaving"
+	Since    string `json:"since,omitempty"` // RFC 3339: since when
+	Why      string `json:"why,omitempty"`   // it is not ready
+	Check    string `json:"check,omitempty"` // how the last check ended
+	Share    *int   `json:"share,omitempty"` // of its weight, in thousandths, when it is not all of it
 	Active   int64  `json:"active"`
 	Idle     int64  `json:"idle"`
 	Requests uint64 `json:"requests"`

@@ -204,6 +204,9 @@ func (h *handler) converse(cfg *config.Pool) outcome {
 		return o
 	}
 	h.x.Journal.Cause, h.x.Journal.Detail = journal.NoCause, "" // of an earlier try
+	if cfg.Agent != nil && cfg.Agent.Header != "" {
+		h.heed(cfg.Agent.Header)
+	}
 	if h.tree.cfg.Cache != nil {
 		h.invalidate()
 	}

@@ -57,7 +57,7 @@ func (k *keeper) snapshot(p *proposal) snapshot {
 		cfg, source = p.cfg, p.source
 	}
 	k.version++
-	s := snapshot{state: api.EdgeState{Version: k.version, Source: source, Workers: []api.Worker{}}, apps: map[string]bool{}, proposal: p}
+	s := snapshot{state: api.EdgeState{Version: k.version, Source: source, Workers: []api.Worker{}, Hands: slices.Clone(k.people.hands)}, apps: map[string]bool{}, proposal: p}
 	for _, a := range cfg.Apps {
 		s.apps[a.Name] = true
 	}
@@ -310,6 +310,7 @@ func (k *keeper) withoutEdge() {
 func (k *keeper) pushed(e *edge, s snapshot, err error) {
 	k.pushing = false
 	if err == nil && k.edge == e {
+		k.people.told(s.state.Version)
 		if s.proposal != nil {
 			k.cfg, k.source = s.proposal.cfg, s.proposal.source
 			k.proposal = nil

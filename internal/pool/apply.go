@@ -57,6 +57,7 @@ func (c *core) applyLocked(cfg *config.Pool, ws []want) error {
 		return fmt.Errorf("pool %q: %w", cfg.Name, err)
 	}
 	v.picker = picker
+	c.attend(v, old)
 	// From here on nothing fails. Servers are shut after the view without them is in force, so that nobody who looks
 	// again finds only shut ones.
 	for _, s := range v.servers {

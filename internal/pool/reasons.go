@@ -9,23 +9,28 @@ import (
 type reason uint32
 
 const (
-	rest    reason = 1 << iota // a connect failed
-	check                      // its check fails
-	ejected                    // requests there fail, or are slow
-	drain                      // by hand: who has a session may stay
-	maint                      // by hand: nobody
+	rest       reason = 1 << iota // a connect failed
+	check                         // its check fails
+	ejected                       // requests there fail, or are slow
+	drain                         // by hand: who has a session may stay
+	maint                         // by hand: nobody
+	askedDrain                    // its app asks for no new sessions
+	askedDown                     // its app asks for nothing
 )
 
 // passing are the reasons that end by themselves: their time runs out, then one request tries the server, and how it ends decides.
 const passing = rest | ejected
 
 // barring are those that let nobody in, not even where all servers are closed.
-const barring = check | maint
+const barring = check | maint | askedDown
+
+// draining are those that let in who has a session.
+const draining = drain | askedDrain
 
 // words says the reasons for people.
 func (r reason) words() string {
 	var all []string
-	for i, w := range []string{"no connection", "check fails", "ejected", "drained by hand", "in maintenance by hand"} {
+	for i, w := range []string{"no connection", "check fails", "ejected", "drained by hand", "in maintenance by hand", "its app asks to be drained", "its app asks for nothing"} {
 		if r&(1<<i) != 0 {
 			all = append(all, w)
 		}
@@ -57,8 +62,12 @@ func (c *core) unbar(s *Server, r reason) bool {
 
 // settleOn puts what the reasons come to where the loops look. Under mu.
 func (s *Server) settleOn(why reason) {
+	if old := s.reasons(); old != why {
+		s.vitals.turned(old, why, time.Now())
+		s.core.stir()
+	}
 	s.why.Store(uint32(why))
-	s.places.Bar(why&barring != 0, why&drain != 0)
+	s.places.Bar(why&barring != 0, why&draining != 0)
 	switch waits := why & passing; {
 	case waits == 0:
 		s.places.Up()
@@ -81,6 +90,9 @@ func (c *core) afresh(s *Server) {
 	c.unbar(s, passing)
 	s.fails.Store(0)
 }
+
+// longRest is the number of failed connects from which on a server that is back starts slowly: it was away for a second or more.
+const longRest = 3
 
 const (
 	restMin = 250 * time.Millisecond
@@ -110,13 +122,11 @@ func (c *core) failed(s *Server, err error) {
 		s.timer.Reset(restFor(fails))
 	}
 	c.mu.Unlock()
-	if o := c.owner.Load(); o != nil {
-		if fails == 1 {
-			o.note(event{pool: c.name, server: s.name, err: err, what: serverDown})
-		}
-		if s.host != "" {
-			o.resolveSoon()
-		}
+	if fails == 1 {
+		c.report(event{server: s.name, err: err, what: serverDown})
+	}
+	if o := c.owner.Load(); o != nil && s.host != "" {
+		o.resolveSoon()
 	}
 	c.settle() // those who waited for this one may now take another again
 }
@@ -133,15 +143,19 @@ func (c *core) rested(s *Server) {
 func (c *core) recovered(s *Server) {
 	c.mu.Lock()
 	was := s.fails.Swap(0)
+	if was >= longRest {
+		s.vitals.opened = time.Now()
+	}
 	c.unbar(s, rest)
 	c.mu.Unlock()
-	if o := c.owner.Load(); o != nil && was != 0 {
-		o.note(event{pool: c.name, server: s.name, what: serverUp})
+	if was != 0 {
+		c.report(event{server: s.name, what: serverUp})
 	}
 	c.settle()
 }
 
-// tried ends a trial that no connect decided: a kept connection served it, or it was given up before it had one.
+// tried ends a trial that no connect decided: a kept connection served it, it was given up before it had one, or it is one of
+// a server that is ejected.
 func (c *core) tried(s *Server, o Outcome) {
 	if s.reasons()&passing == 0 {
 		return
@@ -150,7 +164,12 @@ func (c *core) tried(s *Server, o Outcome) {
 		c.recovered(s)
 	}
 	c.mu.Lock()
-	s.overdue(0) // whoever is next tries again, unless it rests by now
+	e := event{server: s.name}
+	if s.reasons()&ejected != 0 && s.over&ejected != 0 && o != Aborted {
+		c.retry(s, o == OK, &e)
+	}
+	s.overdue(0) // whoever is next tries again, unless it is closed for a while by now
 	c.mu.Unlock()
+	c.report(e)
 	c.settle()
 }
