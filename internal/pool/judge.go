@@ -16,9 +16,9 @@ type judged struct {
 	logs                   atomic.Uint64 // of those that were timed
 }
 
-// Answered tells how long the server took to its response's first byte, in nanoseconds, before Done: a server that is slow
+// Took tells how long the server took to its response's first byte, in nanoseconds, before Done: a server that is slow
 // against the others may be ejected for it.
-func (t *Turn) Answered(took int64) { t.took = took }
+func (t *Turn) Took(took int64) { t.took = took }
 
 // judge counts how a request ended, where failing servers are ejected. On a loop.
 func (s *Server) judge(turn *Turn, o Outcome, e *config.Eject) {
@@ -44,6 +44,10 @@ func (s *Server) judge(turn *Turn, o Outcome, e *config.Eject) {
 		s.core.eject(s, fmt.Sprintf("%d errors in a row", n))
 	}
 }
+
+// GivenUp says that the server turned out to be ill, so that who has waited there in turn had better go elsewhere. The one
+// that tries it out has to wait.
+func (s *Server) GivenUp(turn *Turn) bool { return s.reasons()&(check|ejected) != 0 && !turn.trial }
 
 // sample adds up what the loops counted.
 func (s *Server) sample() (t health.Sample) {

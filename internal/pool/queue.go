@@ -32,7 +32,7 @@ type Turn struct {
 	server *Server // whose place it holds
 	lane   int     // index of the task's loop
 	trial  bool    // it tries its server out for all others
-	took   int64   // see Answered
+	took   int64   // see Took
 	ntried int
 	tried  [maxTried]*balance.Places
 
