@@ -41,7 +41,7 @@ func (s *Server) judge(turn *Turn, o Outcome, e *config.Eject) {
 	}
 	j.failed.Add(1)
 	if n := s.bad.Add(1); e.After > 0 && int(n) >= e.After && s.reasons()&ejected == 0 {
-		s.core.eject(s, fmt.Sprintf("%d errors in a row", n))
+		s.core.eject(s, fmt.Sprintf("%d errors in a row", e.After))
 	}
 }
 
