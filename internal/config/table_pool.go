@@ -12,6 +12,7 @@ type poolDraft struct {
 	appAt    value // where its app is named
 	backupAt value
 	by       balancing
+	health   *healthDraft
 }
 
 // balancing is the method and what belongs to it.
@@ -52,9 +53,7 @@ func poolObject(t *table) *object[poolDraft] {
 		"Time limits towards servers. 0s: none.")
 	add(o, "keep", intKind(0, 1<<16), func(p *poolDraft) *int { return &p.Keep }, "64",
 		"Idle connections that are kept, for each server and each of weir's loops.")
-	o.later("health", "health checks of servers")
-	o.later("eject", "ejection of failing servers")
-	o.later("slow_start", "slow start")
+	addHealth(t, o)
 	o.done = (*decoder).finishPool
 	return o
 }

@@ -93,7 +93,11 @@ type Pool struct {
 	Retry     Retry
 	Buffer    Buffer
 	Timeouts  PoolTimeouts
-	Keep      int // idle connections kept per server and loop
+	Keep      int     // idle connections kept per server and loop
+	Health    *Health // nil: no checks
+	Eject     *Eject  // nil: none is ejected
+	SlowStart time.Duration
+	Agent     *Agent // nil: the app has no say
 }
 
 // Server is one fixed server of a pool.

@@ -26,6 +26,7 @@ const (
 	late                     // a time limit was reached
 	broken                   // the response broke the rules of HTTP
 	anew                     // ask the same server once more, for something else
+	deserted                 // the server was given up while the request waited there
 )
 
 // forward gets the answer from a server of a pool.
@@ -158,8 +159,10 @@ func (h *handler) retries(o outcome, cfg *config.Pool) bool {
 		return cfg.Retry.ConnectError
 	case unsent:
 		return h.whole()
-	case empty:
+	case empty, deserted:
 		return cfg.Retry.EmptyResponse && h.resendable()
+	case broken: // one server's, where servers are watched; else likely the request's
+		return watched(cfg) && cfg.Retry.EmptyResponse && h.resendable()
 	case refused:
 		return true
 	}
@@ -195,7 +198,7 @@ func (h *handler) untried(o outcome) {
 	switch {
 	case h.upload.err != nil && !h.answered:
 		h.bodyFailed(h.upload.err)
-	case o == late || cause == journal.ConnectTimeout || cause == journal.RequestTimeout:
+	case o == late || o == deserted || cause == journal.ConnectTimeout || cause == journal.RequestTimeout:
 		h.fail(504, cause, "the server did not answer in time")
 	case o == noConnect:
 		h.fail(502, cause, "the server could not be reached")
@@ -216,6 +219,9 @@ func (h *handler) converse(p *pool.Pool, cfg *config.Pool) outcome {
 	h.x.Journal.Cause, h.x.Journal.Detail = journal.NoCause, "" // of an earlier try
 	if p.Sticky() != nil {
 		h.learn(p)
+	}
+	if cfg.Agent != nil && cfg.Agent.Header != "" {
+		h.heed(cfg.Agent.Header)
 	}
 	if h.tree.cfg.Cache != nil {
 		h.invalidate()
@@ -295,7 +301,7 @@ func (h *handler) receive(cfg *config.Pool, sendErr error) outcome {
 		if h.waits100() {
 			u.c.ReadBy(h.by(continueWait))
 		} else {
-			u.c.ReadBy(deadline)
+			u.c.ReadBy(h.nextGlance(cfg, deadline))
 		}
 		n, err := u.c.Read(u.in.b[u.in.w : len(u.in.b)-tail])
 		u.in.w += n
@@ -306,6 +312,11 @@ func (h *handler) receive(cfg *config.Pool, sendErr error) outcome {
 			if h.waits100() {
 				h.goAhead()
 				continue
+			}
+			if o, on := h.glanced(cfg, deadline); on {
+				continue
+			} else if o != done {
+				return o
 			}
 			if next := h.later(cfg, deadline); next != deadline {
 				deadline = next

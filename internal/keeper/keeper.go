@@ -80,6 +80,7 @@ type keeper struct {
 	dirty     bool
 	pushing   bool
 	proposal  *proposal
+	people    people
 	tickets   map[int]chan string
 	ticket    int
 	stopping  bool

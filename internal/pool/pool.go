@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/pool/balance"
@@ -77,6 +78,9 @@ type core struct {
 	leaving    []*Server // shut; dropped when nobody is left at them
 	retired    time.Time // no configuration in force has it any more
 	closed     bool
+	hands      []api.Hand // what people decided of its servers
+	denied     time.Time  // when it was last said that a server is not ejected
+	stepped    time.Time  // when the windows of its servers were last advanced
 }
 
 // view is what picks need to know, immutable: a pick works on one view from beginning to end.

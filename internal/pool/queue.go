@@ -32,6 +32,7 @@ type Turn struct {
 	server *Server // whose place it holds
 	lane   int     // index of the task's loop
 	trial  bool    // it tries its server out for all others
+	took   int64   // see Took
 	ntried int
 	tried  [maxTried]*balance.Places
 	hash   uint64  // of the request's key

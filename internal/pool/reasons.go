@@ -14,6 +14,8 @@ const (
 	ejected                       // requests there fail, or are slow
 	drain                         // by hand: who has a session may stay
 	maint                         // by hand: nobody
+	askedDrain                    // its app asks for no new sessions
+	askedDown                     // its app asks for nothing
 	weightless                    // its weight is 0: who has a session may stay
 	drained                       // it has drained for as long as sessions may stay
 )
@@ -22,15 +24,22 @@ const (
 const passing = rest | ejected
 
 // barring are those that let nobody in, not even where all servers are closed.
-const barring = check | maint | drained
+const barring = check | maint | askedDown | drained
 
-// keeping are those that leave a server to those who have a session there.
-const keeping = drain | weightless
+// draining are those that let in who has a session, for a time.
+const draining = drain | askedDrain
+
+// keeping are those that let in who has a session.
+const keeping = draining | weightless
+
+// apart are those that are no turn in the server's health: its weight, and the end of a drain that has been told.
+const apart = weightless | drained
 
 // words says the reasons for people.
 func (r reason) words() string {
 	var all []string
-	for i, w := range []string{"no connection", "check fails", "ejected", "drained by hand", "in maintenance by hand", "weight 0", "its sessions had their time"} {
+	for i, w := range []string{"no connection", "check fails", "ejected", "drained by hand", "in maintenance by hand", "its app asks to be drained",
+		"its app asks for nothing", "weight 0", "its sessions had their time"} {
 		if r&(1<<i) != 0 {
 			all = append(all, w)
 		}
@@ -62,9 +71,14 @@ func (c *core) unbar(s *Server, r reason) bool {
 
 // settleOn puts what the reasons come to where the loops look. Under mu.
 func (s *Server) settleOn(why reason) {
-	if is := why&drain != 0; is != (s.reasons()&drain != 0) {
+	old := s.reasons()
+	if is := why&draining != 0; is != (old&draining != 0) {
 		why &^= drained
 		s.drains(is)
+	}
+	if o, n := old&^apart, why&^apart; o != n {
+		s.vitals.turned(o, n, time.Now())
+		s.core.stir()
 	}
 	s.why.Store(uint32(why))
 	s.places.Bar(why&barring != 0, why&keeping != 0)
@@ -90,6 +104,9 @@ func (c *core) afresh(s *Server) {
 	c.unbar(s, passing)
 	s.fails.Store(0)
 }
+
+// longRest is the number of failed connects from which on a server that is back starts slowly: it was away for a second or more.
+const longRest = 3
 
 const (
 	restMin = 250 * time.Millisecond
@@ -119,13 +136,11 @@ func (c *core) failed(s *Server, err error) {
 		s.timer.Reset(restFor(fails))
 	}
 	c.mu.Unlock()
-	if o := c.owner.Load(); o != nil {
-		if fails == 1 {
-			o.note(event{pool: c.name, server: s.name, err: err, what: serverDown})
-		}
-		if s.host != "" {
-			o.resolveSoon()
-		}
+	if fails == 1 {
+		c.report(event{server: s.name, err: err, what: serverDown})
+	}
+	if o := c.owner.Load(); o != nil && s.host != "" {
+		o.resolveSoon()
 	}
 	c.settle() // those who waited for this one may now take another again
 }
@@ -142,15 +157,19 @@ func (c *core) rested(s *Server) {
 func (c *core) recovered(s *Server) {
 	c.mu.Lock()
 	was := s.fails.Swap(0)
+	if was >= longRest {
+		s.vitals.opened = time.Now()
+	}
 	c.unbar(s, rest)
 	c.mu.Unlock()
-	if o := c.owner.Load(); o != nil && was != 0 {
-		o.note(event{pool: c.name, server: s.name, what: serverUp})
+	if was != 0 {
+		c.report(event{server: s.name, what: serverUp})
 	}
 	c.settle()
 }
 
-// tried ends a trial that no connect decided: a kept connection served it, or it was given up before it had one.
+// tried ends a trial that no connect decided: a kept connection served it, it was given up before it had one, or it is one of
+// a server that is ejected.
 func (c *core) tried(s *Server, o Outcome) {
 	if s.reasons()&passing == 0 {
 		return
@@ -159,7 +178,12 @@ func (c *core) tried(s *Server, o Outcome) {
 		c.recovered(s)
 	}
 	c.mu.Lock()
-	s.overdue(0) // whoever is next tries again, unless it rests by now
+	e := event{server: s.name}
+	if s.reasons()&ejected != 0 && s.over&ejected != 0 && o != Aborted {
+		c.retry(s, o == OK, &e)
+	}
+	s.overdue(0) // whoever is next tries again, unless it is closed for a while by now
 	c.mu.Unlock()
+	c.report(e)
 	c.settle()
 }

@@ -13,10 +13,10 @@ func TestReasonsAndPlaces(t *testing.T) {
 	}{
 		{0, 0, true, true, true, "ready"},
 		{rest, 0, false, true, false, "down"},
-		{rest, rest, true, true, true, "ready"}, // on trial
+		{rest, rest, true, true, true, "down"}, // on trial
 		{ejected, 0, false, true, false, "down"},
 		{rest | ejected, rest, false, true, false, "down"},
-		{rest | ejected, rest | ejected, true, true, true, "ready"},
+		{rest | ejected, rest | ejected, true, true, true, "down"},
 		{check, 0, false, false, false, "down"},
 		{check | rest, rest, false, false, false, "down"},
 		{drain, 0, false, false, true, "draining"},

@@ -39,6 +39,8 @@ type Server struct {
 
 	fails atomic.Int32  // connects failed in a row; changed under core.mu
 	why   atomic.Uint32 // a reason: why it takes no requests; changed under core.mu
+	bad   atomic.Int32  // requests that failed in a row, while failing ones are ejected
+	heard atomic.Pointer[heard]
 
 	// guarded by core.mu
 	weight  int           // as configured
@@ -47,6 +49,7 @@ type Server struct {
 	over    reason        // those reasons whose time is over: one request may try
 	drained chan struct{} // made when the server is shut, closed when nobody is left
 	gone    bool          // a shut worker that its keeper's list no longer has
+	vitals  vitals
 }
 
 // Name returns the server's name: the worker's, or the address as configured, with the resolved address behind it when it was a host name.
@@ -87,7 +90,7 @@ func serversFault(err error) bool {
 // Keep takes a connection over that may be used for another request. It rests on its loop, for a while and with
 // others up to the pool's limit; else it is closed. On the connection's loop.
 func (s *Server) Keep(c *loop.Conn) {
-	if s.places.IsShut() {
+	if s.places.IsShut() || s.reasons()&(maint|askedDown) != 0 {
 		c.Close()
 		return
 	}
@@ -104,6 +107,10 @@ func (s *Server) Done(turn *Turn, o Outcome) {
 		s.lanes[turn.lane].errors.Add(1)
 		turn.remember(s)
 	}
+	if e := s.core.view.Load().cfg.Eject; e != nil {
+		s.judge(turn, o, e)
+	}
+	turn.took = 0
 	s.giveBack(turn, o)
 }
 

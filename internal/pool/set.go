@@ -27,16 +27,18 @@ type Env struct {
 // Set is all pools of one configuration. The list never changes. Its methods may be called from any goroutine but
 // not on a loop: some of them wait.
 type Set struct {
-	env   Env
-	pools []*Pool
-	names map[string]*Pool
-	watch *watcher
+	env    Env
+	pools  []*Pool
+	names  map[string]*Pool
+	watch  *watcher
+	checks *checker
 
 	key []byte // of this machine, for sticky sessions; nil: no pool needs one
 
 	mu      sync.Mutex
 	workers []api.Worker
 	told    bool                    // SetWorkers was called
+	hands   []api.Hand              // what people decided
 	hosts   map[string][]netip.Addr // the last good answer
 	past    []*core                 // of earlier configurations; requests may still be at them
 	retired bool
@@ -60,7 +62,7 @@ func Build(cfg *config.Config, e Env, old *Set) (*Set, error) {
 	known := map[string][]netip.Addr{}
 	if old != nil {
 		old.mu.Lock()
-		s.workers = old.workers
+		s.workers, s.hands = old.workers, old.hands
 		for h, ips := range old.hosts {
 			known[h] = ips
 		}
@@ -96,6 +98,7 @@ func Build(cfg *config.Config, e Env, old *Set) (*Set, error) {
 			p.backup = s.names[p.cfg.Backup]
 		}
 	}
+	s.checks = newChecker(s)
 	s.watch.start()
 	return s, nil
 }
@@ -152,9 +155,10 @@ func (s *Set) applyCore(c *core, cfg *config.Pool) {
 		if ws, err = wantWorkers(cfg.App, s.workers); err != nil {
 			s.note(event{pool: cfg.Name, err: err, what: badWorker})
 		}
-	} else if ws, _, err = wantFixed(cfg, s.hosts); err != nil {
+	} else if ws, _, err = wantFixed(handed(cfg, s.hands), s.hosts); err != nil {
 		panic("pool: an address that was checked is bad: " + err.Error())
 	}
+	c.setHands(s.hands)
 	if err := c.apply(cfg, ws, s.key); err != nil {
 		panic("pool: a configuration that was checked is bad: " + err.Error())
 	}
@@ -187,6 +191,7 @@ func (s *Set) SetWorkers(ws []api.Worker) {
 // configuration, and the rest keeps no more connections. Requests that still hold pools of s can use them as before.
 func (s *Set) Retire(next *Set) {
 	s.watch.stop()
+	s.checks.stop()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	next.mu.Lock()
@@ -219,12 +224,14 @@ func (s *Set) Retire(next *Set) {
 	for _, p := range next.pools {
 		next.applyTo(p)
 	}
+	next.checks.stir()
 }
 
 // Close ends the Set and the pools that are its own: who waits gets loop.ErrClosed, kept connections are closed on
 // their loops. A Set that has retired owns nothing any more.
 func (s *Set) Close() {
 	s.watch.stop()
+	s.checks.stop()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range s.pools {
@@ -288,7 +295,7 @@ func (s *Set) Status() []api.PoolStatus {
 	for _, p := range s.pools {
 		ps := p.c.status()
 		if p.cfg.App == "" {
-			_, missing, _ := wantFixed(p.cfg, s.hosts) // the addresses were checked by Build
+			_, missing, _ := wantFixed(handed(p.cfg, s.hands), s.hosts) // the addresses were checked by Build
 			for _, a := range missing {
 				ps.Servers = append(ps.Servers, api.ServerStatus{Name: a, Address: a, State: "down"})
 			}
@@ -310,24 +317,9 @@ func (c *core) status() api.PoolStatus {
 	return ps
 }
 
-// state is the server's in one word.
-func (s *Server) state() string {
-	why := s.reasons()
-	switch {
-	case s.places.IsShut():
-		return "leaving"
-	case why&maint != 0:
-		return "maint"
-	case why&keeping != 0:
-		return "draining"
-	case !s.places.Open():
-		return "down"
-	}
-	return "ready"
-}
-
 func (s *Server) status() api.ServerStatus {
 	st := api.ServerStatus{Name: s.name, Address: s.address, State: s.state(), Active: s.places.Active()}
+	s.vitals.show(s, &st)
 	for i := range s.lanes {
 		l := &s.lanes[i]
 		st.Idle += l.idle.Load()
