@@ -235,7 +235,8 @@ type Purge struct {
 
 // Purged is the answer to a Purge.
 type Purged struct {
-	Purges int `json:"purges"` // how many of the named things were taken up
+	Purges int      `json:"purges"`          // how many of the named things were taken up
+	Notes  []string `json:"notes,omitempty"` // what in them can meet nothing, such as the host of no site
 }
 
 // CacheStatus is what the cache holds and did (GET /v1/cache).

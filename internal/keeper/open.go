@@ -195,7 +195,7 @@ func (k *keeper) openAPI() error {
 // warn tells what is allowed and probably not meant.
 func (k *keeper) warn(cfg *config.Config, warnings []config.Warning) {
 	for _, w := range warnings {
-		k.log.Warn(w.String())
+		k.log.Warn(w.Brief())
 	}
 	if os.Geteuid() == 0 {
 		for _, a := range cfg.Apps {
