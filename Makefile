@@ -13,7 +13,7 @@ BUILD_NEEDS = ca-certificates
 TEST_NEEDS  = $(BUILD_NEEDS) gcc libc6-dev curl python3-django gunicorn
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test vet unit e2e lint fmt vulncheck fuzz kills bench bench-cache bench-peers bench-restart profile clean need-build need-test
+.PHONY: help build demo test vet unit e2e lint fmt vulncheck fuzz kills bench bench-balance bench-cache bench-peers bench-restart profile clean need-build need-test
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,10 @@ profile: ## make the profile that the compiler optimises bin/weir by (cmd/weir/d
 bench-cache: build ## measure the cache by itself (minutes), write its section of docs/benchmarks.md
 	$(GO) run ./bench/hitratio -out bin/hitratio.md
 	$(GO) run ./bench/cache -out docs/benchmarks.md -hitratio bin/hitratio.md
+
+bench-balance: build ## measure least connections at workers of uneven speed beside HAProxy (6 minutes)
+	@$(NEED) haproxy
+	$(GO) run ./bench/uneven -weir bin/weir -turns 4
 
 bench-peers: build ## measure weir beside nginx, HAProxy and Varnish, write docs/benchmarks.md
 	@$(NEED) nginx-light haproxy varnish wrk

@@ -31,6 +31,8 @@ type EdgeState struct {
 	Version int64    `json:"version"`
 	Source  Source   `json:"source"`
 	Workers []Worker `json:"workers"`
+	RunDir  string   `json:"run_dir,omitempty"` // for what is to last longer than an edge; empty: nothing does
+	Hands   []Hand   `json:"hands,omitempty"`
 	// Secret is what edges that follow one another have in common: 16 random bytes of the keeper's. A cache without a disk
 	// makes its keys with it, so that what one edge purges is what the next one keeps.
 	Secret []byte `json:"secret,omitempty"`
@@ -173,7 +175,11 @@ type PoolStatus struct {
 type ServerStatus struct {
 	Name     string `json:"name"`
 	Address  string `json:"address"`
-	State    string `json:"state"` // "ready", "leaving", "down"
+	State    string `json:"state"`           // "ready", "starting", "draining", "maint", "down", "leaving"
+	Since    string `json:"since,omitempty"` // RFC 3339: since when
+	Why      string `json:"why,omitempty"`   // it is not ready
+	Check    string `json:"check,omitempty"` // how the last check ended
+	Share    *int   `json:"share,omitempty"` // of its weight, in thousandths, when it is not all of it
 	Active   int64  `json:"active"`
 	Idle     int64  `json:"idle"`
 	Requests uint64 `json:"requests"`

@@ -67,7 +67,7 @@ func show(out io.Writer, s api.Status, now time.Time, colour bool) error {
 	if s.Edge == nil {
 		return nil
 	}
-	return showPools(out, s.Edge.Pools)
+	return showPools(out, s.Edge.Pools, now)
 }
 
 // problems are what must not be overlooked.
@@ -125,19 +125,38 @@ func showWorkers(out io.Writer, apps []api.AppStatus, now time.Time) error {
 	return t.Flush()
 }
 
-func showPools(out io.Writer, pools []api.PoolStatus) error {
+func showPools(out io.Writer, pools []api.PoolStatus, now time.Time) error {
 	if len(pools) == 0 {
 		return nil
 	}
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "\nPOOL\tSERVER\tSTATE\tACTIVE\tIDLE\tREQUESTS\tERRORS\tQUEUED") //nolint:errcheck // Flush tells
+	fmt.Fprintln(t, "\nPOOL\tSERVER\tSTATE\tFOR\tACTIVE\tIDLE\tREQUESTS\tERRORS\tQUEUED\tHEALTH") //nolint:errcheck // Flush tells
 	for _, p := range pools {
-		fmt.Fprintf(t, "%s\t\t\t\t\t\t\t%d\n", p.Name, p.Queued) //nolint:errcheck // Flush tells
+		fmt.Fprintf(t, "%s\t\t\t\t\t\t\t\t%d\t\n", p.Name, p.Queued) //nolint:errcheck // Flush tells
 		for _, s := range p.Servers {
-			fmt.Fprintf(t, "\t%s\t%s\t%d\t%d\t%d\t%d\t\n", s.Name, s.State, s.Active, s.Idle, s.Requests, s.Errors) //nolint:errcheck // Flush tells
+			since := "-"
+			if s.Since != "" {
+				since = ago(s.Since, now)
+			}
+			fmt.Fprintf(t, "\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t\t%s\n", s.Name, s.State, since, s.Active, s.Idle, s.Requests, s.Errors, healthOf(s)) //nolint:errcheck // Flush tells
 		}
 	}
 	return t.Flush()
+}
+
+// healthOf says why a server is not ready, how its last check ended, and its share when that is not all.
+func healthOf(s api.ServerStatus) string {
+	var all []string
+	if s.Why != "" {
+		all = append(all, s.Why)
+	}
+	if s.Check != "" {
+		all = append(all, "check: "+s.Check)
+	}
+	if s.Share != nil {
+		all = append(all, fmt.Sprintf("%g%% of its share", float64(*s.Share)/10))
+	}
+	return strings.Join(all, "; ")
 }
 
 // ago is the time since a moment, as coarse as a person wants it.

@@ -126,9 +126,14 @@ func (d *decoder) resolve(at value, given map[string]value, r *raw, own poolDraf
 		}
 	}
 	d.checkListen(r.Listen)
+	d.finishTracks(r)
 	d.gatherPools(r, own)
 	d.defaultSite(at, given, r)
 	d.followPools(given, r)
+	d.followBackups(r)
+	for _, p := range r.Pools {
+		p.Zone = r.Zone
+	}
 	d.findRunDir(given, r)
 	r.findCache(&caching)
 	d.idleCache(given, r)
@@ -231,6 +236,7 @@ func (d *decoder) gatherPools(r *raw, own poolDraft) {
 			continue
 		}
 		p := own.Pool
+		p.Balance = own.by.method
 		p.Name, p.App, p.Own, p.Place = a.Name, a.Name, true, a.Place
 		p.Buffer = own.buffer.Buffer
 		p.Buffer.Requests, p.Buffer.Responses, p.Buffer.Dir = true, true, d.host.temp()
@@ -311,6 +317,9 @@ func (d *decoder) followPools(given map[string]value, r *raw) {
 		known[p.Name] = true
 	}
 	used := map[string]bool{}
+	for _, p := range r.Pools {
+		used[p.Backup] = true
+	}
 	for _, ref := range d.poolRefs {
 		used[ref.name] = true
 		if !known[ref.name] {

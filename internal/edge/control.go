@@ -206,6 +206,20 @@ func (c *control) routes() http.Handler {
 		}
 		api.Answer(w, http.StatusOK, map[string]int64{"version": s.Version})
 	})
+	mux.HandleFunc("POST /v1/intervention", func(w http.ResponseWriter, r *http.Request) {
+		var in api.Intervention
+		if err := api.ReadRequest(w, r, &in); err != nil {
+			api.AnswerError(w, http.StatusBadRequest, err)
+			return
+		}
+		name, err := c.edge.tree.Load().pools.Find(in)
+		if err != nil {
+			api.AnswerError(w, http.StatusUnprocessableEntity, err)
+			return
+		}
+		in.Server = name
+		api.Answer(w, http.StatusOK, in)
+	})
 	mux.HandleFunc("POST /v1/drain", func(w http.ResponseWriter, r *http.Request) {
 		var d api.Drain
 		if err := api.ReadRequest(w, r, &d); err != nil {

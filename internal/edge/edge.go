@@ -120,6 +120,7 @@ func (e *Edge) Apply(s api.EdgeState) error {
 	}
 	if old != nil && s.Source.Revision == old.source.Revision && s.Source.Text == old.source.Text {
 		old.pools.SetWorkers(s.Workers)
+		old.pools.SetHands(s.Hands)
 		e.version = s.Version
 		return nil
 	}
@@ -142,7 +143,9 @@ func (e *Edge) Apply(s api.EdgeState) error {
 			return err
 		}
 	}
-	next, err := newTree(cfg, e.env, old, e.caching)
+	env := e.env
+	env.Dir = s.RunDir
+	next, err := newTree(cfg, env, old, e.caching)
 	if err != nil {
 		if log != e.log {
 			err = errors.Join(err, log.Close())
@@ -151,6 +154,7 @@ func (e *Edge) Apply(s api.EdgeState) error {
 	}
 	next.source = s.Source
 	next.pools.SetWorkers(s.Workers)
+	next.pools.SetHands(s.Hands)
 	e.useLog(log, cfg.Log.Access)
 	if e.level != nil {
 		// The configuration was checked: a level that cannot be read is none, and Info stays.

@@ -46,6 +46,7 @@ type handler struct {
 	spooled  bool
 	up       upstream
 	turn     pool.Turn
+	session  session
 	upload   uploader
 	download downloader
 
@@ -142,6 +143,7 @@ func (h *handler) begin() {
 	h.upload.err, h.upload.ended = nil, 0
 	h.held, h.spooled = nil, false
 	h.deadline, h.unranged = 0, false
+	h.session.forget()
 	h.keep, h.parsed, h.answered, h.chunked, h.cut, h.continued, h.lingers = true, false, false, false, false, false, false
 }
 

@@ -3,8 +3,10 @@ package edge
 import (
 	"errors"
 	"io"
+	"slices"
 
 	"github.com/weirhq/weir/internal/http1"
+	"github.com/weirhq/weir/internal/journal"
 	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/message"
 	"github.com/weirhq/weir/internal/pool"
@@ -47,9 +49,33 @@ func (u *upstream) release(h *handler) {
 	}
 	h.upload.stop()
 	u.closeConn()
-	u.s.Done(&h.turn, pool.OK)
+	took := h.x.Journal.Between(journal.Sent, journal.FirstByte)
+	h.turn.Took(int64(took))
+	u.s.Answered(took)
+	u.s.Done(&h.turn, verdict(h.x.Resp.Status))
 	u.s = nil
 	h.deadline = 0 // from here on it is between the client and us
+}
+
+// verdict is what the status of a response that came whole says of its server. 501 and 505 speak of the request
+// (RFC 9110, section 15.6).
+func verdict(status int) pool.Outcome {
+	if status >= 500 && status != 501 && status != 505 {
+		return pool.ServerError
+	}
+	return pool.OK
+}
+
+// heed passes on what the response says in the field of its pool's agent, which is not for the client.
+func (h *handler) heed(field string) {
+	f := &h.x.Resp.Fields
+	f.List = slices.DeleteFunc(f.List, func(l message.Field) bool {
+		if l.ID != message.Other || !message.EqualFold(l.Name, field) {
+			return false
+		}
+		h.up.s.Heed(l.Value, h.l.loop.Now())
+		return true
+	})
 }
 
 // drop gives up whatever is still held.

@@ -67,7 +67,7 @@ func (k *keeper) snapshot(p *proposal) snapshot {
 		cfg, source = p.cfg, p.source
 	}
 	k.version++
-	s := snapshot{state: api.EdgeState{Version: k.version, Source: source, Secret: k.secret, Workers: []api.Worker{}}, apps: map[string]bool{}, proposal: p}
+	s := snapshot{state: api.EdgeState{Version: k.version, Source: source, Secret: k.secret, Workers: []api.Worker{}, RunDir: k.runDir, Hands: slices.Clone(k.people.hands)}, apps: map[string]bool{}, proposal: p}
 	for _, a := range cfg.Apps {
 		s.apps[a.Name] = true
 	}
@@ -319,6 +319,7 @@ func (k *keeper) withoutEdge() {
 func (k *keeper) pushed(e *edge, s snapshot, err error) {
 	k.pushing = false
 	if err == nil && k.edge == e {
+		k.people.told(s.state.Version)
 		e.told = s
 		if s.proposal != nil {
 			k.cfg, k.source = s.proposal.cfg, s.proposal.source

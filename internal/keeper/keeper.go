@@ -86,6 +86,7 @@ type keeper struct {
 	dirty     bool
 	pushing   bool
 	proposal  *proposal
+	people    people
 	tickets   map[int]chan string
 	ticket    int
 	stopping  bool

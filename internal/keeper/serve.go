@@ -20,12 +20,14 @@ func (k *keeper) routes() http.Handler {
 	mux.HandleFunc("POST /v1/reload", k.serveReload)
 	mux.HandleFunc("POST /v1/reopen", k.serveReopen)
 	mux.HandleFunc("POST /v1/stop", k.serveStop)
+	mux.HandleFunc("POST /v1/intervention", k.serveIntervention)
+	mux.HandleFunc("GET /v1/interventions", k.serveInterventions)
 	mux.HandleFunc("POST /v1/upgrade", k.serveUpgrade)
 	mux.HandleFunc("POST /v1/purge", k.servePurge)
 	mux.HandleFunc("GET /v1/cache", k.serveCache)
 	mux.HandleFunc("POST /v1/cache/look", k.serveLook)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		api.AnswerError(w, http.StatusNotFound, fmt.Errorf("there is no %s %s here: GET /v1/status, GET /v1/cache, POST /v1/cache/look, POST /v1/reload, POST /v1/reopen, POST /v1/purge, POST /v1/stop, POST /v1/upgrade", r.Method, r.URL.Path))
+		api.AnswerError(w, http.StatusNotFound, fmt.Errorf("there is no %s %s here: GET /v1/status, GET /v1/cache, POST /v1/cache/look, POST /v1/reload, POST /v1/reopen, POST /v1/purge, POST /v1/intervention, GET /v1/interventions, POST /v1/stop, POST /v1/upgrade", r.Method, r.URL.Path))
 	})
 	return mux
 }

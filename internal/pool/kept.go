@@ -19,7 +19,8 @@ type lane struct {
 	idle     atomic.Int64
 	requests atomic.Uint64
 	errors   atomic.Uint64
-	_        [88]byte
+	judged   judged
+	_        [56]byte
 }
 
 // kept is a resting connection. Nodes are made as the stack grows, never more than the limit, and used again.

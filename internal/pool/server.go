@@ -12,7 +12,7 @@ import (
 // Outcome is how a request at a server ended, as far as the server is concerned.
 type Outcome uint8
 
-// The outcomes. All but OK and Aborted count as errors of the server, and a turn avoids the server from then on.
+// The outcomes. All but OK, Aborted and ServerError count as errors of the server, and a turn avoids the server from then on.
 const (
 	OK            Outcome = iota
 	Aborted               // not the server's doing: the client went away, weir stops
@@ -21,27 +21,35 @@ const (
 	BadResponse           // what it sent is no response, or was cut off
 	TimedOut              // a time limit of the pool
 	Unavailable           // it answered that it cannot now (503), and the request will be tried elsewhere
+	ServerError           // it answered, with a status of 500 or above, and that went to the client
 )
 
 // Server is one server of a pool: an address, requests under way and kept connections.
 type Server struct {
 	places balance.Places // first: it brings its own padding
 
-	name    string
-	address string // as users write it
-	to      loop.Addr
-	worker  string // the worker's name, for an app's
-	host    string // the name that it was resolved from, as configured; empty: none
-	core    *core
-	lanes   []lane // by loop
+	name     string
+	identity string // what lasts of the name: a worker's without its generation, so that its place keeps keys and sessions
+	address  string // as users write it
+	to       loop.Addr
+	worker   string // the worker's name, for an app's
+	host     string // the name that it was resolved from, as configured; empty: none
+	core     *core
+	lanes    []lane // by loop
 
-	fails atomic.Int32 // connects failed in a row; changed under core.mu
+	fails atomic.Int32  // connects failed in a row; changed under core.mu
+	why   atomic.Uint32 // a reason: why it takes no requests; changed under core.mu
+	bad   atomic.Int32  // requests that failed in a row, while failing ones are ejected
+	heard atomic.Pointer[heard]
 
 	// guarded by core.mu
+	weight  int           // as configured
 	timer   *time.Timer   // ends the rest after a failed connect
-	resting bool          // the timer runs
+	ending  *time.Timer   // ends the sessions of one that drains
+	over    reason        // those reasons whose time is over: one request may try
 	drained chan struct{} // made when the server is shut, closed when nobody is left
 	gone    bool          // a shut worker that its keeper's list no longer has
+	vitals  vitals
 }
 
 // Name returns the server's name: the worker's, or the address as configured, with the resolved address behind it when it was a host name.
@@ -65,7 +73,7 @@ func (s *Server) Connect(t *loop.Task, fresh bool, deadline loop.Time) (c *loop.
 	c, err = l.Dial(t, s.to, deadline)
 	switch {
 	case err == nil:
-		if s.fails.Load() != 0 || !s.places.Open() {
+		if s.fails.Load() != 0 || s.reasons()&rest != 0 {
 			s.core.recovered(s)
 		}
 	case serversFault(err):
@@ -82,7 +90,7 @@ func serversFault(err error) bool {
 // Keep takes a connection over that may be used for another request. It rests on its loop, for a while and with
 // others up to the pool's limit; else it is closed. On the connection's loop.
 func (s *Server) Keep(c *loop.Conn) {
-	if s.places.IsShut() {
+	if s.places.IsShut() || s.reasons()&(maint|askedDown) != 0 {
 		c.Close()
 		return
 	}
@@ -95,19 +103,30 @@ func (s *Server) Done(turn *Turn, o Outcome) {
 	if turn.server != s {
 		panic("pool: Done without a place at this server")
 	}
-	if o != OK && o != Aborted {
+	if o != OK && o != Aborted && o != ServerError {
 		s.lanes[turn.lane].errors.Add(1)
 		turn.remember(s)
 	}
-	s.giveBack(turn, o == OK)
+	if e := s.core.view.Load().cfg.Eject; e != nil {
+		s.judge(turn, o, e)
+	}
+	turn.took = 0
+	s.giveBack(turn, o)
+}
+
+// Answered tells how long the server took for an answer that was received whole, for pools that balance by that too.
+func (s *Server) Answered(latency time.Duration) {
+	if latency > 0 && s.core.view.Load().cfg.ByLatency {
+		s.places.Observe(int64(latency))
+	}
 }
 
 // giveBack ends turn's place.
-func (s *Server) giveBack(turn *Turn, well bool) {
+func (s *Server) giveBack(turn *Turn, o Outcome) {
 	turn.server = nil
 	if turn.trial {
 		turn.trial = false
-		s.core.tried(s, well)
+		s.core.tried(s, o)
 	}
 	c := s.core
 	if s.places.Leave() {
@@ -127,88 +146,13 @@ func (s *Server) takeFor(turn *Turn, limit int64) bool {
 	return ok
 }
 
-const (
-	restMin = 250 * time.Millisecond
-	restMax = 10 * time.Second
-)
-
-// restFor is how long a server rests after so many failed connects in a row. Then one request tries it.
-func restFor(fails int32) time.Duration {
-	if fails > 10 {
-		return restMax
+// takeKept takes a place for turn, which has a session at the server.
+func (s *Server) takeKept(turn *Turn, limit int64) bool {
+	ok, trial := s.places.TakeKept(limit)
+	if ok {
+		turn.trial = trial
 	}
-	return min(restMin<<max(fails-1, 0), restMax)
-}
-
-// failed lets the server rest. Requests that were under way when the first connect failed, and fail too, do not prolong it.
-func (c *core) failed(s *Server, err error) {
-	c.mu.Lock()
-	if s.resting || c.closed || s.places.IsShut() {
-		c.mu.Unlock()
-		return
-	}
-	fails := s.fails.Add(1)
-	s.places.Down()
-	s.resting = true
-	if s.timer == nil {
-		s.timer = time.AfterFunc(restFor(fails), func() { c.rested(s) })
-	} else {
-		s.timer.Reset(restFor(fails))
-	}
-	c.mu.Unlock()
-	if o := c.owner.Load(); o != nil {
-		if fails == 1 {
-			o.note(event{pool: c.name, server: s.name, err: err, what: serverDown})
-		}
-		if s.host != "" {
-			o.resolveSoon()
-		}
-	}
-	c.settle() // those who waited for this one may now take another again
-}
-
-// rested lets one request try the server.
-func (c *core) rested(s *Server) {
-	c.mu.Lock()
-	if s.resting {
-		s.resting = false
-		s.places.Trial()
-	}
-	c.mu.Unlock()
-	c.settle()
-}
-
-// recovered opens the server again.
-func (c *core) recovered(s *Server) {
-	c.mu.Lock()
-	was := s.fails.Swap(0)
-	if s.resting {
-		s.resting = false
-		s.timer.Stop()
-	}
-	s.places.Up()
-	c.mu.Unlock()
-	if o := c.owner.Load(); o != nil && was != 0 {
-		o.note(event{pool: c.name, server: s.name, what: serverUp})
-	}
-	c.settle()
-}
-
-// tried ends a trial that no connect decided: a kept connection served it, or it was given up before it had one.
-func (c *core) tried(s *Server, well bool) {
-	if s.places.Open() {
-		return
-	}
-	if well {
-		c.recovered(s)
-		return
-	}
-	c.mu.Lock()
-	if !s.resting {
-		s.places.Trial()
-	}
-	c.mu.Unlock()
-	c.settle()
+	return ok
 }
 
 // shut gives the server no new request: it drains. Its kept connections are closed on their loops. Under mu.
@@ -217,10 +161,7 @@ func (c *core) shut(s *Server) {
 	if s.places.Shut() == 0 {
 		close(s.drained)
 	}
-	if s.resting {
-		s.resting = false
-		s.timer.Stop()
-	}
+	c.unbar(s, passing)
 	c.leaving = append(c.leaving, s)
 	c.closeKept(s)
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/weirhq/weir/internal/api"
@@ -20,19 +21,24 @@ type Env struct {
 	// Resolve finds the addresses of a host name; nil: the system's resolver. It is called on ordinary goroutines.
 	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
 	Log     *slog.Logger // nil: nowhere
+	Dir     string       // the run directory, for what is to last of sticky sessions; empty: nothing does
 }
 
 // Set is all pools of one configuration. The list never changes. Its methods may be called from any goroutine but
 // not on a loop: some of them wait.
 type Set struct {
-	env   Env
-	pools []*Pool
-	names map[string]*Pool
-	watch *watcher
+	env    Env
+	pools  []*Pool
+	names  map[string]*Pool
+	watch  *watcher
+	checks *checker
+
+	key []byte // of this machine, for sticky sessions; nil: no pool needs one
 
 	mu      sync.Mutex
 	workers []api.Worker
 	told    bool                    // SetWorkers was called
+	hands   []api.Hand              // what people decided
 	hosts   map[string][]netip.Addr // the last good answer
 	past    []*core                 // of earlier configurations; requests may still be at them
 	retired bool
@@ -56,20 +62,23 @@ func Build(cfg *config.Config, e Env, old *Set) (*Set, error) {
 	known := map[string][]netip.Addr{}
 	if old != nil {
 		old.mu.Lock()
-		s.workers = old.workers
+		s.workers, s.hands = old.workers, old.hands
 		for h, ips := range old.hosts {
 			known[h] = ips
 		}
 		old.mu.Unlock()
 	}
-	hosts, err := check(cfg)
+	hosts, err := preflight(cfg)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.findKey(cfg, old); err != nil {
 		return nil, err
 	}
 	s.watch = newWatcher(s, hosts)
 	s.hosts = s.watch.first(known)
 	for _, pc := range cfg.Pools {
-		p := &Pool{cfg: pc}
+		p := &Pool{cfg: pc, byKey: strings.HasSuffix(pc.Balance, "_hash")}
 		if old != nil {
 			if o := old.names[pc.Name]; o != nil {
 				p.c = o.c
@@ -80,22 +89,29 @@ func Build(cfg *config.Config, e Env, old *Set) (*Set, error) {
 			p.c.owner.Store(s)
 			s.applyTo(p)
 		}
+		s.readySessions(p)
 		s.pools = append(s.pools, p)
 		s.names[pc.Name] = p
 	}
+	for _, p := range s.pools {
+		if p.cfg.Backup != "" {
+			p.backup = s.names[p.cfg.Backup]
+		}
+	}
+	s.checks = newChecker(s)
 	s.watch.start()
 	return s, nil
 }
 
-// check finds what would fail later and returns the host names.
-func check(cfg *config.Config) (hosts []string, err error) {
+// preflight finds what would fail later and returns the host names.
+func preflight(cfg *config.Config) (hosts []string, err error) {
 	seen := map[string]bool{}
 	for _, pc := range cfg.Pools {
 		if seen[pc.Name] {
 			return nil, fmt.Errorf("pool %q is there twice", pc.Name)
 		}
 		seen[pc.Name] = true
-		if err := newCore(pc.Name, nil).apply(&config.Pool{Name: pc.Name, Balance: pc.Balance}, nil); err != nil {
+		if err := newCore(pc.Name, nil).apply(&config.Pool{Name: pc.Name, Balance: pc.Balance}, nil, nil); err != nil {
 			return nil, err
 		}
 		for _, sc := range pc.Servers {
@@ -111,6 +127,24 @@ func check(cfg *config.Config) (hosts []string, err error) {
 	return hosts, nil
 }
 
+// findKey gets the key for sticky sessions where a pool needs one.
+func (s *Set) findKey(cfg *config.Config, old *Set) (err error) {
+	if old != nil && old.key != nil {
+		s.key = old.key
+		return nil
+	}
+	if !slices.ContainsFunc(cfg.Pools, func(p *config.Pool) bool { return p.Sticky != nil }) {
+		return nil
+	}
+	if s.key, err = sessionKey(s.env.Dir); s.key == nil {
+		return err
+	}
+	if err != nil {
+		s.env.Log.Warn("sessions may not be known after a restart", "error", err)
+	}
+	return nil
+}
+
 // applyTo brings a pool's core up to this Set's configuration, workers and addresses. mu is held, or s not yet shared.
 func (s *Set) applyTo(p *Pool) { s.applyCore(p.c, p.cfg) }
 
@@ -121,10 +155,11 @@ func (s *Set) applyCore(c *core, cfg *config.Pool) {
 		if ws, err = wantWorkers(cfg.App, s.workers); err != nil {
 			s.note(event{pool: cfg.Name, err: err, what: badWorker})
 		}
-	} else if ws, _, err = wantFixed(cfg, s.hosts); err != nil {
+	} else if ws, _, err = wantFixed(handed(cfg, s.hands), s.hosts); err != nil {
 		panic("pool: an address that was checked is bad: " + err.Error())
 	}
-	if err := c.apply(cfg, ws); err != nil {
+	c.setHands(s.hands)
+	if err := c.apply(cfg, ws, s.key); err != nil {
 		panic("pool: a configuration that was checked is bad: " + err.Error())
 	}
 }
@@ -156,6 +191,7 @@ func (s *Set) SetWorkers(ws []api.Worker) {
 // configuration, and the rest keeps no more connections. Requests that still hold pools of s can use them as before.
 func (s *Set) Retire(next *Set) {
 	s.watch.stop()
+	s.checks.stop()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	next.mu.Lock()
@@ -188,12 +224,14 @@ func (s *Set) Retire(next *Set) {
 	for _, p := range next.pools {
 		next.applyTo(p)
 	}
+	next.checks.stir()
 }
 
 // Close ends the Set and the pools that are its own: who waits gets loop.ErrClosed, kept connections are closed on
 // their loops. A Set that has retired owns nothing any more.
 func (s *Set) Close() {
 	s.watch.stop()
+	s.checks.stop()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range s.pools {
@@ -257,7 +295,7 @@ func (s *Set) Status() []api.PoolStatus {
 	for _, p := range s.pools {
 		ps := p.c.status()
 		if p.cfg.App == "" {
-			_, missing, _ := wantFixed(p.cfg, s.hosts) // the addresses were checked by Build
+			_, missing, _ := wantFixed(handed(p.cfg, s.hands), s.hosts) // the addresses were checked by Build
 			for _, a := range missing {
 				ps.Servers = append(ps.Servers, api.ServerStatus{Name: a, Address: a, State: "down"})
 			}
@@ -280,13 +318,8 @@ func (c *core) status() api.PoolStatus {
 }
 
 func (s *Server) status() api.ServerStatus {
-	st := api.ServerStatus{Name: s.name, Address: s.address, State: "ready", Active: s.places.Active()}
-	switch {
-	case s.places.IsShut():
-		st.State = "leaving"
-	case !s.places.Open():
-		st.State = "down"
-	}
+	st := api.ServerStatus{Name: s.name, Address: s.address, State: s.state(), Active: s.places.Active()}
+	s.vitals.show(s, &st)
 	for i := range s.lanes {
 		l := &s.lanes[i]
 		st.Idle += l.idle.Load()

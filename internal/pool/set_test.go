@@ -60,7 +60,7 @@ func take(p *Pool, turn *Turn) *Server {
 }
 
 // leave gives it back, without the counts, which need a loop.
-func leave(turn *Turn) { turn.server.giveBack(turn, true) }
+func leave(turn *Turn) { turn.server.giveBack(turn, OK) }
 
 // names says what the status shows: name, state and requests under way.
 func names(s *Set, pool string) (out []string) {
@@ -369,7 +369,7 @@ func TestServerRestsAndIsTried(t *testing.T) {
 		// the trial fails: it rests longer
 		fail(bad)
 		for _, turn := range []*Turn{&a, &b, &c} {
-			turn.server.giveBack(turn, false)
+			turn.server.giveBack(turn, EmptyResponse)
 		}
 		time.Sleep(restFor(1) + time.Millisecond)
 		synctest.Wait()
@@ -381,7 +381,7 @@ func TestServerRestsAndIsTried(t *testing.T) {
 		for take(p, &a) != bad {
 			leave(&a)
 		}
-		bad.giveBack(&a, false)
+		bad.giveBack(&a, EmptyResponse)
 		for take(p, &a) != bad {
 			leave(&a)
 		}

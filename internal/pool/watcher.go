@@ -21,9 +21,17 @@ const (
 type what uint8
 
 const (
-	serverDown what = iota
+	nothing what = iota
+	serverDown
 	serverUp
 	badWorker
+	checkFailed
+	checkPassed
+	serverEjected
+	notEjected
+	serverBack
+	agentAsks
+	agentFails
 )
 
 // event is something that the log should know. Loops hand it over rather than write it: a log may block.
@@ -31,6 +39,8 @@ type event struct {
 	what         what
 	pool, server string
 	err          error
+	text         string        // why, in words
+	time         time.Duration // how long
 }
 
 // watcher is the one goroutine of a Set: it resolves the host names again and writes the log.
@@ -41,12 +51,15 @@ type watcher struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 	soon   chan struct{}
+	save   chan struct{} // sessions changed
 	events chan event
 	failed map[string]bool // names whose last lookup failed: said once
+
+	unsaved bool // sessions could not be saved: said once
 }
 
 func newWatcher(s *Set, hosts []string) *watcher {
-	w := &watcher{s: s, hosts: hosts, done: make(chan struct{}), soon: make(chan struct{}, 1), events: make(chan event, 64), failed: map[string]bool{}}
+	w := &watcher{s: s, hosts: hosts, done: make(chan struct{}), soon: make(chan struct{}, 1), save: make(chan struct{}, 1), events: make(chan event, 64), failed: map[string]bool{}}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	return w
 }
@@ -83,7 +96,10 @@ func (w *watcher) run() {
 	for {
 		select {
 		case <-w.ctx.Done():
+			w.saveSessions()
 			return
+		case <-w.save:
+			w.saveSessions()
 		case e := <-w.events:
 			w.log(e)
 		case <-w.soon:
@@ -108,6 +124,20 @@ func (w *watcher) log(e event) {
 		log.Info("server is up again", "server", e.server)
 	case badWorker:
 		log.Error("worker is left out", "error", e.err)
+	case checkFailed:
+		log.Warn("server is down: its check failed", "server", e.server, "check", e.text)
+	case checkPassed:
+		log.Info("server is up: its check passed", "server", e.server, "check", e.text, "after", e.time.Round(time.Second))
+	case serverEjected:
+		log.Warn("server is ejected", "server", e.server, "why", e.text, "for", e.time)
+	case notEjected:
+		log.Warn("server should be ejected, but too many are closed already", "server", e.server, "why", e.text)
+	case serverBack:
+		log.Info("ejected server is back", "server", e.server)
+	case agentFails:
+		log.Warn("an agent does not answer: what it said last counts", "server", e.server, "error", e.text)
+	case agentAsks:
+		log.Info("an app asks by its agent", "server", e.server, "for", e.text)
 	}
 }
 

@@ -1,0 +1,189 @@
+package keeper
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/weirhq/weir/internal/api"
+)
+
+const (
+	keptDone  = 500  // interventions that are remembered
+	mostHands = 1000 // servers that people decided something of at a time
+	longBy    = 100  // bytes
+	longWhy   = 500
+)
+
+// people is what they decided of servers and did to them. The keeper has it, since it lives longer than edges and
+// configurations do. Owned by the goroutine that handles events.
+type people struct {
+	hands   []api.Hand
+	done    []api.Intervention
+	waiting []waiting
+}
+
+// waiting is who waits until a state of at least that version is in force at an edge.
+type waiting struct {
+	version int64
+	told    chan struct{}
+}
+
+// decide adds what an intervention decides to what was decided before. A server of which nothing is left to say is left out.
+func decide(hands []api.Hand, in api.Intervention) []api.Hand {
+	out := slices.Clone(hands)
+	i := slices.IndexFunc(out, func(h api.Hand) bool { return h.Pool == in.Pool && h.Server == in.Server })
+	if i < 0 {
+		i = len(out)
+		out = append(out, api.Hand{Pool: in.Pool, Server: in.Server})
+	}
+	h := &out[i]
+	h.By, h.Reason, h.Since = in.By, in.Reason, in.At
+	switch in.Do {
+	case "drain", "maint":
+		h.State = in.Do
+	case "ready":
+		h.State = ""
+	case "weight":
+		h.Weight = in.Weight
+	case "add":
+		if h.Listed == "removed" {
+			h.Listed = ""
+		} else {
+			h.Listed = "added"
+		}
+		if in.Weight != nil {
+			h.Weight = in.Weight
+		}
+	case "remove":
+		if h.Listed == "added" {
+			return slices.Delete(out, i, i+1)
+		}
+		*h = api.Hand{Pool: h.Pool, Server: h.Server, Listed: "removed", By: h.By, Reason: h.Reason, Since: h.Since}
+	}
+	if h.State == "" && h.Weight == nil && h.Listed == "" {
+		return slices.Delete(out, i, i+1)
+	}
+	return out
+}
+
+// checkIntervention looks at one before anybody is asked what it means.
+func checkIntervention(in *api.Intervention) error {
+	switch {
+	case !slices.Contains([]string{"drain", "maint", "ready", "weight", "add", "remove"}, in.Do):
+		return fmt.Errorf("%q is nothing that can be done to a server", in.Do)
+	case in.Pool == "" || in.Server == "":
+		return errors.New("an intervention without a pool and a server")
+	case in.Weight != nil && (*in.Weight < 0 || *in.Weight > 1000):
+		return fmt.Errorf("the weight %d is not from 0 to 1000", *in.Weight)
+	case len(in.By) > longBy || len(in.Reason) > longWhy || len(in.Pool)+len(in.Server) > longWhy:
+		return fmt.Errorf("too long: a name has at most %d bytes, a reason %d", longBy, longWhy)
+	}
+	if in.By = oneLine(in.By); in.By == "" {
+		in.By = "somebody"
+	}
+	in.Reason = oneLine(in.Reason)
+	return nil
+}
+
+// oneLine is text that can be shown in a log and on a terminal.
+func oneLine(s string) string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?")))
+}
+
+func (k *keeper) serveIntervention(w http.ResponseWriter, r *http.Request) {
+	var in api.Intervention
+	if err := api.ReadRequest(w, r, &in); err != nil {
+		api.AnswerError(w, http.StatusBadRequest, err)
+		return
+	}
+	if err := k.intervene(&in); err != nil {
+		api.AnswerError(w, http.StatusUnprocessableEntity, err)
+		return
+	}
+	api.Answer(w, http.StatusOK, in)
+}
+
+// intervene does to a server what somebody wants, and waits until it is in force.
+func (k *keeper) intervene(in *api.Intervention) error {
+	if err := checkIntervention(in); err != nil {
+		return err
+	}
+	var e *edge
+	if err := k.call(func() { e = k.edge }); err != nil {
+		return err
+	}
+	if e == nil {
+		return errors.New("the edge is being started: try again")
+	}
+	var found api.Intervention
+	if err := k.ask(e, callTime, "/v1/intervention", *in, &found); err != nil {
+		return err
+	}
+	in.Server = found.Server
+	in.At = time.Now().UTC().Format(time.RFC3339)
+	var full error
+	told := make(chan struct{})
+	if err := k.call(func() {
+		hands := decide(k.people.hands, *in)
+		if len(hands) > mostHands {
+			full = fmt.Errorf("people decided something of %d servers already: take some back with weir ready", mostHands)
+			return
+		}
+		k.people.hands = hands
+		if k.people.done = append(k.people.done, *in); len(k.people.done) > keptDone {
+			k.people.done = slices.Delete(k.people.done, 0, len(k.people.done)-keptDone)
+		}
+		k.people.waiting = append(k.people.waiting, waiting{k.version + 1, told})
+		k.dirty = true
+		attrs := []any{"pool", in.Pool, "server", in.Server, "by", in.By, "reason", in.Reason}
+		if in.Weight != nil {
+			attrs = append(attrs, "weight", *in.Weight)
+		}
+		k.log.Info("by hand: "+in.Do, attrs...)
+	}); err != nil || full != nil {
+		return errors.Join(err, full)
+	}
+	late := time.NewTimer(callTime)
+	defer late.Stop()
+	select {
+	case <-told:
+		return nil
+	case <-k.ended:
+		return errStopping
+	case <-late.C:
+		return errors.New("it is noted, but the edge does not take it over; it is told again")
+	}
+}
+
+// told lets those go on who waited for a state of this version.
+func (p *people) told(version int64) {
+	p.waiting = slices.DeleteFunc(p.waiting, func(w waiting) bool {
+		if w.version > version {
+			return false
+		}
+		close(w.told)
+		return true
+	})
+}
+
+func (k *keeper) serveInterventions(w http.ResponseWriter, _ *http.Request) {
+	out := api.Interventions{Done: []api.Intervention{}, Hands: []api.Hand{}}
+	if err := k.call(func() {
+		out.Done = append(out.Done, k.people.done...)
+		out.Hands = append(out.Hands, k.people.hands...)
+	}); err != nil {
+		api.AnswerError(w, http.StatusServiceUnavailable, err)
+		return
+	}
+	api.Answer(w, http.StatusOK, out)
+}

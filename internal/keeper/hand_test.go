@@ -1,0 +1,71 @@
+package keeper
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/weirhq/weir/internal/api"
+)
+
+func TestDecide(t *testing.T) {
+	three, five := 3, 5
+	do := func(what, server string, weight *int) api.Intervention {
+		return api.Intervention{Do: what, Pool: "web", Server: server, Weight: weight, By: "ann", Reason: "why", At: "now"}
+	}
+	hand := func(server, state, listed string, weight *int) api.Hand {
+		return api.Hand{Pool: "web", Server: server, State: state, Listed: listed, Weight: weight, By: "ann", Reason: "why", Since: "now"}
+	}
+	for name, row := range map[string]struct {
+		do   []api.Intervention
+		want []api.Hand
+	}{
+		"drain":                     {[]api.Intervention{do("drain", "a", nil)}, []api.Hand{hand("a", "drain", "", nil)}},
+		"drain, then maint":         {[]api.Intervention{do("drain", "a", nil), do("maint", "a", nil)}, []api.Hand{hand("a", "maint", "", nil)}},
+		"and ready":                 {[]api.Intervention{do("drain", "a", nil), do("ready", "a", nil)}, nil},
+		"ready alone":               {[]api.Intervention{do("ready", "a", nil)}, nil},
+		"weight stays":              {[]api.Intervention{do("weight", "a", &three), do("drain", "a", nil), do("ready", "a", nil)}, []api.Hand{hand("a", "", "", &three)}},
+		"weight reset":              {[]api.Intervention{do("weight", "a", &three), do("weight", "a", nil)}, nil},
+		"two servers":               {[]api.Intervention{do("drain", "a", nil), do("maint", "b", nil), do("ready", "a", nil)}, []api.Hand{hand("b", "maint", "", nil)}},
+		"added":                     {[]api.Intervention{do("add", "a", &five)}, []api.Hand{hand("a", "", "added", &five)}},
+		"added and drained, ready":  {[]api.Intervention{do("add", "a", nil), do("drain", "a", nil), do("ready", "a", nil)}, []api.Hand{hand("a", "", "added", nil)}},
+		"added and removed":         {[]api.Intervention{do("add", "a", &five), do("drain", "a", nil), do("remove", "a", nil)}, nil},
+		"removed":                   {[]api.Intervention{do("drain", "a", nil), do("remove", "a", nil)}, []api.Hand{hand("a", "", "removed", nil)}},
+		"removed, and added again":  {[]api.Intervention{do("remove", "a", nil), do("add", "a", nil)}, nil},
+		"removed, added, removed":   {[]api.Intervention{do("remove", "a", nil), do("add", "a", nil), do("remove", "a", nil)}, []api.Hand{hand("a", "", "removed", nil)}},
+		"other pools do not matter": {[]api.Intervention{do("drain", "a", nil), {Do: "ready", Pool: "x", Server: "a"}}, []api.Hand{hand("a", "drain", "", nil)}},
+	} {
+		var hands []api.Hand
+		for _, in := range row.do {
+			before := append([]api.Hand(nil), hands...)
+			next := decide(hands, in)
+			if diff := cmp.Diff(before, append([]api.Hand(nil), hands...)); diff != "" {
+				t.Errorf("%s: what was told before changed: %s", name, diff)
+			}
+			hands = next
+		}
+		if diff := cmp.Diff(row.want, append([]api.Hand(nil), hands...)); diff != "" {
+			t.Errorf("%s: -want +got\n%s", name, diff)
+		}
+	}
+}
+
+func TestCheckIntervention(t *testing.T) {
+	big := 1001
+	good := api.Intervention{Do: "drain", Pool: "web", Server: "a", By: " ann\x1b[2J\n", Reason: "new\r\ndisk"}
+	if err := checkIntervention(&good); err != nil || good.By != "ann [2J" || good.Reason != "new  disk" {
+		t.Errorf("%+v, %v", good, err)
+	}
+	for _, bad := range []api.Intervention{
+		{Do: "explode", Pool: "web", Server: "a"},
+		{Do: "drain", Server: "a"},
+		{Do: "drain", Pool: "web"},
+		{Do: "weight", Pool: "web", Server: "a", Weight: &big},
+		{Do: "drain", Pool: "web", Server: "a", Reason: strings.Repeat("x", 501)},
+		{Do: "drain", Pool: "web", Server: strings.Repeat("x", 501)},
+	} {
+		if checkIntervention(&bad) == nil {
+			t.Errorf("%+v is taken", bad)
+		}
+	}
+}

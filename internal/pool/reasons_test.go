@@ -1,0 +1,63 @@
+package pool
+
+import "testing"
+
+// What the loops see of a server for each set of reasons.
+func TestReasonsAndPlaces(t *testing.T) {
+	for _, row := range []struct {
+		why       reason
+		over      reason
+		open, any bool // takes requests; takes them where all are closed
+		kept      bool // takes who has a session there
+		state     string
+	}{
+		{0, 0, true, true, true, "ready"},
+		{rest, 0, false, true, false, "down"},
+		{rest, rest, true, true, true, "down"}, // on trial
+		{ejected, 0, false, true, false, "down"},
+		{rest | ejected, rest, false, true, false, "down"},
+		{rest | ejected, rest | ejected, true, true, true, "down"},
+		{check, 0, false, false, false, "down"},
+		{check | rest, rest, false, false, false, "down"},
+		{drain, 0, false, false, true, "draining"},
+		{drain | rest, 0, false, false, false, "draining"},
+		{drain | check, 0, false, false, false, "draining"},
+		{maint, 0, false, false, false, "maint"},
+		{maint | drain, 0, false, false, false, "maint"},
+	} {
+		c := newCore("p", nil)
+		s := c.newServer(want{name: "s"})
+		c.bar(s, row.why)
+		s.overdue(row.over)
+		if open, any := s.places.Open(), s.places.Takes(true); open != row.open || any != row.any || s.state() != row.state {
+			t.Errorf("%q, over %q: open %v, any %v, %s; want %v, %v, %s", row.why.words(), row.over.words(), open, any, s.state(), row.open, row.any, row.state)
+		}
+		if kept, _ := s.places.TakeKept(0); kept != row.kept {
+			t.Errorf("%q, over %q: who has a session gets a place: %v", row.why.words(), row.over.words(), kept)
+		}
+		c.unbar(s, row.why)
+		if !s.places.Open() {
+			t.Errorf("%q: closed without a reason", row.why.words())
+		}
+	}
+}
+
+// A further reason during a trial does not start a second one.
+func TestReasonDuringTrial(t *testing.T) {
+	c := newCore("p", nil)
+	s := c.newServer(want{name: "s"})
+	c.bar(s, ejected)
+	s.overdue(ejected)
+	if ok, trial := s.places.Take(0, false); !ok || !trial {
+		t.Fatal("no trial")
+	}
+	c.bar(s, drain)
+	c.unbar(s, drain)
+	if ok, _ := s.places.Take(0, false); ok {
+		t.Fatal("two at a time try it")
+	}
+	s.overdue(0)
+	if ok, trial := s.places.Take(0, false); !ok || !trial {
+		t.Fatal("no trial after one that came to nothing")
+	}
+}
