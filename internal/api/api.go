@@ -115,6 +115,7 @@ type WorkerStatus struct {
 	Restarts int    `json:"restarts"`
 	Looping  bool   `json:"looping,omitempty"` // a crash loop
 	Last     string `json:"last,omitempty"`    // why it ended the last time, with its last line of output
+	Due      string `json:"due,omitempty"`     // why it is to be replaced as soon as that may be
 }
 
 // Status is the whole answer of the keeper (GET /v1/status).

@@ -57,6 +57,23 @@ type (
 	Exited struct{ Worker, How, Words string }
 	// Timer says that the time of a SetTimer has come.
 	Timer struct{ ID int }
+	// Measured says what a worker has done and takes: requests since it was started, and bytes of memory. Less than 0 is
+	// not known.
+	Measured struct {
+		Worker           string
+		Requests, Memory int64
+	}
+	// AliveFailed says that a worker in service has failed its alive check as often as it may.
+	AliveFailed struct{ Worker, Why string }
+	// AliveOK says that it answers again.
+	AliveOK struct{ Worker string }
+	// Overdue says that a request at a worker took longer than request_timeout; the client has its answer.
+	Overdue struct{ Worker string }
+	// Resize wants so many workers, within the app's bounds.
+	Resize struct {
+		Workers int
+		Why     string
+	}
 	// Replace wants every worker replaced by a new one, one by one.
 	Replace struct{ Ticket int }
 	// Update wants the app to be as App says. Workers are replaced only if what their processes get has changed.
@@ -79,6 +96,11 @@ func (Announced) event()   {}
 func (Drained) event()     {}
 func (Exited) event()      {}
 func (Timer) event()       {}
+func (Measured) event()    {}
+func (AliveFailed) event() {}
+func (AliveOK) event()     {}
+func (Overdue) event()     {}
+func (Resize) event()      {}
 func (Replace) event()     {}
 func (Update) event()      {}
 func (Stop) event()        {}
