@@ -78,6 +78,8 @@ type worker struct {
 	gen     int
 	due     Reason // why it is to be replaced
 	dueWhy  string // in words
+
+	requests, memory int64 // as measured last
 }
 
 // wish is what is being done for a ticket: the places that have renew are given new workers as the budget allows; after

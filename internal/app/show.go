@@ -75,7 +75,7 @@ func (l *Life) Status() api.AppStatus {
 			s.Workers = append(s.Workers, row)
 		}
 		for _, w := range p.of() {
-			row.Due = w.dueWhy
+			row.Due, row.Requests, row.Memory = w.dueWhy, w.requests, w.memory
 			row.Name, row.PID, row.State = w.name, w.pid, w.state.String()
 			row.Since = w.since.UTC().Format(time.RFC3339)
 			s.Workers = append(s.Workers, row)

@@ -131,6 +131,7 @@ func (l *Life) shrink() {
 // measured looks whether a worker has done or taken enough.
 func (l *Life) measured(w *worker, m Measured) {
 	r := w.app.Recycle
+	w.requests, w.memory = max(w.requests, m.Requests), max(m.Memory, 0)
 	if limit := r.Memory; limit > 0 && m.Memory >= early(w, limit) {
 		l.wants(w, TooLarge, fmt.Sprintf("it takes %d MiB of memory", m.Memory>>20))
 	}

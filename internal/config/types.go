@@ -167,6 +167,7 @@ type Buffer struct {
 // PoolTimeouts limit the phases at a server. 0 is no limit.
 type PoolTimeouts struct {
 	Connect, FirstByte, BetweenBytes, Request time.Duration
+	Worker                                    time.Duration // one try at a worker: its app's RequestTimeout
 }
 
 // Timeouts limit the phases at a client.

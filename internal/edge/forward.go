@@ -69,9 +69,7 @@ func (h *handler) pick(p *pool.Pool, cfg *config.Pool) (*pool.Server, error) {
 	h.x.Journal.Server = s.Name()
 	now = h.l.loop.Now()
 	h.x.Journal.Mark(journal.Picked, now)
-	if d := cfg.Timeouts.Request; d > 0 && h.deadline == 0 {
-		h.deadline = now + int64(d)
-	}
+	h.limitTry(&cfg.Timeouts, now)
 	return s, nil
 }
 
@@ -206,6 +204,9 @@ func (h *handler) converse(cfg *config.Pool) outcome {
 	h.x.Journal.Cause, h.x.Journal.Detail = journal.NoCause, "" // of an earlier try
 	if h.tree.cfg.Cache != nil {
 		h.invalidate()
+	}
+	if h.overrun != 0 && h.straight() {
+		h.unlimitTry()
 	}
 	if h.x.Resp.Status == 101 {
 		h.tunnel()

@@ -192,6 +192,9 @@ func (k *keeper) listenTo(e *edge) {
 			if r.Error != "" {
 				e.problem = r.Error
 			}
+			if r.Overrun != nil {
+				k.overran(*r.Overrun)
+			}
 			if r.Ready && k.edge == e && !e.ready {
 				e.ready = true
 				k.log.Info("the edge serves", "pid", e.cmd.Process.Pid, "after", time.Since(e.started).Round(time.Millisecond))

@@ -82,6 +82,9 @@ type keeper struct {
 	asked     time.Time       // when a signal asked for the stop
 	warned    map[string]bool // apps that run as root
 	told      bool            // that it is ready
+	tends     bool            // there is a turn to come: see tend
+	tendedAt  time.Time       // when everything was seen to last
+	asking    bool            // the edge is being asked what its workers have done
 	problem   string
 	failure   error // why Run is to fail
 }
@@ -118,6 +121,9 @@ func (k *keeper) run(ctx context.Context) error {
 	for {
 		k.settle()
 		k.tellGuard()
+		if !k.tends {
+			k.tend()
+		}
 		select {
 		case f := <-k.events:
 			f()
@@ -233,10 +239,13 @@ type running struct {
 	life   *app.Life
 	procs  map[string]*app.Process
 	checks map[string]context.CancelFunc
+	tend   tending
+
+	overrun, lost int // requests: see api.AppStatus
 }
 
 func (k *keeper) add(a *config.App) *running {
-	r := &running{life: app.NewLife(a, k.used[a.Name]), procs: map[string]*app.Process{}, checks: map[string]context.CancelFunc{}}
+	r := &running{life: app.NewLife(a, k.used[a.Name]), procs: map[string]*app.Process{}, checks: map[string]context.CancelFunc{}, tend: newTending()}
 	k.apps = append(k.apps, r)
 	return r
 }
