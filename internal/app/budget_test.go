@@ -306,7 +306,7 @@ func (m *model) act(a Action) {
 
 func (m *model) dies(worker string) {
 	delete(m.alive, worker)
-	m.due = append(m.due, Exited{worker, "signal: killed", ""})
+	m.due = append(m.due, Exited{Worker: worker, How: "signal: killed"})
 }
 
 // step lets something happen: mostly an answer, sometimes an accident or a wish.

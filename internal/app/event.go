@@ -53,8 +53,12 @@ type (
 		Worker string
 		Left   int64
 	}
-	// Exited says that the process and its group are gone: how ("exit status 1"), and its last line of output.
-	Exited struct{ Worker, How, Words string }
+	// Exited says that the process and its group are gone: how ("exit status 1"), and its last line of output; Lines are
+	// the last ones, oldest first.
+	Exited struct {
+		Worker, How, Words string
+		Lines              []string
+	}
 	// Timer says that the time of a SetTimer has come.
 	Timer struct{ ID int }
 	// Measured says what a worker has done and takes: requests since it was started, and bytes of memory. Less than 0 is
@@ -116,6 +120,7 @@ type (
 		Worker     string
 		Place, Gen int
 		App        *config.App
+		Heir       string // the dead worker whose listening socket it takes over, if weir had made it one
 	}
 	// Check asks until the worker is ready. Answered by ReadyOK or ReadyFailed, or by nothing if it exits before.
 	Check struct{ Worker string }

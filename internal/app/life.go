@@ -5,6 +5,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/weirhq/weir/internal/config"
@@ -51,12 +52,14 @@ type place struct {
 	proved    bool // it has had a live worker
 	deaths    int  // in a row
 	restarts  int
-	last      string // why the last one died
+	last      string   // why the last one died
+	lines     []string // and what it printed last
 	failing   time.Time
 	backoff   int // timer
 
 	renew  bool   // the wish wants it to have a new worker
 	turn   Reason // why it is being given one; until next has taken over and the old ones are gone
+	heir   string // the dead worker whose socket is kept for the next one
 	misses int    // turns in a row that failed; those of a Renewal are the wish's
 	pause  int    // timer: until then it wants no turn
 }
@@ -78,6 +81,7 @@ type worker struct {
 	gen     int
 	due     Reason // why it is to be replaced
 	dueWhy  string // in words
+	heir    string // the dead worker whose socket it takes over
 
 	requests, memory int64 // as measured last
 }
@@ -161,7 +165,7 @@ func (l *Life) worked(e Event) {
 	case StartFailed:
 		if p, w := l.find(e.Worker); w != nil {
 			w.doomed = e.Why
-			l.exited(p, w, "", "")
+			l.exited(p, w, "", "", nil)
 		}
 	case ReadyOK:
 		if _, w := l.find(e.Worker); w != nil && w.state == Starting && w.doomed == "" {
@@ -186,7 +190,7 @@ func (l *Life) worked(e Event) {
 		}
 	case Exited:
 		if p, w := l.find(e.Worker); w != nil {
-			l.exited(p, w, e.How, e.Words)
+			l.exited(p, w, e.How, e.Words, e.Lines)
 		}
 	}
 }
@@ -305,7 +309,7 @@ func (l *Life) sizeFor(a *config.App) int {
 }
 
 // abort ends the wish because a coming worker failed; what serves goes on serving.
-func (l *Life) abort(why string) {
+func (l *Life) abort(why string, lines []string) {
 	wi := l.wish
 	if wi == nil {
 		return
@@ -315,7 +319,7 @@ func (l *Life) abort(why string) {
 		problem = fmt.Sprintf("%s; %d of %d workers had been replaced, the others go on as they were", why, wi.replaced, wi.total)
 	}
 	l.say(Loud, "replacing the workers of %s was given up: %s", l.app.Name, problem)
-	l.do(Done{wi.ticket, problem})
+	l.do(Done{wi.ticket, problem + tail(lines)})
 	l.drop()
 	for _, p := range l.places {
 		if p.turn == Renewal && p.next != nil && p.next.state != Live { // of several at once: they are as new, and wanted no more
@@ -326,6 +330,17 @@ func (l *Life) abort(why string) {
 		}
 	}
 	l.fit()
+}
+
+// tailLines is how much of its output a failed start is told with.
+const tailLines = 10
+
+// tail is the end of a worker's output, to go after a problem in one line that has its last words already.
+func tail(lines []string) string {
+	if len(lines) < 2 {
+		return ""
+	}
+	return "\nits last output:\n\t" + strings.Join(lines[max(0, len(lines)-tailLines):], "\n\t")
 }
 
 // drop forgets the wish.
@@ -382,7 +397,7 @@ func (l *Life) stuck(wi *wish) {
 	}
 	for _, p := range l.places {
 		if !p.renew && !p.retired && p.cur == nil && p.deaths >= loopDeaths && wi.replaced > 0 {
-			l.abort(p.last)
+			l.abort(p.last, p.lines)
 			return
 		}
 	}
@@ -394,7 +409,7 @@ func (l *Life) settle(wi *wish) {
 		// A worker that had been well and died just now is no failure of what was wished, unless it goes on dying.
 		if p.cur == nil && !p.retired && (!p.proved || p.deaths >= loopDeaths) {
 			l.drop()
-			l.do(Done{wi.ticket, p.last})
+			l.do(Done{wi.ticket, p.last + tail(p.lines)})
 			return
 		}
 		if p.retired || len(p.old) > 0 || p.cur == nil || p.cur.state != Live {

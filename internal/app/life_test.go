@@ -176,7 +176,8 @@ func parseEvent(t *testing.T, w []string) Event {
 		return Drained{w[1], int64(number(t, w[2]))}
 	case "exited":
 		how, words, _ := strings.Cut(rest, "; ")
-		return Exited{w[1], how, words}
+		lines := strings.Split(words, "|") // the last one are its last words
+		return Exited{w[1], how, lines[len(lines)-1], lines}
 	case "measured": // WORKER REQUESTS MIB
 		return Measured{w[1], int64(number(t, w[2])), int64(number(t, w[3])) << 20}
 	case "unwell":

@@ -53,6 +53,22 @@ func (l *Life) Serving() []api.Worker {
 	return ws
 }
 
+// Heirs returns the dead workers whose listening sockets are to be kept.
+func (l *Life) Heirs() []string {
+	var all []string
+	for _, p := range l.places {
+		if p.heir != "" && !p.retired {
+			all = append(all, p.heir)
+		}
+		for _, w := range p.of() {
+			if w.heir != "" && w.state == Starting { // it may not have it yet
+				all = append(all, w.heir)
+			}
+		}
+	}
+	return all
+}
+
 // Live returns how many workers the edge gives requests to.
 func (l *Life) Live() int {
 	n := 0

@@ -90,7 +90,7 @@ func (l *Life) withdraw(p *place) {
 // missed ends the turn of a place whose coming worker failed.
 func (l *Life) missed(p *place) {
 	if p.turn == Renewal {
-		l.abort(p.last)
+		l.abort(p.last, p.lines)
 		l.resume(p)
 		return
 	}

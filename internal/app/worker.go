@@ -16,8 +16,19 @@ func (l *Life) spawn(p *place, a *config.App) *worker {
 	if l.wish != nil && l.wish.app == a {
 		p.renew = false // whatever the reason, it is as new as was wished for
 	}
-	l.do(Spawn{w.name, p.number, gen, a})
+	w.heir = p.takeHeir(a)
+	l.do(Spawn{w.name, p.number, gen, a, w.heir})
 	return w
+}
+
+// takeHeir returns the dead worker of the place whose socket the next one takes over, once.
+func (p *place) takeHeir(a *config.App) string {
+	heir := p.heir
+	p.heir = ""
+	if !a.Handed {
+		return ""
+	}
+	return heir
 }
 
 func (l *Life) started(w *worker, e Started) {
@@ -53,7 +64,7 @@ func (l *Life) announced(p *place, w *worker, s State) {
 func (l *Life) promote(p *place) {
 	old := p.cur
 	p.cur, p.next = p.next, nil
-	p.deaths, p.last = 0, "" // those of its predecessors
+	p.deaths, p.last, p.lines = 0, "", nil // those of its predecessors
 	p.misses = 0
 	if l.wish != nil && p.turn == Renewal {
 		l.app = l.wish.app // it is known to work now
@@ -93,7 +104,7 @@ func (l *Life) signal(w *worker) {
 	w.kill = l.after(w.patience())
 }
 
-func (l *Life) exited(p *place, w *worker, how, words string) {
+func (l *Life) exited(p *place, w *worker, how, words string, lines []string) {
 	if w.doomed != "" {
 		how = w.doomed
 	} else if w.state == Starting {
@@ -112,7 +123,7 @@ func (l *Life) exited(p *place, w *worker, how, words string) {
 	switch {
 	case p.next == w:
 		p.next = nil
-		p.last = w.name + " " + how
+		p.last, p.lines = w.name+" "+how, lines
 		l.missed(p)
 	case p.cur == w:
 		p.cur = nil
@@ -120,7 +131,7 @@ func (l *Life) exited(p *place, w *worker, how, words string) {
 			l.say(Info, "%s is gone", w.name)
 			return
 		}
-		l.died(p, w, was, how)
+		l.died(p, w, was, how, lines)
 	default:
 		p.old = slices.DeleteFunc(p.old, func(o *worker) bool { return o == w })
 		l.say(Info, "%s is gone", w.name)
@@ -128,12 +139,12 @@ func (l *Life) exited(p *place, w *worker, how, words string) {
 }
 
 // died counts the death of a place's worker and plans the next start.
-func (l *Life) died(p *place, w *worker, was State, how string) {
+func (l *Life) died(p *place, w *worker, was State, how string, lines []string) {
 	if was == Live && w.well == 0 {
 		p.deaths = 0 // it had been well
 	}
 	p.deaths++
-	p.last, p.failing = w.name+" "+how, l.now
+	p.last, p.lines, p.failing = w.name+" "+how, lines, l.now
 	if p.next != nil {
 		l.say(Warn, "%s; its successor is starting", p.last)
 		return
@@ -146,6 +157,9 @@ func (l *Life) died(p *place, w *worker, was State, how string) {
 		wait = min(wait, max(liveWait, l.app.Backoff.Min))
 	}
 	p.backoff = l.after(wait)
+	if p.deaths < loopDeaths && w.app.Handed {
+		p.heir = w.name // whoever waits at its socket is served by the next one
+	}
 	if p.deaths < loopDeaths {
 		l.say(Warn, "%s; next start in %v", p.last, wait)
 		return

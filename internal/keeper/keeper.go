@@ -240,6 +240,7 @@ type running struct {
 	procs  map[string]*app.Process
 	checks map[string]context.CancelFunc
 	tend   tending
+	handed bool // workers have been given sockets
 
 	overrun, lost int // requests: see api.AppStatus
 }
@@ -306,7 +307,10 @@ func (k *keeper) spawn(r *running, s app.Spawn) {
 	k.goes(func() {
 		p, err := app.Launch(k.starter, k.sink, k.runDir, s)
 		if err != nil {
-			k.post(func() { k.step(r, app.StartFailed{Worker: s.Worker, Why: err.Error()}) })
+			k.post(func() {
+				k.step(r, app.StartFailed{Worker: s.Worker, Why: err.Error()})
+				k.release(r)
+			})
 			return
 		}
 		k.post(func() {
@@ -320,10 +324,31 @@ func (k *keeper) spawn(r *running, s app.Spawn) {
 				cancel()
 				delete(r.checks, s.Worker)
 			}
+			if err := p.Afterwards(); err != nil {
+				k.log.Warn("after a worker's end", "worker", s.Worker, "error", err)
+			}
 			how, words := p.Exit()
-			k.step(r, app.Exited{Worker: s.Worker, How: how, Words: words})
+			k.step(r, app.Exited{Worker: s.Worker, How: how, Words: words, Lines: p.Lines()})
+			k.release(r)
 		})
 	})
+}
+
+// release closes the sockets that were handed to workers that are gone, and are not kept for others.
+func (k *keeper) release(r *running) {
+	a := r.life.App()
+	if !a.Handed && !r.handed {
+		return
+	}
+	r.handed = true // it may have been in the configuration before
+	keep := map[string]bool{}
+	for _, w := range r.life.Heirs() {
+		keep[w] = true
+	}
+	for _, w := range r.life.Status().Workers {
+		keep[w.Name] = true
+	}
+	k.starter.Release(a.Name, keep)
 }
 
 func (k *keeper) check(r *running, worker string) {

@@ -47,6 +47,7 @@ func (k *keeper) atOnce() {
 	default:
 		close(k.now)
 	}
+	k.starter.Hurry()
 	if k.edge != nil {
 		k.edge.signal(syscall.SIGKILL)
 	}
