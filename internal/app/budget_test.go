@@ -274,7 +274,7 @@ func (m *model) act(a Action) {
 	switch a := a.(type) {
 	case Spawn:
 		if !m.fine && m.rand.IntN(20) == 0 {
-			m.due = append(m.due, StartFailed{a.Worker, "no memory"})
+			m.due = append(m.due, StartFailed{Worker: a.Worker, Why: "no memory"})
 			return
 		}
 		m.alive[a.Worker] = true

@@ -38,7 +38,10 @@ type (
 		PID             int
 	}
 	// StartFailed says that there was no process to be had.
-	StartFailed struct{ Worker, Why string }
+	StartFailed struct {
+		Worker, Why string
+		Lines       []string // what its hook printed last
+	}
 	// ReadyOK says that the ready check was answered.
 	ReadyOK struct{ Worker string }
 	// ReadyFailed says that it was not, within its time.
@@ -67,7 +70,7 @@ type (
 		Worker           string
 		Requests, Memory int64
 	}
-	// AliveFailed says that a worker in service has failed its alive check as often as it may.
+	// AliveFailed says that a worker that serves or leaves has failed its alive check as often as it may.
 	AliveFailed struct{ Worker, Why string }
 	// AliveOK says that it answers again.
 	AliveOK struct{ Worker string }

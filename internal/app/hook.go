@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"time"
 
@@ -17,23 +18,34 @@ func (p *Process) hook(s *Starter, name string, h config.Hook) error {
 	if len(h.Argv) == 0 {
 		return nil
 	}
-	words, err := p.runHook(s, h)
-	if err != nil {
-		err = fmt.Errorf("the hook %s failed: %w", name, err)
-		if words != "" {
-			err = fmt.Errorf("%w; its last words: %s", err, words)
-		}
+	lines, err := p.runHook(s, h)
+	if err == nil {
+		return nil
 	}
-	return err
+	err = fmt.Errorf("the hook %s failed: %w", name, err)
+	if len(lines) > 0 {
+		err = fmt.Errorf("%w; its last words: %s", err, strings.TrimSpace(lines[len(lines)-1]))
+	}
+	return &HookError{err, lines}
 }
 
-func (p *Process) runHook(s *Starter, h config.Hook) (words string, err error) {
+// HookError is a hook that failed, with what it printed last, oldest first.
+type HookError struct {
+	Err   error
+	Lines []string
+}
+
+func (e *HookError) Error() string { return e.Err.Error() }
+
+func (e *HookError) Unwrap() error { return e.Err }
+
+func (p *Process) runHook(s *Starter, h config.Hook) (lines []string, err error) {
 	env := environ(p.app, p.id, p.own)
 	a := *p.app
 	a.Argv = h.Argv
 	path, err := findCommand(&a, env)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	argv := make([]string, len(h.Argv))
 	for i, word := range h.Argv {
@@ -41,14 +53,14 @@ func (p *Process) runHook(s *Starter, h config.Hook) (words string, err error) {
 	}
 	r, w, err := os.Pipe()
 	if err != nil {
-		return "", fmt.Errorf("capturing its output: %w", err)
+		return nil, fmt.Errorf("capturing its output: %w", err)
 	}
 	defer r.Close() //nolint:errcheck // only read
 	cmd := &exec.Cmd{Path: path, Args: argv, Env: list(env), Dir: p.app.Directory, Stdout: w, Stderr: w, SysProcAttr: attributes(p.id.credential, s.Guarded.Load())}
 	err = s.Start(cmd)
 	w.Close() //nolint:errcheck // the child has its own
 	if err != nil {
-		return "", fmt.Errorf("cannot be started: %w", plain(err, p.app))
+		return nil, fmt.Errorf("cannot be started: %w", plain(err, p.app))
 	}
 	out := &output{who: p.out.who, sink: p.out.sink}
 	read := make(chan struct{})
@@ -64,7 +76,7 @@ func (p *Process) runHook(s *Starter, h config.Hook) (words string, err error) {
 	if why != "" {
 		err = fmt.Errorf("it was killed: %s", why)
 	}
-	return out.words(), err
+	return out.lines(), err
 }
 
 // watchHook kills a process group when its time is over. What it returns ends the watch, waits for that, and says why it

@@ -50,7 +50,7 @@ func Preflight(a *config.App, runDir string) error {
 	}
 	if a.Socket {
 		// A million restarts of the last place fit.
-		if path := socketPath(runDir, a.Name, a.Workers, 999999); len(path) > socketPathSize {
+		if path := socketPath(runDir, a.Name, max(a.Workers, a.MaxWorkers), 999999); len(path) > socketPathSize {
 			return &Fault{a.Name, "socket", fmt.Errorf("the path of a worker's socket, %s, would be longer than the %d bytes that the system takes: use a shorter run_dir", path, socketPathSize)}
 		}
 	}

@@ -150,8 +150,8 @@ func (l *Life) worked(e Event) {
 			l.measured(w, e)
 		}
 	case AliveFailed:
-		if p, w := l.find(e.Worker); w != nil && p.cur == w && w.state == Live {
-			l.wants(w, Unwell, "it "+e.Why)
+		if p, w := l.find(e.Worker); w != nil {
+			l.unwell(p, w, e.Why)
 		}
 	case AliveOK:
 		if _, w := l.find(e.Worker); w != nil && w.state == Live && w.due == Unwell {
@@ -165,7 +165,7 @@ func (l *Life) worked(e Event) {
 	case StartFailed:
 		if p, w := l.find(e.Worker); w != nil {
 			w.doomed = e.Why
-			l.exited(p, w, "", "", nil)
+			l.exited(p, w, "", "", e.Lines)
 		}
 	case ReadyOK:
 		if _, w := l.find(e.Worker); w != nil && w.state == Starting && w.doomed == "" {

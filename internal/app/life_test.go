@@ -161,7 +161,7 @@ func parseEvent(t *testing.T, w []string) Event {
 	case "started":
 		return Started{w[1], "127.0.0.1:" + w[2], number(t, w[2])}
 	case "startfailed":
-		return StartFailed{w[1], rest}
+		return StartFailed{Worker: w[1], Why: rest}
 	case "ready":
 		return ReadyOK{w[1]}
 	case "notready":

@@ -53,6 +53,9 @@ func (l *Life) Serving() []api.Worker {
 	return ws
 }
 
+// Size returns how many workers there are to be now.
+func (l *Life) Size() int { return l.size }
+
 // Heirs returns the dead workers whose listening sockets are to be kept.
 func (l *Life) Heirs() []string {
 	var all []string

@@ -147,6 +147,18 @@ func (l *Life) wants(w *worker, why Reason, words string) {
 	}
 }
 
+// unwell takes it that a worker hangs. Those that leave are not waited for then: what they have is better off elsewhere.
+func (l *Life) unwell(p *place, w *worker, why string) {
+	switch {
+	case p.cur == w && w.state == Live:
+		l.wants(w, Unwell, "it "+why)
+	case w.state == Leaving && !w.told:
+		l.wants(w, Unwell, "it "+why)
+		l.say(Warn, "%s leaves, and is not waited for: it %s", w.name, why)
+		l.tell(w)
+	}
+}
+
 // patience is how long a worker may take for what it is doing before it is told to stop, and for its end after that. One
 // that hangs has little: those who wait at it have better chances elsewhere.
 func (w *worker) patience() time.Duration {

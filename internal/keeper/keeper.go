@@ -308,7 +308,13 @@ func (k *keeper) spawn(r *running, s app.Spawn) {
 		p, err := app.Launch(k.starter, k.sink, k.runDir, s)
 		if err != nil {
 			k.post(func() {
-				k.step(r, app.StartFailed{Worker: s.Worker, Why: err.Error()})
+				var h *app.HookError
+				errors.As(err, &h)
+				failed := app.StartFailed{Worker: s.Worker, Why: err.Error()}
+				if h != nil {
+					failed.Lines = h.Lines
+				}
+				k.step(r, failed)
 				k.release(r)
 			})
 			return

@@ -25,6 +25,7 @@ type tending struct {
 	done      map[string]*done      // by worker
 	measuring bool
 	looking   bool
+	scaler    app.Scaler
 	stamp     stamp
 	stamped   bool // the file has been looked at before
 }
@@ -98,10 +99,10 @@ func (k *keeper) tend() {
 	k.after(every, k.tend)
 }
 
-// live returns the workers of an app that serve.
-func (r *running) live() (all []api.WorkerStatus) {
+// live returns the workers of an app that serve, and with leaving those that finish what they have.
+func (r *running) live(leaving bool) (all []api.WorkerStatus) {
 	for _, w := range r.life.Status().Workers {
-		if w.State == app.Live.String() && r.procs[w.Name] != nil {
+		if (w.State == app.Live.String() || leaving && w.State == app.Leaving.String()) && r.procs[w.Name] != nil {
 			all = append(all, w)
 		}
 	}
@@ -112,7 +113,7 @@ func (r *running) live() (all []api.WorkerStatus) {
 func (k *keeper) checkAlive(r *running, now time.Time) {
 	a := r.life.App().Alive
 	seen := map[string]bool{}
-	for _, w := range r.live() {
+	for _, w := range r.live(true) { // one that hangs while it leaves keeps its requests waiting
 		seen[w.Name] = true
 		c := r.tend.checks[w.Name]
 		if c == nil { // the first after a random part of the time, so that workers are not asked together
@@ -179,7 +180,7 @@ func (k *keeper) measure(r *running) {
 	r.tend.measuring = true
 	limit := r.life.App().Recycle
 	from := limit.Memory - limit.Memory*int64(limit.Jitter)/100
-	live := r.live()
+	live := r.live(false)
 	k.goes(func() {
 		var all []app.Measured
 		for _, w := range live {
@@ -230,7 +231,7 @@ func (k *keeper) loads(e *edge, pools []api.PoolStatus) {
 		if !counted(r.life.App()) {
 			continue
 		}
-		live := r.live()
+		live := r.live(false)
 		known := map[string]*done{}
 		for _, w := range live {
 			d := r.tend.done[w.Name]
@@ -247,7 +248,43 @@ func (k *keeper) loads(e *edge, pools []api.PoolStatus) {
 		for _, w := range live {
 			k.step(r, app.Measured{Worker: w.Name, Requests: known[w.Name].total(), Memory: w.Memory})
 		}
+		k.scale(r, len(live), pools)
 	}
+}
+
+// scale has more or fewer workers, where their number is not fixed.
+func (k *keeper) scale(r *running, live int, pools []api.PoolStatus) {
+	a := r.life.App()
+	if a.MaxWorkers <= a.Workers {
+		return
+	}
+	size := r.life.Size()
+	n, why := r.tend.scaler.Want(time.Now(), size, a.Workers, a.MaxWorkers, loadOf(a.Name, live, pools))
+	if n != size {
+		k.step(r, app.Resize{Workers: n, Why: why})
+	}
+}
+
+// loadOf adds up what the pools of an app's workers have to do. Where a worker may have any number of requests, it is busy
+// with one.
+func loadOf(name string, live int, pools []api.PoolStatus) app.Load {
+	l := app.Load{Live: live}
+	busy := map[string]float64{} // by worker, in all its pools
+	for _, p := range pools {
+		if p.App != name {
+			continue
+		}
+		l.Queued += p.Queued
+		for _, s := range p.Servers {
+			if s.Active > 0 && s.State == "ready" {
+				busy[s.Name] += float64(s.Active) / float64(max(int64(p.MaxConn), 1))
+			}
+		}
+	}
+	for _, b := range busy {
+		l.Busy += min(b, 1) / float64(max(live, len(busy)))
+	}
+	return l
 }
 
 // overran takes the edge's word that requests took too long at a worker.
