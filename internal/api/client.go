@@ -27,8 +27,13 @@ const (
 // KeeperSocket is where the keeper of a run directory answers, EdgeSocket where its edge does.
 func KeeperSocket(runDir string) string { return filepath.Join(runDir, "weir.sock") }
 
-// EdgeSocket is where the edge of a run directory answers.
+// EdgeSocket is where the edge of a run directory answers that accepts: a link to its own socket.
 func EdgeSocket(runDir string) string { return filepath.Join(runDir, "edge.sock") }
+
+// OwnEdgeSocket is where the n-th edge of a run directory answers.
+func OwnEdgeSocket(runDir string, n int) string {
+	return filepath.Join(runDir, "edge-"+strconv.Itoa(n)+".sock")
+}
 
 // DefaultRunDir is the run directory when nobody names one: WEIR_RUN_DIR, /run/weir for root, else
 // $XDG_RUNTIME_DIR/weir, and a directory of the user's own below the temporary one where there is not even that.

@@ -153,6 +153,8 @@ func timeoutsObject(t *table) *object[Timeouts] {
 		"A kept connection between two requests.")
 	add(o, "drain", durationKind(0), func(t *Timeouts) *time.Duration { return &t.Drain }, "30s",
 		"For requests under way when weir stops.")
+	add(o, "hard_stop", durationKind(0), func(t *Timeouts) *time.Duration { return &t.HardStop }, "10m",
+		"For what a process that weir upgrade has replaced still has: long transfers, WebSockets, idle connections.")
 	return o
 }
 

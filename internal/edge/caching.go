@@ -37,12 +37,12 @@ type caching struct {
 	tended  sync.WaitGroup
 }
 
-// newCaching makes an empty cache.
-func newCaching(c *config.Cache) (*caching, error) {
+// newCaching makes an empty cache. Its keys are made with the secret on its disk, or this one; without any, with one of its own.
+func newCaching(c *config.Cache, secret []byte) (*caching, error) {
 	n := &caching{options: sizes(c), opened: c.Memory, stop: make(chan struct{})}
 	n.most.Store(c.MaxObject)
 	var err error
-	if n.seed, err = newSeed(c.Disk); err != nil {
+	if n.seed, err = newSeed(c.Disk, secret); err != nil {
 		return nil, err
 	}
 	if n.store, err = store.Open(n.options); err != nil {

@@ -465,12 +465,15 @@ func writeSecret(dir string, s cache.Seed) error {
 	return nil
 }
 
-// newSeed is the secret of a cache: the one on its disk, or a new one.
-func newSeed(cfg *config.CacheDisk) (s cache.Seed, err error) {
+// newSeed is the secret of a cache: the one on its disk, the one that it is given, or a new one.
+func newSeed(cfg *config.CacheDisk, given []byte) (s cache.Seed, err error) {
 	if cfg != nil {
 		if s, err = readSecret(cfg.Path); err == nil {
 			return s, nil
 		}
+	}
+	if len(given) == len(s) {
+		return cache.Seed(given), nil
 	}
 	if _, err = rand.Read(s[:]); err != nil {
 		return s, fmt.Errorf("reading random bytes: %w", err)

@@ -120,7 +120,7 @@ func (a *assembler) Run(t *loop.Task) {
 	defer func() {
 		if v := recover(); v != nil {
 			h.l.edge.panicked(v, debug.Stack())
-			h.l.count.panics++
+			h.l.count.Panics++
 			a.cutOff(journal.Panicked)
 		}
 	}()

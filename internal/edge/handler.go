@@ -165,7 +165,8 @@ func (h *handler) finish() {
 	h.x.Journal.Mark(journal.Delivered, h.l.loop.Now())
 	h.account()
 	h.passOver()
-	if h.l.edge.stopping.Load() {
+	// An edge that hands over closes only where its answer has said so: the head may have been made before.
+	if h.l.edge.stopping.Load() && h.l.edge.successor.Load() == nil {
 		h.keep = false
 	}
 	if !h.keep && !h.in.empty() {
@@ -240,7 +241,7 @@ func (h *handler) protect() {
 		return
 	}
 	h.l.edge.panicked(v, debug.Stack())
-	h.l.count.panics++
+	h.l.count.Panics++
 	h.keep = false
 	h.fail(500, journal.Panicked, "a fault of weir's own; its log has the stack")
 }

@@ -160,14 +160,13 @@ func (e *Edge) CacheStatus() (api.CacheStatus, error) {
 
 // countCache adds up the loops' counters.
 func (e *Edge) countCache(s *api.CacheStatus) {
-	var all counters
-	e.sum(&all)
-	n := &all.cache
+	all, _ := e.sum()
+	n := &all.Cache
 	s.Hits = n[journal.Hit] + n[journal.Stale] + n[journal.Revalidated]
 	s.Stale, s.Misses, s.Shared, s.Passes = n[journal.Stale], n[journal.Miss], n[journal.Shared], n[journal.Pass]
 	s.HitRatio = hitRatio(s.Hits+s.Shared, s.Misses)
-	s.Refreshes = all.refreshes
-	s.Purges += all.purges
+	s.Refreshes = all.Refreshes
+	s.Purges += all.Purges
 }
 
 func hitRatio(hits, misses uint64) float64 {

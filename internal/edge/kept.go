@@ -85,6 +85,9 @@ func (h *handler) fromCache() bool {
 	if rc.passes(&h.x) {
 		return h.pass(forBypass, noteConfigured)
 	}
+	if h.l.edge.successor.Load() != nil { // who is told of purges is another edge
+		return h.pass(forBypass, noteHandedOver)
+	}
 	k.want = cache.ParseRequest(&h.x.Req.Fields)
 	if k.want.NoStore {
 		return h.pass(forRequest, noteNoStore)

@@ -33,7 +33,7 @@ func (h *handler) respondPurge() {
 		h.fail(400, journal.Refused, err.Error())
 		return
 	}
-	h.l.count.purges++
+	h.l.count.Purges++
 	h.respond(200, "text/plain; charset=utf-8", []byte("purged\n"), nil)
 }
 
@@ -64,11 +64,19 @@ func (c *caching) add(p ban.Purge) error {
 
 // ban is the cache's, for loops.
 func (h *handler) ban(p ban.Purge) (err error) {
-	c := h.l.edge.caching
-	if c.disk == nil {
+	e := h.l.edge
+	c := e.caching
+	switch {
+	case e.successor.Load() != nil:
+		err = errHandedOver
+	case c.disk == nil:
 		return c.ban(p)
+	default:
+		h.t.Do(func() { err = c.ban(p) })
 	}
-	h.t.Do(func() { err = c.ban(p) })
+	if to := e.successor.Load(); to != nil && errors.Is(err, errHandedOver) { // its cache is the one that counts
+		h.t.Do(func() { err = to.ban(p) })
+	}
 	return err
 }
 
@@ -111,7 +119,7 @@ func (h *handler) forget(path, query []byte, has bool) {
 		keyer := rt.cache.keyer
 		var keyed cache.KeyedRequest
 		keyer.Key(&x, &keyed)
-		if keyed.Pass == cache.NoPass {
+		if keyed.Pass == cache.NoPass && h.l.edge.successor.Load() == nil {
 			h.forgetKey(keyer, keyed.Key)
 			if !keyer.Splits() && !c.hasAlike(keyer, &keyed) {
 				return

@@ -26,7 +26,7 @@ func (h *handler) refresh(f *fetch) {
 	b.dec.Reset(message.NoBody, 0, &b.tree.limits)
 	h.kept.lend(&b.kept)
 	b.leads(f)
-	h.l.count.refreshes++
+	h.l.count.Refreshes++
 	h.l.loop.Go(&b.refresher)
 }
 

@@ -39,9 +39,10 @@ type aliveness struct {
 	did    int64 // requests when the check was sent
 }
 
-// done is how many requests a worker has answered, over the lives of several edges.
+// done is how many requests a worker has answered. An edge that dies takes its count with it; one that is replaced hands it
+// on.
 type done struct {
-	edge         *edge
+	deaths       int // of edges, when it was counted
 	before, last int64
 }
 
@@ -211,14 +212,14 @@ func (k *keeper) askLoads() {
 		k.post(func() {
 			k.asking = false
 			if err == nil && k.edge == e && !k.stopping { // else with the next turn
-				k.loads(e, pools)
+				k.loads(pools)
 			}
 		})
 	})
 }
 
 // loads takes what the edge knows of the workers.
-func (k *keeper) loads(e *edge, pools []api.PoolStatus) {
+func (k *keeper) loads(pools []api.PoolStatus) {
 	sum := map[string]int64{}
 	for _, p := range pools {
 		for _, s := range p.Servers {
@@ -236,10 +237,10 @@ func (k *keeper) loads(e *edge, pools []api.PoolStatus) {
 		for _, w := range live {
 			d := r.tend.done[w.Name]
 			if d == nil {
-				d = &done{edge: e}
+				d = &done{deaths: k.restarts}
 			}
-			if d.edge != e {
-				d.edge, d.before, d.last = e, d.total(), 0 // the new one counts from nothing
+			if d.deaths != k.restarts {
+				d.deaths, d.before, d.last = k.restarts, d.total(), 0 // the next one counts from nothing
 			}
 			d.last = max(d.last, sum[w.Name])
 			known[w.Name] = d
