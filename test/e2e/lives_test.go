@@ -217,6 +217,30 @@ func TestHandedSocket(t *testing.T) {
 	}
 }
 
+// TestGunicornTakesASocket: so does a server that knows nothing of weir; its master is killed with -9, and nobody is refused.
+func TestGunicornTakesASocket(t *testing.T) {
+	config := strings.NewReplacer("@HELLO@", "gunicorn page:application --threads 2", "socket: true", "listen: handed\n    directory: \"@DIR@\"").Replace(hello(1, ""))
+	w := testkit.Run(t, testkit.Setup{Plain: true, Config: config, Files: map[string]string{"page.py": `
+import os
+def application(environ, start):
+    start("200 OK", [("Content-Type", "text/plain")])
+    return [("from %d" % os.getppid()).encode()]
+`}})
+	f := testkit.Load{Address: w.Address, Conns: 4, Pause: 5 * time.Millisecond, Limit: 30 * time.Second}.Start(t)
+	for range 3 {
+		f.After(t, 50)
+		all := waitWorkers(t, w, "hello", 1)
+		if _, body := w.Get("/"); body != fmt.Sprintf("from %d", all[0].PID) {
+			t.Errorf("it answers %q, the worker is %d", body, all[0].PID)
+		}
+		all[0].KillIfThere(t, syscall.SIGKILL)
+	}
+	f.After(t, 50)
+	w.Do("reload", "hello")
+	f.After(t, 50)
+	noneFailed(t, "GET", f.Stop(), 250)
+}
+
 // TestGrow: more workers while requests wait.
 func TestGrow(t *testing.T) {
 	w := testkit.Run(t, testkit.Setup{Plain: true, Config: strings.Replace(hello(1, "pools: {hello: {app: hello, max_conn: 1}}\n"), "workers: 1", "workers: {min: 1, max: 3}", 1)})
