@@ -171,13 +171,16 @@ func (m *model) app() *config.App {
 	return a
 }
 
-// count says of how many seats the worker serves well, and how many have none, of those that are in known.
+// count says how many workers serve well, those included that are too many but not let go yet, and how many of the seats in
+// known have none that serves.
 func (m *model) count(known []*place) (good, gone int) {
-	places, b := m.life.budget()
-	for i, s := range b.Seats {
-		if s.Good {
+	for _, p := range m.life.places {
+		if !p.retired && p.seat().Good {
 			good++
 		}
+	}
+	places, b := m.life.budget()
+	for i, s := range b.Seats {
 		if s.Gone && slices.Contains(known, places[i]) {
 			gone++
 		}
@@ -283,7 +286,7 @@ func (m *model) act(a Action) {
 		if m.bad || !m.fine && m.rand.IntN(10) == 0 {
 			m.due = append(m.due, ReadyFailed{a.Worker, "no answer"})
 		} else {
-			m.due = append(m.due, ReadyOK{a.Worker})
+			m.due = append(m.due, ReadyOK(a))
 		}
 	case Announce:
 		for _, w := range m.life.Serving() {

@@ -207,7 +207,10 @@ func (l *Life) update(e Update) {
 	case SameProcess(l.app, e.App):
 		l.app = e.App
 		for _, w := range l.all() {
-			w.app = e.App
+			was := w.app.Recycle
+			if w.app = e.App; w.state == Live && was != e.App.Recycle {
+				l.ages(w)
+			}
 		}
 		l.wish = &wish{ticket: e.Ticket, app: e.App, sized: true}
 		l.fit()
@@ -412,7 +415,9 @@ func (l *Life) settle(wi *wish) {
 			l.do(Done{wi.ticket, p.last + tail(p.lines)})
 			return
 		}
-		if p.retired || len(p.old) > 0 || p.cur == nil || p.cur.state != Live {
+		// Recycling goes on all the time, where it is wanted: nobody waits for it.
+		leaving := len(p.old) > 0 && p.turn <= Renewal
+		if p.retired || leaving || p.cur == nil || p.cur.state != Live {
 			return
 		}
 	}

@@ -192,7 +192,10 @@ func parseEvent(t *testing.T, w []string) Event {
 		return Timer{number(t, w[1])}
 	case "replace":
 		return Replace{number(t, w[1])}
-	case "update": // update TICKET WORKERS [COMMAND]
+	case "update": // update TICKET WORKERS [COMMAND]; update TICKET WORKERS and what else the app has
+		if len(w) > 3 && strings.Contains(w[3], "=") {
+			return Update{number(t, w[1]), appOf(t, w[2:])}
+		}
 		a := testApp(number(t, w[2]))
 		if len(w) > 3 {
 			a.Argv = w[3:]

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -24,7 +25,10 @@ func get(address, path string) (string, error) {
 	if p, ok := strings.CutPrefix(address, "unix:"); ok {
 		network, where = "unix", p
 	}
-	t := &http.Transport{DisableKeepAlives: true, Dial: func(string, string) (net.Conn, error) { return net.Dial(network, where) }}
+	t := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, network, where)
+	}}
 	c := http.Client{Transport: t, Timeout: 20 * time.Second}
 	resp, err := c.Get("http://worker" + path)
 	if err != nil {

@@ -179,5 +179,3 @@ func early[N int64 | time.Duration](w *worker, limit N) N {
 	_, part := math.Modf(float64(w.number)*golden + float64(w.gen)*plastic)
 	return limit - N(float64(limit)*part*float64(w.app.Recycle.Jitter)/100)
 }
-
-func (w *worker) early(d time.Duration) time.Duration { return max(early(w, d), time.Second) }

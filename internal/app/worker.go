@@ -21,6 +21,14 @@ func (l *Life) spawn(p *place, a *config.App) *worker {
 	return w
 }
 
+// ages plans the end of a worker that has just become live, or whose age may be another now.
+func (l *Life) ages(w *worker) {
+	w.age = 0
+	if w.app.Recycle.Age > 0 {
+		w.age = l.after(max(early(w, w.app.Recycle.Age)-l.now.Sub(w.since), time.Second))
+	}
+}
+
 // takeHeir returns the dead worker of the place whose socket the next one takes over, once.
 func (p *place) takeHeir(a *config.App) string {
 	heir := p.heir
@@ -46,9 +54,7 @@ func (l *Life) announced(p *place, w *worker, s State) {
 		l.enter(w, Live)
 		p.proved = true
 		w.well = l.after(w.app.Backoff.Reset)
-		if w.app.Recycle.Age > 0 {
-			w.age = l.after(w.early(w.app.Recycle.Age))
-		}
+		l.ages(w)
 		if p.next == w {
 			l.promote(p)
 		}

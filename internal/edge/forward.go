@@ -205,7 +205,7 @@ func (h *handler) converse(cfg *config.Pool) outcome {
 	if h.tree.cfg.Cache != nil {
 		h.invalidate()
 	}
-	if h.overrun != 0 && h.straight() {
+	if h.overrun != 0 && (h.x.Resp.Status == 101 || h.straight()) {
 		h.unlimitTry()
 	}
 	if h.x.Resp.Status == 101 {
