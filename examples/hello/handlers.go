@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -31,6 +32,7 @@ func handler() http.Handler {
 	mux.HandleFunc("/sink", sink)
 	mux.HandleFunc("/ticks", ticks)
 	mux.HandleFunc("GET /ws", websocket)
+	mux.HandleFunc("/grow", grow)
 	return mux
 }
 
@@ -156,6 +158,25 @@ func ticks(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+}
+
+// hoard is what /grow has been asked for.
+var hoard struct {
+	sync.Mutex
+	held [][]byte
+}
+
+// grow takes ?mb= MiB of memory and never gives them back, as an application with a leak does.
+func grow(w http.ResponseWriter, r *http.Request) {
+	mb, ok := number(w, r, "mb", 1, 1<<12)
+	if !ok {
+		return
+	}
+	b := bytes.Repeat([]byte{1}, int(mb)<<20)
+	hoard.Lock()
+	defer hoard.Unlock()
+	hoard.held = append(hoard.held, b)
+	fmt.Fprintf(w, "process %d holds %d pieces\n", os.Getpid(), len(hoard.held))
 }
 
 // sleep waits, and reports false when the client left before the time was over.

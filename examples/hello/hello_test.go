@@ -43,6 +43,14 @@ func TestOpenTakesOverASocket(t *testing.T) {
 	}
 }
 
+func TestHandedOnlyToUs(t *testing.T) {
+	for _, env := range []map[string]string{{}, {"LISTEN_FDS": "1"}, {"LISTEN_FDS": "1", "LISTEN_PID": "1"}} {
+		if l, err := handed(func(name string) string { return env[name] }); l != nil || err != nil {
+			t.Errorf("%v: %v %v", env, l, err)
+		}
+	}
+}
+
 func TestPages(t *testing.T) {
 	server := httptest.NewServer(handler())
 	defer server.Close()
@@ -56,6 +64,8 @@ func TestPages(t *testing.T) {
 		{"GET", "/big?bytes=70", "", 200, "XYZ.\n01234"},
 		{"GET", "/big?bytes=0", "", 200, ""},
 		{"GET", "/big?bytes=-1", "", 400, "give a number"},
+		{"GET", "/grow?mb=1", "", 200, "holds 1 pieces"},
+		{"GET", "/grow?mb=x", "", 400, "give a number"},
 		{"GET", "/slow?ms=1", "", 200, "waited 1 ms"},
 		{"GET", "/slow?ms=x", "", 400, "give a number"},
 		{"GET", "/status?code=503", "", 503, ""},

@@ -1,7 +1,7 @@
 // Command hello is the smallest worker: a net/http server that is up within milliseconds. The end-to-end tests and the
 // benchmarks put it behind weir, so it answers what such a test needs to ask for: a large body, a late one, a mirror of the
 // request, a sink for uploads, a WebSocket. It is an example of a program that knows nothing of weir beyond the $SOCKET or
-// $PORT it is given, and no model of an application; for that see examples/photos.
+// $PORT, or the listening socket, that it is given, and no model of an application; for that see examples/photos.
 package main
 
 import (
@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -29,7 +30,10 @@ func main() {
 
 // serve answers requests until TERM or INT, then lets those under way finish.
 func serve(where string) error {
-	l, err := open(address(where, os.Getenv))
+	l, err := handed(os.Getenv)
+	if l == nil && err == nil {
+		l, err = open(address(where, os.Getenv))
+	}
 	if err != nil {
 		return err
 	}
@@ -47,6 +51,24 @@ func serve(where string) error {
 		return fmt.Errorf("serving on %s: %w", l.Addr(), err)
 	}
 	return <-stopped
+}
+
+// handed returns the listening socket that this process was started with, nil if there is none: LISTEN_FDS as systemd has it
+// and weir with `listen: handed`. What is inherited from a parent to whom it was handed is not ours.
+func handed(env func(string) string) (net.Listener, error) {
+	if env("LISTEN_PID") != strconv.Itoa(os.Getpid()) || env("LISTEN_FDS") != "1" {
+		return nil, nil
+	}
+	f := os.NewFile(3, "handed")
+	defer f.Close() // the listener has a duplicate
+	l, err := net.FileListener(f)
+	if err != nil {
+		return nil, fmt.Errorf("using the socket that was handed over: %w", err)
+	}
+	if u, ok := l.(*net.UnixListener); ok {
+		u.SetUnlinkOnClose(false) // its name belongs to who has made it
+	}
+	return l, nil
 }
 
 // address picks where to listen, as network and address: the flag, then $SOCKET, then $PORT, then a fixed port.

@@ -48,8 +48,16 @@ type Handover struct {
 
 // Report is one message from the edge.
 type Report struct {
-	Ready bool   `json:"ready,omitempty"` // it serves, or would if it were not to hold
-	Error string `json:"error,omitempty"`
+	Ready   bool     `json:"ready,omitempty"` // it serves, or would if it were not to hold
+	Error   string   `json:"error,omitempty"`
+	Overrun *Overrun `json:"overrun,omitempty"`
+}
+
+// Overrun says that requests at a worker took longer than its app's request_timeout. Their clients have been answered.
+type Overrun struct {
+	Worker   string `json:"worker"`
+	Requests int    `json:"requests"`
+	Lost     int    `json:"lost"` // of those, such as must not be repeated
 }
 
 // Error is the body of a failed call.
@@ -167,6 +175,8 @@ type EdgeStatus struct {
 // PoolStatus is a pool and its servers.
 type PoolStatus struct {
 	Name    string         `json:"name"`
+	App     string         `json:"app,omitempty"` // whose workers are the servers
+	MaxConn int            `json:"max_conn"`      // per server; 0: no limit
 	Queued  int64          `json:"queued"`
 	Servers []ServerStatus `json:"servers"`
 }
@@ -190,6 +200,8 @@ type ServerStatus struct {
 type AppStatus struct {
 	Name    string         `json:"name"`
 	Workers []WorkerStatus `json:"workers"`
+	Overrun int            `json:"overrun"` // requests that took longer than request_timeout, since weir was started
+	Lost    int            `json:"lost"`    // of those, such as must not be repeated
 }
 
 // WorkerStatus is one worker. State is the word of the life: starting, ready, live, leaving, gone, failing.
@@ -201,6 +213,9 @@ type WorkerStatus struct {
 	Restarts int    `json:"restarts"`
 	Looping  bool   `json:"looping,omitempty"` // a crash loop
 	Last     string `json:"last,omitempty"`    // why it ended the last time, with its last line of output
+	Requests int64  `json:"requests"`          // answered since it was started, where that counts for something
+	Memory   int64  `json:"memory"`            // bytes, of it and all its children; likewise
+	Due      string `json:"due,omitempty"`     // why it is to be replaced as soon as that may be
 }
 
 // Status is the whole answer of the keeper (GET /v1/status).

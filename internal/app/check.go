@@ -20,15 +20,65 @@ const (
 	oneTry = 5 * time.Second
 )
 
-// AwaitReady asks the worker until it is ready, for at most its app's Ready.Within. The error says what it last was;
-// it is ctx's when ctx ends before. An answer counts only if this process lives and nobody else has its port.
+// AwaitReady asks the worker until it is ready, for at most its app's Ready.Within, and then warms it up. The error says
+// what it last was; it is ctx's when ctx ends before. An answer counts only if this process lives and nobody else has its port.
 func (p *Process) AwaitReady(ctx context.Context) error {
-	return awaitReady(ctx, p.app.Ready, func(ctx context.Context) error {
+	end := time.Now().Add(p.app.Ready.Within)
+	err := awaitReady(ctx, p.app.Ready, func(ctx context.Context) error {
 		if err := try(ctx, p.app.Ready, p.Address); err != nil {
 			return p.nobody(err)
 		}
 		return p.answers()
 	})
+	if err != nil || len(p.app.WarmUp) == 0 {
+		return err
+	}
+	within, cancel := context.WithDeadline(ctx, end)
+	defer cancel()
+	for _, path := range p.app.WarmUp {
+		if err := warm(within, p.Address, p.app.Ready.Host, path); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return fmt.Errorf("did not answer GET %s of warm_up within %v of its start (%w)", path, p.app.Ready.Within, err)
+		}
+	}
+	return nil
+}
+
+// warm asks for a page that is to be ready for the first client. That it is answered is what matters: it may be a redirect, or
+// want a login; only an error of the worker's own says that it is not well.
+func warm(ctx context.Context, address, host, path string) error {
+	conn, err := dial(ctx, address)
+	if err != nil {
+		return plainDial(err)
+	}
+	defer conn.Close() //nolint:errcheck // all that counts has been read
+	status, text, err := ask(ctx, conn, host, path, "weir-warm-up")
+	if err == nil && status >= http.StatusInternalServerError {
+		return fmt.Errorf("it answered %s", text)
+	}
+	return err
+}
+
+// Alive asks a worker in service once whether it is well.
+func Alive(ctx context.Context, address string, a config.Alive) error {
+	ctx, cancel := context.WithTimeout(ctx, a.Timeout)
+	defer cancel()
+	conn, err := dial(ctx, address)
+	if err != nil {
+		return plainDial(err)
+	}
+	defer conn.Close() //nolint:errcheck // all that counts has been read
+	return well(ask(ctx, conn, a.Host, a.Path, "weir-alive"))
+}
+
+// well is that only 2xx counts; redirects are not followed.
+func well(status int, text string, err error) error {
+	if err == nil && status/100 != 2 {
+		return fmt.Errorf("it answered %s", text)
+	}
+	return err
 }
 
 // nobody says of a refused connection what is wrong with the command: most often it listens somewhere else.
@@ -93,7 +143,7 @@ func try(ctx context.Context, r config.Ready, address string) error {
 	if r.Path == "" {
 		return nil
 	}
-	return ask(ctx, conn, r)
+	return well(ask(ctx, conn, r.Host, r.Path, "weir-ready"))
 }
 
 func dial(ctx context.Context, address string) (net.Conn, error) {
@@ -121,8 +171,8 @@ func plainDial(err error) error {
 	return err
 }
 
-// ask sends one GET over conn. Redirects are not followed: only 2xx is ready.
-func ask(ctx context.Context, conn net.Conn, r config.Ready) error {
+// ask sends one GET over conn and returns the status of the answer, as a number and in words.
+func ask(ctx context.Context, conn net.Conn, host, path, agent string) (int, string, error) {
 	used := false
 	t := &http.Transport{
 		DisableKeepAlives: true,
@@ -135,23 +185,19 @@ func ask(ctx context.Context, conn net.Conn, r config.Ready) error {
 		},
 	}
 	defer t.CloseIdleConnections()
-	host := r.Host
 	if host == "" {
 		host = "localhost"
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://worker"+r.Path, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://worker"+path, nil)
 	if err != nil {
-		return fmt.Errorf("asking: %w", err)
+		return 0, "", fmt.Errorf("asking: %w", err)
 	}
 	req.Host = host
-	req.Header.Set("User-Agent", "weir-ready")
+	req.Header.Set("User-Agent", agent)
 	resp, err := t.RoundTrip(req)
 	if err != nil {
-		return err
+		return 0, "", err
 	}
 	resp.Body.Close() //nolint:errcheck // of no interest
-	if resp.StatusCode/100 != 2 {
-		return fmt.Errorf("it answered %s", resp.Status)
-	}
-	return nil
+	return resp.StatusCode, resp.Status, nil
 }

@@ -38,7 +38,10 @@ type (
 		PID             int
 	}
 	// StartFailed says that there was no process to be had.
-	StartFailed struct{ Worker, Why string }
+	StartFailed struct {
+		Worker, Why string
+		Lines       []string // what its hook printed last
+	}
 	// ReadyOK says that the ready check was answered.
 	ReadyOK struct{ Worker string }
 	// ReadyFailed says that it was not, within its time.
@@ -53,10 +56,31 @@ type (
 		Worker string
 		Left   int64
 	}
-	// Exited says that the process and its group are gone: how ("exit status 1"), and its last line of output.
-	Exited struct{ Worker, How, Words string }
+	// Exited says that the process and its group are gone: how ("exit status 1"), and its last line of output; Lines are
+	// the last ones, oldest first.
+	Exited struct {
+		Worker, How, Words string
+		Lines              []string
+	}
 	// Timer says that the time of a SetTimer has come.
 	Timer struct{ ID int }
+	// Measured says what a worker has done and takes: requests since it was started, and bytes of memory. Less than 0 is
+	// not known.
+	Measured struct {
+		Worker           string
+		Requests, Memory int64
+	}
+	// AliveFailed says that a worker that serves or leaves has failed its alive check as often as it may.
+	AliveFailed struct{ Worker, Why string }
+	// AliveOK says that it answers again.
+	AliveOK struct{ Worker string }
+	// Overdue says that a request at a worker took longer than request_timeout; the client has its answer.
+	Overdue struct{ Worker string }
+	// Resize wants so many workers, within the app's bounds.
+	Resize struct {
+		Workers int
+		Why     string
+	}
 	// Replace wants every worker replaced by a new one, one by one.
 	Replace struct{ Ticket int }
 	// Update wants the app to be as App says. Workers are replaced only if what their processes get has changed.
@@ -79,6 +103,11 @@ func (Announced) event()   {}
 func (Drained) event()     {}
 func (Exited) event()      {}
 func (Timer) event()       {}
+func (Measured) event()    {}
+func (AliveFailed) event() {}
+func (AliveOK) event()     {}
+func (Overdue) event()     {}
+func (Resize) event()      {}
 func (Replace) event()     {}
 func (Update) event()      {}
 func (Stop) event()        {}
@@ -94,6 +123,7 @@ type (
 		Worker     string
 		Place, Gen int
 		App        *config.App
+		Heir       string // the dead worker whose listening socket it takes over, if weir had made it one
 	}
 	// Check asks until the worker is ready. Answered by ReadyOK or ReadyFailed, or by nothing if it exits before.
 	Check struct{ Worker string }

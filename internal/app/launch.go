@@ -48,9 +48,19 @@ func Preflight(a *config.App, runDir string) error {
 	if _, err := findCommand(a, environ(a, id, nil)); err != nil {
 		return &Fault{a.Name, "command", err}
 	}
+	for _, h := range []config.Hook{a.Hooks.BeforeStart, a.Hooks.AfterStop} {
+		if len(h.Argv) == 0 {
+			continue
+		}
+		of := *a
+		of.Argv = h.Argv
+		if _, err := findCommand(&of, environ(a, id, nil)); err != nil {
+			return &Fault{a.Name, "hooks", err}
+		}
+	}
 	if a.Socket {
 		// A million restarts of the last place fit.
-		if path := socketPath(runDir, a.Name, a.Workers, 999999); len(path) > socketPathSize {
+		if path := socketPath(runDir, a.Name, max(a.Workers, a.MaxWorkers), 999999); len(path) > socketPathSize {
 			return &Fault{a.Name, "socket", fmt.Errorf("the path of a worker's socket, %s, would be longer than the %d bytes that the system takes: use a shorter run_dir", path, socketPathSize)}
 		}
 	}

@@ -27,7 +27,7 @@ func testApp(workers int) *config.App {
 
 // TestTraces replays testdata/*.trace. A line that is not indented is the time and an event, the indented lines
 // after it are the actions that follow from it; "status" and "serving" show what Life says of itself. The first line
-// is the number of workers.
+// is the number of workers, and what else the app has (see appOf). "live W…" stands for all that makes workers live.
 func TestTraces(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.trace")
 	if err != nil || len(files) == 0 {
@@ -69,7 +69,7 @@ func replay(t *testing.T, text string) string {
 			continue
 		}
 		if words[0] == "workers" {
-			l = NewLife(testApp(number(t, words[1])), nil)
+			l = NewLife(appOf(t, words[1:]), nil)
 			continue
 		}
 		at, err := time.ParseDuration(words[0])
@@ -77,9 +77,23 @@ func replay(t *testing.T, text string) string {
 			t.Fatalf("%s: %v", line, err)
 		}
 		switch words[1] {
+		case "live":
+			for _, w := range words[2:] {
+				_, number, _ := strings.Cut(w, "/")
+				port := 4000 + len(number)
+				for _, e := range []Event{Started{w, fmt.Sprintf("127.0.0.1:%d", port), port}, ReadyOK{w}, Announced{w, Ready}} {
+					for _, a := range l.Step(base.Add(at), e) {
+						fmt.Fprintf(&out, "\t%v\n", a)
+					}
+				}
+			}
 		case "status":
 			for _, w := range l.Status().Workers {
-				fmt.Fprintf(&out, "\t%s pid %d %s since %s restarts %d looping %v last %q\n", w.Name, w.PID, w.State, w.Since[11:], w.Restarts, w.Looping, w.Last)
+				fmt.Fprintf(&out, "\t%s pid %d %s since %s restarts %d looping %v last %q", w.Name, w.PID, w.State, w.Since[11:], w.Restarts, w.Looping, w.Last)
+				if w.Due != "" {
+					fmt.Fprintf(&out, " due %q", w.Due)
+				}
+				fmt.Fprintln(&out)
 			}
 		case "serving":
 			for _, w := range l.Serving() {
@@ -92,6 +106,39 @@ func replay(t *testing.T, text string) string {
 		}
 	}
 	return out.String()
+}
+
+// appOf reads the number of workers, and max=N, at_once=N, requests=N, memory=MIB, age=TIME, overrun=TIME.
+func appOf(t *testing.T, words []string) *config.App {
+	t.Helper()
+	a := testApp(number(t, words[0]))
+	a.Alive.Timeout = 5 * time.Second
+	for _, w := range words[1:] {
+		name, value, _ := strings.Cut(w, "=")
+		switch name {
+		case "max":
+			a.MaxWorkers = number(t, value)
+		case "at_once":
+			a.Reload.AtOnce = number(t, value)
+		case "requests":
+			a.Recycle.AfterRequests = int64(number(t, value))
+		case "memory":
+			a.Recycle.Memory = int64(number(t, value)) << 20
+		case "age", "overrun":
+			d, err := time.ParseDuration(value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if name == "age" {
+				a.Recycle.Age = d
+			} else {
+				a.RequestTimeout = d
+			}
+		default:
+			t.Fatalf("no %s", name)
+		}
+	}
+	return a
 }
 
 func number(t *testing.T, s string) int {
@@ -114,7 +161,7 @@ func parseEvent(t *testing.T, w []string) Event {
 	case "started":
 		return Started{w[1], "127.0.0.1:" + w[2], number(t, w[2])}
 	case "startfailed":
-		return StartFailed{w[1], rest}
+		return StartFailed{Worker: w[1], Why: rest}
 	case "ready":
 		return ReadyOK{w[1]}
 	case "notready":
@@ -129,12 +176,26 @@ func parseEvent(t *testing.T, w []string) Event {
 		return Drained{w[1], int64(number(t, w[2]))}
 	case "exited":
 		how, words, _ := strings.Cut(rest, "; ")
-		return Exited{w[1], how, words}
+		lines := strings.Split(words, "|") // the last one are its last words
+		return Exited{w[1], how, lines[len(lines)-1], lines}
+	case "measured": // WORKER REQUESTS MIB
+		return Measured{w[1], int64(number(t, w[2])), int64(number(t, w[3])) << 20}
+	case "unwell":
+		return AliveFailed{w[1], rest}
+	case "well":
+		return AliveOK{w[1]}
+	case "overdue":
+		return Overdue{w[1]}
+	case "resize":
+		return Resize{number(t, w[1]), rest}
 	case "timer":
 		return Timer{number(t, w[1])}
 	case "replace":
 		return Replace{number(t, w[1])}
-	case "update": // update TICKET WORKERS [COMMAND]
+	case "update": // update TICKET WORKERS [COMMAND]; update TICKET WORKERS and what else the app has
+		if len(w) > 3 && strings.Contains(w[3], "=") {
+			return Update{number(t, w[1]), appOf(t, w[2:])}
+		}
 		a := testApp(number(t, w[2]))
 		if len(w) > 3 {
 			a.Argv = w[3:]

@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -58,6 +60,22 @@ func work(mode string, args []string) {
 		if err := child.Run(); err != nil {
 			os.Exit(9)
 		}
+	case "grow": // so many MiB, half of them in a child
+		n, _ := strconv.Atoi(args[0])
+		if len(args) == 1 {
+			child := exec.Command(os.Args[0], "worker", "grow", args[0], "child")
+			child.Stdout = os.Stdout
+			if child.Start() != nil {
+				os.Exit(9)
+			}
+		}
+		held := make([]byte, n/2<<20)
+		for i := 0; i < len(held); i += 4096 {
+			held[i] = 1
+		}
+		fmt.Println("grown")
+		time.Sleep(time.Hour)
+		runtime.KeepAlive(held)
 	case "sleep":
 		signal.Ignore(syscall.SIGTERM)
 		time.Sleep(time.Hour)
@@ -73,7 +91,13 @@ func serveWorker() {
 	if s := os.Getenv("SOCKET"); s != "" {
 		network, address = "unix", s
 	}
-	ln, err := net.Listen(network, address)
+	var ln net.Listener
+	var err error
+	if os.Getenv("LISTEN_PID") == fmt.Sprint(os.Getpid()) && os.Getenv("LISTEN_FDS") == "1" && os.Getenv("LISTEN_FDNAMES") == "weir" {
+		ln, err = net.FileListener(os.NewFile(3, "handed"))
+	} else {
+		ln, err = net.Listen(network, address)
+	}
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)
@@ -86,6 +110,12 @@ func serveWorker() {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		case r.URL.Path == "/third" && (calls < 3 || r.Host != "site.example"):
 			w.WriteHeader(http.StatusServiceUnavailable)
+		case r.URL.Path == "/die":
+			os.Exit(4)
+		case r.URL.Path == "/late":
+			time.Sleep(300 * time.Millisecond)
+		case r.URL.Path == "/calls":
+			fmt.Fprint(w, calls)
 		case r.URL.Path == "/moved":
 			http.Redirect(w, r, "/third", http.StatusFound)
 		}

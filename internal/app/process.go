@@ -25,6 +25,9 @@ type Process struct {
 
 	app    *config.App
 	runDir string
+	id     identity
+	own    map[string]string // $WORKER and the like
+	gone   error             // what after_stop came to; once done
 	cmd    *exec.Cmd
 	out    *output
 	pipe   int // the descriptor that out is read from
@@ -46,48 +49,68 @@ func Launch(s *Starter, sink *Sink, runDir string, worker Spawn) (*Process, erro
 	if err := checkDirectory(a.Directory); err != nil {
 		return nil, err
 	}
-	p := &Process{Worker: worker.Worker, app: a, runDir: runDir, ended: make(chan struct{}), done: make(chan struct{})}
+	p := &Process{id: id, Worker: worker.Worker, app: a, runDir: runDir, ended: make(chan struct{}), done: make(chan struct{})}
 	p.out = &output{who: a.Name + "/" + strconv.Itoa(worker.Place), sink: sink}
-	own := map[string]string{"WORKER": strconv.Itoa(worker.Place), workerVariable: worker.Worker, runDirVariable: runDir}
-	if a.Socket {
+	p.own = map[string]string{"WORKER": strconv.Itoa(worker.Place), workerVariable: worker.Worker, runDirVariable: runDir}
+	var socket *os.File
+	if a.Handed {
+		h, err := s.sockets.take(worker, runDir, id)
+		if err != nil {
+			return nil, err
+		}
+		socket, p.own["SOCKET"], p.Address = h.file, h.path, "unix:"+h.path
+	} else if a.Socket {
 		if p.socket, err = makeSocket(runDir, a, worker.Place, worker.Gen, id); err != nil {
 			return nil, err
 		}
-		own["SOCKET"], p.Address = p.socket, "unix:"+p.socket
+		p.own["SOCKET"], p.Address = p.socket, "unix:"+p.socket
 	} else {
 		if p.port, err = takePort(); err != nil {
 			return nil, err
 		}
-		own["PORT"] = strconv.Itoa(p.port)
-		p.Address = "127.0.0.1:" + own["PORT"]
+		p.own["PORT"] = strconv.Itoa(p.port)
+		p.Address = "127.0.0.1:" + p.own["PORT"]
 	}
-	if err := p.start(s, id, own); err != nil {
+	err = p.hook(s, "before_start", a.Hooks.BeforeStart)
+	if err == nil {
+		err = p.start(s, socket)
+	}
+	if err != nil {
 		p.release()
 		return nil, err
 	}
 	return p, nil
 }
 
-func (p *Process) start(s *Starter, id identity, own map[string]string) error {
-	env := environ(p.app, id, own)
+// start starts the command, with the socket that is handed to it as descriptor 3, if any.
+func (p *Process) start(s *Starter, socket *os.File) error {
+	env := environ(p.app, p.id, p.own)
 	path, err := findCommand(p.app, env)
 	if err != nil {
 		return err
 	}
 	argv := make([]string, len(p.app.Argv))
 	for i, word := range p.app.Argv {
-		argv[i] = substitute(word, own)
+		argv[i] = substitute(word, p.own)
 	}
 	if n := p.app.Nofile; n > 0 {
 		// The shell sets the limit between fork and the command, so that the command never sees another one.
 		argv = append([]string{"/bin/sh", "-c", `ulimit -n "$0" && exec "$@"`, strconv.FormatUint(n, 10), path}, argv[1:]...)
 		path = "/bin/sh"
 	}
+	var files []*os.File
+	if socket != nil {
+		// As sd_listen_fds(3) has it. Only the shell knows the number of the process, which the command takes over.
+		files = []*os.File{socket}
+		env["LISTEN_FDS"], env["LISTEN_FDNAMES"] = "1", "weir"
+		argv = append([]string{"/bin/sh", "-c", `LISTEN_PID=$$ exec "$0" "$@"`, path}, argv[1:]...)
+		path = "/bin/sh"
+	}
 	r, w, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("capturing its output: %w", err)
 	}
-	p.cmd = &exec.Cmd{Path: path, Args: argv, Env: list(env), Dir: p.app.Directory, Stdout: w, Stderr: w, SysProcAttr: attributes(id.credential, s.Guarded.Load())}
+	p.cmd = &exec.Cmd{Path: path, Args: argv, Env: list(env), Dir: p.app.Directory, Stdout: w, Stderr: w, ExtraFiles: files, SysProcAttr: attributes(p.id.credential, s.Guarded.Load())}
 	err = s.Start(p.cmd)
 	w.Close() //nolint:errcheck // the child has its own
 	if err != nil {
@@ -141,6 +164,7 @@ func (p *Process) wait(s *Starter, r *os.File) {
 	<-read
 	r.Close() //nolint:errcheck // only read
 	p.release()
+	p.gone = p.hook(s, "after_stop", p.app.Hooks.AfterStop)
 	close(p.done)
 }
 
@@ -166,6 +190,9 @@ func (p *Process) Done() <-chan struct{} { return p.done }
 
 // Exit says how it ended ("exit status 1", "signal: killed") and its last line of output. Only after Done.
 func (p *Process) Exit() (how, words string) { return p.how, p.out.words() }
+
+// Afterwards is what the hook after_stop came to. Only after Done.
+func (p *Process) Afterwards() error { return p.gone }
 
 // Lines returns the last lines of output, oldest first.
 func (p *Process) Lines() []string { return p.out.lines() }

@@ -404,7 +404,7 @@ func TestNoDescriptorStays(t *testing.T) {
 		h.over(t, h.launch(t, helper("say", "x")))
 		a := testApp(1)
 		a.Argv = []string{"/proc/self/mem"}
-		if _, err := Launch(h.starter, h.sink, h.dir, Spawn{"web/1.1", 1, 1, a}); err == nil {
+		if _, err := Launch(h.starter, h.sink, h.dir, Spawn{Worker: "web/1.1", Place: 1, Gen: 1, App: a}); err == nil {
 			t.Fatal("that is no program")
 		}
 	}
@@ -437,7 +437,7 @@ func TestWhyAProgramCannotBeStarted(t *testing.T) {
 		if a.Directory = dir; c.gone {
 			a.Directory = filepath.Join(dir, "gone")
 		}
-		_, err := Launch(h.starter, h.sink, h.dir, Spawn{"web/1.1", 1, 1, a})
+		_, err := Launch(h.starter, h.sink, h.dir, Spawn{Worker: "web/1.1", Place: 1, Gen: 1, App: a})
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %s", name, err, c.want)
 		}
@@ -459,7 +459,7 @@ func TestSubstitute(t *testing.T) {
 func TestStarterClosed(t *testing.T) {
 	h := open(t, false)
 	h.starter.Close()
-	if _, err := Launch(h.starter, h.sink, h.dir, Spawn{"web/1.1", 1, 1, helper("serve")}); !errors.Is(err, errStarterClosed) {
+	if _, err := Launch(h.starter, h.sink, h.dir, Spawn{Worker: "web/1.1", Place: 1, Gen: 1, App: helper("serve")}); !errors.Is(err, errStarterClosed) {
 		t.Error(err)
 	}
 	if err := syscall.Kill(os.Getpid(), 0); err != nil {

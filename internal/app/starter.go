@@ -23,6 +23,10 @@ type Starter struct {
 	// started then.
 	Guarded atomic.Bool
 
+	hurry   chan struct{} // closed when hooks are to end
+	hurried sync.Once
+	sockets sockets
+
 	own map[int]bool // on the thread: processes that somebody waits for
 }
 
@@ -34,7 +38,7 @@ func NewStarter(adopt bool) (*Starter, error) {
 			return nil, fmt.Errorf("becoming the parent of orphans: %w", err)
 		}
 	}
-	s := &Starter{work: make(chan func()), done: make(chan struct{}), adopts: adopt, own: map[int]bool{}}
+	s := &Starter{work: make(chan func()), done: make(chan struct{}), adopts: adopt, own: map[int]bool{}, hurry: make(chan struct{}), sockets: sockets{held: map[string]handed{}}}
 	go func() {
 		runtime.LockOSThread() // never unlocked: when this goroutine ends, so does the thread, and what is left of its children
 		for {
@@ -50,7 +54,10 @@ func NewStarter(adopt bool) (*Starter, error) {
 }
 
 // Close ends the thread. Workers that still live and were started unguarded are killed by the kernel.
-func (s *Starter) Close() { s.once.Do(func() { close(s.done) }) }
+func (s *Starter) Close() {
+	s.Release("", nil)
+	s.once.Do(func() { close(s.done) })
+}
 
 var errStarterClosed = errors.New("weir is stopping")
 

@@ -51,6 +51,11 @@ func show(out io.Writer, s api.Status, now time.Time, colour bool) error {
 	fmt.Fprintf(&b, "weir %s, process %d, up %s\n", s.Version, s.PID, ago(s.Since, now))
 	fmt.Fprintf(&b, "file      %s\nlistens   %s\n", s.File, orNone(strings.Join(s.Listen, ", ")))
 	showEdge(&b, s)
+	for _, a := range s.Apps {
+		if a.Overrun > 0 {
+			fmt.Fprintf(&b, "overran   %s at %s took longer than request_timeout, %d of them must not be repeated\n", count(a.Overrun, "request"), a.Name, a.Lost)
+		}
+	}
 	for _, p := range problems(s) {
 		line := "PROBLEM   " + strings.ReplaceAll(strings.TrimSpace(p), "\n", "\n          ")
 		if colour {
@@ -116,10 +121,14 @@ func showWorkers(out io.Writer, apps []api.AppStatus, now time.Time) error {
 			if w.Looping {
 				state += " CRASH LOOP"
 			}
+			last := w.Last
+			if w.Due != "" {
+				last = "to be replaced: " + w.Due
+			}
 			if w.PID != 0 {
 				pid = fmt.Sprint(w.PID)
 			}
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\n", w.Name, state, ago(w.Since, now), pid, w.Restarts, w.Last) //nolint:errcheck // Flush tells
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\n", w.Name, state, ago(w.Since, now), pid, w.Restarts, last) //nolint:errcheck // Flush tells
 		}
 	}
 	return t.Flush()

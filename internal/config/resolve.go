@@ -242,6 +242,13 @@ func (d *decoder) gatherPools(r *raw, own poolDraft) {
 		p.Buffer.Requests, p.Buffer.Responses, p.Buffer.Dir = true, true, d.host.temp()
 		r.Pools = append(r.Pools, &p)
 	}
+	for _, p := range r.Pools {
+		for _, a := range r.Apps {
+			if a.Name == p.App {
+				p.Timeouts.Worker = a.RequestTimeout
+			}
+		}
+	}
 }
 
 // undefined reports a name that nothing defines.

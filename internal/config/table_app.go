@@ -19,7 +19,7 @@ func appObject(t *table) *object[App] {
 		"The user the workers run as. Only root can give another.")
 	add(o, "env", envKind(), func(a *App) *map[string]string { return &a.Env }, "{}",
 		"Variables of the workers' environment, beside PATH, HOME, LANG and TZ.")
-	add(o, "workers", workersKind(), func(a *App) *int { return &a.Workers }, "auto",
+	addTo(o, "workers", workersKind(t), func(a *App, s span) { a.Workers, a.MaxWorkers = s.least, s.most }, "auto",
 		"How many processes; auto is one for each CPU.")
 	add(o, "socket", boolKind(), func(a *App) *bool { return &a.Socket }, "(true if the command has $SOCKET in it)",
 		"The workers listen on the Unix socket $SOCKET; else on 127.0.0.1:$PORT.")
@@ -31,10 +31,22 @@ func appObject(t *table) *object[App] {
 		"Limit on a worker's open files. 0: weir's own.")
 	add(o, "backoff", backoffObject(t).kind(), func(a *App) *Backoff { return &a.Backoff }, "",
 		"The wait before a worker that died is started again.")
-	o.later("alive", "checks of a worker in service")
-	o.later("recycle", "workers replaced by age or memory")
-	o.later("request_timeout", "workers replaced when a request takes too long")
-	o.later("reload", "reloads by a file or a signal")
+	add(o, "alive", aliveKind(t), func(a *App) *Alive { return &a.Alive }, "",
+		"How a worker in service is checked, and replaced when it does not answer.")
+	add(o, "recycle", recycleObject(t).kind(), func(a *App) *Recycle { return &a.Recycle }, "",
+		"When a worker that is well is replaced.")
+	add(o, "request_timeout", durationKind(0), func(a *App) *time.Duration { return &a.RequestTimeout }, "0s",
+		"How long one request may keep a worker. Then the client gets 504, and that worker alone is replaced; other requests at it "+
+			"have half of this time, and at most stop.within, to end. Event streams and upgraded connections are not limited. 0s: no limit.")
+	add(o, "reload", convert(reloadObject(t).kind(), func(r reloadDraft) Reload { return r.Reload }), func(a *App) *Reload { return &a.Reload }, "",
+		"How workers are replaced: how many at a time, and by which file.")
+	add(o, "warm_up", list(requestPathKind(), "a path, or a list of them", true, false), func(a *App) *[]string { return &a.WarmUp }, "",
+		"Paths that a new worker is asked for, one after the other, when its ready check has been answered and before it gets its first "+
+			"request. An answer of 500 or above, or none, means that it is not ready.")
+	add(o, "hooks", hooksObject(t).kind(), func(a *App) *Hooks { return &a.Hooks }, "", "Commands before a worker's start and after its end.")
+	add(o, "listen", convert(enumKind("own", "handed"), func(s string) bool { return s == "handed" }), func(a *App) *bool { return &a.Handed }, "own",
+		"Who makes the socket that a worker listens on. own: the worker. handed: weir, and gives it to the worker as descriptor 3 "+
+			"(LISTEN_FDS, as systemd does); it stays open while a worker that died is started again, so that no connection is refused.")
 	o.done = (*decoder).finishApp
 	return o
 }
@@ -49,26 +61,6 @@ func commandKind() kind[string] {
 		}
 		return v.node.Value, true
 	}}
-}
-
-func workersKind() kind[int] {
-	number := intKind(1, 1000)
-	const words = "auto, or a whole number from 1 to 1000"
-	return kind[int]{words: words, shape: &shape{AnyOf: []*shape{enumShape([]string{"auto"}), number.shape}},
-		read: func(d *decoder, v value) (int, bool) {
-			if v.isMap() {
-				d.fail(v, "`workers: {min: …, max: …}` is not in this version of weir yet", "write "+words)
-				return 0, false
-			}
-			if v.isScalar() && v.node.Value == "auto" {
-				return 0, true
-			}
-			if !v.isScalar() {
-				d.wrong(v, words)
-				return 0, false
-			}
-			return number.read(d, v)
-		}}
 }
 
 // envKind is a mapping of variables. weir itself gives workers PORT, SOCKET and WORKER.
@@ -176,6 +168,8 @@ func (d *decoder) finishApp(at value, given map[string]value, a *App) {
 	if a.Workers == 0 {
 		a.Workers = d.host.cpus()
 	}
+	a.MaxWorkers = max(a.MaxWorkers, a.Workers)
+	defer d.finishLife(given, a)
 	if v, ok := given["user"]; ok && a.User != "" {
 		d.checkUser(v, a.User)
 	}

@@ -48,12 +48,58 @@ type App struct {
 	Directory string
 	User      string            // empty: weir's own
 	Env       map[string]string // added to a small clean environment (PATH, HOME, LANG, TZ)
-	Workers   int               // at least 1
+	Workers   int               // at least 1; the fewest, when MaxWorkers is more
 	Socket    bool              // the command takes $SOCKET rather than $PORT (it mentions it, or socket: true)
 	Ready     Ready
 	Stop      Stop
 	Nofile    uint64 // limit on open files, 0: inherited
 	Backoff   Backoff
+
+	MaxWorkers     int  // the most workers, as they are needed; not above Workers: their number is fixed
+	Handed         bool // the worker is given its listening socket (LISTEN_FDS) instead of making it
+	Alive          Alive
+	Recycle        Recycle
+	RequestTimeout time.Duration // 0: none
+	Reload         Reload
+	WarmUp         []string // paths asked for, in order, before a worker counts as ready
+	Hooks          Hooks
+}
+
+// Alive says how workers in service are checked. Without a Path they are not.
+type Alive struct {
+	Path    string
+	Host    string
+	Every   time.Duration
+	Timeout time.Duration
+	Fall    int // failed checks in a row after which a worker is replaced
+}
+
+// Recycle says when a worker that is well is replaced all the same. 0 is never.
+type Recycle struct {
+	AfterRequests int64
+	Memory        int64 // bytes, of the process and all its children
+	Age           time.Duration
+	Jitter        int // per cent: how much earlier it may be, so that workers do not go together
+}
+
+// Reload says how workers are replaced.
+type Reload struct {
+	AtOnce int    // workers that may be away or being replaced at a time; 0: Share counts
+	Share  int    // per cent of the workers, rounded up
+	File   string // they are replaced when this file is touched; empty: there is none
+}
+
+// Hooks are commands run beside a worker's own, with its user, directory and environment.
+type Hooks struct {
+	BeforeStart Hook // before the worker is started; if it fails, so has the start
+	AfterStop   Hook // when the worker has ended, however it did
+}
+
+// Hook is one such command; without Argv there is none.
+type Hook struct {
+	Command string
+	Argv    []string
+	Within  time.Duration // then it is killed
 }
 
 // Ready says when a worker gets traffic: when Path answers 2xx, or when it accepts connections if Path is empty.
@@ -147,6 +193,7 @@ type Buffer struct {
 // PoolTimeouts limit the phases at a server. 0 is no limit.
 type PoolTimeouts struct {
 	Connect, FirstByte, BetweenBytes, Request time.Duration
+	Worker                                    time.Duration // one try at a worker: its app's RequestTimeout
 }
 
 // Timeouts limit the phases at a client.

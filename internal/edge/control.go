@@ -136,6 +136,11 @@ func (c *control) run(ctx context.Context, conn *net.UnixConn) error {
 			}
 		}
 	}()
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		c.edge.overruns.tell(conn, gone)
+	}()
 	within := c.edge.tree.Load().cfg.Timeouts.Drain
 	select {
 	case within = <-c.stop:
@@ -151,8 +156,9 @@ func (c *control) run(ctx context.Context, conn *net.UnixConn) error {
 	if c.server != nil {
 		err = errors.Join(err, c.server.Close())
 	}
-	_ = conn.Close() // ends the reader above
+	_ = conn.Close() // ends the reader above, and with it the teller
 	<-gone
+	<-told
 	return err
 }
 
@@ -181,6 +187,13 @@ func (c *control) routes() http.Handler {
 	c.handoverRoutes(mux)
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
 		api.Answer(w, http.StatusOK, c.edge.Status())
+	})
+	mux.HandleFunc("GET /v1/pools", func(w http.ResponseWriter, _ *http.Request) {
+		pools := []api.PoolStatus{}
+		if t := c.edge.tree.Load(); t != nil {
+			pools = t.pools.Status()
+		}
+		api.Answer(w, http.StatusOK, pools)
 	})
 	mux.HandleFunc("GET /v1/alive", func(w http.ResponseWriter, _ *http.Request) {
 		c.edge.onLoops(func(*local) {}) // each loop has to take a turn

@@ -30,7 +30,8 @@ type Edge struct {
 	env        pool.Env
 	level      *slog.LevelVar // of what the process says; nil: as it is
 	spoolShare int64          // bytes of bodies that one loop holds in memory
-	room       int64          // clients' connections that the limit on open files has room for
+	overruns   *overruns
+	room       int64 // clients' connections that the limit on open files has room for
 
 	// Read by the loops.
 	tree        atomic.Pointer[tree]
@@ -77,7 +78,7 @@ const spoolMemory = 64 << 20
 func New(loops int) (*Edge, error) { return start(loop.Config{Loops: loops}) }
 
 func start(cfg loop.Config) (*Edge, error) {
-	e := &Edge{listeners: map[string][]*loop.Listener{}, sockets: map[string][]*os.File{}, spoolShare: spoolMemory / int64(cfg.Loops), room: fileRoom()}
+	e := &Edge{listeners: map[string][]*loop.Listener{}, sockets: map[string][]*os.File{}, spoolShare: spoolMemory / int64(cfg.Loops), room: fileRoom(), overruns: newOverruns()}
 	cfg.Panicked = func(_ *loop.Loop, v any, stack []byte) { e.panicked(v, stack) }
 	cfg.Slow = e.slow
 	engine, err := loop.Start(cfg)

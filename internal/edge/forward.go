@@ -79,9 +79,7 @@ func (h *handler) pick(p *pool.Pool, cfg *config.Pool) (*pool.Server, error) {
 	}
 	now = h.l.loop.Now()
 	h.x.Journal.Mark(journal.Picked, now)
-	if d := cfg.Timeouts.Request; d > 0 && h.deadline == 0 {
-		h.deadline = now + int64(d)
-	}
+	h.limitTry(&cfg.Timeouts, now)
 	return s, nil
 }
 
@@ -225,6 +223,9 @@ func (h *handler) converse(p *pool.Pool, cfg *config.Pool) outcome {
 	}
 	if h.tree.cfg.Cache != nil {
 		h.invalidate()
+	}
+	if h.overrun != 0 && (h.x.Resp.Status == 101 || h.straight()) {
+		h.unlimitTry()
 	}
 	if h.x.Resp.Status == 101 {
 		h.tunnel()

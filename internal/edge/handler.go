@@ -58,7 +58,9 @@ type handler struct {
 	isPart    bool       // it is a fragment: there is no client, but there is a sink
 	unranged  bool       // the server is asked for the whole, whatever range the client asked for
 
-	deadline  loop.Time // of the whole request at a server, 0: none
+	deadline  loop.Time // of the try under way at a server, 0: none
+	whenOver  loop.Time // of the whole request at all servers, 0: none
+	overrun   loop.Time // deadline, where it is the worker's own
 	alone     bool      // there is no client: cl and conn are nil
 	keep      bool      // the connection lives on after this request
 	rests     bool      // the connection was given back to the loop
@@ -142,7 +144,7 @@ func (h *handler) begin() {
 	h.site, h.route = nil, nil
 	h.upload.err, h.upload.ended = nil, 0
 	h.held, h.spooled = nil, false
-	h.deadline, h.unranged = 0, false
+	h.deadline, h.whenOver, h.overrun, h.unranged = 0, 0, 0, false
 	h.session.forget()
 	h.keep, h.parsed, h.answered, h.chunked, h.cut, h.continued, h.lingers = true, false, false, false, false, false, false
 }

@@ -88,6 +88,9 @@ func (u *upstream) drop(h *handler) {
 		if u.fault == pool.OK {
 			u.fault = pool.Aborted // what ends well is released
 		}
+		if h.overrun != 0 {
+			h.overdue()
+		}
 		u.s.Done(&h.turn, u.fault)
 		u.s = nil
 	}

@@ -192,6 +192,9 @@ func (k *keeper) listenTo(e *edge) {
 			if r.Error != "" {
 				e.problem = r.Error
 			}
+			if r.Overrun != nil {
+				k.overran(*r.Overrun)
+			}
 			if !r.Ready || e.ready {
 				return
 			}

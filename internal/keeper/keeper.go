@@ -94,6 +94,9 @@ type keeper struct {
 	asked     time.Time       // when a signal asked for the stop
 	warned    map[string]bool // apps that run as root
 	told      bool            // that it is ready
+	tends     bool            // there is a turn to come: see tend
+	tendedAt  time.Time       // when everything was seen to last
+	asking    bool            // the edge is being asked what its workers have done
 	problem   string
 	failure   error // why Run is to fail
 }
@@ -133,6 +136,9 @@ func (k *keeper) run(ctx context.Context) error {
 	for {
 		k.settle()
 		k.tellGuard()
+		if !k.tends {
+			k.tend()
+		}
 		select {
 		case f := <-k.events:
 			f()
@@ -248,10 +254,14 @@ type running struct {
 	life   *app.Life
 	procs  map[string]*app.Process
 	checks map[string]context.CancelFunc
+	tend   tending
+	handed bool // workers have been given sockets
+
+	overrun, lost int // requests: see api.AppStatus
 }
 
 func (k *keeper) add(a *config.App) *running {
-	r := &running{life: app.NewLife(a, k.used[a.Name]), procs: map[string]*app.Process{}, checks: map[string]context.CancelFunc{}}
+	r := &running{life: app.NewLife(a, k.used[a.Name]), procs: map[string]*app.Process{}, checks: map[string]context.CancelFunc{}, tend: newTending()}
 	k.apps = append(k.apps, r)
 	return r
 }
@@ -312,7 +322,16 @@ func (k *keeper) spawn(r *running, s app.Spawn) {
 	k.goes(func() {
 		p, err := app.Launch(k.starter, k.sink, k.runDir, s)
 		if err != nil {
-			k.post(func() { k.step(r, app.StartFailed{Worker: s.Worker, Why: err.Error()}) })
+			k.post(func() {
+				var h *app.HookError
+				errors.As(err, &h)
+				failed := app.StartFailed{Worker: s.Worker, Why: err.Error()}
+				if h != nil {
+					failed.Lines = h.Lines
+				}
+				k.step(r, failed)
+				k.release(r)
+			})
 			return
 		}
 		k.post(func() {
@@ -326,10 +345,31 @@ func (k *keeper) spawn(r *running, s app.Spawn) {
 				cancel()
 				delete(r.checks, s.Worker)
 			}
+			if err := p.Afterwards(); err != nil {
+				k.log.Warn("after a worker's end", "worker", s.Worker, "error", err)
+			}
 			how, words := p.Exit()
-			k.step(r, app.Exited{Worker: s.Worker, How: how, Words: words})
+			k.step(r, app.Exited{Worker: s.Worker, How: how, Words: words, Lines: p.Lines()})
+			k.release(r)
 		})
 	})
+}
+
+// release closes the sockets that were handed to workers that are gone, and are not kept for others.
+func (k *keeper) release(r *running) {
+	a := r.life.App()
+	if !a.Handed && !r.handed {
+		return
+	}
+	r.handed = true // it may have been in the configuration before
+	keep := map[string]bool{}
+	for _, w := range r.life.Heirs() {
+		keep[w] = true
+	}
+	for _, w := range r.life.Status().Workers {
+		keep[w.Name] = true
+	}
+	k.starter.Release(a.Name, keep)
 }
 
 func (k *keeper) check(r *running, worker string) {

@@ -76,6 +76,13 @@ func work(mode string) {
 		fmt.Println(err)
 		os.Exit(1)
 	}
+	if mode == "healthy" { // until the file is there
+		http.Serve(ln, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if _, err := os.Stat(os.Getenv("FILE")); err == nil {
+				w.WriteHeader(500)
+			}
+		}))
+	}
 	http.Serve(ln, http.NotFoundHandler())
 }
 
@@ -154,6 +161,15 @@ func fakeEdge(dir string) {
 		}
 		api.Answer(w, 200, struct{}{})
 	})
+	mux.HandleFunc("GET /v1/pools", func(w http.ResponseWriter, _ *http.Request) {
+		pools := []api.PoolStatus{}
+		if text, err := os.ReadFile(filepath.Join(dir, "pools.json")); err == nil {
+			if err := json.Unmarshal(text, &pools); err != nil {
+				panic(err)
+			}
+		}
+		api.Answer(w, 200, pools)
+	})
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
 		api.Answer(w, 200, api.EdgeStatus{PID: os.Getpid()})
 	})
@@ -181,6 +197,9 @@ func fakeEdge(dir string) {
 				}
 				tell(s)
 			case "start":
+				if is("overrun") { // it takes too long at this one
+					api.SendReport(conn, api.Report{Overrun: &api.Overrun{Worker: "web/1.1", Requests: 3, Lost: 2}})
+				}
 				if is("fail") {
 					api.SendReport(conn, api.Report{Error: "the fake edge is to fail"})
 					os.Exit(1)

@@ -52,7 +52,7 @@ func open(o Options) (*keeper, error) {
 	k.ctx, k.cancel = context.WithCancel(context.Background())
 	k.level.Set(levelOf(cfg.Log.Level))
 	if err := k.openAll(); err != nil {
-		k.release()
+		k.letGo()
 		return nil, err
 	}
 	k.sink = app.NewSink(o.Stderr, notice.FormFor(o.Stderr, os.Getenv))
@@ -253,11 +253,11 @@ func (k *keeper) close() {
 	k.starter.Sweep("")
 	k.log.Info("stopped")
 	k.sink.Close(time.Second)
-	k.release()
+	k.letGo()
 }
 
-// release lets go of what open has made.
-func (k *keeper) release() {
+// letGo lets go of what open has made.
+func (k *keeper) letGo() {
 	k.cancel()
 	for _, l := range k.listeners {
 		l.remove()

@@ -63,7 +63,9 @@ func (k *keeper) status() api.Status {
 		EdgeRestarts: k.restarts, Apps: []api.AppStatus{}, Listen: []string{}, Problem: k.problem,
 	}
 	for _, r := range k.apps {
-		s.Apps = append(s.Apps, r.life.Status())
+		a := r.life.Status()
+		a.Overrun, a.Lost = r.overrun, r.lost
+		s.Apps = append(s.Apps, a)
 	}
 	for _, l := range k.cfg.Listen {
 		if o := k.listeners[key(l)]; o != nil {

@@ -49,6 +49,7 @@ func (k *keeper) atOnce() {
 	default:
 		close(k.now)
 	}
+	k.starter.Hurry()
 	for _, e := range k.edges() {
 		e.signal(syscall.SIGKILL)
 	}

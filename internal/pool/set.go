@@ -310,7 +310,7 @@ func (c *core) status() api.PoolStatus {
 	defer c.mu.Unlock()
 	c.prune()
 	all := c.all()
-	ps := api.PoolStatus{Name: c.name, Queued: c.waiting.Load(), Servers: make([]api.ServerStatus, 0, len(all))}
+	ps := api.PoolStatus{Name: c.name, App: c.view.Load().cfg.App, MaxConn: c.view.Load().cfg.MaxConn, Queued: c.waiting.Load(), Servers: make([]api.ServerStatus, 0, len(all))}
 	for _, sv := range all {
 		ps.Servers = append(ps.Servers, sv.status())
 	}

@@ -279,6 +279,17 @@ func (w *Weir) Status() *api.Status {
 	return &s
 }
 
+// Look asks the keeper for its status without starting a process for it. From any goroutine.
+func (w *Weir) Look() (api.Status, error) {
+	c := api.NewClient(api.KeeperSocket(w.RunDir))
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	defer cancel()
+	var s api.Status
+	err := c.Get(ctx, "/v1/status", &s)
+	return s, err
+}
+
 // Keeper, Edge and Workers are the processes; Workers are those of an app that get requests.
 func (w *Weir) Keeper() Process {
 	w.t.Helper()
