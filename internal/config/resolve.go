@@ -183,6 +183,9 @@ func (d *decoder) gatherPools(r *raw, own poolDraft) {
 	named := map[string]bool{}
 	for _, p := range r.pools {
 		named[p.Name] = true
+		if i := slices.Index(names, p.App); i >= 0 && p.App != "" {
+			d.takeProtocol(p, r.Apps[i])
+		}
 		r.Pools = append(r.Pools, &p.Pool)
 		if p.App != "" && !known[p.App] {
 			d.undefined(p.appAt, "there is no app "+p.App, p.App, names, "app")
@@ -196,6 +199,10 @@ func (d *decoder) gatherPools(r *raw, own poolDraft) {
 		p.Name, p.App, p.Own, p.Place = a.Name, a.Name, true, a.Place
 		p.Buffer = own.buffer.Buffer
 		p.Buffer.Requests, p.Buffer.Responses, p.Buffer.Dir = true, true, d.host.temp()
+		p.Protocol, p.Script = a.Protocol, a.Script
+		if p.Protocol != HTTP1 {
+			p.Keep = 0
+		}
 		r.Pools = append(r.Pools, &p)
 	}
 }

@@ -31,6 +31,10 @@ func appObject(t *table) *object[App] {
 		"Limit on a worker's open files. 0: weir's own.")
 	add(o, "backoff", backoffObject(t).kind(), func(a *App) *Backoff { return &a.Backoff }, "",
 		"The wait before a worker that died is started again.")
+	add(o, "protocol", protocolKind(), func(a *App) *Protocol { return &a.Protocol }, "http1",
+		"What the workers speak: HTTP/1.1, FastCGI (as PHP-FPM does), uwsgi or SCGI.")
+	add(o, "fastcgi", pointer(scriptObject(t).kind()), func(a *App) **Script { return &a.Script }, "",
+		"Which program FastCGI workers run for a path.")
 	o.later("alive", "checks of a worker in service")
 	o.later("recycle", "workers replaced by age or memory")
 	o.later("request_timeout", "workers replaced when a request takes too long")
@@ -179,6 +183,7 @@ func (d *decoder) finishApp(at value, given map[string]value, a *App) {
 	if v, ok := given["user"]; ok && a.User != "" {
 		d.checkUser(v, a.User)
 	}
+	d.checkProtocol(given, a.Protocol)
 	v, ok := given["command"]
 	if !ok || v.void || a.Command == "" && !v.isScalar() {
 		return

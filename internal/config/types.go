@@ -51,7 +51,9 @@ type App struct {
 	Socket    bool              // the command takes $SOCKET rather than $PORT (it mentions it, or socket: true)
 	Ready     Ready
 	Stop      Stop
-	Nofile    uint64 // limit on open files, 0: inherited
+	Nofile    uint64   // limit on open files, 0: inherited
+	Protocol  Protocol // what the workers speak
+	Script    *Script  // which program FastCGI workers run; nil: they are one
 	Backoff   Backoff
 }
 
@@ -80,8 +82,10 @@ type Pool struct {
 	Own      bool   // made for an app that the file gives no pool of the app's name
 	App      string // its workers are the servers; empty when Servers are given
 	Servers  []Server
-	Balance  string // "round_robin" or "least_conn"
-	MaxConn  int    // requests at a time per server, 0: no limit
+	Protocol Protocol // what its servers speak
+	Script   *Script  // which program FastCGI servers run; nil: they are one
+	Balance  string   // "round_robin" or "least_conn"
+	MaxConn  int      // requests at a time per server, 0: no limit
 	Queue    Queue
 	Retry    Retry
 	Buffer   Buffer

@@ -34,6 +34,10 @@ var tiers = map[string]int{
 
 	// Of the tier of http1; they are made of leaves.
 	"exchange":       3,
+	"cgi":            3,
+	"fcgi":           3,
+	"uwsgi":          3,
+	"scgi":           3,
 	"representation": 3,
 }
 
