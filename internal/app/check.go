@@ -24,7 +24,7 @@ const (
 // it is ctx's when ctx ends before. An answer counts only if this process lives and nobody else has its port.
 func (p *Process) AwaitReady(ctx context.Context) error {
 	return awaitReady(ctx, p.app.Ready, func(ctx context.Context) error {
-		if err := try(ctx, p.app.Ready, p.Address); err != nil {
+		if err := p.try(ctx, p.app.Ready); err != nil {
 			return p.nobody(err)
 		}
 		return p.answers()

@@ -79,7 +79,7 @@ func (h *handler) pick(p *pool.Pool, cfg *config.Pool) (*pool.Server, error) {
 // try sends the request to one server and delivers what it answers. A kept connection that turns out to be dead is
 // replaced by a fresh one for free: that says nothing about the server.
 func (h *handler) try(s *pool.Server, cfg *config.Pool) outcome {
-	for fresh := false; ; fresh = true {
+	for fresh := !s.Speaks(cfg.Protocol); ; fresh = true {
 		if h.limit(journal.NoCause) != journal.NoCause {
 			h.x.Journal.Cause = journal.RequestTimeout // earlier tries took it all: this server is not to blame
 			return late

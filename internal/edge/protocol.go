@@ -12,8 +12,6 @@ import (
 	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/message"
 	"github.com/weirhq/weir/internal/pool"
-	"github.com/weirhq/weir/internal/scgi"
-	"github.com/weirhq/weir/internal/uwsgi"
 )
 
 // A server that does not speak HTTP/1 differs in four places: how the request goes out (send), how its body does (upload), what is
@@ -31,7 +29,6 @@ type gate struct {
 	told    cgi.Gateway
 	packet  []byte // all that goes before the body
 	text    []byte // the path, decoded, and the client's address and port
-	params  fcgi.Params
 	records fcgi.Reader
 	headed  bool // the response's head is there
 	said    remarks
@@ -81,8 +78,9 @@ func (h *handler) sendPacket() error {
 	g.records.Reset()
 	g.said.reset()
 	h.out = h.appendRequest(h.out[:0]) // what an HTTP server would get: the cache, fragments and proxies have had their say in it
-	vars := g.request.Vars(h.out, &g.told)
-	if !g.pack(vars) {
+	var ok bool
+	g.packet, ok = cgi.AppendPacket(g.packet[:0], g.cfg.Protocol, g.cfg.Keep > 0, g.request.Vars(h.out, &g.told))
+	if !ok {
 		return errUnpacked
 	}
 	if h.waits100() {
@@ -116,45 +114,6 @@ func (h *handler) sendPacket() error {
 	}
 	return nil
 }
-
-// pack makes what goes before the body. False when a limit of the protocol forbids it.
-func (g *gate) pack(vars []cgi.Var) (ok bool) {
-	dst := g.packet[:0]
-	switch g.cfg.Protocol {
-	case config.FastCGI:
-		dst = g.params.Begin(fcgi.AppendBegin(dst, g.cfg.Keep > 0))
-		for i := range vars {
-			if dst, ok = g.params.Append(dst, vars[i].Name, vars[i].Value); !ok {
-				return false
-			}
-		}
-		dst = g.params.End(dst)
-	case config.UWSGI:
-		dst = uwsgi.Begin(dst)
-		for i := range vars {
-			if dst, ok = uwsgi.Append(dst, vars[i].Name, vars[i].Value); !ok {
-				return false
-			}
-		}
-		if !uwsgi.End(dst, 0) {
-			return false
-		}
-	case config.SCGI:
-		for i := range vars {
-			if dst, ok = scgi.Append(dst, vars[i].Name, vars[i].Value); !ok {
-				return false
-			}
-			if i == 0 {
-				dst, _ = scgi.Append(dst, scgiName, scgiVersion)
-			}
-		}
-		dst = scgi.End(dst, 0)
-	}
-	g.packet = dst
-	return true
-}
-
-var scgiName, scgiVersion = []byte("SCGI"), []byte("1")
 
 // receive reads what the server sends, without what its protocol wraps around it.
 func (u *upstream) receive(h *handler, p []byte) (int, error) {
@@ -240,10 +199,10 @@ func (g *gate) ends() bool { return g.records.Ended() }
 // keeps reports whether the connection can be used again.
 func (u *upstream) keeps(h *handler) bool {
 	if u.gate == nil {
-		return h.x.Resp.KeepAlive && u.in.empty() && h.x.Resp.Body != message.UntilClose
+		return h.x.Resp.KeepAlive && u.in.empty() && h.x.Resp.Body != message.UntilClose && u.s.Speaks(config.HTTP1)
 	}
 	g := u.gate
-	if g.cfg.Protocol != config.FastCGI || g.cfg.Keep == 0 || g.said.surplus {
+	if g.cfg.Protocol != config.FastCGI || !u.s.Speaks(config.FastCGI) || g.cfg.Keep == 0 || g.said.surplus {
 		return false
 	}
 	if !g.ends() {
