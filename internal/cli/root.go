@@ -61,6 +61,7 @@ func rootCommand() *cobra.Command {
 		versionCommand(),
 		edgeCommand(),
 		guardCommand(),
+		cgiCommand(),
 	)
 	for _, c := range root.Commands() {
 		if c.ValidArgsFunction == nil {

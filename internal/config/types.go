@@ -174,8 +174,9 @@ type Route struct {
 	Compress       *Compress    // nil: nothing is compressed
 	ESI            *ESI         // nil: pages go out as they are
 	ForwardedField bool         // send Forwarded (RFC 7239) too
-	// Exactly one of these answers.
+	// Exactly one of these answers; CGI with the pool of its worker.
 	Pool     string
+	CGI      *CGI
 	Files    *Files
 	Redirect *Redirect
 	Respond  *Respond
