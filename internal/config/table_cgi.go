@@ -95,6 +95,7 @@ func (d *decoder) gatherCGI(r *raw, own poolDraft, usual App) {
 		p.Name, p.App, p.Own, p.Place = a.Name, a.Name, true, a.Place
 		p.Protocol, p.Keep, p.MaxConn = SCGI, 0, c.cgi.AtOnce
 		p.Timeouts.Request = c.cgi.Timeout
+		p.Retry.EmptyResponse = false // a program that fails without a word would only fail again
 		p.Buffer = own.buffer.Buffer
 		p.Buffer.Requests, p.Buffer.Responses, p.Buffer.Dir = true, true, d.host.temp()
 		r.Pools = append(r.Pools, &p)
