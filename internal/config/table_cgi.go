@@ -63,6 +63,9 @@ func (d *decoder) finishCGI(at value, given map[string]value, c *CGI) {
 	}
 }
 
+// afterTimeout is how much longer the worker waits for a program than the edge, whose word it is that the client gets.
+const afterTimeout = 5 * time.Second
+
 // cgiRoute is a route whose programs need a worker.
 type cgiRoute struct {
 	pool  string
@@ -81,7 +84,7 @@ func (d *decoder) gatherCGI(r *raw, own poolDraft, usual App) {
 	for _, c := range d.cgis {
 		a := usual
 		a.Name, a.Place = c.pool, c.place
-		a.Argv = []string{d.host.self(), "cgi", "--at-once", strconv.Itoa(c.cgi.AtOnce), "--within", c.cgi.Timeout.String()}
+		a.Argv = []string{d.host.self(), "cgi", "--at-once", strconv.Itoa(c.cgi.AtOnce), "--within", (c.cgi.Timeout + afterTimeout).String()}
 		if c.cgi.Root != "" {
 			a.Argv = append(a.Argv, "--root", c.cgi.Root)
 		} else {

@@ -209,7 +209,11 @@ func (h *handler) converse(cfg *config.Pool) outcome {
 		return unpacked
 	}
 	h.x.Journal.Mark(journal.Sent, h.l.loop.Now())
-	if o := h.receive(cfg, sendErr); o != done {
+	o := h.receive(cfg, sendErr)
+	if h.up.gate != nil && h.gate.vigil.stop(h) {
+		return done
+	}
+	if o != done {
 		return o
 	}
 	h.x.Journal.Cause, h.x.Journal.Detail = journal.NoCause, "" // of an earlier try

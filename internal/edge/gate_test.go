@@ -193,6 +193,41 @@ func TestFastCGIServers(t *testing.T) {
 	}
 }
 
+// A server need not go on for a client that has left.
+func TestClientLeavesGate(t *testing.T) {
+	eachBody(t, func(t *testing.T, body loop.Config) {
+		for _, send := range []string{get, post + "Content-Length: 2\n\nhi", post + "Transfer-Encoding: chunked\n\n2\nhi\n0\n\n"} {
+			o := testkit.ServeOrigin(t, "tcp", func(n int, c *testkit.Conn) {
+				if !c.More() {
+					return
+				}
+				readQuestion(c)
+				if n == 0 {
+					c.Open("asked")
+					c.Closed()
+					c.Open("left")
+					return
+				}
+				c.TrySend(fout("A: b\r\n\r\nhello") + fend(0))
+			})
+			log, file := logged(t)
+			r := serveEdge(t, body, log+speaking("fastcgi", "", o.Address))
+			c := testkit.Dial(t, r.addr)
+			c.Send(wire(send))
+			o.Wait("asked")
+			c.Close()
+			o.Wait("left")
+			if l := readLog(t, file, 1)[0]; l.Cause != "client_gone" || l.Retries != 0 {
+				t.Errorf("logged as %s, %d retries", l.Cause, l.Retries)
+			}
+			c = testkit.Dial(t, r.addr)
+			c.Send(wire(get))
+			wantStatus(c, 200)
+			c.Close()
+		}
+	})
+}
+
 // A response that breaks off after the client has seen some of it is cut off there too.
 func TestFastCGICut(t *testing.T) {
 	for _, answer := range []string{fout("A: b\r\n\r\n"+strings.Repeat("x", 60000)) + "<close>", fout("A: b\r\n\r\n"+strings.Repeat("x", 60000)) + "\x07"} {

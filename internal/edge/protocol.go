@@ -32,6 +32,7 @@ type gate struct {
 	records fcgi.Reader
 	headed  bool // the response's head is there
 	said    remarks
+	vigil   vigil
 }
 
 // packetSize is what a packet takes at first, and up to which a body goes in one record with it.
@@ -74,7 +75,7 @@ var errUnpacked = errors.New("the request's head does not fit into the protocol 
 // sendPacket is send for a gate.
 func (h *handler) sendPacket() error {
 	g := h.up.gate
-	g.headed = false
+	g.headed, g.vigil.gone = false, false
 	g.records.Reset()
 	g.said.reset()
 	h.out = h.appendRequest(h.out[:0]) // what an HTTP server would get: the cache, fragments and proxies have had their say in it
@@ -112,6 +113,7 @@ func (h *handler) sendPacket() error {
 	default:
 		h.up.sent = true
 	}
+	g.vigil.start(h)
 	return nil
 }
 

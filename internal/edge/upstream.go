@@ -54,6 +54,9 @@ func (u *upstream) release(h *handler) {
 
 // drop gives up whatever is still held.
 func (u *upstream) drop(h *handler) {
+	if u.gate != nil && u.gate.vigil.running {
+		u.gate.vigil.stop(h) // we panicked
+	}
 	if u.c != nil || h.upload.running {
 		h.upload.stop()
 		u.closeConn()
