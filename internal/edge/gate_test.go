@@ -150,7 +150,7 @@ func TestFastCGIServers(t *testing.T) {
 		{"management", get, []string{frec(10, 0, "")}, 502, "", "bad_response", 0},
 		{"unknown type", get, []string{frec(12, 1, "")}, 502, "", "bad_response", 0},
 		{"odd end", get, []string{frec(3, 1, "xx")}, 502, "", "bad_response", 0},
-		{"huge head", get, []string{fout("A: " + strings.Repeat("b", 60000)) + fout(strings.Repeat("c", 60000))}, 502, "", "bad_response", 0},
+		{"huge head", get, []string{fout("A: "+strings.Repeat("b", 60000)) + fout(strings.Repeat("c", 60000))}, 502, "", "bad_response", 0},
 		{"many fields", get, []string{fout(strings.Repeat("A: b\n", 300) + "\n")}, 502, "", "bad_response", 0},
 		{"no head", get, []string{fout("Fatal error\n\n") + fend(0)}, 502, "", "bad_response", 0},
 		{"no responder", get, []string{fend(3)}, 502, "", "bad_response", 0},
