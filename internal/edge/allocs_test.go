@@ -118,6 +118,8 @@ func TestNoAllocations(t *testing.T) {
 		{"GET of something chunked", "tcp", "", "", ask, "\r\n\r\n", chunked, len(body)},
 		{"POST", "tcp", "", "", send, "xx", answer, len(body)},
 		{"POST with buffers and a limit on connections", "tcp", bothBuffers + ", max_conn: 4", "", send, "xx", answer, len(body)},
+		{"GET by FastCGI", "unix", "protocol: fastcgi, keep: 64", "", ask, "\x01\x05\x00\x01\x00\x00\x00\x00", fout("Content-Type: a/b\r\n\r\n"+body) + fend(0), len(body)},
+		{"POST by FastCGI with buffers", "unix", "protocol: fastcgi, keep: 64, " + bothBuffers, "", send, "\x01\x05\x00\x01\x00\x00\x00\x00", fout("Content-Type: a/b\r\n\r\n"+body) + fend(0), len(body)},
 		{"a hit", "tcp", "", "", ask, "\r\n\r\n", kept, len(body)},
 		{"a hit with an access log", "tcp", "", "log", ask, "\r\n\r\n", kept, len(body)},
 		{"a hit of something longer", "tcp", "", "", ask, "\r\n\r\n", keptLong, len(long)},

@@ -15,20 +15,27 @@ func (h *handler) findScript(cfg *config.Script) bool {
 	if len(h.path) > 0 {
 		path = h.path
 	}
-	var ok bool
-	if g.text, ok = cgi.AppendDecoded(g.text[:0], path); !ok {
+	text, ok := cgi.AppendDecoded(g.text[:0], path)
+	g.text = text
+	if !ok {
 		h.fail(400, journal.Refused, "the path names no program: decoded, it has a NUL or a dot segment in it")
 		return false
 	}
-	path = g.text[:len(g.text):len(g.text)]
+	path = text[:len(text):len(text)]
 	if cfg == nil || cfg.Root == "" {
 		g.told.Script, _ = cgi.Find(cfg, path, nil)
 		return true
 	}
-	h.t.Do(func() { g.told.Script, ok = cgi.Find(cfg, path, isFile) })
-	if !ok {
+	if !h.lookFor(cfg, path) {
 		h.fail(404, journal.NoScript, "there is no such program")
+		return false
 	}
+	return true
+}
+
+// lookFor looks on the disk for the program that a decoded path names.
+func (h *handler) lookFor(cfg *config.Script, path []byte) (ok bool) {
+	h.t.Do(func() { h.up.gate.told.Script, ok = cgi.Find(cfg, path, isFile) })
 	return ok
 }
 
