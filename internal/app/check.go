@@ -25,7 +25,7 @@ const (
 func (p *Process) AwaitReady(ctx context.Context) error {
 	end := time.Now().Add(p.app.Ready.Within)
 	err := awaitReady(ctx, p.app.Ready, func(ctx context.Context) error {
-		if err := try(ctx, p.app.Ready, p.Address); err != nil {
+		if err := p.try(ctx, p.app.Ready); err != nil {
 			return p.nobody(err)
 		}
 		return p.answers()
@@ -36,7 +36,7 @@ func (p *Process) AwaitReady(ctx context.Context) error {
 	within, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
 	for _, path := range p.app.WarmUp {
-		if err := warm(within, p.Address, p.app.Ready.Host, path); err != nil {
+		if err := p.warm(within, path); err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
@@ -48,13 +48,8 @@ func (p *Process) AwaitReady(ctx context.Context) error {
 
 // warm asks for a page that is to be ready for the first client. That it is answered is what matters: it may be a redirect, or
 // want a login; only an error of the worker's own says that it is not well.
-func warm(ctx context.Context, address, host, path string) error {
-	conn, err := dial(ctx, address)
-	if err != nil {
-		return plainDial(err)
-	}
-	defer conn.Close() //nolint:errcheck // all that counts has been read
-	status, text, err := ask(ctx, conn, host, path, "weir-warm-up")
+func (p *Process) warm(ctx context.Context, path string) error {
+	status, text, err := p.ask(ctx, p.app.Ready.Host, path, "weir-warm-up")
 	if err == nil && status >= http.StatusInternalServerError {
 		return fmt.Errorf("it answered %s", text)
 	}
@@ -62,15 +57,10 @@ func warm(ctx context.Context, address, host, path string) error {
 }
 
 // Alive asks a worker in service once whether it is well.
-func Alive(ctx context.Context, address string, a config.Alive) error {
+func (p *Process) Alive(ctx context.Context, a config.Alive) error {
 	ctx, cancel := context.WithTimeout(ctx, a.Timeout)
 	defer cancel()
-	conn, err := dial(ctx, address)
-	if err != nil {
-		return plainDial(err)
-	}
-	defer conn.Close() //nolint:errcheck // all that counts has been read
-	return well(ask(ctx, conn, a.Host, a.Path, "weir-alive"))
+	return well(p.ask(ctx, a.Host, a.Path, "weir-alive"))
 }
 
 // well is that only 2xx counts; redirects are not followed.
@@ -132,20 +122,6 @@ func notReady(r config.Ready, last error) error {
 	return fmt.Errorf("did not answer GET %s with 2xx within %v (%w)", r.Path, r.Within, last)
 }
 
-func try(ctx context.Context, r config.Ready, address string) error {
-	ctx, cancel := context.WithTimeout(ctx, oneTry)
-	defer cancel()
-	conn, err := dial(ctx, address)
-	if err != nil {
-		return plainDial(err)
-	}
-	defer conn.Close() //nolint:errcheck // all that counts has been read
-	if r.Path == "" {
-		return nil
-	}
-	return well(ask(ctx, conn, r.Host, r.Path, "weir-ready"))
-}
-
 func dial(ctx context.Context, address string) (net.Conn, error) {
 	network := "tcp"
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
@@ -185,9 +161,6 @@ func ask(ctx context.Context, conn net.Conn, host, path, agent string) (int, str
 		},
 	}
 	defer t.CloseIdleConnections()
-	if host == "" {
-		host = "localhost"
-	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://worker"+path, nil)
 	if err != nil {
 		return 0, "", fmt.Errorf("asking: %w", err)

@@ -154,16 +154,16 @@ func TestAlive(t *testing.T) {
 		t.Fatal(err)
 	}
 	check := config.Alive{Path: "/", Timeout: 20 * time.Second}
-	if err := Alive(t.Context(), p.Address, check); err != nil {
+	if err := p.Alive(t.Context(), check); err != nil {
 		t.Error(err)
 	}
 	check.Path = "/never"
-	if err := Alive(t.Context(), p.Address, check); err == nil || err.Error() != "it answered 503 Service Unavailable" {
+	if err := p.Alive(t.Context(), check); err == nil || err.Error() != "it answered 503 Service Unavailable" {
 		t.Error(err)
 	}
 	check.Timeout = 50 * time.Millisecond
 	check.Path = "/late"
-	err := Alive(t.Context(), p.Address, check)
+	err := p.Alive(t.Context(), check)
 	if timeout, ok := err.(interface{ Timeout() bool }); !ok || !timeout.Timeout() {
 		t.Errorf("%#v", err)
 	}

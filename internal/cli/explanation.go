@@ -171,6 +171,7 @@ func (e *explanation) answer(r *route.Route) {
 	switch c := r.Config; {
 	case c.Pool != "":
 		e.pool(c.Pool)
+		e.speaks(c, path)
 		e.includes(c.ESI)
 	case c.Files != nil:
 		e.line("answer", "files from %s for %s", c.Files.Root, path)

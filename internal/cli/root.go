@@ -69,6 +69,7 @@ func rootCommand() *cobra.Command {
 		versionCommand(),
 		edgeCommand(),
 		guardCommand(),
+		cgiCommand(),
 	)
 	for _, c := range root.Commands() {
 		if c.ValidArgsFunction == nil {

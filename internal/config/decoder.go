@@ -29,6 +29,7 @@ type decoder struct {
 	exhausted  int // the error that says that visits ran out
 	nesting    int // of matches in matches
 	poolRefs   []reference
+	cgis       []cgiRoute
 	bound      map[string]bound // explicit addresses in commands, by Listen.socket
 	pages      map[string]page  // error pages that were read
 	hosts      map[string]Place // the site that has a host

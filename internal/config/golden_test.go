@@ -99,6 +99,7 @@ func (m fakeMachine) uid() int {
 func (fakeMachine) userName() string { return "me" }
 func (fakeMachine) cpus() int        { return 4 }
 func (fakeMachine) temp() string     { return "/var/tmp" }
+func (fakeMachine) self() string     { return "/usr/bin/weir" }
 
 var fakeVariables = map[string]string{
 	"PATH": "/usr/bin", "DJANGO_KEY": "s3cret: {not: yaml}", "TWO_WORDS": "two words", "WORKERS": "3", "YAMLISH": "a: [b", "EMPTY": "",

@@ -34,6 +34,8 @@ type machine interface {
 	userName() string
 	cpus() int
 	temp() string
+	// self is the path of this program.
+	self() string
 }
 
 // here is the machine that weir runs on.
@@ -158,6 +160,13 @@ func memoryOf(meminfo, groups string) int64 {
 	return most
 }
 
+func (here) self() string {
+	if path, err := os.Executable(); err == nil {
+		return path
+	}
+	return "weir" // the PATH has it
+}
+
 // nowhere is a machine without files, for the defaults.
 type nowhere struct{}
 
@@ -173,6 +182,7 @@ func (nowhere) uid() int                              { return 1 }
 func (nowhere) userName() string                      { return "" }
 func (nowhere) cpus() int                             { return 1 }
 func (nowhere) temp() string                          { return "/tmp" }
+func (nowhere) self() string                          { return "weir" }
 
 // reason is the end of an error's text: "no such file or directory".
 func reason(err error) string {

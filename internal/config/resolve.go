@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-var answers = []string{"pool", "files", "redirect", "respond"}
+var answers = []string{"pool", "files", "redirect", "respond", "cgi"}
 
 // finishRoute looks for exactly one answer.
 func (d *decoder) finishRoute(at value, given map[string]value, r *Route) {
@@ -31,11 +31,13 @@ func (d *decoder) finishRoute(at value, given map[string]value, r *Route) {
 	case len(found) > 1:
 		d.failKey(found[1], "a route with two answers, "+found[0].name()+" and "+found[1].name(), "take one out, or make two routes")
 	}
+	if r.CGI != nil && r.Pool == "" {
+		d.takeCGI(r)
+	} else if v, ok := given["pool"]; ok && r.Pool != "" {
+		d.poolRefs = append(d.poolRefs, reference{r.Pool, v})
+	}
 	if v, ok := given["cache"]; ok && r.Cache != nil && !r.Cache.Off && r.Pool == "" && len(found) > 0 {
 		d.failKey(v, "a cache for "+found[0].name(), "only what a pool answers is cached: take it out")
-	}
-	if v, ok := given["pool"]; ok && r.Pool != "" {
-		d.poolRefs = append(d.poolRefs, reference{r.Pool, v})
 	}
 	if v, ok := given["name"]; ok && r.Name != "" {
 		if first, twice := d.routeNames[r.Name]; twice {
@@ -117,8 +119,8 @@ func (h Headers) with(r Headers) Headers {
 }
 
 // resolve fills in what depends on the whole file and follows names. It is done last. own is a pool about which
-// nothing is said.
-func (d *decoder) resolve(at value, given map[string]value, r *raw, own poolDraft, caching CachePolicy) {
+// nothing is said, usual such an app.
+func (d *decoder) resolve(at value, given map[string]value, r *raw, own poolDraft, usual App, caching CachePolicy) {
 	if _, ok := given["listen"]; !ok {
 		r.Listen = slices.Clone(r.Listen)
 		for i := range r.Listen {
@@ -128,6 +130,7 @@ func (d *decoder) resolve(at value, given map[string]value, r *raw, own poolDraf
 	d.checkListen(r.Listen)
 	d.finishTracks(r)
 	d.gatherPools(r, own)
+	d.gatherCGI(r, own, usual)
 	d.defaultSite(at, given, r)
 	d.followPools(given, r)
 	d.followBackups(r)
@@ -226,6 +229,9 @@ func (d *decoder) gatherPools(r *raw, own poolDraft) {
 	named := map[string]bool{}
 	for _, p := range r.pools {
 		named[p.Name] = true
+		if i := slices.Index(names, p.App); i >= 0 && p.App != "" {
+			d.takeProtocol(p, r.Apps[i])
+		}
 		r.Pools = append(r.Pools, &p.Pool)
 		if p.App != "" && !known[p.App] {
 			d.undefined(p.appAt, "there is no app "+p.App, p.App, names, "app")
@@ -240,6 +246,10 @@ func (d *decoder) gatherPools(r *raw, own poolDraft) {
 		p.Name, p.App, p.Own, p.Place = a.Name, a.Name, true, a.Place
 		p.Buffer = own.buffer.Buffer
 		p.Buffer.Requests, p.Buffer.Responses, p.Buffer.Dir = true, true, d.host.temp()
+		p.Protocol, p.Script = a.Protocol, a.Script
+		if p.Protocol != HTTP1 {
+			p.Keep = 0
+		}
 		r.Pools = append(r.Pools, &p)
 	}
 	for _, p := range r.Pools {

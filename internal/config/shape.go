@@ -59,6 +59,7 @@ type table struct {
 	caching   *kind[CachePolicy] // likewise
 	coding    *kind[Compress]    // likewise
 	including *kind[ESI]         // likewise
+	script    *object[Script]    // of pools and of apps
 	match     *object[Match]     // of routes, and of what a cache passes by
 }
 

@@ -63,7 +63,7 @@ func topObject(t *table) *object[raw] {
 	o.later("metrics", "statsd and Graphite")
 	o.zero.store = store.zero
 	o.done = func(d *decoder, at value, given map[string]value, r *raw) {
-		d.resolve(at, given, r, pools.zero, caching.zero)
+		d.resolve(at, given, r, pools.zero, apps.zero, caching.zero)
 	}
 	return o
 }

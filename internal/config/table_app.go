@@ -47,6 +47,10 @@ func appObject(t *table) *object[App] {
 	add(o, "listen", convert(enumKind("own", "handed"), func(s string) bool { return s == "handed" }), func(a *App) *bool { return &a.Handed }, "own",
 		"Who makes the socket that a worker listens on. own: the worker. handed: weir, and gives it to the worker as descriptor 3 "+
 			"(LISTEN_FDS, as systemd does); it stays open while a worker that died is started again, so that no connection is refused.")
+	add(o, "protocol", protocolKind(), func(a *App) *Protocol { return &a.Protocol }, "http1",
+		"What the workers speak: HTTP/1.1, FastCGI (as PHP-FPM does), uwsgi or SCGI.")
+	add(o, "fastcgi", pointer(scriptObject(t).kind()), func(a *App) **Script { return &a.Script }, "",
+		"Which program FastCGI workers run for a path.")
 	o.done = (*decoder).finishApp
 	return o
 }
@@ -173,6 +177,7 @@ func (d *decoder) finishApp(at value, given map[string]value, a *App) {
 	if v, ok := given["user"]; ok && a.User != "" {
 		d.checkUser(v, a.User)
 	}
+	d.checkProtocol(given, a.Protocol)
 	v, ok := given["command"]
 	if !ok || v.void || a.Command == "" && !v.isScalar() {
 		return

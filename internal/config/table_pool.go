@@ -13,6 +13,8 @@ type poolDraft struct {
 	backupAt value
 	by       balancing
 	health   *healthDraft
+	keeps    bool // keep is given
+	keepAt   value
 }
 
 // balancing is the method and what belongs to it.
@@ -52,7 +54,11 @@ func poolObject(t *table) *object[poolDraft] {
 	add(o, "timeouts", poolTimeoutsObject(t).kind(), func(p *poolDraft) *PoolTimeouts { return &p.Timeouts }, "",
 		"Time limits towards servers. 0s: none.")
 	add(o, "keep", intKind(0, 1<<16), func(p *poolDraft) *int { return &p.Keep }, "64",
-		"Idle connections that are kept, for each server and each of weir's loops.")
+		"Idle connections that are kept, for each server and each of weir's loops. 0 when it is not said and the servers do not speak HTTP.")
+	add(o, "protocol", protocolKind(), func(p *poolDraft) *Protocol { return &p.Protocol }, "http1",
+		"What the servers speak: HTTP/1.1, FastCGI (as PHP-FPM does), uwsgi or SCGI. An app says it for its workers.")
+	add(o, "fastcgi", pointer(scriptObject(t).kind()), func(p *poolDraft) **Script { return &p.Script }, "",
+		"Which program FastCGI servers run for a path.")
 	addHealth(t, o)
 	o.done = (*decoder).finishPool
 	return o
@@ -153,6 +159,7 @@ func (d *decoder) finishPool(at value, given map[string]value, p *poolDraft) {
 		p.Buffer.Dir = d.host.temp()
 	}
 	d.checkServers(servers, p.Servers)
+	d.followProtocol(given, p)
 }
 
 func orElse(said *bool, other bool) bool {

@@ -40,7 +40,7 @@ func siteObject(t *table) *object[siteDraft] {
 }
 
 func routeObject(t *table) *object[Route] {
-	o := newObject[Route](t, "route", "a route", "A match and what answers: exactly one of pool, files, redirect and respond.")
+	o := newObject[Route](t, "route", "a route", "A match and what answers: exactly one of pool, files, cgi, redirect and respond.")
 	add(o, "name", scalar("a name of letters, digits, . _ : / # and -", stringShape(), checkRouteName), func(r *Route) *string { return &r.Name },
 		"(the site's first host, # and the route's number)", "What logs and weir explain call it.")
 	add(o, "match", pointer(matchObject(t).kind()), func(r *Route) **Match { return &r.Match }, "",
@@ -80,6 +80,7 @@ func addAnswers(t *table, o *object[Route]) {
 	add(o, "pool", textKind("the name of a pool or an app"), func(r *Route) *string { return &r.Pool }, "",
 		"The pool, or the app, that answers.")
 	add(o, "files", pointer(filesKind(t)), func(r *Route) **Files { return &r.Files }, "", "A directory whose files answer.")
+	add(o, "cgi", pointer(cgiKind(t)), func(r *Route) **CGI { return &r.CGI }, "", "Programs that are started for each request.")
 	add(o, "redirect", pointer(redirectKind(t)), func(r *Route) **Redirect { return &r.Redirect }, "", "Another place to go to.")
 	add(o, "respond", pointer(respondKind(t)), func(r *Route) **Respond { return &r.Respond }, "", "A fixed response.")
 }

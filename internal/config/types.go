@@ -52,7 +52,9 @@ type App struct {
 	Socket    bool              // the command takes $SOCKET rather than $PORT (it mentions it, or socket: true)
 	Ready     Ready
 	Stop      Stop
-	Nofile    uint64 // limit on open files, 0: inherited
+	Nofile    uint64   // limit on open files, 0: inherited
+	Protocol  Protocol // what the workers speak
+	Script    *Script  // which program FastCGI workers run; nil: they are one
 	Backoff   Backoff
 
 	MaxWorkers     int  // the most workers, as they are needed; not above Workers: their number is fixed
@@ -122,13 +124,15 @@ type Backoff struct{ Min, Max, Reset time.Duration }
 
 // Pool is servers among which requests are balanced.
 type Pool struct {
-	Name    string
-	Place   Place  // its app's when the file does not name the pool
-	Own     bool   // made for an app that the file gives no pool of the app's name
-	App     string // its workers are the servers; empty when Servers are given
-	Servers []Server
-	Balance string // "round_robin", "least_conn", "random_two", "source_hash", "uri_hash", "header_hash" or "cookie_hash"
-	HashOf  string // whose value is hashed: a field's or a cookie's name; with uri_hash "path" leaves the query out
+	Name     string
+	Place    Place  // its app's when the file does not name the pool
+	Own      bool   // made for an app that the file gives no pool of the app's name
+	App      string // its workers are the servers; empty when Servers are given
+	Servers  []Server
+	Protocol Protocol // what its servers speak
+	Script   *Script  // which program FastCGI servers run; nil: they are one
+	Balance  string   // "round_robin", "least_conn", "random_two", "source_hash", "uri_hash", "header_hash" or "cookie_hash"
+	HashOf   string   // whose value is hashed: a field's or a cookie's name; with uri_hash "path" leaves the query out
 	// ByLatency lets random_two take the faster of two servers with equally many requests.
 	ByLatency bool
 	Backup    string  // the pool that is used while no server of this one is open; empty: none
@@ -245,8 +249,9 @@ type Route struct {
 	Compress       *Compress    // nil: nothing is compressed
 	ESI            *ESI         // nil: pages go out as they are
 	ForwardedField bool         // send Forwarded (RFC 7239) too
-	// Exactly one of these answers.
+	// Exactly one of these answers; CGI with the pool of its worker.
 	Pool     string
+	CGI      *CGI
 	Files    *Files
 	Redirect *Redirect
 	Respond  *Respond

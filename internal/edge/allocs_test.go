@@ -123,6 +123,8 @@ func TestNoAllocations(t *testing.T) {
 		{"GET in a session of the app's", "tcp", "balance: uri_hash, sticky: {learn: a}", "log", ask, "\r\n\r\n", answer, len(body)},
 		{"GET in the session of an address", "tcp", "sticky: {source: true}", "", ask, "\r\n\r\n", answer, len(body)},
 		{"GET that begins a session", "tcp", "sticky: {cookie: SRV}", "", ask, "\r\n\r\n", answer, len(body)},
+		{"GET by FastCGI", "unix", "protocol: fastcgi, keep: 64", "", ask, "\x01\x05\x00\x01\x00\x00\x00\x00", fout("Content-Type: a/b\r\n\r\n"+body) + fend(0), len(body)},
+		{"POST by FastCGI with buffers", "unix", "protocol: fastcgi, keep: 64, " + bothBuffers, "", send, "\x01\x05\x00\x01\x00\x00\x00\x00", fout("Content-Type: a/b\r\n\r\n"+body) + fend(0), len(body)},
 		{"a hit", "tcp", "", "", ask, "\r\n\r\n", kept, len(body)},
 		{"a hit with an access log", "tcp", "", "log", ask, "\r\n\r\n", kept, len(body)},
 		{"a hit of something longer", "tcp", "", "", ask, "\r\n\r\n", keptLong, len(long)},

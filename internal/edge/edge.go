@@ -31,7 +31,8 @@ type Edge struct {
 	level      *slog.LevelVar // of what the process says; nil: as it is
 	spoolShare int64          // bytes of bodies that one loop holds in memory
 	overruns   *overruns
-	room       int64 // clients' connections that the limit on open files has room for
+	teller     *teller // of what programs say beside their responses
+	room       int64   // clients' connections that the limit on open files has room for
 
 	// Read by the loops.
 	tree        atomic.Pointer[tree]
@@ -86,10 +87,13 @@ func start(cfg loop.Config) (*Edge, error) {
 		return nil, fmt.Errorf("starting the loops: %w", err)
 	}
 	e.engine = engine
+	e.teller = newTeller()
 	e.env = pool.Env{Loops: engine.Loops(), Log: slog.Default()}
 	var start [5]byte
 	if _, err := rand.Read(start[:]); err != nil {
-		return nil, errors.Join(fmt.Errorf("reading random bytes: %w", err), engine.Close())
+		err = errors.Join(fmt.Errorf("reading random bytes: %w", err), engine.Close())
+		e.teller.stop()
+		return nil, err
 	}
 	for i, lp := range engine.Loops() {
 		prefix := append(hex.AppendEncode(nil, start[:]), "0123456789abcdef"[i>>4&15], "0123456789abcdef"[i&15])
@@ -327,6 +331,7 @@ func (e *Edge) Stop(ctx context.Context) error {
 	}
 	err = errors.Join(err, e.engine.Close())
 	e.handing.Wait()
+	e.teller.stop()
 	if e.caching != nil {
 		err = errors.Join(err, e.caching.close())
 	}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/weirhq/weir/internal/config"
-	"github.com/weirhq/weir/internal/http1"
 	"github.com/weirhq/weir/internal/journal"
 	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/message"
@@ -18,15 +17,17 @@ import (
 type outcome uint8
 
 const (
-	done      outcome = iota // the request was answered, well or badly
-	noConnect                // no connection: nothing was sent
-	unsent                   // the connection was dead before the first byte went out
-	empty                    // the server closed before the client saw anything of a response
-	refused                  // 503, and retry.on names it
-	late                     // a time limit was reached
-	broken                   // the response broke the rules of HTTP
-	anew                     // ask the same server once more, for something else
-	deserted                 // the server was given up while the request waited there
+	done       outcome = iota // the request was answered, well or badly
+	noConnect                 // no connection: nothing was sent
+	unsent                    // the connection was dead before the first byte went out
+	empty                     // the server closed before the client saw anything of a response
+	refused                   // 503, and retry.on names it
+	late                      // a time limit was reached
+	overloaded                // the server would not begin with it
+	unpacked                  // it cannot be said in the protocol of the server
+	broken                    // the response broke the rules of HTTP
+	anew                      // ask the same server once more, for something else
+	deserted                  // the server was given up while the request waited there
 )
 
 // forward gets the answer from a server of a pool.
@@ -34,7 +35,7 @@ func (h *handler) forward(p *pool.Pool) {
 	p = p.StandIn()
 	cfg := p.Config()
 	h.x.Journal.Pool = cfg.Name
-	if !h.hold(cfg) {
+	if !h.speak(cfg) || !h.hold(cfg) {
 		return
 	}
 	h.begins(p)
@@ -87,7 +88,7 @@ func (h *handler) pick(p *pool.Pool, cfg *config.Pool) (*pool.Server, error) {
 // replaced by a fresh one for free: that says nothing about the server.
 func (h *handler) try(s *pool.Server, p *pool.Pool) outcome {
 	cfg := p.Config()
-	for fresh := false; ; fresh = true {
+	for fresh := !s.Speaks(cfg.Protocol); ; fresh = true {
 		if h.limit(journal.NoCause) != journal.NoCause {
 			h.x.Journal.Cause = journal.RequestTimeout // earlier tries took it all: this server is not to blame
 			return late
@@ -155,7 +156,7 @@ func (h *handler) retries(o outcome, cfg *config.Pool) bool {
 	switch o {
 	case noConnect:
 		return cfg.Retry.ConnectError
-	case unsent:
+	case unsent, overloaded:
 		return h.whole()
 	case empty, deserted:
 		return cfg.Retry.EmptyResponse && h.resendable()
@@ -198,6 +199,10 @@ func (h *handler) untried(o outcome) {
 		h.bodyFailed(h.upload.err)
 	case o == late || o == deserted || cause == journal.ConnectTimeout || cause == journal.RequestTimeout:
 		h.fail(504, cause, "the server did not answer in time")
+	case o == overloaded:
+		h.fail(503, cause, h.x.Journal.Detail)
+	case o == unpacked:
+		h.fail(431, cause, errUnpacked.Error())
 	case o == noConnect:
 		h.fail(502, cause, "the server could not be reached")
 	case o == broken:
@@ -210,8 +215,16 @@ func (h *handler) untried(o outcome) {
 // converse sends the request on the connection in hand, and receives and delivers the response.
 func (h *handler) converse(p *pool.Pool, cfg *config.Pool) outcome {
 	sendErr := h.send()
+	if sendErr == errUnpacked {
+		h.x.Journal.Cause, h.up.fault = journal.Refused, pool.Aborted
+		return unpacked
+	}
 	h.x.Journal.Mark(journal.Sent, h.l.loop.Now())
-	if o := h.receive(cfg, sendErr); o != done {
+	o := h.receive(cfg, sendErr)
+	if h.up.gate != nil && h.gate.vigil.stop(h) {
+		return done
+	}
+	if o != done {
 		return o
 	}
 	h.x.Journal.Cause, h.x.Journal.Detail = journal.NoCause, "" // of an earlier try
@@ -245,6 +258,9 @@ func (h *handler) converse(p *pool.Pool, cfg *config.Pool) outcome {
 
 // send writes the request. A body that is not in one piece goes by a task of its own.
 func (h *handler) send() error {
+	if h.up.gate != nil {
+		return h.sendPacket()
+	}
 	h.out = h.appendRequest(h.out[:0])
 	h.up.sent = false
 	a, b := join(h.out, h.held)
@@ -281,9 +297,9 @@ func (h *handler) receive(cfg *config.Pool, sendErr error) outcome {
 	deadline := h.by(cfg.Timeouts.FirstByte)
 	for informational := 0; ; {
 		if !u.in.empty() {
-			n, err := http1.ParseResponse(u.in.bytes(), h.x.Req.Method, &h.x.Resp, &h.tree.responseLimits)
-			if err != nil {
-				return h.breaks(err.Reason)
+			n, wrong := h.parseHead()
+			if wrong != "" {
+				return h.breaks(wrong)
 			}
 			if n > 0 {
 				u.in.r += n
@@ -305,7 +321,7 @@ func (h *handler) receive(cfg *config.Pool, sendErr error) outcome {
 		} else {
 			u.c.ReadBy(h.nextGlance(cfg, deadline))
 		}
-		n, err := u.c.Read(u.in.b[u.in.w : len(u.in.b)-tail])
+		n, err := u.receive(h, u.in.b[u.in.w:len(u.in.b)-tail])
 		u.in.w += n
 		if n > 0 || err == nil {
 			continue
@@ -328,6 +344,9 @@ func (h *handler) receive(cfg *config.Pool, sendErr error) outcome {
 			h.x.Journal.Cause = h.limit(journal.FirstByteTimeout)
 			return late
 		}
+		if isWire(err) {
+			return h.breaks(reason(err))
+		}
 		return h.died(err, sendErr)
 	}
 }
@@ -349,6 +368,11 @@ func (h *handler) later(cfg *config.Pool, deadline loop.Time) loop.Time {
 
 // died tells apart what the end of a server's connection without a final response means.
 func (h *handler) died(err, sendErr error) outcome {
+	if h.up.gate != nil {
+		if o := h.up.gate.refusal(h); o != done {
+			return o
+		}
+	}
 	h.up.fault = pool.EmptyResponse
 	h.x.Journal.Cause = journal.ServerReset
 	if errors.Is(err, io.EOF) {

@@ -45,6 +45,7 @@ type handler struct {
 	spool    spool  // the request body, when it was collected and is not in one piece
 	spooled  bool
 	up       upstream
+	gate     *gate // for servers that do not speak HTTP/1; nil: none was asked yet
 	turn     pool.Turn
 	session  session
 	upload   uploader

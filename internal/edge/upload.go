@@ -3,6 +3,7 @@ package edge
 import (
 	"time"
 
+	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/http1"
 	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/message"
@@ -33,6 +34,10 @@ func (u *uploader) Run(t *loop.Task) {
 		u.ended = h.l.loop.Now()
 		h.t.Wake()
 	}()
+	if g := h.up.gate; g != nil && g.cfg.Protocol == config.FastCGI {
+		u.sendInput(t)
+		return
+	}
 	if h.spooled {
 		// A server that has had enough says so in its response, which the handler's task reads.
 		h.up.sent = h.spool.sendTo(t, h, h.up.c) == nil

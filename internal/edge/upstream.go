@@ -18,6 +18,7 @@ type upstream struct {
 	c     *loop.Conn
 	in    window
 	dec   http1.Decoder
+	gate  *gate // nil: it speaks HTTP/1
 	fault pool.Outcome
 	wrote bool // some of the request went out
 	sent  bool // all of it did
@@ -41,7 +42,7 @@ func (u *upstream) release(h *handler) {
 	}
 	h.upload.settle()
 	// On a connection that still waits for the rest of a body the next request would be taken for that.
-	if u.c != nil && u.sent && h.x.Resp.KeepAlive && u.in.empty() && h.x.Resp.Body != message.UntilClose {
+	if u.c != nil && u.sent && u.keeps(h) {
 		u.c.ReadBy(0)
 		u.c.WriteBy(0)
 		u.s.Keep(u.c)
@@ -80,6 +81,9 @@ func (h *handler) heed(field string) {
 
 // drop gives up whatever is still held.
 func (u *upstream) drop(h *handler) {
+	if u.gate != nil && u.gate.vigil.running {
+		u.gate.vigil.stop(h) // we panicked
+	}
 	if u.c != nil || h.upload.running {
 		h.upload.stop()
 		u.closeConn()
@@ -122,6 +126,11 @@ func (u *upstream) gather() ([]byte, error) {
 			break
 		}
 	}
+	if u.gate != nil && u.in.empty() && u.gate.ends() {
+		if err := u.dec.EOF(); err != nil {
+			return nil, err
+		}
+	}
 	return u.in.b[start:end], nil
 }
 
@@ -137,7 +146,7 @@ func (u *upstream) read(h *handler, between loop.Time) ([]byte, error) {
 		}
 		u.in.r, u.in.w = 0, 0
 		u.c.ReadBy(between)
-		n, err := u.c.Read(u.in.b[:len(u.in.b)-tail])
+		n, err := u.receive(h, u.in.b[:len(u.in.b)-tail])
 		u.in.w = n
 		if n == 0 && err != nil {
 			if !errors.Is(err, io.EOF) {

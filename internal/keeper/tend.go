@@ -126,9 +126,9 @@ func (k *keeper) checkAlive(r *running, now time.Time) {
 		}
 		c.asking, c.next = true, now.Add(a.Every)
 		c.did = r.tend.did(w.Name)
-		address := r.procs[w.Name].Address
+		p := r.procs[w.Name]
 		k.goes(func() {
-			err := app.Alive(k.ctx, address, a)
+			err := p.Alive(k.ctx, a)
 			k.post(func() {
 				c.asking = false
 				k.checked(r, w.Name, c, a, err)

@@ -36,8 +36,9 @@ func (c *core) applyLocked(cfg *config.Pool, ws []want, key []byte) error {
 	var chosen []want
 	for _, w := range ws {
 		s := have[w.name]
-		if s == nil || s.to != w.to {
+		if s == nil || s.to != w.to || s.protocol != cfg.Protocol {
 			s = c.newServer(w)
+			s.protocol = cfg.Protocol
 		}
 		if listed[s] {
 			continue

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/pool/balance"
 )
@@ -37,6 +38,8 @@ type Server struct {
 	core     *core
 	lanes    []lane // by loop
 
+	protocol config.Protocol // of its connections
+
 	fails atomic.Int32  // connects failed in a row; changed under core.mu
 	why   atomic.Uint32 // a reason: why it takes no requests; changed under core.mu
 	bad   atomic.Int32  // requests that failed in a row, while failing ones are ejected
@@ -57,6 +60,10 @@ func (s *Server) Name() string { return s.name }
 
 // Address returns where the server is: host:port, or "unix:" and a path.
 func (s *Server) Address() string { return s.address }
+
+// Speaks reports whether the server's connections are of this protocol: while a configuration changes it, requests of the old one
+// still come. They must not use, or leave behind, a connection of the other kind.
+func (s *Server) Speaks(p config.Protocol) bool { return s.protocol == p }
 
 // Connect returns a connection to the server: the kept one of the task's loop that was used last, unless fresh, or a new
 // one, dialled until the deadline. In a task that holds a place at the server. The caller owns the connection, and

@@ -32,12 +32,18 @@ var tiers = map[string]int{
 	"esi":      4,
 	"compress": 4,
 
+	// How variables travel: cgi joins them.
+	"fcgi":  2,
+	"uwsgi": 2,
+	"scgi":  2,
+
 	// Of the tier of http1; they are made of leaves.
 	"exchange":       3,
+	"cgi":            3,
 	"representation": 3,
 }
 
-var tierNames = []string{"the leaves", "{loop, config, api}", "", "{http1, exchange, representation}", "{route, files, cache, pool, app}",
+var tierNames = []string{"the leaves", "{loop, config, api}", "{fcgi, uwsgi, scgi}", "{http1, cgi, exchange, representation}", "{route, files, cache, pool, app}",
 	"{keeper, edge, desk}", "cli"}
 
 // unit returns the part of weir that a package belongs to ("pool" for internal/pool/balance), "" for what is not
