@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 var answers = []string{"pool", "files", "redirect", "respond"}
@@ -236,12 +237,12 @@ func (d *decoder) gatherPools(r *raw, own poolDraft) {
 		p.Buffer.Requests, p.Buffer.Responses, p.Buffer.Dir = true, true, d.host.temp()
 		r.Pools = append(r.Pools, &p)
 	}
+	limits := make(map[string]time.Duration, len(r.Apps))
+	for _, a := range r.Apps {
+		limits[a.Name] = a.RequestTimeout
+	}
 	for _, p := range r.Pools {
-		for _, a := range r.Apps {
-			if a.Name == p.App {
-				p.Timeouts.Worker = a.RequestTimeout
-			}
-		}
+		p.Timeouts.Worker = limits[p.App]
 	}
 }
 
