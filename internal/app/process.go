@@ -103,7 +103,7 @@ func (p *Process) start(s *Starter, socket *os.File) error {
 		// As sd_listen_fds(3) has it. Only the shell knows the number of the process, which the command takes over.
 		files = []*os.File{socket}
 		env["LISTEN_FDS"], env["LISTEN_FDNAMES"] = "1", "weir"
-		argv = append([]string{"/bin/sh", "-c", `LISTEN_PID=$$ exec "$0" "$@"`, path}, argv[1:]...)
+		argv = append([]string{"/bin/sh", "-c", `LISTEN_PID=$$; export LISTEN_PID; exec "$0" "$@"`, path}, argv[1:]...)
 		path = "/bin/sh"
 	}
 	r, w, err := os.Pipe()
@@ -204,8 +204,8 @@ func (p *Process) Signal(name string) error {
 		return fmt.Errorf("there is no signal %q", name)
 	}
 	select {
-	case <-p.done:
-		return nil // its number may be another's by now
+	case <-p.ended:
+		return nil // its number may be another's by now; what is left of its group is being killed
 	default:
 	}
 	if err := p.group(sig); err != nil {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 var answers = []string{"pool", "files", "redirect", "respond", "cgi"}
@@ -252,12 +253,12 @@ func (d *decoder) gatherPools(r *raw, own poolDraft) {
 		}
 		r.Pools = append(r.Pools, &p)
 	}
+	limits := make(map[string]time.Duration, len(r.Apps))
+	for _, a := range r.Apps {
+		limits[a.Name] = a.RequestTimeout
+	}
 	for _, p := range r.Pools {
-		for _, a := range r.Apps {
-			if a.Name == p.App {
-				p.Timeouts.Worker = a.RequestTimeout
-			}
-		}
+		p.Timeouts.Worker = limits[p.App]
 	}
 }
 

@@ -26,8 +26,9 @@ type tending struct {
 	measuring bool
 	looking   bool
 	scaler    app.Scaler
+	file      string // that was looked at last
 	stamp     stamp
-	stamped   bool // the file has been looked at before
+	touched   bool // a reload for it waits for its turn
 }
 
 // aliveness is what a worker's alive checks came to.
@@ -316,17 +317,22 @@ func (k *keeper) lookAtFile(r *running) {
 		}
 		k.post(func() {
 			r.tend.looking = false
-			was, before := r.tend.stamp, r.tend.stamped
-			r.tend.stamp, r.tend.stamped = now, true
-			if before && now.there && now != was && !k.stopping {
-				k.touched(r.life.App().Name, path)
+			was, before := r.tend.stamp, r.tend.file
+			r.tend.stamp, r.tend.file = now, path
+			if before == path && now.there && now != was && !k.stopping {
+				k.touched(r, path)
 			}
 		})
 	})
 }
 
 // touched reloads an app after the reload that is under way.
-func (k *keeper) touched(name, path string) {
+func (k *keeper) touched(r *running, path string) {
+	if r.tend.touched {
+		return // the one that waits will start what there is then
+	}
+	r.tend.touched = true
+	name := r.life.App().Name
 	k.log.Info("app "+name+" is reloaded: its file was touched", "file", path)
 	k.goes(func() {
 		select {
@@ -335,6 +341,9 @@ func (k *keeper) touched(name, path string) {
 			return
 		}
 		defer func() { <-k.op }()
+		if err := k.call(func() { r.tend.touched = false }); err != nil {
+			return
+		}
 		// The error is in the log and the status already.
 		k.reloadNow(api.Reload{App: name}) //nolint:errcheck // see above
 	})

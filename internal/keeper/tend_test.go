@@ -144,3 +144,32 @@ func TestLoad(t *testing.T) {
 		}
 	}
 }
+
+// TestTouch: a file that is touched reloads, also when it is there for the first time; another file is looked at afresh.
+func TestTouch(t *testing.T) {
+	a := newApp("web", "serve", 1)
+	s := newSite(t, a)
+	a.Reload.File = filepath.Join(s.dir, "restart")
+	s.start(true)
+	until(t, "the file has been looked at", func() bool {
+		s.touch("restart") // each is another moment
+		return s.workers() != "web/1.1=live"
+	})
+	until(t, "it is reloaded", func() bool {
+		log := s.read("log")
+		return strings.Contains(log, "reloaded app web") && strings.Count(log, "is reloaded: its file was touched") == strings.Count(log, "reloaded app web")
+	})
+	s.change(func(c *config.Config) {
+		b := *a
+		b.Reload.File = filepath.Join(s.dir, "other")
+		c.Apps[0] = &b
+	})
+	before := strings.Count(s.read("log"), "reloaded app web")
+	if err := s.reload(""); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the other one leads to a reload too", func() bool {
+		s.touch("other")
+		return strings.Count(s.read("log"), "reloaded app web") > before
+	})
+}
