@@ -287,14 +287,16 @@ func TestFastCGIKeeps(t *testing.T) {
 func TestFastCGIDiagnostics(t *testing.T) {
 	log := said(t)
 	flood := strings.Repeat(ferr(strings.Repeat("flood", 10000)), 20)
-	o := fcgiOrigin(t, nil, ferr("first\nsec")+ferr("ond\n\n\x1b[1mthird")+fout("A: b\r\n\r\nhello")+fend(0), flood+fout("A: b\r\n\r\nhello")+fend(0))
+	o := fcgiOrigin(t, nil, ferr("first\nsec")+ferr("ond\n\n\x1b[1mthird")+fout("A: b\r\n\r\nhello")+fend(0), flood+fout("A: b\r\n\r\nhello")+fend(0), ferr("last words")+"<close>")
 	r := serveEdge(t, fibers, speaking("fastcgi", "", o.Address))
 	c := testkit.Dial(t, r.addr)
 	for range 2 {
 		c.Send(wire(get))
 		wantStatus(c, 200)
 	}
-	testkit.Eventually(t, testkit.Patience, "the log has it all", func() bool { return strings.Contains(log(), "bytes=991808") })
+	c.Send(wire(post + "Content-Length: 2\n\nhi"))
+	wantStatus(c, 502)
+	testkit.Eventually(t, testkit.Patience, "the log has it all", func() bool { return strings.Contains(log(), "bytes=991808") && strings.Contains(log(), "last words") })
 	text := log()
 	for _, line := range []string{"line=first\n", "line=second\n", "third"} {
 		if !strings.Contains(text, line) {

@@ -54,8 +54,11 @@ func (u *upstream) release(h *handler) {
 
 // drop gives up whatever is still held.
 func (u *upstream) drop(h *handler) {
-	if u.gate != nil && u.gate.vigil.running {
-		u.gate.vigil.stop(h) // we panicked
+	if u.gate != nil {
+		if u.gate.vigil.running {
+			u.gate.vigil.stop(h) // we panicked
+		}
+		u.gate.said.flush(h)
 	}
 	if u.c != nil || h.upload.running {
 		h.upload.stop()
