@@ -230,6 +230,7 @@ func (h *handler) converse(cfg *config.Pool) outcome {
 	}
 	if h.partOfPage() {
 		h.unranged = true
+		h.kept.ask = h.kept.ask[:min(h.kept.plain, len(h.kept.ask))]
 		return anew
 	}
 	return h.deliver(cfg)

@@ -88,11 +88,11 @@ func (k *keeper) launchGuard() (*guard, error) {
 	defer r.Close() //nolint:errcheck // the child has its own
 	argv := k.opts.Guard
 	if argv == nil {
-		argv = []string{itself(), "guard"}
+		argv = []string{k.program.path(), "guard"}
 	}
 	g := &guard{pipe: w, news: make(chan []byte, 1), done: make(chan struct{})}
 	// A session of its own, as the edge has.
-	g.cmd = &exec.Cmd{Path: argv[0], Args: append(append([]string{"weir"}, argv[1:]...), k.runDir), Stdin: r, Stderr: k.opts.Stderr, Dir: "/", SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
+	g.cmd = &exec.Cmd{Path: argv[0], Args: append(append([]string{"weir"}, argv[1:]...), k.runDir), Env: childEnv(os.Environ()), Stdin: r, Stderr: k.opts.Stderr, Dir: "/", SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
 	if err := k.starter.Start(g.cmd); err != nil {
 		w.Close() //nolint:errcheck // nothing was written
 		return nil, err
@@ -107,8 +107,8 @@ func (k *keeper) tellGuard() {
 		return
 	}
 	w := app.Wards{Keeper: os.Getpid(), Drain: (k.cfg.Timeouts.Drain + edgeGrace).Milliseconds()}
-	if k.edge != nil {
-		w.Edge = k.edge.cmd.Process.Pid
+	for _, e := range k.edges() {
+		w.Edges = append(w.Edges, e.cmd.Process.Pid)
 	}
 	for _, r := range k.apps {
 		for _, name := range slices.Sorted(maps.Keys(r.procs)) {
@@ -133,7 +133,7 @@ func (k *keeper) endGuard() {
 	if g == nil {
 		return
 	}
-	k.edge = nil
+	k.edge, k.retired = nil, nil
 	k.tellGuard()
 	close(g.news)
 	k.goes(func() {

@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -40,10 +41,14 @@ func open(o Options) (*keeper, error) {
 		}
 	}
 	k := &keeper{
-		opts: o, since: since, runDir: cfg.RunDir, level: &slog.LevelVar{}, cfg: cfg, source: sourceOf(cfg, 1),
+		opts: o, since: since, secret: make([]byte, secretSize), runDir: cfg.RunDir, level: &slog.LevelVar{}, cfg: cfg, source: sourceOf(cfg, 1),
 		events: make(chan func()), ended: make(chan struct{}), finished: make(chan struct{}), now: make(chan struct{}),
 		op: make(chan struct{}, 1), listeners: map[string]*listener{}, used: map[string]map[int]int{}, tickets: map[int]chan string{}, warned: map[string]bool{},
 	}
+	if _, err := rand.Read(k.secret); err != nil {
+		return nil, err
+	}
+	k.program = thisProgram()
 	k.ctx, k.cancel = context.WithCancel(context.Background())
 	k.level.Set(levelOf(cfg.Log.Level))
 	if err := k.openAll(); err != nil {
@@ -53,6 +58,7 @@ func open(o Options) (*keeper, error) {
 	k.sink = app.NewSink(o.Stderr, notice.FormFor(o.Stderr, os.Getenv))
 	k.log = k.sink.Logger("weir", k.level)
 	k.warn(cfg, warnings)
+	k.unclaimed()
 	if n := app.KillLeftovers(k.runDir); n > 0 {
 		k.log.Warn("processes of workers that an earlier weir left behind were killed", "count", n)
 	}
@@ -63,22 +69,23 @@ func (k *keeper) openAll() error {
 	if err := k.lockRunDir(); err != nil {
 		return err
 	}
+	var err error
+	if k.inherited, err = inherit(k.opts.Inherited); err != nil {
+		return err
+	}
 	for _, l := range k.cfg.Listen {
-		opened, err := openListener(l, k.opts.Loops)
+		opened, err := k.listen(l)
 		if err != nil {
 			return k.cfg.ErrorAtPlace(l.Place, err.Error(), "")
 		}
 		k.listeners[key(l)] = opened
 	}
-	ln, err := listenUnix(api.EdgeSocket(k.runDir))
-	if err != nil {
+	if k.door, err = k.makeDoor(); err != nil {
 		return err
 	}
-	k.control, err = ln.File()
-	if err = errors.Join(err, ln.Close(), os.Chmod(api.EdgeSocket(k.runDir), 0o600)); err != nil {
-		return fmt.Errorf("making the edge's control socket: %w", err)
+	if err := k.pointTo(k.door); err != nil {
+		return err
 	}
-	k.calls = api.NewClient(api.EdgeSocket(k.runDir))
 	if k.starter, err = app.NewStarter(k.opts.Adopt); err != nil {
 		return err
 	}
@@ -116,8 +123,15 @@ func (k *keeper) lockRunDir() error {
 	}
 	// Under the lock all that lies in this directory is of an earlier weir, even if its edge, which finishes what it has,
 	// answers there still.
+	doors, err := filepath.Glob(filepath.Join(escapeGlob(k.runDir), "edge-*.sock"))
+	if err != nil {
+		return err
+	}
 	for _, name := range contents {
-		if err := os.RemoveAll(filepath.Join(k.runDir, name)); err != nil {
+		doors = append(doors, filepath.Join(k.runDir, name))
+	}
+	for _, path := range doors {
+		if err := os.RemoveAll(path); err != nil {
 			return fmt.Errorf("the run directory %s cannot be cleaned: %w", k.runDir, bare(err))
 		}
 	}
@@ -186,7 +200,7 @@ func (k *keeper) openAPI() error {
 // warn tells what is allowed and probably not meant.
 func (k *keeper) warn(cfg *config.Config, warnings []config.Warning) {
 	for _, w := range warnings {
-		k.log.Warn(w.String())
+		k.log.Warn(w.Brief())
 	}
 	if os.Geteuid() == 0 {
 		for _, a := range cfg.Apps {
@@ -255,9 +269,12 @@ func (k *keeper) release() {
 	if k.starter != nil {
 		k.starter.Close()
 	}
-	if k.control != nil {
-		k.control.Close() //nolint:errcheck // nothing was written
-		k.calls.Close()
+	for _, i := range k.inherited {
+		i.file.Close() //nolint:errcheck // it stays open where it came from
+	}
+	k.program.close()
+	if k.door != nil {
+		k.door.close()
 	}
 	if k.socket != nil {
 		k.socket.Close() //nolint:errcheck // the server has closed it if it ran
