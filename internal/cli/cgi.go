@@ -25,7 +25,7 @@ func cgiCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			path := os.Getenv("SOCKET")
 			if path == "" || opt.Root == "" && len(args) == 0 {
-				return errors.New("weir cgi is what weir run starts for a route with cgi:")
+				return errors.New("weir cgi is started by weir run, for a route that has cgi")
 			}
 			ln, err := net.Listen("unix", path)
 			if err != nil {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -103,4 +104,17 @@ func (d *decoder) gatherCGI(r *raw, own poolDraft, usual App) {
 		p.Buffer.Requests, p.Buffer.Responses, p.Buffer.Dir = true, true, d.host.temp()
 		r.Pools = append(r.Pools, &p)
 	}
+}
+
+// IsCGI reports whether the app is weir's own for a route with cgi:.
+func (a *App) IsCGI() bool { return strings.HasPrefix(a.Name, "cgi.") }
+
+// ErrorAtApp is ErrorAt for a key of an app. What the file says of a route's programs, it says in the route.
+func (c *Config) ErrorAtApp(name, key, message string) *Error {
+	for _, a := range c.Apps {
+		if a.Name == name && a.IsCGI() {
+			return c.ErrorAtPlace(a.Place, message, "")
+		}
+	}
+	return c.ErrorAt("apps."+name+"."+key, message, "")
 }

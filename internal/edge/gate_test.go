@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -242,6 +243,68 @@ func TestFastCGICut(t *testing.T) {
 	}
 }
 
+// A server that only complains, or sends records with nothing in them, has not begun to answer: the time limit counts.
+func TestFastCGIDrips(t *testing.T) {
+	for _, drip := range []string{ferr("still here\n"), fout("")} {
+		o := testkit.ServeOrigin(t, "tcp", func(_ int, c *testkit.Conn) {
+			if !c.More() {
+				return
+			}
+			readQuestion(c)
+			for c.TrySend(drip) == nil {
+				time.Sleep(5 * time.Millisecond) // the pace of the drip
+			}
+		})
+		log, file := logged(t)
+		r := serveEdge(t, fibers, log+speaking("fastcgi", "timeouts: {first_byte: 200ms}", o.Address))
+		c := testkit.Dial(t, r.addr)
+		c.Send(wire(get))
+		wantStatus(c, 504)
+		if l := readLog(t, file, 1)[0]; l.Cause != "first_byte_timeout" {
+			t.Errorf("logged as %s", l.Cause)
+		}
+		c.Close()
+	}
+}
+
+// A client that does not read holds the server up, and nothing piles up in between.
+func TestGateBackPressure(t *testing.T) {
+	const most = 64 << 20
+	var sent atomic.Int64
+	o := testkit.ServeOrigin(t, "tcp", func(_ int, c *testkit.Conn) {
+		if !c.More() {
+			return
+		}
+		readQuestion(c)
+		record := fout(strings.Repeat("x", 65000))
+		if c.TrySend(fout("A: b\r\n\r\n")) != nil {
+			return
+		}
+		for sent.Load() < most && c.TrySend(record) == nil {
+			sent.Add(65000)
+		}
+		c.TrySend(fend(0))
+	})
+	r := serveEdge(t, fibers, speaking("fastcgi", "", o.Address))
+	c := testkit.Dial(t, r.addr)
+	c.Send(wire(get))
+	c.Head()
+	same, last := 0, int64(-1)
+	testkit.Eventually(t, testkit.Patience, "the server stands still", func() bool {
+		n := sent.Load()
+		if same++; n != last {
+			same, last = 0, n
+		}
+		return same > 50 && n > 0
+	})
+	if n := sent.Load(); n >= most {
+		t.Errorf("the server could send all of it, %d bytes", n)
+	}
+	if m := r.Status(); m.Active != 1 {
+		t.Errorf("%d requests under way", m.Active)
+	}
+}
+
 // Connections are kept when the configuration says so, and only then.
 func TestFastCGIKeeps(t *testing.T) {
 	good := fout("Content-Type: a/b\r\n\r\nhello") + fend(0)
@@ -287,14 +350,16 @@ func TestFastCGIKeeps(t *testing.T) {
 func TestFastCGIDiagnostics(t *testing.T) {
 	log := said(t)
 	flood := strings.Repeat(ferr(strings.Repeat("flood", 10000)), 20)
-	o := fcgiOrigin(t, nil, ferr("first\nsec")+ferr("ond\n\n\x1b[1mthird")+fout("A: b\r\n\r\nhello")+fend(0), flood+fout("A: b\r\n\r\nhello")+fend(0))
+	o := fcgiOrigin(t, nil, ferr("first\nsec")+ferr("ond\n\n\x1b[1mthird")+fout("A: b\r\n\r\nhello")+fend(0), flood+fout("A: b\r\n\r\nhello")+fend(0), ferr("last words")+"<close>")
 	r := serveEdge(t, fibers, speaking("fastcgi", "", o.Address))
 	c := testkit.Dial(t, r.addr)
 	for range 2 {
 		c.Send(wire(get))
 		wantStatus(c, 200)
 	}
-	testkit.Eventually(t, testkit.Patience, "the log has it all", func() bool { return strings.Contains(log(), "bytes=991808") })
+	c.Send(wire(post + "Content-Length: 2\n\nhi"))
+	wantStatus(c, 502)
+	testkit.Eventually(t, testkit.Patience, "the log has it all", func() bool { return strings.Contains(log(), "bytes=991808") && strings.Contains(log(), "last words") })
 	text := log()
 	for _, line := range []string{"line=first\n", "line=second\n", "third"} {
 		if !strings.Contains(text, line) {

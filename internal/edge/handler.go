@@ -106,6 +106,9 @@ func (h *handler) leave() {
 	if cap(h.out) > keepOut {
 		h.out = make([]byte, 0, outSize)
 	}
+	if h.up.gate = nil; h.gate != nil && cap(h.gate.packet) > keepOut {
+		h.gate = nil
+	}
 	if len(l.free) < maxFreeHandlers {
 		l.free = append(l.free, h)
 	}

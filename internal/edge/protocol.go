@@ -31,6 +31,7 @@ type gate struct {
 	text    []byte // the path, decoded, and the client's address and port
 	records fcgi.Reader
 	headed  bool // the response's head is there
+	surplus bool // something came behind the response's end: the connection cannot be used again
 	said    remarks
 	vigil   vigil
 }
@@ -75,7 +76,7 @@ var errUnpacked = errors.New("the request's head does not fit into the protocol 
 // sendPacket is send for a gate.
 func (h *handler) sendPacket() error {
 	g := h.up.gate
-	g.headed, g.vigil.gone = false, false
+	g.headed, g.surplus, g.vigil.gone = false, false, false
 	g.records.Reset()
 	g.said.reset()
 	h.out = h.appendRequest(h.out[:0]) // what an HTTP server would get: the cache, fragments and proxies have had their say in it
@@ -163,9 +164,7 @@ func (g *gate) unwrap(h *handler, p []byte) (kept int, err error) {
 			g.said.take(h, data)
 		}
 		if n == 0 {
-			// Behind the end: nobody asked for it, and the connection cannot be used again.
-			h.x.Resp.KeepAlive = false
-			g.said.surplus = true
+			g.surplus = true
 			break
 		}
 		rest = rest[n:]
@@ -204,7 +203,7 @@ func (u *upstream) keeps(h *handler) bool {
 		return h.x.Resp.KeepAlive && u.in.empty() && h.x.Resp.Body != message.UntilClose && u.s.Speaks(config.HTTP1)
 	}
 	g := u.gate
-	if g.cfg.Protocol != config.FastCGI || !u.s.Speaks(config.FastCGI) || g.cfg.Keep == 0 || g.said.surplus {
+	if g.cfg.Protocol != config.FastCGI || !u.s.Speaks(config.FastCGI) || g.cfg.Keep == 0 || g.surplus {
 		return false
 	}
 	if !g.ends() {
@@ -216,7 +215,7 @@ func (u *upstream) keeps(h *handler) bool {
 			return false
 		}
 	}
-	return g.ends() && g.records.Status() == fcgi.Complete && !g.said.surplus && u.in.empty()
+	return g.ends() && g.records.Status() == fcgi.Complete && !g.surplus && u.in.empty()
 }
 
 // refusal tells why a server ended a request before it answered: an outcome other than done.

@@ -17,10 +17,9 @@ const (
 
 // remarks is what a program says beside its response to one request: lines for weir's log.
 type remarks struct {
-	part    []byte
-	left    int
-	more    int64 // bytes that were not passed on
-	surplus bool  // something came behind the response's end
+	part []byte
+	left int
+	more int64 // bytes that were not passed on
 }
 
 func (r *remarks) reset() { *r = remarks{part: r.part[:0], left: remarkLimit} }

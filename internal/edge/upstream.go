@@ -81,8 +81,11 @@ func (h *handler) heed(field string) {
 
 // drop gives up whatever is still held.
 func (u *upstream) drop(h *handler) {
-	if u.gate != nil && u.gate.vigil.running {
-		u.gate.vigil.stop(h) // we panicked
+	if u.gate != nil {
+		if u.gate.vigil.running {
+			u.gate.vigil.stop(h) // we panicked
+		}
+		u.gate.said.flush(h)
 	}
 	if u.c != nil || h.upload.running {
 		h.upload.stop()

@@ -206,6 +206,10 @@ func (k *keeper) warn(cfg *config.Config, warnings []config.Warning) {
 		for _, a := range cfg.Apps {
 			if a.User == "" && !k.warned[a.Name] {
 				k.warned[a.Name] = true
+				if a.IsCGI() {
+					k.log.Warn(fmt.Sprintf("programs of the route in line %d run as root: give them a user (cgi.user)", a.Place.Line))
+					continue
+				}
 				k.log.Warn(fmt.Sprintf("app %s runs as root: give it a user (apps.%s.user)", a.Name, a.Name))
 			}
 		}
@@ -230,12 +234,12 @@ func placed(cfg *config.Config, err error) error {
 	if !errors.As(err, &f) {
 		return err
 	}
-	return cfg.ErrorAt("apps."+f.App+"."+f.Key, f.Error(), "")
+	return cfg.ErrorAtApp(f.App, f.Key, f.Error())
 }
 
 // misses gives a worker that does not start the place of its command.
 func misses(cfg *config.Config, a *config.App, err error) error {
-	return fmt.Errorf("%v: app %s does not start: %w", cfg.ErrorAt("apps."+a.Name+".command", "", "").Place, a.Name, err)
+	return fmt.Errorf("%v: app %s does not start: %w", cfg.ErrorAtApp(a.Name, "command", "").Place, a.Name, err)
 }
 
 // close ends what still runs, when all workers and the edge are gone.
