@@ -33,9 +33,10 @@ type checker struct {
 func newChecker(s *Set) *checker {
 	k := &checker{s: s, done: make(chan struct{}), soon: make(chan struct{}, 1), free: make(chan struct{}, checksAtOnce)}
 	k.ctx, k.cancel = context.WithCancel(context.Background())
-	go k.run()
 	return k
 }
+
+func (k *checker) start() { go k.run() }
 
 // stop ends the goroutine and all probes, and waits for them.
 func (k *checker) stop() {

@@ -87,6 +87,7 @@ func Build(cfg *config.Config, e Env, old *Set) (*Set, error) {
 	}
 	s.checks = newChecker(s)
 	s.watch.start()
+	s.checks.start()
 	return s, nil
 }
 
@@ -266,7 +267,7 @@ func (s *Set) Status() []api.PoolStatus {
 		if p.cfg.App == "" {
 			_, missing, _ := wantFixed(handed(p.cfg, s.hands), s.hosts) // the addresses were checked by Build
 			for _, a := range missing {
-				ps.Servers = append(ps.Servers, api.ServerStatus{Name: a, Address: a, State: "down"})
+				ps.Servers = append(ps.Servers, api.ServerStatus{Name: a, Address: a, State: "down", Why: "its name has no address"})
 			}
 		}
 		out = append(out, ps)
