@@ -31,6 +31,22 @@ sites:
         esi: {hosts: [boxes.example.com]}
   - hosts: ["*.example.org"]
     routes: [{pool: web}]
+  - hosts: [keys.example.org]
+    routes:
+      - {match: {path: /path/*}, pool: path}
+      - {match: {path: /uri/*}, pool: uri}
+      - {match: {path: /field/*}, pool: field}
+      - {match: {path: /cookie/*}, pool: cookie}
+      - {match: {path: /fast/*}, pool: fast}
+      - {pool: source}
+zone: here
+pools:
+  path: {servers: ["10.0.0.1:80"], balance: {uri_hash: path}}
+  uri: {servers: ["10.0.0.1:80"], balance: uri_hash}
+  field: {servers: ["10.0.0.1:80"], balance: {header_hash: X-Tenant}}
+  cookie: {servers: ["10.0.0.1:80"], balance: {cookie_hash: sid}, sticky: {learn: sid}}
+  source: {servers: ["10.0.0.1:80"], balance: source_hash, backup: uri, sticky: {cookie: SRV}}
+  fast: {servers: [{address: "10.0.0.1:80", zone: here}, {address: "10.0.0.2:80", backup: true}], balance: {random_two: latency}}
 `
 
 func TestExplainCommand(t *testing.T) {
@@ -54,6 +70,14 @@ func TestExplainCommand(t *testing.T) {
 		{[]string{"www.example.com/none"}, []string{"404: no route of the site matches"}},
 		{[]string{"other.example.net"}, []string{"404: no site has this host", `"other.example.net" is none of its hosts`}},
 		{[]string{"a.example.org"}, []string{`"a.example.org" is under *.example.org`, "takes every request"}},
+		{[]string{"keys.example.org/path/./%61?b"}, []string{"uri_hash of the path", "key      the path /path/a\n"}},
+		{[]string{"keys.example.org/uri/a?b"}, []string{", uri_hash\n", "key      the path and query /uri/a?b\n"}},
+		{[]string{"keys.example.org/field/", "-H", "x-tenant: 7"}, []string{"header_hash of X-Tenant", "key      the field X-Tenant: 7\n"}},
+		{[]string{"keys.example.org/field/"}, []string{"key      the field X-Tenant, which the request does not have: the server with the fewest requests"}},
+		{[]string{"keys.example.org/cookie/", "-H", "Cookie: a=b; sid=x"}, []string{"cookie_hash of sid", "key      the cookie sid: x\n", "session  the app's cookie sid\n"}},
+		{[]string{"keys.example.org/", "--client", "2001:db8::1"}, []string{"source_hash", "key      the client's address 2001:db8::1\n", "pool uri while no server of this one is open", "session  weir's cookie SRV, which the request does not have: a session may begin\n"}},
+		{[]string{"keys.example.org/", "-H", "Cookie: SRV=x"}, []string{"session  weir's cookie SRV\n"}},
+		{[]string{"keys.example.org/fast/"}, []string{"random_two and latency", "server 10.0.0.1:80, weight 1, of this weir's zone", "server 10.0.0.2:80, weight 1, a backup"}},
 		{[]string{"www.example.com/%zz"}, []string{"refused  400"}},
 	} {
 		out, err := runExplain(append([]string{file}, c.args...)...)

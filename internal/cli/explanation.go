@@ -189,7 +189,9 @@ func (e *explanation) pool(name string) {
 		if p.Name != name {
 			continue
 		}
-		e.line("answer", "pool %s %s, %s", p.Name, place(p.Place), p.Balance)
+		e.line("answer", "pool %s %s, %s", p.Name, place(p.Place), method(p))
+		e.balancedBy(p)
+		e.sticky(p)
 		e.servers(p)
 		most := "no limit of requests a server"
 		if p.MaxConn > 0 {
@@ -204,7 +206,17 @@ func (e *explanation) pool(name string) {
 
 func (e *explanation) servers(p *config.Pool) {
 	for _, s := range p.Servers {
-		e.line("", "server %s, weight %d", s.Address, s.Weight)
+		more := ""
+		switch {
+		case s.Backup:
+			more = ", a backup"
+		case p.Zone != "" && s.Zone == p.Zone:
+			more = ", of this weir's zone"
+		}
+		e.line("", "server %s, weight %d%s", s.Address, s.Weight, more)
+	}
+	if p.Backup != "" {
+		e.line("", "pool %s while no server of this one is open", p.Backup)
 	}
 	for _, a := range e.cfg.Apps {
 		if a.Name == p.App {

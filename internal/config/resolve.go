@@ -130,6 +130,10 @@ func (d *decoder) resolve(at value, given map[string]value, r *raw, own poolDraf
 	d.gatherPools(r, own)
 	d.defaultSite(at, given, r)
 	d.followPools(given, r)
+	d.followBackups(r)
+	for _, p := range r.Pools {
+		p.Zone = r.Zone
+	}
 	d.findRunDir(given, r)
 	r.findCache(&caching)
 }
@@ -194,6 +198,7 @@ func (d *decoder) gatherPools(r *raw, own poolDraft) {
 			continue
 		}
 		p := own.Pool
+		p.Balance = own.by.method
 		p.Name, p.App, p.Own, p.Place = a.Name, a.Name, true, a.Place
 		p.Buffer = own.buffer.Buffer
 		p.Buffer.Requests, p.Buffer.Responses, p.Buffer.Dir = true, true, d.host.temp()
@@ -274,6 +279,9 @@ func (d *decoder) followPools(given map[string]value, r *raw) {
 		known[p.Name] = true
 	}
 	used := map[string]bool{}
+	for _, p := range r.Pools {
+		used[p.Backup] = true
+	}
 	for _, ref := range d.poolRefs {
 		used[ref.name] = true
 		if !known[ref.name] {

@@ -8,9 +8,17 @@ import (
 // poolDraft is a pool before it is known which switches of its buffer nobody touched.
 type poolDraft struct {
 	Pool
-	buffer bufferDraft
-	appAt  value // where its app is named
-	health *healthDraft
+	buffer   bufferDraft
+	appAt    value // where its app is named
+	backupAt value
+	by       balancing
+	health   *healthDraft
+}
+
+// balancing is the method and what belongs to it.
+type balancing struct {
+	method, hashOf string
+	byLatency      bool
 }
 
 type bufferDraft struct {
@@ -24,8 +32,15 @@ func poolObject(t *table) *object[poolDraft] {
 		"The app whose workers are the servers.")
 	add(o, "servers", list(serverKind(t), "a list of addresses", false, false), func(p *poolDraft) *[]Server { return &p.Servers }, "",
 		"The servers, when they are no app of this weir.")
-	add(o, "balance", enumWithLater(laterBalance, "round_robin", "least_conn"), func(p *poolDraft) *string { return &p.Balance },
-		"least_conn", "Which server is next: each in turn, or the one with the fewest requests under way.")
+	add(o, "balance", balanceKind(), func(p *poolDraft) *balancing { return &p.by },
+		"least_conn", "Which server is next. round_robin: each in turn. least_conn: the one with the fewest requests under way. "+
+			"random_two: of two drawn at random the one with fewer; {random_two: latency} takes the faster one of equals. The others keep what has "+
+			"one key at one server, as long as that has not much more to do than the rest: source_hash the client's address, uri_hash the path and "+
+			"the query ({uri_hash: path}: the path), {header_hash: NAME} a field, {cookie_hash: NAME} a cookie. Weights count in all.")
+	add(o, "sticky", pointer(stickyObject(t).kind()), func(p *poolDraft) **Sticky { return &p.Sticky }, "",
+		"Keeps the requests of one session at one server.")
+	add(o, "backup", textKind("the name of a pool"), func(p *poolDraft) *string { return &p.Backup }, "",
+		"The pool that requests go to while no server of this one is open.")
 	add(o, "max_conn", intKind(0, 1<<20), func(p *poolDraft) *int { return &p.MaxConn }, "0",
 		"Requests at a time at one server; more wait in the queue. 0: no limit, because only you know how many threads a worker has.")
 	add(o, "queue", queueObject(t).kind(), func(p *poolDraft) *Queue { return &p.Queue }, "",
@@ -38,22 +53,22 @@ func poolObject(t *table) *object[poolDraft] {
 		"Time limits towards servers. 0s: none.")
 	add(o, "keep", intKind(0, 1<<16), func(p *poolDraft) *int { return &p.Keep }, "64",
 		"Idle connections that are kept, for each server and each of weir's loops.")
-	o.later("sticky", "sticky sessions")
 	addHealth(t, o)
 	o.done = (*decoder).finishPool
 	return o
 }
-
-var laterBalance = []string{"random_two", "source_hash", "uri_hash", "header_hash", "cookie_hash"}
 
 func serverKind(t *table) kind[Server] {
 	o := newObject[Server](t, "server", "a server", "One server of a pool.")
 	add(o, "address", serverAddressKind(), func(s *Server) *string { return &s.Address }, "",
 		"Its host and port, or unix: and the path of its socket. A name is looked up again as it changes.")
 	o.must()
-	add(o, "weight", intKind(1, 1000), func(s *Server) *int { return &s.Weight }, "1",
-		"Its share of the requests, against the others' weights.")
-	o.later("backup", "backup servers")
+	add(o, "weight", intKind(0, 1000), func(s *Server) *int { return &s.Weight }, "1",
+		"Its share of the requests, against the others' weights. 0: only those whose session is there.")
+	add(o, "backup", boolKind(), func(s *Server) *bool { return &s.Backup }, "false",
+		"It is used while no other server of the pool is open.")
+	add(o, "zone", zoneKind(), func(s *Server) *string { return &s.Zone }, "",
+		"Where it stands. Servers in the zone that the file names for weir are preferred, as long as at least half of them are open.")
 	return short(o.kind(), serverAddressKind(), false, func(_ *decoder, _ value, address string) Server {
 		return Server{Address: address, Weight: 1}
 	})
@@ -130,7 +145,8 @@ func (d *decoder) finishPool(at value, given map[string]value, p *poolDraft) {
 	case hasApp && p.App == "" && app.isScalar():
 		d.fail(app, "app is empty", "write the name of an app")
 	}
-	p.appAt = app
+	p.appAt, p.backupAt = app, given["backup"]
+	p.Balance, p.HashOf, p.ByLatency = p.by.method, p.by.hashOf, p.by.byLatency
 	p.Buffer = p.buffer.Buffer
 	p.Buffer.Requests, p.Buffer.Responses = orElse(p.buffer.requests, hasApp), orElse(p.buffer.responses, hasApp)
 	if p.Buffer.Dir == "" {
@@ -148,11 +164,21 @@ func orElse(said *bool, other bool) bool {
 
 func (d *decoder) checkServers(at value, servers []Server) {
 	seen := map[string]bool{}
+	backups, weight := 0, 0
 	for _, s := range servers {
+		if weight += s.Weight; s.Backup {
+			backups++
+		}
 		key := strings.ToLower(s.Address)
 		if s.Address != "" && seen[key] {
 			d.failKey(at, "the server "+s.Address+" is in the pool twice", "give it a weight instead")
 		}
 		seen[key] = true
+	}
+	switch {
+	case len(servers) > 0 && backups == len(servers):
+		d.failKey(at, "all servers are backups", "a backup is used while no other server is open: let one be none")
+	case len(servers) > 0 && weight == 0:
+		d.failKey(at, "no server has a weight", "a server with weight: 0 gets no new requests: let one have more")
 	}
 }

@@ -15,6 +15,7 @@ type Config struct {
 	RunDir         string            // where the Unix sockets are
 	Listen         []Listen
 	TrustedProxies []netip.Prefix
+	Zone           string  // where this weir stands; empty: it does not say
 	Apps           []*App  // in the order of the file
 	Pools          []*Pool // named ones in the order of the file, then the apps' own
 	Sites          []*Site
@@ -75,18 +76,24 @@ type Backoff struct{ Min, Max, Reset time.Duration }
 
 // Pool is servers among which requests are balanced.
 type Pool struct {
-	Name     string
-	Place    Place  // its app's when the file does not name the pool
-	Own      bool   // made for an app that the file gives no pool of the app's name
-	App      string // its workers are the servers; empty when Servers are given
-	Servers  []Server
-	Balance  string // "round_robin" or "least_conn"
-	MaxConn  int    // requests at a time per server, 0: no limit
-	Queue    Queue
-	Retry    Retry
-	Buffer   Buffer
-	Timeouts PoolTimeouts
-	Keep     int // idle connections kept per server and loop
+	Name    string
+	Place   Place  // its app's when the file does not name the pool
+	Own     bool   // made for an app that the file gives no pool of the app's name
+	App     string // its workers are the servers; empty when Servers are given
+	Servers []Server
+	Balance string // "round_robin", "least_conn", "random_two", "source_hash", "uri_hash", "header_hash" or "cookie_hash"
+	HashOf  string // whose value is hashed: a field's or a cookie's name; with uri_hash "path" leaves the query out
+	// ByLatency lets random_two take the faster of two servers with equally many requests.
+	ByLatency bool
+	Backup    string  // the pool that is used while no server of this one is open; empty: none
+	Zone      string  // where weir stands: servers of that zone are preferred; empty: zones do not count
+	Sticky    *Sticky // nil: requests of one session may go to different servers
+	MaxConn   int     // requests at a time per server, 0: no limit
+	Queue     Queue
+	Retry     Retry
+	Buffer    Buffer
+	Timeouts  PoolTimeouts
+	Keep      int // idle connections kept per server and loop
 
 	Health    *Health // nil: no checks
 	Eject     *Eject  // nil: none is ejected
@@ -97,7 +104,22 @@ type Pool struct {
 // Server is one fixed server of a pool.
 type Server struct {
 	Address string // host:port or "unix:" and a path
-	Weight  int
+	Weight  int    // 0: no request is balanced to it
+	Backup  bool   // it is used while no other server is open
+	Zone    string
+}
+
+// Sticky keeps the requests of one session at one server. One of Cookie, Learn and Source says how they are known.
+type Sticky struct {
+	Cookie   string        // the name of a cookie that weir sets
+	Learn    string        // the name of a cookie that the app sets
+	Source   bool          // by the client's address
+	Secret   string        // signs Cookie; empty: one of this machine's own
+	SameSite string        // of Cookie: "lax", "strict" or "none"
+	Secure   string        // of Cookie: "auto", "true" or "false"; auto: over https
+	MaxAge   time.Duration // of Cookie; 0: until the browser is closed
+	Size     int           // how many sessions are remembered, for Learn and Source
+	Drain    time.Duration // how long a server that drains keeps its sessions
 }
 
 // Queue bounds the requests that wait for a place at a server.

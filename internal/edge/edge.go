@@ -146,7 +146,9 @@ func (e *Edge) Apply(s api.EdgeState) error {
 	if e.caching != nil && cfg.Cache != nil && !e.caching.disk.is(cfg.Cache.Disk) {
 		slog.Warn("the cache keeps its disk, or goes without, until weir is started anew")
 	}
-	next, err := newTree(cfg, e.env, old, e.caching)
+	env := e.env
+	env.Dir = s.RunDir
+	next, err := newTree(cfg, env, old, e.caching)
 	if err != nil {
 		if log != e.log {
 			err = errors.Join(err, log.Close())

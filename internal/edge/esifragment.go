@@ -177,6 +177,7 @@ func (a *assembler) ask(to esi.Address) (f *fragment, why string) {
 	}
 	b.x.Peer, b.x.Client, b.x.Trusted, b.x.Scheme = h.x.Peer, h.x.Client, h.x.Trusted, to.Scheme
 	b.x.ID = append(b.x.ID[:0], h.x.ID...)
+	b.session.pool, b.session.has, b.session.ticket = h.session.pool, h.session.has, h.session.ticket // the page's: it has no cookie of its own
 	b.x.Journal.Start = h.l.loop.Wall()
 	b.parsed, b.continued = true, true
 	h.l.loop.Go(f)

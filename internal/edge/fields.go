@@ -344,6 +344,9 @@ func (h *handler) appendResponse(dst []byte) []byte {
 	if h.route.cache != nil {
 		dst = h.appendCacheStatus(dst)
 	}
+	if h.session.set != nil {
+		dst = h.appendTicket(dst)
+	}
 	dst = appendField(dst, "X-Request-ID", x.ID)
 	if resp.Status == 101 {
 		dst = append(dst, "Connection: upgrade\r\n"...)

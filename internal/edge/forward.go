@@ -31,20 +31,26 @@ const (
 
 // forward gets the answer from a server of a pool.
 func (h *handler) forward(p *pool.Pool) {
+	p = p.StandIn()
 	cfg := p.Config()
 	h.x.Journal.Pool = cfg.Name
 	if !h.hold(cfg) {
 		return
 	}
-	h.turn.Reset()
+	h.begins(p)
 	for {
+		if b := p.StandIn(); b != p { // the last server of the pool was lost
+			p, cfg = b, b.Config()
+			h.x.Journal.Pool = cfg.Name
+			h.begins(p)
+		}
 		s, err := h.pick(p, cfg)
 		if err != nil {
 			h.deadline = 0 // it must not cut off the answer
 			h.unpicked(err)
 			return
 		}
-		o := h.try(s, cfg)
+		o := h.try(s, p)
 		h.up.drop(h)
 		if o == done {
 			return
@@ -68,6 +74,9 @@ func (h *handler) pick(p *pool.Pool, cfg *config.Pool) (*pool.Server, error) {
 	}
 	h.up.s = s
 	h.x.Journal.Server = s.Name()
+	if p.Sticky() != nil {
+		h.seat(p, s)
+	}
 	now = h.l.loop.Now()
 	h.x.Journal.Mark(journal.Picked, now)
 	if d := cfg.Timeouts.Request; d > 0 && h.deadline == 0 {
@@ -78,7 +87,8 @@ func (h *handler) pick(p *pool.Pool, cfg *config.Pool) (*pool.Server, error) {
 
 // try sends the request to one server and delivers what it answers. A kept connection that turns out to be dead is
 // replaced by a fresh one for free: that says nothing about the server.
-func (h *handler) try(s *pool.Server, cfg *config.Pool) outcome {
+func (h *handler) try(s *pool.Server, p *pool.Pool) outcome {
+	cfg := p.Config()
 	for fresh := false; ; fresh = true {
 		if h.limit(journal.NoCause) != journal.NoCause {
 			h.x.Journal.Cause = journal.RequestTimeout // earlier tries took it all: this server is not to blame
@@ -99,7 +109,7 @@ func (h *handler) try(s *pool.Server, cfg *config.Pool) outcome {
 		}
 		h.up.c = c
 		h.x.Journal.Mark(journal.Connected, h.l.loop.Now())
-		o := h.converse(cfg)
+		o := h.converse(p, cfg)
 		if o == anew {
 			h.up.closeConn()
 			continue
@@ -200,7 +210,7 @@ func (h *handler) untried(o outcome) {
 }
 
 // converse sends the request on the connection in hand, and receives and delivers the response.
-func (h *handler) converse(cfg *config.Pool) outcome {
+func (h *handler) converse(p *pool.Pool, cfg *config.Pool) outcome {
 	sendErr := h.send()
 	h.x.Journal.Mark(journal.Sent, h.l.loop.Now())
 	if o := h.receive(cfg, sendErr); o != done {
@@ -209,6 +219,9 @@ func (h *handler) converse(cfg *config.Pool) outcome {
 	h.x.Journal.Cause, h.x.Journal.Detail = journal.NoCause, "" // of an earlier try
 	if cfg.Agent != nil && cfg.Agent.Header != "" {
 		h.heed(cfg.Agent.Header)
+	}
+	if p.Sticky() != nil {
+		h.learn(p)
 	}
 	if h.tree.cfg.Cache != nil {
 		h.invalidate()

@@ -47,6 +47,7 @@ type handler struct {
 	spooled  bool
 	up       upstream
 	turn     pool.Turn
+	session  session
 	upload   uploader
 	download downloader
 
@@ -143,6 +144,7 @@ func (h *handler) begin() {
 	h.upload.err, h.upload.ended = nil, 0
 	h.held, h.spooled = nil, false
 	h.deadline, h.unranged = 0, false
+	h.session.forget()
 	h.keep, h.parsed, h.answered, h.chunked, h.cut, h.continued, h.lingers = true, false, false, false, false, false, false
 }
 

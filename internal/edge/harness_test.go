@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 
 // running is an edge in this process, with one address to ask it at.
 type running struct {
+	dir string
 	*Edge
 	t       testing.TB
 	addr    string
@@ -58,12 +59,18 @@ var fibers = loop.Config{Loops: 2}
 // behind when it has stopped fails the test.
 func serveEdge(t testing.TB, body loop.Config, text string) *running {
 	t.Helper()
+	return serveEdgeIn(t, "", body, text)
+}
+
+// serveEdgeIn is serveEdge with a run directory.
+func serveEdgeIn(t testing.TB, dir string, body loop.Config, text string) *running {
+	t.Helper()
 	testkit.Leaks(t)
 	e, err := start(body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &running{Edge: e, t: t}
+	r := &running{Edge: e, t: t, dir: dir}
 	t.Cleanup(func() {
 		if !r.stopped && !t.Failed() { // clients have closed by now
 			testkit.Eventually(t, testkit.Patience, "no connection is left", func() bool { return e.connections.Load() == 0 })
@@ -115,7 +122,7 @@ func (r *running) apply(text string, more ...string) error {
 	listen := "listen: ['" + strings.Join(append([]string{r.addr}, more...), "', '") + "']\n"
 	r.version++
 	return r.Apply(api.EdgeState{Version: r.version, Source: api.Source{
-		Path: r.t.TempDir() + "/weir.yaml", Text: listen + text, Revision: r.version}})
+		Path: r.t.TempDir() + "/weir.yaml", Text: listen + text, Revision: r.version}, RunDir: r.dir})
 }
 
 func (r *running) stop(within time.Duration) {

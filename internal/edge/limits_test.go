@@ -32,6 +32,7 @@ type logLine struct {
 	Route     string
 	Pool      string
 	Server    string
+	Session   string
 	Cause     string
 	Detail    string
 	Retries   int

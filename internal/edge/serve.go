@@ -61,6 +61,7 @@ func (h *handler) serve() {
 	// The answer.
 	switch cfg := route.config; {
 	case route.pool != nil:
+		h.takeTicket(route.pool)
 		if route.cache == nil || !h.fromCache() {
 			h.forward(route.pool)
 		}

@@ -95,6 +95,29 @@ func (c Cache) String() string {
 	return cacheWords[c]
 }
 
+// Session says what became of the request's session, in a pool that keeps sessions at one server. The word goes into the access log.
+type Session uint8
+
+// What may become of a session.
+const (
+	NoSession    Session = iota // the pool keeps none together, or the request has nothing to know one by
+	SessionNew                  // it begins at the server
+	SessionKept                 // it is at the server
+	SessionMoved                // its server is gone: it is at this one from now on
+	SessionAway                 // its server had no room: this request alone went elsewhere
+	numSessions
+)
+
+var sessionWords = [numSessions]string{"", "new", "kept", "moved", "away"}
+
+// String returns the word as the access log spells it, "" for NoSession.
+func (s Session) String() string {
+	if s >= numSessions {
+		return ""
+	}
+	return sessionWords[s]
+}
+
 // Journal is the record of one request. The strings belong to the configuration and outlive it. Times are the
 // loop's monotonic nanoseconds, 0 for a stage that was not reached.
 type Journal struct {
@@ -107,6 +130,7 @@ type Journal struct {
 	Cause   Cause
 	Detail  string // a constant text: which rule of the wire, which limit
 	Cache   Cache
+	Session Session
 	Retries int
 	// Of a page with fragments: how many it asked for, and how many of them failed.
 	Includes, Failed int

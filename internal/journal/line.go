@@ -29,6 +29,7 @@ type Line struct {
 	Cause                     Cause
 	Detail                    string
 	Cache                     Cache
+	Session                   Session
 	Retries                   int
 	Includes, Failed          int // fragments of a page
 
@@ -47,6 +48,7 @@ func (l *Line) Take(j *Journal, now int64) {
 	l.Status, l.Out, l.In = j.Status, j.Out, j.In
 	l.Site, l.Route, l.Pool, l.Server = j.Site, j.Route, j.Pool, j.Server
 	l.Cause, l.Detail, l.Cache, l.Retries = j.Cause, j.Detail, j.Cache, j.Retries
+	l.Session = j.Session
 	l.Includes, l.Failed = j.Includes, j.Failed
 	l.Total = 0
 	if j.At[Begun] != 0 && now > j.At[Begun] {
@@ -98,6 +100,7 @@ func AppendJSON(dst []byte, l *Line) []byte {
 	dst = appendText(dst, `,"pool":`, l.Pool)
 	dst = appendText(dst, `,"server":`, l.Server)
 	dst = appendText(dst, `,"cache":`, l.Cache.String())
+	dst = appendText(dst, `,"session":`, l.Session.String())
 	dst = appendText(dst, `,"cause":`, l.Cause.String())
 	dst = appendText(dst, `,"detail":`, l.Detail)
 	if l.Retries > 0 {

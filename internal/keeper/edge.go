@@ -66,7 +66,7 @@ func (k *keeper) snapshot(p *proposal) snapshot {
 		cfg, source = p.cfg, p.source
 	}
 	k.version++
-	s := snapshot{state: api.EdgeState{Version: k.version, Source: source, Secret: k.secret, Workers: []api.Worker{}}, apps: map[string]bool{}, proposal: p}
+	s := snapshot{state: api.EdgeState{Version: k.version, Source: source, Secret: k.secret, Workers: []api.Worker{}, RunDir: k.runDir}, apps: map[string]bool{}, proposal: p}
 	for _, a := range cfg.Apps {
 		s.apps[a.Name] = true
 	}

@@ -1,24 +1,23 @@
 package pool
 
 import (
-	"fmt"
+	"strings"
 	"time"
 
 	"github.com/weirhq/weir/internal/config"
-	"github.com/weirhq/weir/internal/pool/balance"
 )
 
-// apply makes the core be as cfg says, with these servers. Servers of the same name and address stay, with their
+// apply makes the core be as cfg says, with these servers; key is the machine's, for sticky sessions. Servers of the same name and address stay, with their
 // connections, counts and state; those that are not wanted any more drain.
-func (c *core) apply(cfg *config.Pool, ws []want) error {
+func (c *core) apply(cfg *config.Pool, ws []want, key []byte) error {
 	c.mu.Lock()
-	err := c.applyLocked(cfg, ws)
+	err := c.applyLocked(cfg, ws, key)
 	c.mu.Unlock()
 	c.settle()
 	return err
 }
 
-func (c *core) applyLocked(cfg *config.Pool, ws []want) error {
+func (c *core) applyLocked(cfg *config.Pool, ws []want, key []byte) error {
 	if c.closed {
 		return nil
 	}
@@ -34,7 +33,7 @@ func (c *core) applyLocked(cfg *config.Pool, ws []want) error {
 	v.waits = !v.fixed || v.limit > 0
 	listed := make(map[*Server]bool, len(ws))
 	var shut []*Server
-	var places []*balance.Places
+	var chosen []want
 	for _, w := range ws {
 		s := have[w.name]
 		if s == nil || s.to != w.to {
@@ -49,20 +48,20 @@ func (c *core) applyLocked(cfg *config.Pool, ws []want) error {
 			continue
 		}
 		v.servers = append(v.servers, s)
-		v.weights = append(v.weights, w.weight)
-		places = append(places, &s.places)
+		chosen = append(chosen, w)
 	}
-	picker, err := balance.New(cfg.Balance, places, v.weights)
-	if err != nil {
-		return fmt.Errorf("pool %q: %w", cfg.Name, err)
+	if err := v.divide(chosen); err != nil {
+		return err
 	}
-	v.picker = picker
-	c.attend(v, old)
+	v.sticky = newSticky(cfg, key, v.servers)
 	// From here on nothing fails. Servers are shut after the view without them is in force, so that nobody who looks
 	// again finds only shut ones.
-	for _, s := range v.servers {
+	for i, s := range v.servers {
 		c.reopen(s)
+		s.weight = chosen[i].weight
+		c.weigh(s)
 	}
+	c.attend(v, old)
 	c.view.Store(v)
 	for _, s := range old.servers {
 		if !listed[s] {
@@ -83,6 +82,10 @@ func (c *core) applyLocked(cfg *config.Pool, ws []want) error {
 
 func (c *core) newServer(w want) *Server {
 	s := &Server{name: w.name, address: w.address, to: w.to, worker: w.worker, host: w.host, core: c, lanes: make([]lane, len(c.loops))}
+	s.identity = w.name
+	if i := strings.LastIndexByte(w.name, '.'); w.worker != "" && i > 0 {
+		s.identity = w.name[:i]
+	}
 	return s
 }
 
@@ -158,8 +161,8 @@ func (c *core) close() {
 	c.closed = true
 	old := c.view.Load()
 	v := *old
-	v.servers, v.weights, v.keep = nil, nil, 0
-	v.picker, _ = balance.New("", nil, nil)
+	v.servers, v.keep = nil, 0
+	v.main, v.near, v.spare = &group{}, nil, nil
 	c.view.Store(&v)
 	for _, s := range old.servers {
 		if !s.places.IsShut() {

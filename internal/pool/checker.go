@@ -148,11 +148,11 @@ func (k *checker) lookAt(c *core, r *round) {
 	r.events, r.shares, r.opened = r.events[:0], r.shares[:0], false
 	c.mu.Lock()
 	v := c.view.Load()
-	for i, s := range v.servers {
+	for _, s := range v.servers {
 		c.lookEjected(s, r)
 		k.lookCheck(c, s, v.cfg, r)
 		k.lookAgent(c, s, v.cfg, r)
-		share, next := s.shareAt(r.now, v, v.weights[i])
+		share, next := s.shareAt(r.now, v.cfg.SlowStart)
 		if share != s.vitals.share {
 			s.vitals.share = share
 			r.shares = append(r.shares, shareOf{s, share})

@@ -30,20 +30,42 @@ var (
 
 // Pool is one pool as one configuration sees it.
 type Pool struct {
-	cfg *config.Pool
-	c   *core
+	cfg    *config.Pool
+	c      *core
+	backup *Pool // nil: it has none
+	byKey  bool
 }
 
 // Config returns the pool's configuration: that of the Set the pool was taken from, whatever came later.
 func (p *Pool) Config() *config.Pool { return p.cfg }
 
+// ByKey says that the pool balances by a key that a request may have (Turn.Key).
+func (p *Pool) ByKey() bool { return p.byKey }
+
+// StandIn returns the pool to use: p, or while no server of it is open, the first of its backups that has one.
+func (p *Pool) StandIn() *Pool {
+	if p.backup == nil || p.c.view.Load().anyOpen() {
+		return p
+	}
+	for b, n := p.backup, 0; b != nil && n < maxBackups; b, n = b.backup, n+1 {
+		if b.c.view.Load().anyOpen() {
+			return b
+		}
+	}
+	return p
+}
+
+// maxBackups bounds a chain of pools that stand in for each other.
+const maxBackups = 16
+
 // core is what outlives a configuration: found again by the pool's name.
 type core struct {
-	name    string
-	loops   []*loop.Loop
-	cursors []balance.Cursor     // one a loop, that loop's own; the last is guarded by mu
-	owner   atomic.Pointer[Set]  // the Set in force: is told what happens, resolves names, closes
-	view    atomic.Pointer[view] // replaced under mu
+	name     string
+	loops    []*loop.Loop
+	cursors  []balance.Cursor         // one a loop, that loop's own; the last is guarded by mu
+	sessions atomic.Pointer[sessions] // where they are; nil: the pool keeps no table of them
+	owner    atomic.Pointer[Set]      // the Set in force: is told what happens, resolves names, closes
+	view     atomic.Pointer[view]     // replaced under mu
 
 	_       [64]byte
 	waiting atomic.Int64 // length of the queue; changed under mu, read by everyone who picks or is done
@@ -51,6 +73,8 @@ type core struct {
 
 	mu         sync.Mutex
 	head, tail *Turn     // the queue
+	unchoosy   int       // how many in it would take any place
+	staying    int       // how many in it have a session
 	leaving    []*Server // shut; dropped when nobody is left at them
 	retired    time.Time // no configuration in force has it any more
 	closed     bool
@@ -61,19 +85,21 @@ type core struct {
 
 // view is what picks need to know, immutable: a pick works on one view from beginning to end.
 type view struct {
-	servers []*Server // the i-th is the picker's i-th
-	weights []int
-	picker  balance.Picker
-	limit   int64 // places per server, 0: no limit
-	keep    int   // idle connections per server and loop
-	fixed   bool  // servers are given; else they are an app's workers
-	waits   bool  // requests may wait for a place
+	servers []*Server // all of them, in the order of the configuration
+	main    *group    // those that are no backup
+	near    *group    // those of main that stand in weir's own zone; nil: zones do not count
+	spare   *group    // the backups; nil: there are none
+	limit   int64     // places per server, 0: no limit
+	keep    int       // idle connections per server and loop
+	fixed   bool      // servers are given; else they are an app's workers
+	waits   bool      // requests may wait for a place
+	sticky  *sticky   // nil: requests of one session may go to different servers
 	cfg     *config.Pool
 }
 
 func newCore(name string, loops []*loop.Loop) *core {
 	c := &core{name: name, loops: loops, cursors: balance.NewCursors(len(loops) + 1)}
-	c.view.Store(&view{cfg: &config.Pool{Name: name}})
+	c.view.Store(&view{cfg: &config.Pool{Name: name}, main: &group{}})
 	return c
 }
 
@@ -102,6 +128,12 @@ func (p *Pool) Pick(t *loop.Task, turn *Turn, client *loop.Conn) (*Server, error
 		}
 	}
 	s, err := c.wait(t, turn, client)
+	if err != nil && turn.stay != nil && (errors.Is(err, ErrQueueFull) || errors.Is(err, ErrQueueTimeout)) {
+		turn.stay = nil
+		if s = c.view.Load().take(&c.cursors[turn.lane], turn); s != nil {
+			turn.server, err = s, nil
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -111,35 +143,38 @@ func (p *Pool) Pick(t *loop.Task, turn *Turn, client *loop.Conn) (*Server, error
 
 // take takes a place for turn. nil: there is none that it should have now.
 func (v *view) take(cur *balance.Cursor, turn *Turn) *Server {
-	q := balance.Query{Cursor: cur, Limit: v.limit}
+	if s := turn.stay; s != nil {
+		if turn.moved = turn.hasTried(s) || !s.places.Keeps(); !turn.moved {
+			if s.takeKept(turn, v.limit) {
+				return s
+			}
+			if v.waits {
+				return nil // it is full, and this request waits for it
+			}
+		}
+	}
+	q := balance.Query{Cursor: cur, Limit: v.limit, Hash: turn.hash, Keyed: turn.keyed}
 	if turn.ntried > 0 && v.untried(turn, false) {
 		q.Skip = turn.skip() // all others may be full: then it waits for one of them
 	}
-	for {
-		i := v.picker.Pick(q)
-		if i >= 0 {
-			s := v.servers[i]
-			if ok, trial := s.places.Take(v.limit, q.Any); ok {
-				turn.trial = trial
-				return s
-			}
-			continue // another loop was faster
-		}
-		if q.Any || !v.fixed || v.anyOpen() {
-			return nil
-		}
-		// All fixed servers rest after failed connects: better try one than fail at once. (A worker that refuses
-		// connections is dead, and the next one will be there soon: an app's requests wait.)
-		q.Any, q.Skip = true, nil
-		if turn.ntried > 0 && v.untried(turn, true) {
-			q.Skip = turn.skip()
-		}
+	if s := v.takeAny(&q, turn); s != nil {
+		return s
 	}
+	if !v.fixed || v.anyOpen() {
+		return nil
+	}
+	// All fixed servers rest after failed connects: better try one than fail at once. (A worker that refuses
+	// connections is dead, and the next one will be there soon: an app's requests wait.)
+	q.Any, q.Skip = true, nil
+	if turn.ntried > 0 && v.untried(turn, true) {
+		q.Skip = turn.skip()
+	}
+	return v.takeAny(&q, turn)
 }
 
 // untried says whether there is a server to use that turn did not try yet.
 func (v *view) untried(turn *Turn, any bool) bool {
-	for _, s := range v.servers {
+	for _, s := range v.current(any).servers {
 		if s.places.Takes(any) && !turn.hasTried(s) {
 			return true
 		}

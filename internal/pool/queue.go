@@ -35,6 +35,10 @@ type Turn struct {
 	took   int64   // see Took
 	ntried int
 	tried  [maxTried]*balance.Places
+	hash   uint64  // of the request's key
+	keyed  bool    // it has one
+	stay   *Server // where its session is; nil: it has none
+	moved  bool    // that one cannot have it any more
 
 	task       *loop.Task // the rest is guarded by the core's mutex while queued
 	prev, next *Turn
@@ -48,7 +52,20 @@ func (t *Turn) Reset() {
 	}
 	clear(t.tried[:])
 	t.ntried = 0
+	t.hash, t.keyed, t.stay, t.moved = 0, false, nil, false
 }
+
+// Key gives the request the hash of its key (balance.Hash), for pools that balance by one.
+func (t *Turn) Key(hash uint64) { t.hash, t.keyed = hash, true }
+
+// Stay says that the request's session is at s: it waits for a place there, unless s takes nobody any more.
+func (t *Turn) Stay(s *Server) { t.stay = s }
+
+// Moved says that the request was given a place elsewhere because the server of its session takes nobody any more.
+func (t *Turn) Moved() bool { return t.moved && t.server != t.stay }
+
+// choosy says that not every place will do. It stays as it is while the turn is queued.
+func (t *Turn) choosy() bool { return t.ntried > 0 || t.stay != nil }
 
 // Server returns the server at which the turn holds a place, or nil.
 func (t *Turn) Server() *Server { return t.server }
@@ -197,17 +214,24 @@ func (c *core) settle() {
 // grant takes a place for the first in the queue who may have one and returns its task. Under mu.
 func (c *core) grant(freed *Server) *loop.Task {
 	v := c.view.Load()
+	full := false // there is no place that just anybody might have
 	for w := c.head; w != nil; w = w.next {
+		if full && (w.stay == nil || w.stay.places.Open()) {
+			continue
+		}
 		s := freed
-		if s == nil || w.ntried > 0 || !s.takeFor(w, v.limit) {
+		if s == nil || w.choosy() || !v.takesTurns(s) || !s.takeFor(w, v.limit) {
 			s = v.take(c.shared(), w)
 		}
 		if s != nil {
 			c.unlink(w)
 			return c.tell(w, s)
 		}
-		if w.ntried == 0 {
-			return nil // who tried nothing could have had any place: there is none
+		if !w.choosy() { // it could have had any place: there is none
+			if c.staying == 0 {
+				return nil
+			}
+			full = true // but a server that drains has places for its sessions
 		}
 	}
 	return nil
@@ -244,7 +268,14 @@ func (c *core) link(turn *Turn) (behind bool) {
 		turn.next.prev = turn
 	}
 	c.waiting.Add(1)
-	return at != nil && at.ntried == 0
+	if turn.stay != nil {
+		c.staying++
+	}
+	if !turn.choosy() {
+		c.unchoosy++
+		return c.unchoosy > 1
+	}
+	return c.unchoosy > 0 && turn.ntried == 0 && turn.stay.places.Open()
 }
 
 // unlink takes turn out of the queue. Under mu.
@@ -261,4 +292,10 @@ func (c *core) unlink(turn *Turn) {
 	}
 	turn.prev, turn.next = nil, nil
 	c.waiting.Add(-1)
+	if turn.stay != nil {
+		c.staying--
+	}
+	if !turn.choosy() {
+		c.unchoosy--
+	}
 }

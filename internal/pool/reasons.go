@@ -14,6 +14,8 @@ const (
 	ejected                       // requests there fail, or are slow
 	drain                         // by hand: who has a session may stay
 	maint                         // by hand: nobody
+	weightless                    // its weight is 0: who has a session may stay
+	drained                       // it has drained for as long as sessions may stay
 	askedDrain                    // its app asks for no new sessions
 	askedDown                     // its app asks for nothing
 )
@@ -22,15 +24,16 @@ const (
 const passing = rest | ejected
 
 // barring are those that let nobody in, not even where all servers are closed.
-const barring = check | maint | askedDown
+const barring = check | maint | drained | askedDown
 
-// draining are those that let in who has a session.
-const draining = drain | askedDrain
+// keeping are those that leave a server to those who have a session there.
+const keeping = drain | weightless | askedDrain
 
 // words says the reasons for people.
 func (r reason) words() string {
 	var all []string
-	for i, w := range []string{"no connection", "check fails", "ejected", "drained by hand", "in maintenance by hand", "its app asks to be drained", "its app asks for nothing"} {
+	for i, w := range []string{"no connection", "check fails", "ejected", "drained by hand", "in maintenance by hand", "weight 0",
+		"its sessions had their time", "its app asks to be drained", "its app asks for nothing"} {
 		if r&(1<<i) != 0 {
 			all = append(all, w)
 		}
@@ -62,12 +65,17 @@ func (c *core) unbar(s *Server, r reason) bool {
 
 // settleOn puts what the reasons come to where the loops look. Under mu.
 func (s *Server) settleOn(why reason) {
-	if old := s.reasons(); old != why {
+	old := s.reasons()
+	if is := why&drain != 0; is != (old&drain != 0) {
+		why &^= drained
+		s.drains(is)
+	}
+	if old != why {
 		s.vitals.turned(old, why, time.Now())
 		s.core.stir()
 	}
 	s.why.Store(uint32(why))
-	s.places.Bar(why&barring != 0, why&draining != 0)
+	s.places.Bar(why&barring != 0, why&keeping != 0)
 	switch waits := why & passing; {
 	case waits == 0:
 		s.places.Up()

@@ -28,13 +28,14 @@ const (
 type Server struct {
 	places balance.Places // first: it brings its own padding
 
-	name    string
-	address string // as users write it
-	to      loop.Addr
-	worker  string // the worker's name, for an app's
-	host    string // the name that it was resolved from, as configured; empty: none
-	core    *core
-	lanes   []lane // by loop
+	name     string
+	identity string // what lasts of the name: a worker's without its generation, so that its place keeps keys and sessions
+	address  string // as users write it
+	to       loop.Addr
+	worker   string // the worker's name, for an app's
+	host     string // the name that it was resolved from, as configured; empty: none
+	core     *core
+	lanes    []lane // by loop
 
 	fails atomic.Int32  // connects failed in a row; changed under core.mu
 	why   atomic.Uint32 // a reason: why it takes no requests; changed under core.mu
@@ -42,13 +43,13 @@ type Server struct {
 	heard atomic.Pointer[heard]
 
 	// guarded by core.mu
+	weight  int           // as configured
 	timer   *time.Timer   // ends the rest after a failed connect
+	ending  *time.Timer   // ends the sessions of one that drains
 	over    reason        // those reasons whose time is over: one request may try
 	drained chan struct{} // made when the server is shut, closed when nobody is left
 	gone    bool          // a shut worker that its keeper's list no longer has
 	vitals  vitals
-
-	shareStandIn
 }
 
 // Name returns the server's name: the worker's, or the address as configured, with the resolved address behind it when it was a host name.
@@ -113,6 +114,13 @@ func (s *Server) Done(turn *Turn, o Outcome) {
 	s.giveBack(turn, o)
 }
 
+// Answered tells how long the server took for an answer that was received whole, for pools that balance by that too.
+func (s *Server) Answered(latency time.Duration) {
+	if latency > 0 && s.core.view.Load().cfg.ByLatency {
+		s.places.Observe(int64(latency))
+	}
+}
+
 // giveBack ends turn's place.
 func (s *Server) giveBack(turn *Turn, o Outcome) {
 	turn.server = nil
@@ -132,6 +140,15 @@ func (s *Server) giveBack(turn *Turn, o Outcome) {
 // takeFor takes a place for turn, whatever the balance.
 func (s *Server) takeFor(turn *Turn, limit int64) bool {
 	ok, trial := s.places.Take(limit, false)
+	if ok {
+		turn.trial = trial
+	}
+	return ok
+}
+
+// takeKept takes a place for turn, which has a session at the server.
+func (s *Server) takeKept(turn *Turn, limit int64) bool {
+	ok, trial := s.places.TakeKept(limit)
 	if ok {
 		turn.trial = trial
 	}

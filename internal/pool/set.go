@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/weirhq/weir/internal/api"
@@ -20,6 +21,7 @@ type Env struct {
 	// Resolve finds the addresses of a host name; nil: the system's resolver. It is called on ordinary goroutines.
 	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
 	Log     *slog.Logger // nil: nowhere
+	Dir     string       // the run directory, for what is to last of sticky sessions; empty: nothing does
 }
 
 // Set is all pools of one configuration. The list never changes. Its methods may be called from any goroutine but
@@ -30,6 +32,8 @@ type Set struct {
 	names  map[string]*Pool
 	watch  *watcher
 	checks *checker
+
+	key []byte // of this machine, for sticky sessions; nil: no pool needs one
 
 	mu      sync.Mutex
 	workers []api.Worker
@@ -68,10 +72,13 @@ func Build(cfg *config.Config, e Env, old *Set) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.findKey(cfg, old); err != nil {
+		return nil, err
+	}
 	s.watch = newWatcher(s, hosts)
 	s.hosts = s.watch.first(known)
 	for _, pc := range cfg.Pools {
-		p := &Pool{cfg: pc}
+		p := &Pool{cfg: pc, byKey: strings.HasSuffix(pc.Balance, "_hash")}
 		if old != nil {
 			if o := old.names[pc.Name]; o != nil {
 				p.c = o.c
@@ -82,10 +89,16 @@ func Build(cfg *config.Config, e Env, old *Set) (*Set, error) {
 			p.c.owner.Store(s)
 			s.applyTo(p)
 		}
+		s.readySessions(p)
 		s.pools = append(s.pools, p)
 		s.names[pc.Name] = p
 	}
 	s.checks = newChecker(s)
+	for _, p := range s.pools {
+		if p.cfg.Backup != "" {
+			p.backup = s.names[p.cfg.Backup]
+		}
+	}
 	s.watch.start()
 	s.checks.start()
 	return s, nil
@@ -99,7 +112,7 @@ func preflight(cfg *config.Config) (hosts []string, err error) {
 			return nil, fmt.Errorf("pool %q is there twice", pc.Name)
 		}
 		seen[pc.Name] = true
-		if err := newCore(pc.Name, nil).apply(&config.Pool{Name: pc.Name, Balance: pc.Balance}, nil); err != nil {
+		if err := newCore(pc.Name, nil).apply(&config.Pool{Name: pc.Name, Balance: pc.Balance}, nil, nil); err != nil {
 			return nil, err
 		}
 		for _, sc := range pc.Servers {
@@ -113,6 +126,24 @@ func preflight(cfg *config.Config) (hosts []string, err error) {
 		}
 	}
 	return hosts, nil
+}
+
+// findKey gets the key for sticky sessions where a pool needs one.
+func (s *Set) findKey(cfg *config.Config, old *Set) (err error) {
+	if old != nil && old.key != nil {
+		s.key = old.key
+		return nil
+	}
+	if !slices.ContainsFunc(cfg.Pools, func(p *config.Pool) bool { return p.Sticky != nil }) {
+		return nil
+	}
+	if s.key, err = sessionKey(s.env.Dir); s.key == nil {
+		return err
+	}
+	if err != nil {
+		s.env.Log.Warn("sessions may not be known after a restart", "error", err)
+	}
+	return nil
 }
 
 // applyTo brings a pool's core up to this Set's configuration, workers and addresses. mu is held, or s not yet shared.
@@ -129,7 +160,7 @@ func (s *Set) applyCore(c *core, cfg *config.Pool) {
 		panic("pool: an address that was checked is bad: " + err.Error())
 	}
 	c.setHands(s.hands)
-	if err := c.apply(cfg, ws); err != nil {
+	if err := c.apply(cfg, ws, s.key); err != nil {
 		panic("pool: a configuration that was checked is bad: " + err.Error())
 	}
 }

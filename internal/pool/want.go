@@ -19,6 +19,8 @@ type want struct {
 	to            loop.Addr
 	weight        int
 	worker, host  string
+	zone          string
+	backup        bool
 	leaving       bool
 }
 
@@ -71,7 +73,7 @@ func wantFixed(cfg *config.Pool, names map[string][]netip.Addr) (ws []want, miss
 			return nil, nil, fmt.Errorf("pool %q: %w", cfg.Name, err)
 		}
 		if t.host == "" {
-			add(want{name: s.Address, address: s.Address, to: t.to, weight: s.Weight})
+			add(want{name: s.Address, address: s.Address, to: t.to, weight: s.Weight, zone: s.Zone, backup: s.Backup})
 			continue
 		}
 		ips := names[t.host]
@@ -80,7 +82,8 @@ func wantFixed(cfg *config.Pool, names map[string][]netip.Addr) (ws []want, miss
 		}
 		for _, ip := range ips {
 			to := netip.AddrPortFrom(ip, t.port)
-			add(want{name: s.Address + "/" + ip.String(), address: to.String(), to: loop.Addr{IP: to}, weight: s.Weight, host: t.host})
+			add(want{name: s.Address + "/" + ip.String(), address: to.String(), to: loop.Addr{IP: to}, weight: s.Weight,
+				zone: s.Zone, backup: s.Backup, host: t.host})
 		}
 	}
 	return ws, missing, nil

@@ -51,12 +51,15 @@ type watcher struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 	soon   chan struct{}
+	save   chan struct{} // sessions changed
 	events chan event
 	failed map[string]bool // names whose last lookup failed: said once
+
+	unsaved bool // sessions could not be saved: said once
 }
 
 func newWatcher(s *Set, hosts []string) *watcher {
-	w := &watcher{s: s, hosts: hosts, done: make(chan struct{}), soon: make(chan struct{}, 1), events: make(chan event, 64), failed: map[string]bool{}}
+	w := &watcher{s: s, hosts: hosts, done: make(chan struct{}), soon: make(chan struct{}, 1), save: make(chan struct{}, 1), events: make(chan event, 64), failed: map[string]bool{}}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	return w
 }
@@ -93,7 +96,10 @@ func (w *watcher) run() {
 	for {
 		select {
 		case <-w.ctx.Done():
+			w.saveSessions()
 			return
+		case <-w.save:
+			w.saveSessions()
 		case e := <-w.events:
 			w.log(e)
 		case <-w.soon:

@@ -9,6 +9,8 @@ import (
 	"testing"
 )
 
+var allMethods = []string{"round_robin", "least_conn", "random_two", "source_hash"}
+
 func servers(n int) []*Places {
 	ps := make([]*Places, n)
 	for i := range ps {
@@ -25,9 +27,18 @@ func equal(n int) []int {
 	return ws
 }
 
+// members gives each server a name by its number.
+func members(ps []*Places, ws []int) []Member {
+	ms := make([]Member, len(ps))
+	for i := range ps {
+		ms[i] = Member{Places: ps[i], Weight: ws[i], Key: Hash(0, fmt.Sprintf("10.0.0.%d:80", i))}
+	}
+	return ms
+}
+
 func picker(t testing.TB, method string, ps []*Places, ws []int) Picker {
 	t.Helper()
-	p, err := New(method, ps, ws)
+	p, err := New(method, false, members(ps, ws))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,17 +57,14 @@ func counts(p Picker, q Query, servers, n int) []int {
 }
 
 func TestUnknownMethod(t *testing.T) {
-	if _, err := New("fastest", nil, nil); err == nil {
+	if _, err := New("fastest", false, nil); err == nil {
 		t.Error("an unknown method was taken")
-	}
-	if _, err := New("round_robin", servers(2), []int{1}); err == nil {
-		t.Error("a missing weight was not noticed")
 	}
 }
 
 func TestNoServer(t *testing.T) {
-	for _, m := range []string{"round_robin", "least_conn"} {
-		q := Query{Cursor: &NewCursors(1)[0]}
+	for _, m := range allMethods {
+		q := Query{Cursor: &NewCursors(1)[0], Hash: 1, Keyed: true}
 		if i := picker(t, m, nil, nil).Pick(q); i != -1 {
 			t.Errorf("%s: of no servers %d was picked", m, i)
 		}
@@ -85,15 +93,15 @@ func TestRoundRobinProportions(t *testing.T) {
 	for _, ws := range [][]int{{1}, {1, 1, 1}, {5, 1, 1}, {2, 4, 6}, {3, 2, 1, 7}, {0, -1, 2}} {
 		ps := servers(len(ws))
 		total := 0
-		for _, w := range reduce(ws) {
-			total += w
+		for _, w := range ws {
+			total += max(w, 0)
 		}
 		for start := range uint32(total + 2) {
 			c := NewCursors(1)[0]
 			c.next = start
 			got := counts(picker(t, "round_robin", ps, ws), Query{Cursor: &c}, len(ws), 3*total)
-			for i, w := range reduce(ws) {
-				if got[i] != 3*w {
+			for i, w := range ws {
+				if got[i] != 3*max(w, 0) {
 					t.Errorf("weights %v from %d: server %d came %d times of %d, want %d", ws, start, i, got[i], 3*total, 3*w)
 				}
 			}
@@ -140,17 +148,17 @@ func TestRoundRobinStepsOver(t *testing.T) {
 }
 
 func TestInterleaveBounds(t *testing.T) {
-	ws := make([]int, 1000)
+	ws := make([]uint64, 1000)
 	for i := range ws {
-		ws[i] = 1 + i%977*1000
+		ws[i] = 1 + uint64(i)%977*1000
 	}
 	if n := len(interleave(ws)); n > maxCycle+len(ws) {
 		t.Errorf("a cycle of %d turns", n)
 	}
-	if o := interleave([]int{4, 4, 4}); o != nil {
+	if o := interleave([]uint64{4, 4, 4}); o != nil {
 		t.Errorf("equal weights got an order: %v", o)
 	}
-	if o := interleave([]int{math.MaxInt, 1}); len(o) > maxCycle+2 {
+	if o := interleave([]uint64{math.MaxInt, 1}); len(o) > maxCycle+2 {
 		t.Errorf("a cycle of %d turns", len(o))
 	}
 }
@@ -298,13 +306,13 @@ func TestPlacesRace(t *testing.T) {
 }
 
 func TestPickAllocatesNothing(t *testing.T) {
-	for _, m := range []string{"round_robin", "least_conn"} {
+	for _, m := range allMethods {
 		ps := servers(10)
 		p := picker(t, m, ps, []int{1, 2, 3, 1, 2, 3, 1, 2, 3, 1})
 		c := &NewCursors(1)[0]
 		skip := []*Places{ps[1]}
 		if n := testing.AllocsPerRun(1000, func() {
-			i := p.Pick(Query{Cursor: c, Limit: 4, Skip: skip})
+			i := p.Pick(Query{Cursor: c, Limit: 4, Skip: skip, Hash: c.draw(), Keyed: true})
 			ps[i].Take(4, false)
 			ps[i].Leave()
 		}); n != 0 {
@@ -314,13 +322,15 @@ func TestPickAllocatesNothing(t *testing.T) {
 }
 
 func BenchmarkPick(b *testing.B) {
-	for _, m := range []string{"round_robin", "least_conn"} {
+	for _, m := range allMethods {
 		for _, n := range []int{1, 10, 1000} {
 			for _, busy := range []bool{false, true} {
 				ps := servers(n)
-				if busy { // each has something under way: least_conn cannot stop at the first idle one
+				if busy { // each has something under way: least_conn cannot stop at the first idle one, and hashes look at the bound
 					for _, p := range ps {
-						p.Take(0, false)
+						for range 6 {
+							p.Take(0, false)
+						}
 					}
 				}
 				p := picker(b, m, ps, equal(n))
@@ -328,7 +338,7 @@ func BenchmarkPick(b *testing.B) {
 					b.ReportAllocs()
 					c := &NewCursors(1)[0]
 					for b.Loop() {
-						i := p.Pick(Query{Cursor: c, Limit: 100})
+						i := p.Pick(Query{Cursor: c, Limit: 100, Hash: c.draw(), Keyed: true})
 						ps[i].Take(100, false)
 						ps[i].Leave()
 					}

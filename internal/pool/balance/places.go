@@ -10,10 +10,40 @@ import "sync/atomic"
 // ever given again, so that a count of 0 is final). Besides, it may be barred (nobody gets a place, not even where all
 // others are down too) or draining (only who has a session there does).
 type Places struct {
-	_ [64]byte
-	w atomic.Uint64
-	_ [120]byte
+	_       [64]byte
+	w       atomic.Uint64
+	share   atomic.Int32 // thousandths of the configured weight, less 1000: the zero value is the whole weight
+	latency atomic.Int64 // moving average in nanoseconds, 0: nothing is known
+	_       [104]byte
 }
+
+// maxShare is how many thousandths of its weight a server may have.
+const maxShare = 1_000_000
+
+// SetShare says how much of its configured weight the server has, in thousandths. 0: no request is balanced to it.
+func (p *Places) SetShare(thousandths int) {
+	p.share.Store(int32(min(max(thousandths, 0), maxShare)) - 1000)
+}
+
+// Share returns how much of its configured weight the server has, in thousandths.
+func (p *Places) Share() int { return int(p.share.Load()) + 1000 }
+
+// weigh is a weight's effective part, in thousandths.
+func (p *Places) weigh(weight uint64) uint64 { return weight * uint64(p.share.Load()+1000) }
+
+// Observe takes a response's latency in nanoseconds into the moving average, an eighth of which it makes up. Of
+// observations made at the same time one may be lost: it is an average.
+func (p *Places) Observe(ns int64) {
+	old := p.latency.Load()
+	if old == 0 {
+		p.latency.Store(max(ns, 1))
+		return
+	}
+	p.latency.Store(max(old+(ns-old)/8, 1))
+}
+
+// Latency returns the moving average in nanoseconds, 0 when nothing is known.
+func (p *Places) Latency() int64 { return p.latency.Load() }
 
 // word is flags above a count.
 type word uint64
@@ -47,6 +77,9 @@ func (p *Places) Open() bool { return p.load()&closed == 0 }
 
 // Takes is Open; any passes over down.
 func (p *Places) Takes(any bool) bool { return p.load().takes(any) }
+
+// Keeps says that the server takes requests of those who have a session there, if a place is free.
+func (p *Places) Keeps() bool { return (p.load() &^ draining).takes(false) }
 
 // IsShut says that the server leaves.
 func (p *Places) IsShut() bool { return p.load()&shut != 0 }

@@ -13,7 +13,15 @@ import (
 // stay in proportion, and its successor does not get its part on top.
 type roundRobin struct {
 	places []*Places
-	order  []uint32 // nil: all weights are equal, the list itself is the order
+	order  []uint32 // nil: all weights are equal, the list itself is the order; empty: nobody has any weight
+}
+
+func newRoundRobin(members []Member, _ bool) Picker {
+	r := &roundRobin{order: interleave(weights(members))}
+	for i := range members {
+		r.places = append(r.places, members[i].Places)
+	}
+	return r
 }
 
 func (r *roundRobin) Pick(q Query) int {
@@ -21,6 +29,9 @@ func (r *roundRobin) Pick(q Query) int {
 		return r.pickEqual(&q)
 	}
 	n := uint32(len(r.order))
+	if n == 0 {
+		return -1
+	}
 	i := q.Cursor.next
 	if i >= n {
 		i %= n
@@ -65,16 +76,16 @@ const maxCycle = 1 << 14
 
 // interleave returns the order of one cycle in which each index comes as often as its weight says, its turns as far
 // apart as may be: the k-th of w turns is due at (k+½)/w of the cycle. nil when all weights are equal.
-func interleave(weights []int) []uint32 {
+func interleave(weights []uint64) []uint32 {
 	ws := reduce(weights)
-	if !slices.ContainsFunc(ws, func(w int) bool { return w != 1 }) {
+	if !slices.ContainsFunc(ws, func(w uint64) bool { return w != 1 }) {
 		return nil
 	}
 	type turn struct {
 		due float64
 		k   uint32
 	}
-	var turns []turn
+	turns := []turn{}
 	for i, w := range ws {
 		for k := range w {
 			turns = append(turns, turn{(float64(k) + 0.5) / float64(w), uint32(i)})
@@ -88,28 +99,33 @@ func interleave(weights []int) []uint32 {
 	return order
 }
 
-// reduce makes weights as small as their proportions allow, and smaller still if a cycle would become too long.
-func reduce(weights []int) []int {
-	ws := make([]int, len(weights))
-	var total, div int
-	for i, w := range weights {
-		ws[i] = min(max(w, 1), 1<<16)
-		total += ws[i]
-		div = gcd(div, ws[i])
+// reduce makes weights as small as their proportions allow, and smaller still if a cycle would become too long. Those
+// of 0 stay so.
+func reduce(weights []uint64) []uint64 {
+	ws := slices.Clone(weights)
+	var total, div uint64
+	for _, w := range ws {
+		total += w
+		div = gcd(div, w)
+	}
+	if total == 0 {
+		return ws
 	}
 	for i := range ws {
 		ws[i] /= div
 	}
-	if total /= max(div, 1); total <= maxCycle {
+	if total /= div; total <= maxCycle {
 		return ws
 	}
-	for i := range ws {
-		ws[i] = max(1, int(float64(ws[i])*maxCycle/float64(total)))
+	for i, w := range ws {
+		if w > 0 {
+			ws[i] = max(1, uint64(float64(w)*maxCycle/float64(total)))
+		}
 	}
 	return ws
 }
 
-func gcd(a, b int) int {
+func gcd(a, b uint64) uint64 {
 	for b != 0 {
 		a, b = b, a%b
 	}
