@@ -31,8 +31,8 @@ type EdgeState struct {
 	Version int64    `json:"version"`
 	Source  Source   `json:"source"`
 	Workers []Worker `json:"workers"`
-	RunDir  string   `json:"run_dir,omitempty"` // for what is to last longer than an edge; empty: nothing does
 	Hands   []Hand   `json:"hands,omitempty"`
+	RunDir  string   `json:"run_dir,omitempty"` // for what is to last longer than an edge; empty: nothing does
 	// Secret is what edges that follow one another have in common: 16 random bytes of the keeper's. A cache without a disk
 	// makes its keys with it, so that what one edge purges is what the next one keeps.
 	Secret []byte `json:"secret,omitempty"`

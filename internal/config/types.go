@@ -93,7 +93,8 @@ type Pool struct {
 	Retry     Retry
 	Buffer    Buffer
 	Timeouts  PoolTimeouts
-	Keep      int     // idle connections kept per server and loop
+	Keep      int // idle connections kept per server and loop
+
 	Health    *Health // nil: no checks
 	Eject     *Eject  // nil: none is ejected
 	SlowStart time.Duration

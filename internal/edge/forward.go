@@ -217,11 +217,11 @@ func (h *handler) converse(p *pool.Pool, cfg *config.Pool) outcome {
 		return o
 	}
 	h.x.Journal.Cause, h.x.Journal.Detail = journal.NoCause, "" // of an earlier try
-	if p.Sticky() != nil {
-		h.learn(p)
-	}
 	if cfg.Agent != nil && cfg.Agent.Header != "" {
 		h.heed(cfg.Agent.Header)
+	}
+	if p.Sticky() != nil {
+		h.learn(p)
 	}
 	if h.tree.cfg.Cache != nil {
 		h.invalidate()

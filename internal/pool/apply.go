@@ -54,7 +54,6 @@ func (c *core) applyLocked(cfg *config.Pool, ws []want, key []byte) error {
 		return err
 	}
 	v.sticky = newSticky(cfg, key, v.servers)
-	c.attend(v, old)
 	// From here on nothing fails. Servers are shut after the view without them is in force, so that nobody who looks
 	// again finds only shut ones.
 	for i, s := range v.servers {
@@ -62,6 +61,7 @@ func (c *core) applyLocked(cfg *config.Pool, ws []want, key []byte) error {
 		s.weight = chosen[i].weight
 		c.weigh(s)
 	}
+	c.attend(v, old)
 	c.view.Store(v)
 	for _, s := range old.servers {
 		if !listed[s] {
