@@ -87,6 +87,8 @@ type Pool struct {
 	Buffer   Buffer
 	Timeouts PoolTimeouts
 	Keep     int // idle connections kept per server and loop
+
+	TotalConn int // requests at a time at all servers, 0: no limit
 }
 
 // Server is one fixed server of a pool.
@@ -99,7 +101,12 @@ type Server struct {
 type Queue struct {
 	Size    int
 	Timeout time.Duration
+	Order   string // "fifo" or AdaptiveLIFO
+	Fair    bool   // between clients' addresses
 }
+
+// AdaptiveLIFO is the order of a queue that serves the newest first while it is overloaded.
+const AdaptiveLIFO = "adaptive_lifo"
 
 // Retry says when a request is tried again at another server.
 type Retry struct {
@@ -169,6 +176,7 @@ type Route struct {
 	Cache          *CachePolicy // nil: nothing of it is kept
 	Compress       *Compress    // nil: nothing is compressed
 	ESI            *ESI         // nil: pages go out as they are
+	Priority       int          // in its pool's queue: -1 low, 0 normal, 1 high
 	ForwardedField bool         // send Forwarded (RFC 7239) too
 	// Exactly one of these answers.
 	Pool     string

@@ -35,12 +35,12 @@ func (h *handler) forward(p *pool.Pool) {
 	if !h.hold(cfg) {
 		return
 	}
-	h.turn.Reset()
+	h.rank(cfg)
 	for {
 		s, err := h.pick(p, cfg)
 		if err != nil {
 			h.deadline = 0 // it must not cut off the answer
-			h.unpicked(err)
+			h.unpicked(p, err)
 			return
 		}
 		o := h.try(s, cfg)
@@ -154,26 +154,6 @@ func (h *handler) retries(o outcome, cfg *config.Pool) bool {
 		return true
 	}
 	return false
-}
-
-// unpicked answers a request that got no server.
-func (h *handler) unpicked(err error) {
-	if h.rescued(503) {
-		return
-	}
-	switch {
-	case errors.Is(err, pool.ErrQueueFull):
-		h.fail(503, journal.QueueFull, "every server is busy and the queue is full")
-	case errors.Is(err, pool.ErrQueueTimeout):
-		h.fail(503, journal.QueueTimeout, "no server had a place within queue.timeout")
-	case errors.Is(err, pool.ErrNoServer):
-		h.fail(503, journal.NoServer, "no server is ready")
-	case errors.Is(err, loop.ErrHangup):
-		h.x.Journal.Cause = journal.ClientGone
-		h.keep = false
-	default:
-		h.fail(503, journal.Stopping, "weir is stopping")
-	}
 }
 
 // untried answers a request whose last try failed.

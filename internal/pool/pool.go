@@ -18,6 +18,7 @@ import (
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/pool/balance"
+	"github.com/weirhq/weir/internal/pool/limit"
 )
 
 // Errors of Pick, besides loop.ErrHangup (the client went away while its request was queued) and loop.ErrClosed.
@@ -47,12 +48,17 @@ type core struct {
 	_       [64]byte
 	waiting atomic.Int64 // length of the queue; changed under mu, read by everyone who picks or is done
 	_       [64]byte
+	taken   atomic.Int64 // places taken at all servers, while there is a limit on that
+	_       [64]byte
 
-	mu         sync.Mutex
-	head, tail *Turn     // the queue
-	leaving    []*Server // shut; dropped when nobody is left at them
-	retired    time.Time // no configuration in force has it any more
-	closed     bool
+	mu      sync.Mutex
+	queue   limit.Queue[*Turn]
+	begun   int64       // when the queue was empty for the last time
+	drain   limit.Drain // how fast it is served
+	shed    uint64      // how many were pushed out of it
+	leaving []*Server   // shut; dropped when nobody is left at them
+	retired time.Time   // no configuration in force has it any more
+	closed  bool
 }
 
 // view is what picks need to know, immutable: a pick works on one view from beginning to end.
@@ -61,9 +67,11 @@ type view struct {
 	weights []int
 	picker  balance.Picker
 	limit   int64 // places per server, 0: no limit
-	keep    int   // idle connections per server and loop
-	fixed   bool  // servers are given; else they are an app's workers
-	waits   bool  // requests may wait for a place
+	total   int64 // places at all servers, 0: no limit
+	core    *core
+	keep    int  // idle connections per server and loop
+	fixed   bool // servers are given; else they are an app's workers
+	waits   bool // requests may wait for a place
 	cfg     *config.Pool
 }
 
@@ -96,6 +104,9 @@ func (p *Pool) Pick(t *loop.Task, turn *Turn, client *loop.Conn) (*Server, error
 			s.lanes[turn.lane].requests.Add(1)
 			return s, nil
 		}
+		if c.waiting.Load() > 0 {
+			c.settle() // it may have held one of the pool's places for a moment: see take
+		}
 	}
 	s, err := c.wait(t, turn, client)
 	if err != nil {
@@ -105,8 +116,50 @@ func (p *Pool) Pick(t *loop.Task, turn *Turn, client *loop.Conn) (*Server, error
 	return s, nil
 }
 
-// take takes a place for turn. nil: there is none that it should have now.
+// take takes a place for turn. nil: there is none that it should have now. In a pool with a limit of its own, a place of the
+// pool is taken first, and given back when no server has one: to others it looks for this moment as if the pool were
+// full. So who is not under mu has to look at waiting afterwards, as if it left.
 func (v *view) take(cur *balance.Cursor, turn *Turn) *Server {
+	if v.total <= 0 {
+		return v.seek(cur, turn)
+	}
+	return v.takeAt(nil, cur, turn)
+}
+
+// takeAt is take with a server that comes first, if it is not nil, whatever the balance.
+func (v *view) takeAt(first *Server, cur *balance.Cursor, turn *Turn) *Server {
+	if v.total > 0 {
+		if !v.core.enter(v.total) {
+			return nil
+		}
+		turn.counted = true
+	}
+	if first != nil && first.takeFor(turn, v.limit) {
+		return first
+	}
+	s := v.seek(cur, turn)
+	if s == nil && turn.counted {
+		turn.counted = false
+		v.core.taken.Add(-1)
+	}
+	return s
+}
+
+// enter takes one of the pool's places.
+func (c *core) enter(total int64) bool {
+	for {
+		n := c.taken.Load()
+		if n >= total {
+			return false
+		}
+		if c.taken.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// seek takes a place at a server.
+func (v *view) seek(cur *balance.Cursor, turn *Turn) *Server {
 	q := balance.Query{Cursor: cur, Limit: v.limit}
 	if turn.ntried > 0 && v.untried(turn, false) {
 		q.Skip = turn.skip() // all others may be full: then it waits for one of them

@@ -113,6 +113,10 @@ func (s *Server) giveBack(turn *Turn, well bool) {
 	if s.places.Leave() {
 		c.deserted(s)
 	}
+	if turn.counted {
+		turn.counted = false
+		c.taken.Add(-1)
+	}
 	if c.waiting.Load() > 0 {
 		c.handOn(s)
 	}

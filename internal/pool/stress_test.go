@@ -14,6 +14,7 @@ import (
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/loop"
+	"github.com/weirhq/weir/internal/pool/limit"
 )
 
 // stress is thousands of requests on all loops while workers come, go and fail, with time limits and clients that
@@ -23,8 +24,10 @@ type stress struct {
 	s       *Set
 	p       *Pool
 	limit   int64
+	total   int64
 	client  loop.Addr
-	at      sync.Map // *Server → *atomic.Int64: how many the tasks say are there
+	all     atomic.Int64 // how many the tasks say are at all servers
+	at      sync.Map     // *Server → *atomic.Int64: how many the tasks say are there
 	granted atomic.Int64
 	refused atomic.Int64
 	hungup  atomic.Int64
@@ -43,6 +46,7 @@ func (st *stress) request(task *loop.Task, seed uint64) {
 		defer c.Close()
 	}
 	var turn Turn
+	turn.Rank(limit.Class(r.IntN(3)-1), uint64(r.IntN(40))%30) // some clients ask for twice as much
 	for range 3 {
 		sv, err := st.p.Pick(task, &turn, client)
 		if err != nil {
@@ -62,6 +66,9 @@ func (st *stress) request(task *loop.Task, seed uint64) {
 		if now := n.Add(1); now > st.limit {
 			st.t.Errorf("%d requests at %s, the limit is %d", now, sv.Name(), st.limit)
 		}
+		if now := st.all.Add(1); st.total > 0 && now > st.total {
+			st.t.Errorf("%d requests at all servers, the limit is %d", now, st.total)
+		}
 		for range r.IntN(30) { // each lets all other tasks of the loop run
 			if err := task.Sleep(0); err != nil {
 				st.t.Errorf("sleeping: %v", err)
@@ -73,6 +80,7 @@ func (st *stress) request(task *loop.Task, seed uint64) {
 			}
 		}
 		n.Add(-1)
+		st.all.Add(-1)
 		switch n := r.IntN(100); {
 		case n < 10:
 			sv.Done(&turn, BadResponse)
@@ -128,6 +136,20 @@ func (st *stress) disturb(ctx context.Context) {
 }
 
 func TestStress(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		total int
+		queue config.Queue
+	}{
+		{"first in, first out", 0, config.Queue{Size: 300, Timeout: 20 * time.Millisecond}},
+		{"whole pool", 4, config.Queue{Size: 300, Timeout: 20 * time.Millisecond}},
+		{"fair, adaptive", 5, config.Queue{Size: 100, Timeout: 20 * time.Millisecond, Fair: true, Order: config.AdaptiveLIFO}},
+	} {
+		t.Run(tt.name, func(t *testing.T) { stressed(t, tt.total, tt.queue) })
+	}
+}
+
+func stressed(t *testing.T, total int, queue config.Queue) {
 	onBoth(t, 3, func(t *testing.T, e *loop.Engine) {
 		tasks := 10000
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -153,10 +175,10 @@ func TestStress(t *testing.T) {
 		}
 		cfg := ofApp("web", "web", 2)
 		cfg.Balance = []string{"round_robin", "least_conn"}[rand.IntN(2)]
-		cfg.Queue = config.Queue{Size: 300, Timeout: 20 * time.Millisecond}
+		cfg.Queue, cfg.TotalConn = queue, total
 		first := build(t, pools(cfg), env(e), nil)
 		first.SetWorkers([]api.Worker{worker("web/0", "ready"), worker("web/1", "ready"), worker("web/2", "ready")})
-		st := &stress{t: t, s: first, p: first.Pool("web"), limit: 2, client: at.to}
+		st := &stress{t: t, s: first, p: first.Pool("web"), limit: 2, total: int64(total), client: at.to}
 
 		ctx, cancel := context.WithCancel(t.Context())
 		disturbed := make(chan struct{})
@@ -180,8 +202,11 @@ func TestStress(t *testing.T) {
 
 		last := st.s
 		c := st.p.c
-		if n := c.waiting.Load(); n != 0 || c.head != nil || c.tail != nil {
+		if n := c.waiting.Load(); n != 0 || c.queue.Len() != 0 {
 			t.Errorf("%d in the queue, want 0", n)
+		}
+		if n := c.taken.Load(); n != 0 {
+			t.Errorf("%d places of the pool are taken, want 0", n)
 		}
 		for _, sv := range last.Status()[0].Servers {
 			if sv.Active != 0 {
