@@ -87,6 +87,8 @@ type PoolStatus struct {
 	Name    string         `json:"name"`
 	Queued  int64          `json:"queued"`
 	Servers []ServerStatus `json:"servers"`
+	Shed    uint64         `json:"shed,omitempty"`    // pushed out of the full queue by requests that came first
+	Breaker string         `json:"breaker,omitempty"` // "open", "half open"; empty: closed, or there is none
 }
 
 // ServerStatus is one server of a pool.

@@ -1,6 +1,11 @@
 package config
 
-import "time"
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
 
 // What a pool does when more is asked of it than it can do.
 
@@ -51,9 +56,40 @@ func retryObject(t *table) *object[Retry] {
 		}
 		return r
 	})
-	addTo(o, "on", on, func(r *Retry, got Retry) { got.Attempts = r.Attempts; *r = got }, "[connect_error, empty_response]",
+	addTo(o, "on", on, func(r *Retry, got Retry) { got.Attempts, got.Budget = r.Attempts, r.Budget; *r = got }, "[connect_error, empty_response]",
 		"connect_error: no connection, so nothing was sent. empty_response: the server died before its first byte, and the "+
 			"method is idempotent. 503: the server said so, and the method is idempotent.")
+	add(o, "budget", percentKind(0, 1000), func(r *Retry) *int { return &r.Budget }, "20%",
+		"Further tries, as a share of the pool's requests in the last 10s; 10 a second are free. So a pool whose servers all fail "+
+			"does not get a multiple of its load. 1000%: no bound.")
+	return o
+}
+
+// percentKind is a share from low to high per cent, in thousandths of the whole.
+func percentKind(low, high int) kind[int] {
+	words := "a share from " + itoa(low) + "% to " + itoa(high) + "%"
+	form := &shape{AnyOf: []*shape{{Type: "string", Pattern: `^[0-9]+(\.[0-9]+)?%$`}, variableShape()}}
+	return scalar(words, form, func(s string) (int, *complaint) {
+		number, ok := strings.CutSuffix(s, "%")
+		if _, err := strconv.ParseFloat(s, 64); err == nil {
+			return 0, &complaint{", which has no %", "write " + s + "%"}
+		}
+		n, err := strconv.ParseFloat(number, 64)
+		if !ok || err != nil || strings.Trim(number, "0123456789.") != "" || n < float64(low) || n > float64(high) {
+			return 0, &complaint{}
+		}
+		return int(math.Round(n * 10)), nil
+	})
+}
+
+func breakerObject(t *table) *object[Breaker] {
+	o := newObject[Breaker](t, "breaker", "breaker", "When most requests at a pool fail, it is asked nothing for a while: requests get "+
+		"503 at once, or what the cache has. Then a few try it.")
+	add(o, "errors", percentKind(1, 100), func(b *Breaker) *int { return &b.Errors }, "50%",
+		"So many of the requests of the last 5s to 10s failed: no connection, no whole response, a time limit, or a status of 5xx.")
+	add(o, "of", intKind(1, 1<<20), func(b *Breaker) *int { return &b.Of }, "20", "Of so many requests at least.")
+	add(o, "for", durationKind(100*time.Millisecond), func(b *Breaker) *time.Duration { return &b.For }, "10s",
+		"How long nobody goes there. Then 3 requests at a time try, and when 3 in a row were well it is over.")
 	return o
 }
 

@@ -30,6 +30,8 @@ func poolObject(t *table) *object[poolDraft] {
 		"Requests that wait for a place at a server.")
 	add(o, "retry", retryObject(t).kind(), func(p *poolDraft) *Retry { return &p.Retry }, "",
 		"When a request is tried again at another server.")
+	add(o, "breaker", pointer(breakerObject(t).kind()), func(p *poolDraft) **Breaker { return &p.Breaker }, "",
+		"When the pool is asked nothing for a while. Without it: never.")
 	add(o, "buffer", bufferKind(t), func(p *poolDraft) *bufferDraft { return &p.buffer }, "",
 		"What weir takes over from clients and servers, so that a slow client holds no worker. Only true or false for both ways.")
 	add(o, "timeouts", poolTimeoutsObject(t).kind(), func(p *poolDraft) *PoolTimeouts { return &p.Timeouts }, "",

@@ -88,7 +88,8 @@ type Pool struct {
 	Timeouts PoolTimeouts
 	Keep     int // idle connections kept per server and loop
 
-	TotalConn int // requests at a time at all servers, 0: no limit
+	TotalConn int      // requests at a time at all servers, 0: no limit
+	Breaker   *Breaker // nil: there is none
 }
 
 // Server is one fixed server of a pool.
@@ -114,6 +115,14 @@ type Retry struct {
 	ConnectError  bool // nothing was sent: every request
 	EmptyResponse bool // the server died before the first byte: idempotent requests whose body is held
 	Status503     bool // idempotent requests whose body is held
+	Budget        int  // further tries in thousandths of the requests
+}
+
+// Breaker keeps requests away from a pool of which most fail.
+type Breaker struct {
+	Errors int // thousandths of the requests, from which on it opens
+	Of     int // of so many requests at least
+	For    time.Duration
 }
 
 // Buffer says what weir takes over from clients and servers so that a slow client holds no worker.

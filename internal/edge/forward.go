@@ -48,7 +48,7 @@ func (h *handler) forward(p *pool.Pool) {
 		if o == done {
 			return
 		}
-		if !h.retries(o, cfg) {
+		if !h.retries(o, cfg) || o != refused && !h.affords(s) {
 			h.deadline = 0
 			h.untried(o)
 			return
@@ -138,6 +138,12 @@ func (h *handler) whole() bool {
 	return h.x.Req.Body == message.NoBody || h.held != nil || h.spooled
 }
 
+// affords asks the pool's budget for one more try, and takes it.
+func (h *handler) affords(s *pool.Server) bool {
+	h.spent = !s.MayRetry(&h.turn)
+	return !h.spent
+}
+
 // retries decides whether a failed try may go to another server.
 func (h *handler) retries(o outcome, cfg *config.Pool) bool {
 	if h.answered || h.x.Journal.Retries >= cfg.Retry.Attempts {
@@ -167,10 +173,14 @@ func (h *handler) untried(o outcome) {
 		h.bodyFailed(h.upload.err)
 	case o == late || cause == journal.ConnectTimeout || cause == journal.RequestTimeout:
 		h.fail(504, cause, "the server did not answer in time")
+	case o == noConnect && h.spent:
+		h.fail(502, cause, "the server could not be reached, and retry.budget is used up")
 	case o == noConnect:
 		h.fail(502, cause, "the server could not be reached")
 	case o == broken:
 		h.fail(502, cause, h.x.Journal.Detail)
+	case h.spent:
+		h.fail(502, cause, "the server closed the connection before it answered, and retry.budget is used up")
 	default:
 		h.fail(502, cause, "the server closed the connection before it answered")
 	}
@@ -191,7 +201,8 @@ func (h *handler) converse(cfg *config.Pool) outcome {
 		h.tunnel()
 		return done
 	}
-	if h.x.Resp.Status == 503 && cfg.Retry.Status503 && h.resendable() && h.x.Journal.Retries < cfg.Retry.Attempts {
+	if h.x.Resp.Status == 503 && cfg.Retry.Status503 && h.resendable() && h.x.Journal.Retries < cfg.Retry.Attempts &&
+		h.affords(h.up.s) {
 		h.up.fault = pool.Unavailable
 		return refused
 	}
@@ -249,6 +260,7 @@ func (h *handler) receive(cfg *config.Pool, sendErr error) outcome {
 				if s := h.x.Resp.Status; s >= 200 || s == 101 && h.switches() {
 					u.dec.ResetResponse(h.x.Resp.Body, h.x.Resp.Length, &h.tree.responseLimits)
 					h.x.Journal.Mark(journal.FirstByte, h.l.loop.Now())
+					h.turn.Answered(s)
 					return done
 				}
 				if informational++; informational > maxInformational || h.x.Resp.Status == 101 {

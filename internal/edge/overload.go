@@ -42,9 +42,11 @@ func (h *handler) unpicked(p *pool.Pool, err error) {
 	}
 	switch {
 	case errors.Is(err, pool.ErrQueueFull):
-		h.turnAway(p, journal.QueueFull, "every server is busy and the queue is full")
+		h.turnAway(p, err, journal.QueueFull, "every server is busy and the queue is full")
 	case errors.Is(err, pool.ErrQueueTimeout):
-		h.turnAway(p, journal.QueueTimeout, "no server had a place within queue.timeout")
+		h.turnAway(p, err, journal.QueueTimeout, "no server had a place within queue.timeout")
+	case errors.Is(err, pool.ErrBroken):
+		h.turnAway(p, err, journal.BreakerOpen, "most requests to the pool failed of late")
 	case errors.Is(err, pool.ErrNoServer):
 		h.fail(503, journal.NoServer, "no server is ready")
 	case errors.Is(err, loop.ErrHangup):
@@ -56,12 +58,8 @@ func (h *handler) unpicked(p *pool.Pool, err error) {
 }
 
 // turnAway answers a request that there is no room for, and says when there may be some (RFC 9110, section 10.2.3).
-func (h *handler) turnAway(p *pool.Pool, cause journal.Cause, detail string) {
-	h.failLater(cause, detail, p.RetryAfter(rand.Uint32()))
-}
-
-// failLater answers 503 with a time to come back, in whole seconds.
-func (h *handler) failLater(cause journal.Cause, detail string, after time.Duration) {
+func (h *handler) turnAway(p *pool.Pool, err error, cause journal.Cause, detail string) {
+	after := p.RetryAfter(err, h.l.loop.Now(), rand.Uint32())
 	h.failWith(503, cause, detail, func(dst []byte) []byte {
 		dst = append(dst, "Retry-After: "...)
 		return append(appendInt(dst, int64(after/time.Second)), "\r\n"...)

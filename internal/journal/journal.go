@@ -54,13 +54,14 @@ const (
 	Panicked
 	Stopping
 	Internal
+	BreakerOpen
 	numCauses
 )
 
 var causes = [numCauses]string{"", "bad_request", "bad_response", "no_site", "no_route", "no_server", "queue_full",
 	"queue_timeout", "connect_error", "connect_timeout", "empty_response", "server_reset", "first_byte_timeout",
 	"between_bytes_timeout", "request_timeout", "head_timeout", "body_timeout", "send_timeout", "client_gone",
-	"body_too_large", "response_too_large", "refused", "panic", "stopping", "internal"}
+	"body_too_large", "response_too_large", "refused", "panic", "stopping", "internal", "breaker_open"}
 
 // String returns the cause as the access log spells it, "" for NoCause.
 func (c Cause) String() string {

@@ -31,6 +31,7 @@ func (c *core) applyLocked(cfg *config.Pool, ws []want) error {
 		have[s.name] = s
 	}
 	v := &view{core: c, limit: int64(max(cfg.MaxConn, 0)), total: int64(max(cfg.TotalConn, 0)), keep: cfg.Keep, fixed: cfg.App == "", cfg: cfg}
+	v.gauged = cfg.Breaker != nil
 	v.waits = !v.fixed || v.limit > 0 || v.total > 0
 	listed := make(map[*Server]bool, len(ws))
 	var shut []*Server

@@ -237,14 +237,14 @@ func TestPlaceOfThePoolIsNotLost(t *testing.T) {
 func TestRetryAfterByPace(t *testing.T) {
 	onBoth(t, 1, func(t *testing.T, e *loop.Engine) {
 		c := crowd(t, e, queueing(1, 10, time.Minute, "10.0.0.1:80"))
-		if got := c.p.RetryAfter(0); got != 15*time.Second {
+		if got := c.p.RetryAfter(ErrQueueFull, 0, 0); got != 15*time.Second {
 			t.Errorf("before anybody was served: %v, want 15s", got)
 		}
 		for i := range 10 {
 			c.come(fmt.Sprint(i), limit.Normal, 0)
 		}
 		c.release()
-		if got := c.p.RetryAfter(0); got != time.Second {
+		if got := c.p.RetryAfter(ErrQueueFull, 0, 0); got != time.Second {
 			t.Errorf("an empty queue that moves: %v, want 1s", got)
 		}
 	})

@@ -26,6 +26,7 @@ var (
 	ErrNoServer     = errors.New("no server is ready")
 	ErrQueueFull    = errors.New("queue is full")
 	ErrQueueTimeout = errors.New("no place at a server within the queue's time limit")
+	ErrBroken       = errors.New("most requests failed of late, and nobody is let through for a while")
 )
 
 // Pool is one pool as one configuration sees it.
@@ -42,6 +43,7 @@ type core struct {
 	name    string
 	loops   []*loop.Loop
 	cursors []balance.Cursor     // one a loop, that loop's own; the last is guarded by mu
+	tallies []tally              // one a loop
 	owner   atomic.Pointer[Set]  // the Set in force: is told what happens, resolves names, closes
 	view    atomic.Pointer[view] // replaced under mu
 
@@ -59,6 +61,10 @@ type core struct {
 	leaving []*Server   // shut; dropped when nobody is left at them
 	retired time.Time   // no configuration in force has it any more
 	closed  bool
+
+	broken    atomic.Bool // the breaker is not closed
+	breakerMu sync.Mutex
+	breaker   limit.Breaker
 }
 
 // view is what picks need to know, immutable: a pick works on one view from beginning to end.
@@ -69,6 +75,7 @@ type view struct {
 	limit   int64 // places per server, 0: no limit
 	total   int64 // places at all servers, 0: no limit
 	core    *core
+	gauged  bool // how requests end is told to the breaker
 	keep    int  // idle connections per server and loop
 	fixed   bool // servers are given; else they are an app's workers
 	waits   bool // requests may wait for a place
@@ -76,7 +83,7 @@ type view struct {
 }
 
 func newCore(name string, loops []*loop.Loop) *core {
-	c := &core{name: name, loops: loops, cursors: balance.NewCursors(len(loops) + 1)}
+	c := &core{name: name, loops: loops, cursors: balance.NewCursors(len(loops) + 1), tallies: make([]tally, len(loops))}
 	c.view.Store(&view{cfg: &config.Pool{Name: name}})
 	return c
 }
@@ -89,8 +96,8 @@ func newCore(name string, loops []*loop.Loop) *core {
 // The wait is bounded by the queue's size and time limit. client, if not nil, is watched meanwhile: a watch that the caller
 // had set on it is over then. When turn was reset, nothing of an earlier request is left.
 //
-// The errors are ErrNoServer (there is none, or none came within the time limit), ErrQueueFull, ErrQueueTimeout, loop.ErrHangup and
-// loop.ErrClosed; no place is held then.
+// The errors are ErrNoServer (there is none, or none came within the time limit), ErrQueueFull (also for who was pushed out of the
+// queue), ErrQueueTimeout, ErrBroken, loop.ErrHangup and loop.ErrClosed; no place is held then.
 func (p *Pool) Pick(t *loop.Task, turn *Turn, client *loop.Conn) (*Server, error) {
 	c := p.c
 	if turn.server != nil {
@@ -98,8 +105,15 @@ func (p *Pool) Pick(t *loop.Task, turn *Turn, client *loop.Conn) (*Server, error
 	}
 	l := t.Loop()
 	turn.lane = l.Index()
+	if turn.ntried == 0 {
+		c.tallies[turn.lane].budget.Asked(l.Now())
+	}
+	v := c.view.Load()
+	if v.gauged && !c.allow(v, turn, l.Now()) {
+		return nil, ErrBroken
+	}
 	if c.waiting.Load() == 0 {
-		if s := c.view.Load().take(&c.cursors[turn.lane], turn); s != nil {
+		if s := v.take(&c.cursors[turn.lane], turn); s != nil {
 			turn.server = s
 			s.lanes[turn.lane].requests.Add(1)
 			return s, nil
@@ -110,6 +124,7 @@ func (p *Pool) Pick(t *loop.Task, turn *Turn, client *loop.Conn) (*Server, error
 	}
 	s, err := c.wait(t, turn, client)
 	if err != nil {
+		c.tryOver(turn, limit.Unknown, l.Now())
 		return nil, err
 	}
 	s.lanes[turn.lane].requests.Add(1)

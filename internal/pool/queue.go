@@ -39,10 +39,13 @@ const maxTried = 8
 // Turn is what one request needs to pick and queue, kept in the request's own memory. It belongs to the request's task
 // and may be used again after Reset. It must not be copied.
 type Turn struct {
-	server  *Server // whose place it holds
-	lane    int     // index of the task's loop
-	trial   bool    // it tries its server out for all others
-	counted bool    // its place counts against the limit of the whole pool
+	server  *Server     // whose place it holds
+	lane    int         // index of the task's loop
+	trial   bool        // it tries its server out for all others
+	counted bool        // its place counts against the limit of the whole pool
+	gauged  bool        // how it ends counts
+	round   limit.Round // it tries the pool out for all others
+	status  int         // of the response, 0: none came
 	ntried  int
 	tried   [maxTried]*balance.Places
 
@@ -322,13 +325,4 @@ func (c *core) link(turn *Turn) (behind bool) {
 func (c *core) unlink(turn *Turn) {
 	c.queue.Drop(&turn.wait)
 	c.waiting.Add(-1)
-}
-
-// RetryAfter is when a request that got no place may come again, in whole seconds: when those who wait now will have been
-// served, by the pace of late. random is any number.
-func (p *Pool) RetryAfter(random uint32) time.Duration {
-	c := p.c
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.drain.RetryAfter(c.queue.Len(), c.now(), random)
 }

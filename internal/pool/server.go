@@ -99,6 +99,9 @@ func (s *Server) Done(turn *Turn, o Outcome) {
 		s.lanes[turn.lane].errors.Add(1)
 		turn.remember(s)
 	}
+	if turn.gauged {
+		s.core.gauge(turn, o)
+	}
 	s.giveBack(turn, o == OK)
 }
 

@@ -276,6 +276,7 @@ func (c *core) status() api.PoolStatus {
 	for _, sv := range all {
 		ps.Servers = append(ps.Servers, sv.status())
 	}
+	ps.Shed, ps.Breaker = c.shed, c.breakerState()
 	return ps
 }
 

@@ -136,8 +136,7 @@ func TestRetriesStandApart(t *testing.T) {
 
 // model is the same queue without buckets: a list, searched.
 type model struct {
-	list   []*Waiter[string]
-	served map[uint64]int // by key: the round in which the client was served last
+	list []*Waiter[string]
 }
 
 // TestAgainstAList holds a queue that is not fair to a plain list, through any order of what can happen.
