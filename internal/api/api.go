@@ -97,6 +97,7 @@ type ServerStatus struct {
 	Address  string `json:"address"`
 	State    string `json:"state"` // "ready", "leaving", "down"
 	Active   int64  `json:"active"`
+	Limit    int64  `json:"limit,omitempty"` // max_conn as found by auto
 	Idle     int64  `json:"idle"`
 	Requests uint64 `json:"requests"`
 	Errors   uint64 `json:"errors"`

@@ -10,21 +10,65 @@ import (
 // What a pool does when more is asked of it than it can do.
 
 // maxConn is how many requests at a time are let through.
-type maxConn struct{ server, pool int }
+type maxConn struct {
+	server, pool int
+	auto         bool
+	AutoConn
+}
 
 func addMaxConn(t *table, o *object[poolDraft]) {
-	addTo(o, "max_conn", maxConnKind(t), func(p *poolDraft, m maxConn) { p.MaxConn, p.TotalConn = m.server, m.pool }, "0",
-		"Requests at a time at one server; more wait in the queue. 0: no limit, because only you know how many threads a worker has.")
+	addTo(o, "max_conn", maxConnKind(t), func(p *poolDraft, m maxConn) {
+		p.MaxConn, p.TotalConn, p.AutoConn = m.server, m.pool, nil
+		if m.auto {
+			p.AutoConn = &m.AutoConn
+		}
+	}, "0", "Requests at a time at one server; more wait in the queue. 0: no limit, because only you know how many threads a worker has. "+
+		"auto: weir finds it for each server by how long it takes to answer.")
 }
+
+// automatic stands for auto where a number may stand.
+const automatic = -1
 
 func maxConnKind(t *table) kind[maxConn] {
 	o := newObject[maxConn](t, "max_conn", "max_conn", "How many requests at a time are let through; more wait in the queue. 0: no limit.")
-	one := intKind(0, 1<<20)
-	add(o, "server", one, func(m *maxConn) *int { return &m.server }, "0", "At one server.")
-	add(o, "pool", one, func(m *maxConn) *int { return &m.pool }, "0",
+	whole := intKind(0, 1<<20)
+	one := scalar("a whole number from 0 to 1048576, or auto", intShape(0, 1<<20), func(s string) (int, *complaint) {
+		if s == "auto" {
+			return automatic, nil
+		}
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 0 || n > 1<<20 || len(s) > 1 && s[0] == '0' {
+			return 0, &complaint{}
+		}
+		return n, nil
+	})
+	one.shape = &shape{AnyOf: []*shape{{Enum: []any{"auto"}}, whole.shape}}
+	set := func(m *maxConn, n int) { m.server, m.auto = max(n, 0), n == automatic }
+	addTo(o, "server", one, set, "0", "At one server. auto: as many as it can work on; latency tells, and it goes with the server's day.")
+	add(o, "pool", whole, func(m *maxConn) *int { return &m.pool }, "0",
 		"At all servers of the pool together: for what they share, such as a database.")
-	return short(o.kind(), one, false, func(_ *decoder, _ value, n int) maxConn { return maxConn{server: n} })
+	bound := intKind(1, maxAuto)
+	add(o, "min", bound, func(m *maxConn) *int { return &m.Min }, "1", "The least that auto may find.")
+	add(o, "max", bound, func(m *maxConn) *int { return &m.Max }, "1000", "The most that auto may find.")
+	o.done = func(d *decoder, at value, given map[string]value, m *maxConn) {
+		for _, key := range []string{"min", "max"} {
+			if v, ok := given[key]; ok && !m.auto {
+				d.failKey(v, key+" without server: auto", "it bounds what auto finds: write server: auto, or take it out")
+			}
+		}
+		if v, ok := given["min"]; ok && m.auto && m.Min > m.Max {
+			d.fail(v, "min ("+itoa(m.Min)+") is more than max ("+itoa(m.Max)+")", "make it smaller")
+		}
+	}
+	return short(o.kind(), one, false, func(_ *decoder, _ value, n int) maxConn {
+		m := o.zero
+		set(&m, n)
+		return m
+	})
 }
+
+// maxAuto is the highest limit that may be found.
+const maxAuto = 100_000
 
 func queueObject(t *table) *object[Queue] {
 	o := newObject[Queue](t, "queue", "queue", "Requests that wait for a place at a server. Those of routes with "+

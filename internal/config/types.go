@@ -88,8 +88,9 @@ type Pool struct {
 	Timeouts PoolTimeouts
 	Keep     int // idle connections kept per server and loop
 
-	TotalConn int      // requests at a time at all servers, 0: no limit
-	Breaker   *Breaker // nil: there is none
+	TotalConn int       // requests at a time at all servers, 0: no limit
+	AutoConn  *AutoConn // MaxConn is found; nil: it is given
+	Breaker   *Breaker  // nil: there is none
 }
 
 // Server is one fixed server of a pool.
@@ -117,6 +118,9 @@ type Retry struct {
 	Status503     bool // idempotent requests whose body is held
 	Budget        int  // further tries in thousandths of the requests
 }
+
+// AutoConn bounds a limit on the requests at a time per server that is found by latency.
+type AutoConn struct{ Min, Max int }
 
 // Breaker keeps requests away from a pool of which most fail.
 type Breaker struct {

@@ -260,7 +260,7 @@ func (h *handler) receive(cfg *config.Pool, sendErr error) outcome {
 				if s := h.x.Resp.Status; s >= 200 || s == 101 && h.switches() {
 					u.dec.ResetResponse(h.x.Resp.Body, h.x.Resp.Length, &h.tree.responseLimits)
 					h.x.Journal.Mark(journal.FirstByte, h.l.loop.Now())
-					h.turn.Answered(s)
+					h.answeredBy(s)
 					return done
 				}
 				if informational++; informational > maxInformational || h.x.Resp.Status == 101 {

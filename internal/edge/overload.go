@@ -35,6 +35,16 @@ func clientKey(a netip.Addr) uint64 {
 	return binary.BigEndian.Uint64(b[:8])
 }
 
+// answeredBy tells the pool that the head of a response is there. How long that took says nothing of the server when a client's
+// body had to be waited for.
+func (h *handler) answeredBy(status int) {
+	at := h.l.loop.Now()
+	if h.upload.running || h.upload.ended != 0 {
+		at = 0
+	}
+	h.turn.Answered(status, at)
+}
+
 // unpicked answers a request that got no server.
 func (h *handler) unpicked(p *pool.Pool, err error) {
 	if h.rescued(503) {

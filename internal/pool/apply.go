@@ -31,8 +31,8 @@ func (c *core) applyLocked(cfg *config.Pool, ws []want) error {
 		have[s.name] = s
 	}
 	v := &view{core: c, limit: int64(max(cfg.MaxConn, 0)), total: int64(max(cfg.TotalConn, 0)), keep: cfg.Keep, fixed: cfg.App == "", cfg: cfg}
-	v.gauged = cfg.Breaker != nil
-	v.waits = !v.fixed || v.limit > 0 || v.total > 0
+	v.gauged = cfg.Breaker != nil || cfg.AutoConn != nil
+	v.waits = !v.fixed || v.limit > 0 || v.total > 0 || cfg.AutoConn != nil
 	listed := make(map[*Server]bool, len(ws))
 	var shut []*Server
 	var places []*balance.Places
@@ -62,6 +62,7 @@ func (c *core) applyLocked(cfg *config.Pool, ws []want) error {
 	// again finds only shut ones.
 	for _, s := range v.servers {
 		c.reopen(s)
+		s.limitBy(cfg.AutoConn)
 	}
 	c.view.Store(v)
 	for _, s := range old.servers {

@@ -30,11 +30,11 @@ func (s *Server) MayRetry(turn *Turn) bool {
 }
 
 // Answered notes the status of the final response, when its head is there.
-func (t *Turn) Answered(status int) { t.status = status }
+func (t *Turn) Answered(status int, now loop.Time) { t.status, t.answered = status, now }
 
 // allow asks the breaker, if there is one.
 func (c *core) allow(v *view, turn *Turn, now loop.Time) bool {
-	turn.gauged, turn.status = true, 0
+	turn.gauged, turn.status, turn.answered = true, 0, 0
 	if !c.broken.Load() || v.cfg.Breaker == nil {
 		return true
 	}
@@ -49,9 +49,12 @@ func (c *core) allow(v *view, turn *Turn, now loop.Time) bool {
 func (v *view) breaker() *limit.BreakerPolicy { return (*limit.BreakerPolicy)(v.cfg.Breaker) }
 
 // gauge counts how a request at a server ended.
-func (c *core) gauge(turn *Turn, o Outcome) {
+func (c *core) gauge(s *Server, turn *Turn, o Outcome) {
 	turn.gauged = false
 	now := c.loops[turn.lane].Now()
+	if a := s.auto.Load(); a != nil {
+		a.saw(s, turn, o, now)
+	}
 	if o == Aborted {
 		c.tryOver(turn, limit.Unknown, now)
 		return

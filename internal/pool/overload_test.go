@@ -50,11 +50,12 @@ func (c *crowded) come(name string, class limit.Class, client uint64) {
 		var turn Turn
 		turn.Rank(class, client)
 		sv, err := c.p.Pick(task, &turn, nil)
-		c.mu.Lock()
+		end := name
 		if err != nil {
-			name = fmt.Sprintf("%s: %v", name, err)
+			end = fmt.Sprintf("%s: %v", name, err)
 		}
-		c.ends = append(c.ends, name)
+		c.mu.Lock()
+		c.ends = append(c.ends, end)
 		c.mu.Unlock()
 		if err == nil {
 			sv.Done(&turn, OK)

@@ -115,6 +115,7 @@ func (p *Pool) Pick(t *loop.Task, turn *Turn, client *loop.Conn) (*Server, error
 	if c.waiting.Load() == 0 {
 		if s := v.take(&c.cursors[turn.lane], turn); s != nil {
 			turn.server = s
+			turn.since = l.Now()
 			s.lanes[turn.lane].requests.Add(1)
 			return s, nil
 		}
@@ -127,6 +128,7 @@ func (p *Pool) Pick(t *loop.Task, turn *Turn, client *loop.Conn) (*Server, error
 		c.tryOver(turn, limit.Unknown, l.Now())
 		return nil, err
 	}
+	turn.since = l.Now()
 	s.lanes[turn.lane].requests.Add(1)
 	return s, nil
 }

@@ -39,15 +39,17 @@ const maxTried = 8
 // Turn is what one request needs to pick and queue, kept in the request's own memory. It belongs to the request's task
 // and may be used again after Reset. It must not be copied.
 type Turn struct {
-	server  *Server     // whose place it holds
-	lane    int         // index of the task's loop
-	trial   bool        // it tries its server out for all others
-	counted bool        // its place counts against the limit of the whole pool
-	gauged  bool        // how it ends counts
-	round   limit.Round // it tries the pool out for all others
-	status  int         // of the response, 0: none came
-	ntried  int
-	tried   [maxTried]*balance.Places
+	server   *Server     // whose place it holds
+	lane     int         // index of the task's loop
+	trial    bool        // it tries its server out for all others
+	counted  bool        // its place counts against the limit of the whole pool
+	gauged   bool        // how it ends counts
+	round    limit.Round // it tries the pool out for all others
+	since    loop.Time   // when it got its place
+	answered loop.Time   // when the head of a final response was there, 0: none came
+	status   int         // of that
+	ntried   int
+	tried    [maxTried]*balance.Places
 
 	task    *loop.Task // the rest is guarded by the core's mutex while queued
 	wait    limit.Waiter[*Turn]

@@ -35,7 +35,8 @@ type Server struct {
 	core    *core
 	lanes   []lane // by loop
 
-	fails atomic.Int32 // connects failed in a row; changed under core.mu
+	auto  atomic.Pointer[auto] // finds its limit; nil: that is given
+	fails atomic.Int32         // connects failed in a row; changed under core.mu
 
 	// guarded by core.mu
 	timer   *time.Timer   // ends the rest after a failed connect
@@ -100,7 +101,7 @@ func (s *Server) Done(turn *Turn, o Outcome) {
 		turn.remember(s)
 	}
 	if turn.gauged {
-		s.core.gauge(turn, o)
+		s.core.gauge(s, turn, o)
 	}
 	s.giveBack(turn, o == OK)
 }

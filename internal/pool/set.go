@@ -281,7 +281,7 @@ func (c *core) status() api.PoolStatus {
 }
 
 func (s *Server) status() api.ServerStatus {
-	st := api.ServerStatus{Name: s.name, Address: s.address, State: "ready", Active: s.places.Active()}
+	st := api.ServerStatus{Name: s.name, Address: s.address, State: "ready", Active: s.places.Active(), Limit: s.places.Own()}
 	switch {
 	case s.places.IsShut():
 		st.State = "leaving"

@@ -7,28 +7,37 @@ import "sync/atomic"
 //
 // A server is open, down (a connection failed; it rests), on trial (one request may try it again, and by taking the
 // place it makes the server down for the others until it is known how that went), or shut (it leaves: no place is
-// ever given again, so that a count of 0 is final).
+// ever given again, so that a count of 0 is final). It may have a limit of its own, which comes before the pool's.
 type Places struct {
 	_ [64]byte
 	w atomic.Uint64
 	_ [120]byte
 }
 
-// word is flags above a count.
+// word is flags above a limit above a count.
 type word uint64
 
 const (
 	down  word = 1 << 62
 	trial word = 1 << 61
 	shut  word = 1 << 60
-	count      = shut - 1
+	count word = 1<<32 - 1
+
+	ownShift      = 32
+	own      word = (1<<20 - 1) << ownShift
 )
+
+// MaxOwn is the highest limit of a server's own.
+const MaxOwn = int64(own >> ownShift)
 
 func (w word) active() int64 { return int64(w & count) }
 
 func (w word) free(limit int64, any bool) bool {
 	if w&(down|shut) != 0 && (w&shut != 0 || !any) {
 		return false
+	}
+	if w&own != 0 {
+		limit = int64(w & own >> ownShift)
 	}
 	return limit <= 0 || w.active() < limit
 }
@@ -90,6 +99,13 @@ func (p *Places) Up() { p.set(0, down|trial) }
 
 // Shut ends the giving of places; left is how many are still taken.
 func (p *Places) Shut() (left int64) { return p.set(shut, 0).active() }
+
+// SetOwn gives the server a limit of its own, up to MaxOwn; 0: the pool's counts again. What is taken beyond it stays taken.
+// Who raises it looks at who waits afterwards, like one who leaves.
+func (p *Places) SetOwn(limit int64) { p.set(word(min(max(limit, 0), MaxOwn))<<ownShift, own) }
+
+// Own returns the limit of its own, 0 when there is none.
+func (p *Places) Own() int64 { return int64(p.load() & own >> ownShift) }
 
 // Reopen undoes Shut.
 func (p *Places) Reopen() { p.set(0, shut) }
