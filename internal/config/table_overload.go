@@ -126,6 +126,35 @@ func percentKind(low, high int) kind[int] {
 	})
 }
 
+func hedgeKind(t *table) kind[Hedge] {
+	o := newObject[Hedge](t, "hedge", "hedge", "A GET or HEAD to which no answer comes in the usual time is sent to another server too, if "+
+		"one has a place free, and the first answer counts. Against slow moments of single servers; never for a request with a body.")
+	d := durationKind(time.Millisecond)
+	after := scalar("p95, or a time such as 50ms", d.shape, func(s string) (time.Duration, *complaint) {
+		if s == "p95" {
+			return 0, nil
+		}
+		got, ok := parseDuration(s)
+		switch {
+		case !ok:
+			return 0, &complaint{}
+		case got < time.Millisecond || got > time.Hour:
+			return 0, &complaint{", which is no time to wait for a second server", "write p95, or 1ms to 1h"}
+		}
+		return got, nil
+	})
+	after.shape = &shape{AnyOf: []*shape{{Enum: []any{"p95"}}, d.shape}}
+	add(o, "after", after, func(h *Hedge) *time.Duration { return &h.After }, "p95",
+		"After so long without the first byte. p95: what 95 of 100 requests of late took no longer than.")
+	add(o, "at_most", percentKind(0, 100), func(h *Hedge) *int { return &h.AtMost }, "5%",
+		"So many of the requests that could be; a server that is slow with all of them does not double the load.")
+	return short(o.kind(), after, false, func(_ *decoder, _ value, d time.Duration) Hedge {
+		h := o.zero
+		h.After = d
+		return h
+	})
+}
+
 func breakerObject(t *table) *object[Breaker] {
 	o := newObject[Breaker](t, "breaker", "breaker", "When most requests at a pool fail, it is asked nothing for a while: requests get "+
 		"503 at once, or what the cache has. Then a few try it.")

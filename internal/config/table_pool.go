@@ -32,6 +32,8 @@ func poolObject(t *table) *object[poolDraft] {
 		"When a request is tried again at another server.")
 	add(o, "breaker", pointer(breakerObject(t).kind()), func(p *poolDraft) **Breaker { return &p.Breaker }, "",
 		"When the pool is asked nothing for a while. Without it: never.")
+	add(o, "hedge", pointer(hedgeKind(t)), func(p *poolDraft) **Hedge { return &p.Hedge }, "",
+		"When a request is sent to a second server too. Without it: never.")
 	add(o, "buffer", bufferKind(t), func(p *poolDraft) *bufferDraft { return &p.buffer }, "",
 		"What weir takes over from clients and servers, so that a slow client holds no worker. Only true or false for both ways.")
 	add(o, "timeouts", poolTimeoutsObject(t).kind(), func(p *poolDraft) *PoolTimeouts { return &p.Timeouts }, "",

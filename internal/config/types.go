@@ -91,6 +91,7 @@ type Pool struct {
 	TotalConn int       // requests at a time at all servers, 0: no limit
 	AutoConn  *AutoConn // MaxConn is found; nil: it is given
 	Breaker   *Breaker  // nil: there is none
+	Hedge     *Hedge    // nil: no request is sent twice at a time
 }
 
 // Server is one fixed server of a pool.
@@ -121,6 +122,12 @@ type Retry struct {
 
 // AutoConn bounds a limit on the requests at a time per server that is found by latency.
 type AutoConn struct{ Min, Max int }
+
+// Hedge says when a GET or HEAD is sent to a second server too.
+type Hedge struct {
+	After  time.Duration // 0: what 95 of 100 requests take
+	AtMost int           // thousandths of the requests that could be
+}
 
 // Breaker keeps requests away from a pool of which most fail.
 type Breaker struct {

@@ -43,7 +43,7 @@ func (h *handler) forward(p *pool.Pool) {
 			h.unpicked(p, err)
 			return
 		}
-		o := h.try(s, cfg)
+		o := h.try(p, cfg)
 		h.up.drop(h)
 		if o == done {
 			return
@@ -77,8 +77,9 @@ func (h *handler) pick(p *pool.Pool, cfg *config.Pool) (*pool.Server, error) {
 
 // try sends the request to one server and delivers what it answers. A kept connection that turns out to be dead is
 // replaced by a fresh one for free: that says nothing about the server.
-func (h *handler) try(s *pool.Server, cfg *config.Pool) outcome {
+func (h *handler) try(p *pool.Pool, cfg *config.Pool) outcome {
 	for fresh := false; ; fresh = true {
+		s := h.up.s // a hedge that won brought another
 		if h.limit(journal.NoCause) != journal.NoCause {
 			h.x.Journal.Cause = journal.RequestTimeout // earlier tries took it all: this server is not to blame
 			return late
@@ -98,7 +99,7 @@ func (h *handler) try(s *pool.Server, cfg *config.Pool) outcome {
 		}
 		h.up.c = c
 		h.x.Journal.Mark(journal.Connected, h.l.loop.Now())
-		o := h.converse(cfg)
+		o := h.converse(p, cfg)
 		if o == anew {
 			h.up.closeConn()
 			continue
@@ -187,10 +188,10 @@ func (h *handler) untried(o outcome) {
 }
 
 // converse sends the request on the connection in hand, and receives and delivers the response.
-func (h *handler) converse(cfg *config.Pool) outcome {
+func (h *handler) converse(p *pool.Pool, cfg *config.Pool) outcome {
 	sendErr := h.send()
 	h.x.Journal.Mark(journal.Sent, h.l.loop.Now())
-	if o := h.receive(cfg, sendErr); o != done {
+	if o := h.receive(p, cfg, sendErr); o != done {
 		return o
 	}
 	h.x.Journal.Cause, h.x.Journal.Detail = journal.NoCause, "" // of an earlier try
@@ -242,13 +243,13 @@ const (
 )
 
 // receive reads response heads until a final one, or 101, is there.
-func (h *handler) receive(cfg *config.Pool, sendErr error) outcome {
+func (h *handler) receive(p *pool.Pool, cfg *config.Pool, sendErr error) outcome {
 	u := &h.up
 	u.in.r, u.in.w = 0, 0
 	if u.in.b == nil {
 		u.in.b = h.l.loop.Buffer()
 	}
-	deadline := h.by(cfg.Timeouts.FirstByte)
+	deadline, hedge := h.by(cfg.Timeouts.FirstByte), h.hedgeAt(cfg)
 	for informational := 0; ; {
 		if !u.in.empty() {
 			n, err := http1.ParseResponse(u.in.bytes(), h.x.Req.Method, &h.x.Resp, &h.tree.responseLimits)
@@ -261,6 +262,9 @@ func (h *handler) receive(cfg *config.Pool, sendErr error) outcome {
 					u.dec.ResetResponse(h.x.Resp.Body, h.x.Resp.Length, &h.tree.responseLimits)
 					h.x.Journal.Mark(journal.FirstByte, h.l.loop.Now())
 					h.answeredBy(s)
+					if cfg.Hedge != nil {
+						h.tookHedgeable()
+					}
 					return done
 				}
 				if informational++; informational > maxInformational || h.x.Resp.Status == 101 {
@@ -271,17 +275,31 @@ func (h *handler) receive(cfg *config.Pool, sendErr error) outcome {
 			}
 		}
 		u.in.room(h.l.loop, tail)
-		if h.waits100() {
+		switch {
+		case h.waits100():
 			u.c.ReadBy(h.by(continueWait))
-		} else {
+		case hedge != 0 && u.in.empty() && (deadline == 0 || hedge < deadline):
+			u.c.ReadBy(hedge)
+		default:
 			u.c.ReadBy(deadline)
 		}
 		n, err := u.c.Read(u.in.b[u.in.w : len(u.in.b)-tail])
 		u.in.w += n
 		if n > 0 || err == nil {
+			if h.hedge != nil {
+				h.endHedge()
+			}
+			continue
+		}
+		if h.hedge != nil && (h.hedgeWins(pool.Aborted) || !isTimeout(err) && h.outlives(deadline, pool.EmptyResponse)) {
 			continue
 		}
 		if isTimeout(err) {
+			if hedge != 0 && u.in.empty() && h.l.loop.Now() >= hedge {
+				hedge = 0
+				h.hedges(p, cfg, deadline)
+				continue
+			}
 			if h.waits100() {
 				h.goAhead()
 				continue

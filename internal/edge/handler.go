@@ -47,6 +47,7 @@ type handler struct {
 	spooled  bool
 	up       upstream
 	turn     pool.Turn
+	hedge    *hedge // under way; nil: none
 	upload   uploader
 	download downloader
 

@@ -54,6 +54,9 @@ func (u *upstream) release(h *handler) {
 
 // drop gives up whatever is still held.
 func (u *upstream) drop(h *handler) {
+	if h.hedge != nil {
+		h.endHedge()
+	}
 	if u.c != nil || h.upload.running {
 		h.upload.stop()
 		u.closeConn()

@@ -96,6 +96,19 @@ func (c Cache) String() string {
 	return cacheWords[c]
 }
 
+// Hedge says what became of a second request to another server. The word goes into the access log.
+type Hedge uint8
+
+// What may become of it.
+const (
+	NoHedge   Hedge = iota // there was none
+	HedgeLost              // the first server answered first, or the second did not at all
+	HedgeWon
+)
+
+// String returns the word as the access log spells it, "" for NoHedge.
+func (h Hedge) String() string { return [...]string{"", "lost", "won"}[min(h, HedgeWon)] }
+
 // Journal is the record of one request. The strings belong to the configuration and outlive it. Times are the
 // loop's monotonic nanoseconds, 0 for a stage that was not reached.
 type Journal struct {
@@ -109,6 +122,7 @@ type Journal struct {
 	Detail  string // a constant text: which rule of the wire, which limit
 	Cache   Cache
 	Retries int
+	Hedge   Hedge
 	// Of a page with fragments: how many it asked for, and how many of them failed.
 	Includes, Failed int
 

@@ -30,6 +30,7 @@ type Line struct {
 	Detail                    string
 	Cache                     Cache
 	Retries                   int
+	Hedge                     Hedge
 	Includes, Failed          int // fragments of a page
 
 	Total     time.Duration // first byte of the head to the last byte of the response
@@ -47,7 +48,7 @@ func (l *Line) Take(j *Journal, now int64) {
 	l.Status, l.Out, l.In = j.Status, j.Out, j.In
 	l.Site, l.Route, l.Pool, l.Server = j.Site, j.Route, j.Pool, j.Server
 	l.Cause, l.Detail, l.Cache, l.Retries = j.Cause, j.Detail, j.Cache, j.Retries
-	l.Includes, l.Failed = j.Includes, j.Failed
+	l.Hedge, l.Includes, l.Failed = j.Hedge, j.Includes, j.Failed
 	l.Total = 0
 	if j.At[Begun] != 0 && now > j.At[Begun] {
 		l.Total = time.Duration(now - j.At[Begun])
@@ -104,6 +105,7 @@ func AppendJSON(dst []byte, l *Line) []byte {
 		dst = append(dst, `,"retries":`...)
 		dst = strconv.AppendInt(dst, int64(l.Retries), 10)
 	}
+	dst = appendText(dst, `,"hedge":`, l.Hedge.String())
 	if l.Includes > 0 {
 		dst = append(dst, `,"includes":`...)
 		dst = strconv.AppendInt(dst, int64(l.Includes), 10)

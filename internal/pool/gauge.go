@@ -13,10 +13,11 @@ import (
 
 // tally is what one loop has counted. Others read the atomic counts.
 type tally struct {
-	budget limit.Budget
-	done   atomic.Uint64 // requests at servers that ended, by their own doing
-	failed atomic.Uint64 // of these
-	_      [128]byte
+	budget  limit.Budget
+	hedging *hedging      // nil: nothing was hedged
+	done    atomic.Uint64 // requests at servers that ended, by their own doing
+	failed  atomic.Uint64 // of these
+	_       [128]byte
 }
 
 // freeRetries is how many further tries a pool has in ten seconds whatever its requests.
