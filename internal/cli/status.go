@@ -132,9 +132,17 @@ func showPools(out io.Writer, pools []api.PoolStatus) error {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "\nPOOL\tSERVER\tSTATE\tACTIVE\tIDLE\tREQUESTS\tERRORS\tQUEUED") //nolint:errcheck // Flush tells
 	for _, p := range pools {
-		fmt.Fprintf(t, "%s\t\t\t\t\t\t\t%d\n", p.Name, p.Queued) //nolint:errcheck // Flush tells
+		breaker := p.Breaker
+		if breaker != "" {
+			breaker = "breaker " + breaker
+		}
+		fmt.Fprintf(t, "%s\t\t%s\t\t\t\t\t%d\n", p.Name, breaker, p.Queued) //nolint:errcheck // Flush tells
 		for _, s := range p.Servers {
-			fmt.Fprintf(t, "\t%s\t%s\t%d\t%d\t%d\t%d\t\n", s.Name, s.State, s.Active, s.Idle, s.Requests, s.Errors) //nolint:errcheck // Flush tells
+			active := fmt.Sprint(s.Active)
+			if s.Limit > 0 {
+				active += fmt.Sprintf("/%d", s.Limit) // as max_conn: auto found it
+			}
+			fmt.Fprintf(t, "\t%s\t%s\t%s\t%d\t%d\t%d\t\n", s.Name, s.State, active, s.Idle, s.Requests, s.Errors) //nolint:errcheck // Flush tells
 		}
 	}
 	return t.Flush()
