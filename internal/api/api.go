@@ -1,10 +1,11 @@
 // Package api holds what weir's processes and the command line say to each other: JSON over HTTP on Unix sockets in
 // the run directory, and the way listening sockets are handed down. It decides nothing.
 //
-// The keeper answers on RUNDIR/weir.sock, the edge on RUNDIR/edge.sock. The keeper starts the edge as `weir edge` with
+// The keeper answers on RUNDIR/weir.sock, an edge on a RUNDIR/edge-N.sock of its own; RUNDIR/edge.sock is a link to that of
+// the one that accepts. The keeper starts an edge as `weir edge` with
 // file descriptor 3, one end of a SOCK_SEQPACKET pair: each message from the keeper is a Handover with its sockets
-// (SCM_RIGHTS); the edge answers with Report messages: Ready once it serves, or an Error and then its exit. When the pair
-// closes, the keeper is gone or has another edge in its place, and the edge drains and stops.
+// (SCM_RIGHTS); the edge answers with Report messages: Ready once it serves, or could, or an Error and then its exit. When the
+// pair closes, the keeper is gone, and the edge drains and stops.
 package api
 
 // Source is a configuration as it was read, so that the edge parses what the keeper checked and not a later edit.
@@ -30,18 +31,22 @@ type EdgeState struct {
 	Version int64    `json:"version"`
 	Source  Source   `json:"source"`
 	Workers []Worker `json:"workers"`
+	// Secret is what edges that follow one another have in common: 16 random bytes of the keeper's. A cache without a disk
+	// makes its keys with it, so that what one edge purges is what the next one keeps.
+	Secret []byte `json:"secret,omitempty"`
 }
 
 // Handover is one message to the edge, with sockets as rights.
 type Handover struct {
 	Kind    string `json:"kind"`              // "listener": rights are one socket per loop; "control": the socket of the edge's API; "state": its right is read to the end by ReadState and holds an EdgeState as JSON; "start": all has been said
+	Hold    bool   `json:"hold,omitempty"`    // with "start": be ready, and accept nothing before POST /v1/serve
 	Network string `json:"network,omitempty"` // of a listener
 	Address string `json:"address,omitempty"` // as in config.Listen
 }
 
 // Report is one message from the edge.
 type Report struct {
-	Ready bool   `json:"ready,omitempty"` // it serves
+	Ready bool   `json:"ready,omitempty"` // it serves, or would if it were not to hold
 	Error string `json:"error,omitempty"`
 }
 
@@ -65,6 +70,81 @@ type Drained struct {
 // Stop asks the edge (POST /v1/stop) to stop accepting, finish what is under way within the time, and exit.
 type Stop struct {
 	Within int64 `json:"within_ms"`
+}
+
+// Retire asks the edge (POST /v1/retire) to leave its place to another one. When it has answered it accepts no connection and
+// uses neither its cache nor the cache's disk. Each connection that it has gets one more answer. It exits when it has none
+// left, or when the time is over.
+type Retire struct {
+	Successor string `json:"successor"` // the socket of the edge that follows: it is told of purges and counts
+	Within    int64  `json:"within_ms"`
+}
+
+// Bans are purges that a retired edge was asked for (POST /v1/bans): they hold at its successor when that has answered. The
+// fields are those of the cache's own.
+type Bans struct {
+	Bans []Ban `json:"bans"`
+}
+
+// Ban is one of them.
+type Ban struct {
+	Kind uint8  `json:"kind"`
+	Hard bool   `json:"hard,omitempty"`
+	Tag  uint64 `json:"tag,omitempty,string"`
+	Host string `json:"host,omitempty"`
+	Path string `json:"path,omitempty"`
+}
+
+// Inherit is what a retired edge leaves to its successor (POST /v1/inherit): what it has counted since the last time.
+type Inherit struct {
+	Counts Counts       `json:"counts"`
+	Pools  []PoolStatus `json:"pools"` // the servers' requests and errors
+}
+
+// Counts only grow, from one edge to the next.
+type Counts struct {
+	Accepted  uint64    `json:"accepted"`
+	Refused   uint64    `json:"refused"`
+	Requests  uint64    `json:"requests"`
+	Panics    uint64    `json:"panics"`
+	Refreshes uint64    `json:"refreshes"`
+	Purges    uint64    `json:"purges"`
+	Cache     [7]uint64 `json:"cache"`
+	Status    [6]uint64 `json:"status"`
+}
+
+// Add adds other counts to these.
+func (c *Counts) Add(o *Counts) {
+	c.Accepted += o.Accepted
+	c.Refused += o.Refused
+	c.Requests += o.Requests
+	c.Panics += o.Panics
+	c.Refreshes += o.Refreshes
+	c.Purges += o.Purges
+	for i, n := range o.Cache {
+		c.Cache[i] += n
+	}
+	for i, n := range o.Status {
+		c.Status[i] += n
+	}
+}
+
+// Since returns what has been counted since earlier counts of the same edge.
+func (c *Counts) Since(o *Counts) Counts {
+	d := *c
+	d.Accepted -= o.Accepted
+	d.Refused -= o.Refused
+	d.Requests -= o.Requests
+	d.Panics -= o.Panics
+	d.Refreshes -= o.Refreshes
+	d.Purges -= o.Purges
+	for i, n := range o.Cache {
+		d.Cache[i] -= n
+	}
+	for i, n := range o.Status {
+		d.Status[i] -= n
+	}
+	return d
 }
 
 // EdgeStatus is what the edge tells of itself (GET /v1/status).
@@ -152,7 +232,8 @@ type Purge struct {
 
 // Purged is the answer to a Purge.
 type Purged struct {
-	Purges int `json:"purges"` // how many of the named things were taken up
+	Purges int      `json:"purges"`          // how many of the named things were taken up
+	Notes  []string `json:"notes,omitempty"` // what in them can meet nothing, such as the host of no site
 }
 
 // CacheStatus is what the cache holds and did (GET /v1/cache).

@@ -27,8 +27,13 @@ const (
 // KeeperSocket is where the keeper of a run directory answers, EdgeSocket where its edge does.
 func KeeperSocket(runDir string) string { return filepath.Join(runDir, "weir.sock") }
 
-// EdgeSocket is where the edge of a run directory answers.
+// EdgeSocket is where the edge of a run directory answers that accepts: a link to its own socket.
 func EdgeSocket(runDir string) string { return filepath.Join(runDir, "edge.sock") }
+
+// OwnEdgeSocket is where the n-th edge of a run directory answers.
+func OwnEdgeSocket(runDir string, n int) string {
+	return filepath.Join(runDir, "edge-"+strconv.Itoa(n)+".sock")
+}
 
 // DefaultRunDir is the run directory when nobody names one: WEIR_RUN_DIR, /run/weir for root, else
 // $XDG_RUNTIME_DIR/weir, and a directory of the user's own below the temporary one where there is not even that.
@@ -87,7 +92,7 @@ type Unreachable struct {
 func (e *Unreachable) Error() string {
 	dir := filepath.Dir(e.Socket)
 	switch {
-	case errors.Is(e.Err, fs.ErrNotExist), errors.Is(e.Err, syscall.ECONNREFUSED):
+	case errors.Is(e.Err, fs.ErrNotExist), errors.Is(e.Err, syscall.ECONNREFUSED), errors.Is(e.Err, syscall.ENOTDIR):
 		return "no weir answers in " + dir + ": is it running, and with this run directory? (--run-dir DIR names another)"
 	case errors.Is(e.Err, fs.ErrPermission):
 		return "no permission to use " + e.Socket + ": run this command as the user that runs weir"

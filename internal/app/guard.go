@@ -18,8 +18,8 @@ import (
 // the last whole line counts.
 type Wards struct {
 	Keeper  int    `json:"keeper"`
-	Edge    int    `json:"edge,omitempty"` // its process; 0 none
-	Drain   int64  `json:"drain_ms"`       // it may take so long to finish, and is killed then
+	Edges   []int  `json:"edges,omitempty"` // their processes
+	Drain   int64  `json:"drain_ms"`        // they may take so long to finish, and are killed then
 	Workers []Ward `json:"workers,omitempty"`
 }
 
@@ -60,12 +60,12 @@ func Guard(in io.Reader, sink *Sink, log *slog.Logger, sweep func()) error {
 		}
 		g.told(w)
 	}
-	if g.wards.Edge == 0 && len(g.wards.Workers) == 0 {
+	if len(g.wards.Edges) == 0 && len(g.wards.Workers) == 0 {
 		return nil
 	}
 	log.Error("weir run died: the edge finishes what it has, then the workers are stopped", "workers", len(g.wards.Workers))
 	shown := g.show(sink)
-	g.awaitEdge()
+	g.awaitEdges()
 	g.stopWorkers()
 	sweep()
 	shown()
@@ -89,7 +89,9 @@ func (g *guard) told(w Wards) {
 			starts[pid] = s.start
 		}
 	}
-	note(w.Edge)
+	for _, pid := range w.Edges {
+		note(pid)
+	}
 	for _, ward := range w.Workers {
 		note(ward.PID)
 	}
@@ -156,16 +158,15 @@ func (g *guard) gone(pid int) bool {
 	return err == nil && s.state == 'Z' // whoever is to collect it
 }
 
-func (g *guard) awaitEdge() {
-	pid := g.wards.Edge
-	if pid == 0 {
-		return
-	}
-	for end := time.Now().Add(time.Duration(g.wards.Drain) * time.Millisecond); !g.gone(pid); time.Sleep(guardTick) {
-		if time.Now().After(end) {
-			g.log.Warn("the edge did not finish in time: it is killed", "pid", pid)
-			g.signal(pid, pid, syscall.SIGKILL)
-			return
+func (g *guard) awaitEdges() {
+	end := time.Now().Add(time.Duration(g.wards.Drain) * time.Millisecond)
+	for _, pid := range g.wards.Edges {
+		for ; !g.gone(pid); time.Sleep(guardTick) {
+			if time.Now().After(end) {
+				g.log.Warn("the edge did not finish in time: it is killed", "pid", pid)
+				g.signal(pid, pid, syscall.SIGKILL)
+				break
+			}
 		}
 	}
 }

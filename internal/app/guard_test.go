@@ -69,8 +69,8 @@ func TestGuardStopsInOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := beginGuard(t)
-	b.tell(Wards{Edge: edge.PID()})
-	b.tell(Wards{Edge: edge.PID(), Drain: 60_000, Workers: []Ward{worker.Ward()}})
+	b.tell(Wards{Edges: []int{edge.PID()}})
+	b.tell(Wards{Edges: []int{edge.PID()}, Drain: 60_000, Workers: []Ward{worker.Ward()}})
 	if _, err := b.keeper.Write([]byte(`{"edge":1,"drain_ms":0}`)); err != nil { // without its end it was not said
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestGuardKillsWhatDoesNotHeed(t *testing.T) {
 	b := beginGuard(t)
 	late := worker.Ward()
 	late.Within = 100
-	b.tell(Wards{Edge: edge.PID(), Drain: 50, Workers: []Ward{late, family.Ward()}})
+	b.tell(Wards{Edges: []int{edge.PID()}, Drain: 50, Workers: []Ward{late, family.Ward()}})
 	if err := b.end(); err != nil {
 		t.Error(err)
 	}
@@ -145,7 +145,7 @@ func TestGuardTakesOverTheOutput(t *testing.T) {
 	if err := edge.Start(); err != nil {
 		t.Fatal(err)
 	}
-	wards.Edge, wards.Drain = edge.Process.Pid, 60_000
+	wards.Edges, wards.Drain = []int{edge.Process.Pid}, 60_000
 	b.tell(wards)
 	b.keeper.Close()
 	if _, err := begin.Write([]byte("go\n")); err != nil {
@@ -166,7 +166,7 @@ func TestGuardTakesOverTheOutput(t *testing.T) {
 
 func TestGuardHasNothingToDo(t *testing.T) {
 	b := beginGuard(t)
-	b.tell(Wards{Edge: os.Getpid()})
+	b.tell(Wards{Edges: []int{os.Getpid()}})
 	b.tell(Wards{})
 	if err := b.end(); err != nil || b.swept.Load() || b.log.String() != "" {
 		t.Error(err, b.log.String())
@@ -187,7 +187,7 @@ func TestGuardKnowsAProcessNumberThatCameAgain(t *testing.T) {
 	defer func() { cmd.Process.Kill(); cmd.Wait() }()
 	pid := cmd.Process.Pid
 	g := guard{log: slog.New(slog.DiscardHandler), pipes: map[int]*os.File{}}
-	g.told(Wards{Edge: pid, Workers: []Ward{{PID: pid, Signal: "KILL"}}})
+	g.told(Wards{Edges: []int{pid}, Workers: []Ward{{PID: pid, Signal: "KILL"}}})
 	if g.gone(pid) {
 		t.Error("it lives")
 	}

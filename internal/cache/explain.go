@@ -28,7 +28,7 @@ func (r Reason) Because() string {
 	case Cookie:
 		return "it has Set-Cookie, which is for one visitor (set_cookie: strip would keep it without)"
 	case VaryAll:
-		return "Vary: * matches no other request (RFC 9111, section 4.1)"
+		return "Vary: * matches no other request (RFC 9111, section 4.1), and neither does one that names X-Forwarded-For, Forwarded or X-Request-ID, which each client has its own of"
 	case NotUnderstood:
 		return "must-understand, and weir has no rules for this status (RFC 9111, section 5.2.2.3)"
 	case NoLife:
@@ -39,6 +39,8 @@ func (r Reason) Because() string {
 		return "its fields or its body are larger than what is kept"
 	case NoRoom:
 		return "there was no room"
+	case OtherVary:
+		return "a 304 names other fields in Vary than the response that it confirms did when it was kept"
 	case Purged:
 		return "it was purged while it was fetched"
 	}
@@ -64,6 +66,8 @@ func (p Pass) Because() string {
 		return "a field of it may make the app answer for another URL"
 	case PassHostOverride:
 		return "a field of it may make the app answer for another host"
+	case PassDisguised:
+		return "the name of a field has something in it that is neither letter, digit nor -, and may be taken for another field's"
 	case PassConnection:
 		return "Connection names a field, which the app does not get then (RFC 9110, section 7.6.1)"
 	case PassHeader:
@@ -94,6 +98,7 @@ func (p *Policy) Source(a Asked, resp *message.Response, received time.Time) Sou
 			number = i
 		}
 	}
+	byPolicy := !a.Cookies && !endless(f)
 	is := func(text string) Source { return Source{text, -1} }
 	switch {
 	case rule != nil && rule.Force:
@@ -108,9 +113,9 @@ func (p *Policy) Source(a Asked, resp *message.Response, received time.Time) Sou
 		}
 		return is("Expires less Date (RFC 9111, section 5.3)")
 	case Provoked(resp.Status):
-	case !a.Cookies && rule != nil:
+	case byPolicy && rule != nil:
 		return Source{"a rule of ttl; the app says nothing", number}
-	case !a.Cookies && p.DefaultTTL > 0 && byDefault(resp.Status):
+	case byPolicy && p.DefaultTTL > 0 && byDefault(resp.Status):
 		return is("default_ttl; the app says nothing")
 	case p.Heuristic && (byDefault(resp.Status) || d.public) && heuristicLife(f, received) > 0:
 		return is("heuristic: a tenth of the time since Last-Modified, at most a day (RFC 9111, section 4.2.2)")
@@ -123,6 +128,8 @@ func (p *Policy) Hint(a Asked, resp *message.Response) string {
 	switch {
 	case Provoked(resp.Status):
 		return "a client can provoke this status by what is not in the key: only the app can say that it is for all"
+	case endless(&resp.Fields):
+		return "it is a stream of events: only the app can say that it is for all"
 	case a.Cookies && (p.DefaultTTL > 0 && byDefault(resp.Status) || p.rule(resp) != nil):
 		return "the app got cookies that are no part of the key, so no policy gives a life: name them in ignore_cookies or key.cookie"
 	}

@@ -28,11 +28,12 @@ const (
 	TooLarge
 	NoRoom
 	Purged
+	OtherVary // a 304 says that it varies by other fields than those by which it was put in its place
 )
 
 var reasonWords = [...]string{Kept: "", NotGET: "method", NotFinal: "status", PartialContent: "partial", RequestNoStore: "request-no-store",
 	NoStore: "no-store", Private: "private", Authorized: "authorization", Cookie: "set-cookie", VaryAll: "vary-star", NotUnderstood: "must-understand",
-	NoLife: "no-freshness", AlreadyOver: "expired", TooLarge: "too-large", NoRoom: "no-room", Purged: "purged"}
+	NoLife: "no-freshness", AlreadyOver: "expired", TooLarge: "too-large", NoRoom: "no-room", Purged: "purged", OtherVary: "other-vary"}
 
 // String returns one word for logs and the detail of Cache-Status (RFC 9211, section 2.8).
 func (r Reason) String() string {
@@ -61,6 +62,7 @@ type Asked struct {
 	NoStore    bool // a directive of it
 	Authorized bool // it had Authorization
 	Private    bool // the key is one visitor's own
+	Renewed    bool // the response sets the cookie by which the key is one visitor's own to another value
 	Cookies    bool // the app saw cookies that are no part of the key: a policy gives no life then
 }
 
@@ -102,6 +104,7 @@ func (p *Policy) Judge(a Asked, resp *message.Response, sent, received time.Time
 	l := Life{Status: resp.Status, Received: received.Unix(), Age: initialAge(f, sent, received)}
 	l.TTL = none
 	rule := p.rule(resp)
+	byPolicy := !a.Cookies && !endless(f)
 	if rule != nil && rule.Force {
 		l.TTL = int64(rule.TTL / time.Second)
 	} else {
@@ -110,9 +113,9 @@ func (p *Policy) Judge(a Asked, resp *message.Response, sent, received time.Time
 	switch {
 	case l.TTL != none:
 	case Provoked(resp.Status): // only the app can say that this is for all
-	case !a.Cookies && rule != nil:
+	case byPolicy && rule != nil:
 		l.TTL = int64(rule.TTL / time.Second)
-	case !a.Cookies && p.DefaultTTL > 0 && byDefault(resp.Status):
+	case byPolicy && p.DefaultTTL > 0 && byDefault(resp.Status):
 		l.TTL = int64(p.DefaultTTL / time.Second)
 	case p.Heuristic && (byDefault(resp.Status) || d.public):
 		if l.TTL = heuristicLife(f, received); l.TTL > 0 {
@@ -129,6 +132,14 @@ func (p *Policy) Judge(a Asked, resp *message.Response, sent, received time.Time
 		return Life{}, AlreadyOver
 	}
 	return l, Kept
+}
+
+// endless reports whether a response is a stream of events, which goes on as long as its client listens: only the app can say
+// that it is for others too.
+func endless(f *message.Fields) bool {
+	const events = "text/event-stream"
+	t := f.Get(message.ContentType)
+	return len(t) >= len(events) && message.EqualFold(t[:len(events)], events)
 }
 
 // forbids says why a response must not be kept (RFC 9111, section 3).
@@ -155,10 +166,18 @@ func (p *Policy) forbids(a Asked, resp *message.Response, d *responseDirectives)
 		return Authorized // section 3.5
 	case f.Has(message.SetCookie) && !p.Strip && !p.KeepCookies && !a.Private && !names(d.noCacheFields, "set-cookie") && !names(d.privateFields, "set-cookie"):
 		return Cookie
-	case f.Has(message.Vary) && (listed(f, message.Vary, "*") || tooManyNames(f)):
+	case f.Has(message.SetCookie) && a.Renewed:
+		return Cookie // who has the old value next is not yet the one who has got the new one
+	case f.Has(message.Vary) && (listed(f, message.Vary, "*") || tooManyNames(f) || variesByClient(f)):
 		return VaryAll
 	}
 	return Kept
+}
+
+// variesByClient reports whether a response varies by what weir itself tells the app of each client, or of each request: no
+// other request is known to select it.
+func variesByClient(f *message.Fields) bool {
+	return listed(f, message.Vary, "x-forwarded-for") || listed(f, message.Vary, "forwarded") || listed(f, message.Vary, "x-request-id")
 }
 
 // afterwards settles what may happen to a response when it is no longer fresh.

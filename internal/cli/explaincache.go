@@ -234,8 +234,8 @@ func (e *explanation) compression(c *config.Compress) {
 
 // choice is the coding that the client likes best.
 func choice(x *exchange.Exchange, p *compress.Policy) string {
-	coding, _ := compress.Accepted(&x.Req.Fields).Choose(p.Order())
-	if coding == compress.Identity {
+	coding, _ := representation.Accepted(&x.Req.Fields).Choose(p.Order())
+	if coding == representation.Identity {
 		return "responses plain, by its Accept-Encoding"
 	}
 	return coding.String()
@@ -278,9 +278,9 @@ func (e *explanation) judge(policy *cache.Policy, c *config.Route, k *cache.Keye
 		e.line("", "a variant by %s", strings.ReplaceAll(strings.Trim(string(names), ","), ",", ", "))
 	}
 	if p, err := edge.Compression(c.Compress); err == nil && p != nil {
-		verdict, coding := p.Decide(e.resp.Status, &e.resp.Fields, -1, compress.Accepted(f))
+		verdict, coding := p.Decide(e.resp.Status, &e.resp.Fields, -1, representation.Accepted(f))
 		switch {
-		case coding != compress.Identity:
+		case coding != representation.Identity:
 			e.line("", "sent as %s, which is kept beside the plain one", coding)
 		case !verdict.Varies():
 			e.line("", "sent as it came (compression: %s)", verdict)

@@ -54,6 +54,7 @@ func rootCommand() *cobra.Command {
 		statusCommand(),
 		reloadCommand(),
 		reopenCommand(),
+		upgradeCommand(),
 		purgeCommand(),
 		cacheCommand(),
 		stopCommand(),

@@ -55,7 +55,7 @@ func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) 
 
 // load reads a configuration and puts its sockets where the flag or the environment says.
 func load(file, runDir string) (*config.Config, []config.Warning, error) {
-	cfg, warnings, err := config.Load(file, os.LookupEnv)
+	cfg, warnings, err := loadWhole(file)
 	if err != nil {
 		return nil, warnings, err
 	}

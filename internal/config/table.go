@@ -47,7 +47,7 @@ func topObject(t *table) *object[raw] {
 	add(o, "trusted_proxies", list(prefixKind(), "a list of addresses and networks", true, true),
 		func(r *raw) *[]netip.Prefix { return &r.TrustedProxies }, "[]",
 		"Whose X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host, Forwarded and X-Request-ID are believed.")
-	add(o, "cache", pointer(store.kind()), func(r *raw) **Cache { return &r.Cache }, "", "The shared cache.")
+	add(o, "cache", pointer(mapped(store.kind(), "write {memory: 512MiB}, or take it out for no cache")), func(r *raw) **Cache { return &r.Cache }, "", "The shared cache.")
 	add(o, "log", logObject(t).kind(), func(r *raw) *Log { return &r.Log }, "", "What is written where.")
 	add(o, "limits", limitsObject(t).kind(), func(r *raw) *Limits { return &r.Limits }, "",
 		"Bounds on what a client can make grow.")
@@ -153,6 +153,8 @@ func timeoutsObject(t *table) *object[Timeouts] {
 		"A kept connection between two requests.")
 	add(o, "drain", durationKind(0), func(t *Timeouts) *time.Duration { return &t.Drain }, "30s",
 		"For requests under way when weir stops.")
+	add(o, "hard_stop", durationKind(0), func(t *Timeouts) *time.Duration { return &t.HardStop }, "10m",
+		"For what a process that weir upgrade has replaced still has: long transfers, WebSockets, idle connections.")
 	return o
 }
 

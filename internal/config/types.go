@@ -157,6 +157,8 @@ type Timeouts struct {
 	Send  time.Duration // without progress while a response is sent
 	Idle  time.Duration // a kept connection between requests
 	Drain time.Duration // requests under way when weir stops
+	// HardStop is for connections of an edge that has been replaced.
+	HardStop time.Duration
 }
 
 // Limits bound what a client can make grow.

@@ -26,6 +26,7 @@ var forwardedWords = [...]string{"", "bypass", "method", "request", "uri-miss", 
 // lists them all, and a test holds it to that.
 const (
 	noteConfigured   = "configured"       // the route's bypass holds
+	noteHandedOver   = "handed-over"      // this edge has been replaced; the next one has the cache
 	noteNoStore      = "request-no-store" // a directive of the request
 	noteOnlyIfCached = "only-if-cached"   // likewise, and it is not there
 	noteHitForMiss   = "hit-for-miss"     // it is known that the response cannot be kept
@@ -66,6 +67,8 @@ func (h *handler) appendCacheStatus(dst []byte) []byte {
 func (h *handler) cacheDetail() string {
 	k := &h.kept
 	switch {
+	case k.hole && !k.stored:
+		return noteHitForMiss
 	case k.why != cache.Kept:
 		return k.why.String()
 	case k.keyed.Pass != cache.NoPass && k.fwd != notForwarded:

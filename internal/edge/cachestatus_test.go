@@ -14,7 +14,7 @@ func TestDetailsAreDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tokens := []string{noteConfigured, noteNoStore, noteOnlyIfCached, noteHitForMiss, noteNotShared, noteHead, noteRange, noteContended, noteIfError}
+	tokens := []string{noteConfigured, noteHandedOver, noteNoStore, noteOnlyIfCached, noteHitForMiss, noteNotShared, noteHead, noteRange, noteContended, noteIfError}
 	for r := cache.Kept + 1; r.String() != ""; r++ {
 		tokens = append(tokens, r.String())
 	}

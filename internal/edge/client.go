@@ -21,13 +21,13 @@ func (ln *listener) Accept(c *loop.Conn) {
 	l := ln.l
 	tree := l.edge.tree.Load()
 	if max := l.edge.roomFor(tree.cfg); l.edge.connections.Load() >= max {
-		l.count.refused++
+		l.count.Refused++
 		l.edge.sayFull(max, l.loop.Wall())
 		_ = c.Reset() // nothing can be told to a client that is refused unheard
 		return
 	}
 	l.edge.connections.Add(1)
-	l.count.accepted++
+	l.count.Accepted++
 	cl := &client{conn: c, l: l, scheme: ln.scheme}
 	c.Rest(cl, l.after(tree.firstByte))
 }

@@ -33,7 +33,7 @@ func Main(ctx context.Context, loops int) error {
 		return report(conn, err)
 	}
 	e.level = level
-	c := &control{edge: e, stop: make(chan time.Duration, 1)}
+	c := &control{edge: e, stop: make(chan time.Duration, 1), retire: make(chan time.Duration, 1)}
 	if err := c.begin(conn); err != nil {
 		_ = e.Stop(canceled()) // nothing is under way yet
 		return report(conn, err)
@@ -60,6 +60,7 @@ type control struct {
 	edge   *Edge
 	server *http.Server
 	stop   chan time.Duration
+	retire chan time.Duration
 }
 
 // begin takes the first sockets and the first state.
@@ -80,6 +81,9 @@ func (c *control) begin(conn *net.UnixConn) error {
 		case "start":
 			if state == nil {
 				return errors.New("the keeper sent no state")
+			}
+			if m.Hold {
+				c.edge.hold()
 			}
 			return c.edge.Apply(*state)
 		default:
@@ -138,6 +142,8 @@ func (c *control) run(ctx context.Context, conn *net.UnixConn) error {
 	case <-gone:
 		slog.Warn("the keeper is gone: the edge drains and stops")
 	case <-ctx.Done():
+	case limit := <-c.retire:
+		within = c.linger(ctx, gone, limit, within)
 	}
 	drain, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
@@ -150,8 +156,29 @@ func (c *control) run(ctx context.Context, conn *net.UnixConn) error {
 	return err
 }
 
+// linger waits until a retired edge has nothing left to do, or no more time, or is to stop like any other; within is what it
+// may take then.
+func (c *control) linger(ctx context.Context, gone <-chan struct{}, limit, within time.Duration) time.Duration {
+	limited, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	empty := make(chan struct{})
+	go func() { defer close(empty); c.edge.linger(limited) }()
+	select {
+	case within = <-c.stop:
+	case <-gone:
+	case <-ctx.Done():
+	case <-empty:
+		within = 0
+	}
+	cancel()
+	<-empty
+	c.edge.bequeath()
+	return within
+}
+
 func (c *control) routes() http.Handler {
 	mux := http.NewServeMux()
+	c.handoverRoutes(mux)
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
 		api.Answer(w, http.StatusOK, c.edge.Status())
 	})
@@ -203,6 +230,51 @@ func (c *control) routes() http.Handler {
 		api.Answer(w, http.StatusOK, map[string]bool{"stopping": true})
 	})
 	return mux
+}
+
+// handoverRoutes are those by which one edge follows another.
+func (c *control) handoverRoutes(mux *http.ServeMux) {
+	mux.HandleFunc("POST /v1/serve", func(w http.ResponseWriter, _ *http.Request) {
+		if err := c.edge.Serve(); err != nil {
+			api.AnswerError(w, http.StatusUnprocessableEntity, err)
+			return
+		}
+		api.Answer(w, http.StatusOK, struct{}{})
+	})
+	mux.HandleFunc("POST /v1/retire", func(w http.ResponseWriter, r *http.Request) {
+		var in api.Retire
+		if err := api.ReadRequest(w, r, &in); err != nil {
+			api.AnswerError(w, http.StatusBadRequest, err)
+			return
+		}
+		if err := c.edge.Retire(in.Successor); err != nil {
+			api.AnswerError(w, http.StatusUnprocessableEntity, err)
+			return
+		}
+		c.retire <- time.Duration(in.Within) * time.Millisecond // once: the second time was refused above
+		api.Answer(w, http.StatusOK, struct{}{})
+	})
+	mux.HandleFunc("POST /v1/bans", func(w http.ResponseWriter, r *http.Request) {
+		var in api.Bans
+		if err := api.ReadRequest(w, r, &in); err != nil {
+			api.AnswerError(w, http.StatusBadRequest, err)
+			return
+		}
+		if err := c.edge.takeBans(in); err != nil {
+			api.AnswerError(w, http.StatusUnprocessableEntity, err)
+			return
+		}
+		api.Answer(w, http.StatusOK, struct{}{})
+	})
+	mux.HandleFunc("POST /v1/inherit", func(w http.ResponseWriter, r *http.Request) {
+		var in api.Inherit
+		if err := api.ReadRequest(w, r, &in); err != nil {
+			api.AnswerError(w, http.StatusBadRequest, err)
+			return
+		}
+		c.edge.Inherit(in)
+		api.Answer(w, http.StatusOK, struct{}{})
+	})
 }
 
 // cacheRoutes are those that are about the cache.

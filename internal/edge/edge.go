@@ -35,7 +35,8 @@ type Edge struct {
 	// Read by the loops.
 	tree        atomic.Pointer[tree]
 	connections atomic.Int64
-	fullSaid    atomic.Int64 // when it was last said that connections are refused, in seconds
+	successor   atomic.Pointer[successor] // nil: it serves
+	fullSaid    atomic.Int64              // when it was last said that connections are refused, in seconds
 	stopping    atomic.Bool
 
 	// mu guards the swap of trees and listeners.
@@ -45,6 +46,10 @@ type Edge struct {
 	version   int64
 	listeners map[string][]*loop.Listener
 	sockets   map[string][]*os.File // handed down and not listened on yet
+	holds     bool                  // it listens on nothing yet
+
+	inherited inheritance
+	handing   sync.WaitGroup // the cache's disk is being given up
 }
 
 // local is what one loop owns of the edge. Only tasks and callbacks of that loop touch it.
@@ -60,18 +65,10 @@ type local struct {
 	encoders *compress.Pool
 	ids      uint64
 	idPrefix []byte
-	date     []byte // the Date field line of dateAt
-	dateAt   int64  // seconds
-	count    counters
+	date     []byte     // the Date field line of dateAt
+	dateAt   int64      // seconds
+	count    api.Counts // Cache by journal.Cache
 	seen     seen
-}
-
-// counters are a loop's; they only grow.
-type counters struct {
-	accepted, refused, requests, panics uint64
-	refreshes, purges                   uint64
-	cache                               [7]uint64 // by journal.Cache
-	status                              [6]uint64
 }
 
 // spoolMemory bounds what all bodies together hold in memory; beyond it they go to files at once.
@@ -142,12 +139,9 @@ func (e *Edge) Apply(s api.EdgeState) error {
 		return err
 	}
 	if cfg.Cache != nil && e.caching == nil {
-		if e.caching, err = newCaching(cfg.Cache); err != nil {
+		if e.caching, err = newCaching(cfg.Cache, s.Secret); err != nil {
 			return err
 		}
-	}
-	if e.caching != nil && cfg.Cache != nil && !e.caching.disk.is(cfg.Cache.Disk) {
-		slog.Warn("the cache keeps its disk, or goes without, until weir is started anew")
 	}
 	next, err := newTree(cfg, e.env, old, e.caching)
 	if err != nil {
@@ -166,12 +160,18 @@ func (e *Edge) Apply(s api.EdgeState) error {
 		e.level.Set(l)
 	}
 	if cfg.Cache != nil {
-		e.caching.resize(cfg.Cache)
+		e.caching.become(cfg.Cache)
 	}
 	e.tree.Store(next)
+	if cfg.Cache == nil && e.caching != nil {
+		e.caching.rest()
+	}
 	e.version = s.Version
 	if old != nil {
 		old.pools.Retire(next.pools)
+	}
+	if e.holds {
+		return nil
 	}
 	return e.listen(cfg.Listen)
 }
@@ -310,8 +310,8 @@ func (e *Edge) Stop(ctx context.Context) error {
 		delete(e.listeners, key)
 	}
 	var err error
-	if e.caching != nil && e.caching.disk != nil { // before the drain: the next edge waits for it
-		err = e.caching.disk.close()
+	if e.caching != nil { // before the drain: the next edge waits for it
+		err = e.caching.disk().close()
 	}
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -322,6 +322,7 @@ func (e *Edge) Stop(ctx context.Context) error {
 		}
 	}
 	err = errors.Join(err, e.engine.Close())
+	e.handing.Wait()
 	if e.caching != nil {
 		err = errors.Join(err, e.caching.close())
 	}
@@ -346,36 +347,27 @@ func (e *Edge) active() (n int64) {
 	return n
 }
 
-// sum adds up the loops' counters, and the requests under way.
-func (e *Edge) sum(all *counters) (active int64) {
+// sum adds up the loops' counters and what was inherited, and the requests under way.
+func (e *Edge) sum() (all api.Counts, active int64) {
 	var mu sync.Mutex
 	e.onLoops(func(l *local) {
 		mu.Lock()
 		defer mu.Unlock()
 		active += l.active
-		c := &l.count
-		all.accepted += c.accepted
-		all.refused += c.refused
-		all.requests += c.requests
-		all.panics += c.panics
-		all.refreshes += c.refreshes
-		all.purges += c.purges
-		for i, n := range c.status {
-			all.status[i] += n
-		}
-		for i, n := range c.cache {
-			all.cache[i] += n
-		}
+		all.Add(&l.count)
 	})
-	return active
+	e.inherited.Lock()
+	defer e.inherited.Unlock()
+	all.Add(&e.inherited.counts)
+	return all, active
 }
 
 // Status tells what the edge does.
 func (e *Edge) Status() api.EdgeStatus {
 	s := api.EdgeStatus{PID: os.Getpid(), Connections: e.connections.Load(), Pools: []api.PoolStatus{}}
-	var all counters
-	s.Active = e.sum(&all)
-	s.Accepted, s.Requests, s.Panics, s.Status = all.accepted, all.requests, all.panics, all.status
+	all, active := e.sum()
+	s.Active = active
+	s.Accepted, s.Requests, s.Panics, s.Status = all.Accepted, all.Requests, all.Panics, all.Status
 	for _, l := range e.engine.Loops() {
 		st := l.Stats()
 		s.SlowTurns += st.SlowTurns
@@ -396,10 +388,10 @@ func (e *Edge) Status() api.EdgeStatus {
 // account counts a request that has ended and writes its line.
 func (h *handler) account() {
 	l, j := h.l, &h.x.Journal
-	l.count.requests++
-	l.count.cache[j.Cache]++
-	if c := j.Status / 100; c > 0 && c < len(l.count.status) {
-		l.count.status[c]++
+	l.count.Requests++
+	l.count.Cache[j.Cache]++
+	if c := j.Status / 100; c > 0 && c < len(l.count.Status) {
+		l.count.Status[c]++
 	}
 	if l.log == nil {
 		return

@@ -197,7 +197,7 @@ func (f *fragment) Run(t *loop.Task) {
 	h.upload.stop()
 	h.up.drop(h)
 	h.observe()
-	h.l.count.cache[h.x.Journal.Cache]++ // the cache's work is the same; no client sees a request
+	h.l.count.Cache[h.x.Journal.Cache]++ // the cache's work is the same; no client sees a request
 	h.kept.part.drop()
 	h.kept.release()
 	h.endEncoding()

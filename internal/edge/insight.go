@@ -3,7 +3,6 @@ package edge
 import (
 	"cmp"
 	"encoding/binary"
-	"errors"
 	"slices"
 	"sync"
 
@@ -148,26 +147,25 @@ func (n *insights) take(s *seen, must bool) {
 func (e *Edge) CacheStatus() (api.CacheStatus, error) {
 	c := e.cache()
 	if c == nil {
-		return api.CacheStatus{}, errors.New("there is no cache: write cache: in the configuration")
+		return api.CacheStatus{}, errNoCache
 	}
 	st := c.store.Stats()
 	s := api.CacheStatus{Objects: st.Objects, Bytes: st.Bytes, Resident: st.Resident, Memory: st.Budget, Evicted: st.Evictions, Purges: c.purges.Load()}
 	e.countCache(&s)
 	e.lookInto(c, &s)
-	s.Disk = c.disk.status()
+	s.Disk = c.disk().status()
 	return s, nil
 }
 
 // countCache adds up the loops' counters.
 func (e *Edge) countCache(s *api.CacheStatus) {
-	var all counters
-	e.sum(&all)
-	n := &all.cache
+	all, _ := e.sum()
+	n := &all.Cache
 	s.Hits = n[journal.Hit] + n[journal.Stale] + n[journal.Revalidated]
 	s.Stale, s.Misses, s.Shared, s.Passes = n[journal.Stale], n[journal.Miss], n[journal.Shared], n[journal.Pass]
 	s.HitRatio = hitRatio(s.Hits+s.Shared, s.Misses)
-	s.Refreshes = all.refreshes
-	s.Purges += all.purges
+	s.Refreshes = all.Refreshes
+	s.Purges += all.Purges
 }
 
 func hitRatio(hits, misses uint64) float64 {

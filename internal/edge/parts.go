@@ -248,7 +248,7 @@ func (h *handler) feedPart(b []byte, last bool) {
 	if p.fill == nil {
 		return
 	}
-	c.disk.supersede(&p.key) // what became whole is newer than anything that stands there
+	c.disk().supersede(&p.key) // what became whole is newer than anything that stands there
 	if err := p.fill.Commit(); err != nil {
 		slog.Debug("a part is not kept", "error", err)
 	} else if r, ok := c.store.Peek(p.key); ok { // as with committed: a purge in between finds it, or is found here

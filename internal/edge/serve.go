@@ -11,7 +11,7 @@ func (h *handler) serve() {
 
 	// What the head says of the connection and the body.
 	req := &h.x.Req
-	h.keep = req.KeepAlive
+	h.keep = req.KeepAlive && !h.l.edge.stopping.Load()
 	// Other protocols than WebSocket are not switched to: h2c on an HTTP/1 connection carries requests past every rule. Nor
 	// is one behind a request with a body, which would have to be whole first (RFC 9110, section 7.8).
 	req.Upgrade = req.Upgrade && req.Body == message.NoBody && message.EqualFold(req.Fields.Get(message.Upgrade), "websocket")
@@ -27,6 +27,10 @@ func (h *handler) serve() {
 		return
 	}
 	site, route := h.tree.find(&h.x)
+	purges := string(req.MethodText) == "PURGE"
+	if purges {
+		site, route = h.purgeRoute()
+	}
 	if site == nil {
 		h.fail(404, journal.NoSite, "no site has this host")
 		return
@@ -44,7 +48,7 @@ func (h *handler) serve() {
 	if !h.admit() {
 		return
 	}
-	if route.cache != nil && string(req.MethodText) == "PURGE" {
+	if purges && route.cache != nil {
 		h.respondPurge()
 		return
 	}

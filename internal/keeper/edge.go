@@ -27,13 +27,22 @@ const (
 // edge is one process of the data plane.
 type edge struct {
 	cmd     *exec.Cmd
+	door    *door
 	conn    *net.UnixConn
 	started time.Time
 	ready   bool
-	problem string // what it reported
+	is      chan struct{} // closed when it is ready
+	problem string        // what it reported
 	told    snapshot
 	exited  chan struct{}
 	how     string // once exited
+}
+
+// door is where an edge is called. It outlives edges that die, so that nobody is refused while one is started again.
+type door struct {
+	file   *os.File // the listening socket
+	path   string
+	client *api.Client
 }
 
 // snapshot is a state as it was told to an edge.
@@ -57,7 +66,7 @@ func (k *keeper) snapshot(p *proposal) snapshot {
 		cfg, source = p.cfg, p.source
 	}
 	k.version++
-	s := snapshot{state: api.EdgeState{Version: k.version, Source: source, Workers: []api.Worker{}}, apps: map[string]bool{}, proposal: p}
+	s := snapshot{state: api.EdgeState{Version: k.version, Source: source, Secret: k.secret, Workers: []api.Worker{}}, apps: map[string]bool{}, proposal: p}
 	for _, a := range cfg.Apps {
 		s.apps[a.Name] = true
 	}
@@ -74,7 +83,7 @@ func (k *keeper) startEdge() {
 	if k.stopping || k.edge != nil {
 		return
 	}
-	e, err := k.launchEdge()
+	e, err := k.launchEdge(k.door, false)
 	if err != nil {
 		k.deaths++
 		if !k.told && k.deaths >= edgeDeaths {
@@ -87,6 +96,11 @@ func (k *keeper) startEdge() {
 		return
 	}
 	k.edge = e
+	k.attend(e)
+}
+
+// attend sees an edge through to its end.
+func (k *keeper) attend(e *edge) {
 	k.goes(func() { k.listenTo(e) })
 	k.goes(func() {
 		err := k.starter.Wait(e.cmd)
@@ -98,7 +112,7 @@ func (k *keeper) startEdge() {
 		k.post(func() { k.edgeExited(e) })
 	})
 	k.after(startTime, func() {
-		if k.edge == e && !e.ready {
+		if !e.ready && !e.dead() {
 			e.problem = fmt.Sprintf("it was not ready within %v", startTime)
 			k.log.Error("the edge is killed", "reason", e.problem)
 			e.signal(syscall.SIGKILL)
@@ -106,7 +120,8 @@ func (k *keeper) startEdge() {
 	})
 }
 
-func (k *keeper) launchEdge() (*edge, error) {
+// launchEdge starts an edge that is called through the door. With hold it accepts nothing before it is told to.
+func (k *keeper) launchEdge(d *door, hold bool) (*edge, error) {
 	conn, theirs, err := api.Pair()
 	if err != nil {
 		return nil, err
@@ -116,14 +131,14 @@ func (k *keeper) launchEdge() (*edge, error) {
 	if argv == nil {
 		argv = []string{itself(), "edge"}
 	}
-	e := &edge{conn: conn, started: time.Now(), told: k.snapshot(nil), exited: make(chan struct{})}
+	e := &edge{door: d, conn: conn, started: time.Now(), told: k.snapshot(nil), is: make(chan struct{}), exited: make(chan struct{})}
 	// A session of its own: a terminal's ^C is for the keeper, which stops everything in order. No parent-death
 	// signal: when the keeper dies, the pair closes, and the edge finishes what it can.
 	e.cmd = &exec.Cmd{Path: argv[0], Args: append([]string{"weir"}, argv[1:]...), Stdout: k.opts.Stdout, Stderr: k.opts.Stderr, ExtraFiles: []*os.File{theirs}, SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
 	if err := k.starter.Start(e.cmd); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	if err := k.handOver(e); err != nil {
+	if err := k.handOver(e, hold); err != nil {
 		// It is started and will exit, since its sockets never come: its death is handled as any other.
 		k.log.Error("handing over to the edge", "error", err)
 		conn.Close() //nolint:errcheck // the error that counts was said
@@ -148,8 +163,8 @@ func itself() string {
 	return path
 }
 
-func (k *keeper) handOver(e *edge) error {
-	if err := api.SendHandover(e.conn, api.Handover{Kind: "control"}, k.control); err != nil {
+func (k *keeper) handOver(e *edge, hold bool) error {
+	if err := api.SendHandover(e.conn, api.Handover{Kind: "control"}, e.door.file); err != nil {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(k.listeners)) {
@@ -160,7 +175,7 @@ func (k *keeper) handOver(e *edge) error {
 	if err := api.SendState(e.conn, e.told.state); err != nil {
 		return err
 	}
-	return api.SendHandover(e.conn, api.Handover{Kind: "start"})
+	return api.SendHandover(e.conn, api.Handover{Kind: "start", Hold: hold})
 }
 
 func (e *edge) offer(l *listener) error {
@@ -192,8 +207,12 @@ func (k *keeper) listenTo(e *edge) {
 			if r.Error != "" {
 				e.problem = r.Error
 			}
-			if r.Ready && k.edge == e && !e.ready {
-				e.ready = true
+			if !r.Ready || e.ready {
+				return
+			}
+			e.ready = true
+			close(e.is)
+			if k.edge == e {
 				k.log.Info("the edge serves", "pid", e.cmd.Process.Pid, "after", time.Since(e.started).Round(time.Millisecond))
 				k.dirty = true // what has changed since it was started
 				k.announced(e.told)
@@ -207,6 +226,7 @@ func (k *keeper) listenTo(e *edge) {
 func (k *keeper) edgeExited(e *edge) {
 	e.conn.Close() //nolint:errcheck // it has no other end
 	if k.edge != e {
+		k.leftOver(e)
 		return
 	}
 	k.edge = nil
@@ -268,9 +288,9 @@ func (k *keeper) ask(e *edge, within time.Duration, path string, in, out any) er
 	})
 	defer close(answered)
 	if in == nil {
-		return k.calls.Get(ctx, path, out)
+		return e.door.client.Get(ctx, path, out)
 	}
-	return k.calls.Post(ctx, path, in, out)
+	return e.door.client.Post(ctx, path, in, out)
 }
 
 // settle tells the edge what has changed, if anything has and the edge can be told.
@@ -283,8 +303,12 @@ func (k *keeper) settle() {
 		}
 		k.pushing = true
 		e, s := k.edge, k.snapshot(k.proposal)
+		tell := k.forRetired(s.state)
 		k.goes(func() {
 			err := k.ask(e, callTime, "/v1/state", s.state, nil)
+			if err == nil { // what the one in force refuses is for nobody
+				tell()
+			}
 			k.post(func() { k.pushed(e, s, err) })
 		})
 	}
@@ -310,6 +334,7 @@ func (k *keeper) withoutEdge() {
 func (k *keeper) pushed(e *edge, s snapshot, err error) {
 	k.pushing = false
 	if err == nil && k.edge == e {
+		e.told = s
 		if s.proposal != nil {
 			k.cfg, k.source = s.proposal.cfg, s.proposal.source
 			k.proposal = nil

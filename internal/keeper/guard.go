@@ -107,8 +107,8 @@ func (k *keeper) tellGuard() {
 		return
 	}
 	w := app.Wards{Keeper: os.Getpid(), Drain: (k.cfg.Timeouts.Drain + edgeGrace).Milliseconds()}
-	if k.edge != nil {
-		w.Edge = k.edge.cmd.Process.Pid
+	for _, e := range k.edges() {
+		w.Edges = append(w.Edges, e.cmd.Process.Pid)
 	}
 	for _, r := range k.apps {
 		for _, name := range slices.Sorted(maps.Keys(r.procs)) {
@@ -133,7 +133,7 @@ func (k *keeper) endGuard() {
 	if g == nil {
 		return
 	}
-	k.edge = nil
+	k.edge, k.retired = nil, nil
 	k.tellGuard()
 	close(g.news)
 	k.goes(func() {

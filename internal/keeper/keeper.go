@@ -8,7 +8,9 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -47,10 +49,9 @@ type keeper struct {
 	runDir  string
 	since   time.Time
 	lock    *os.File
-	control *os.File // the edge's API socket: it outlives edges, so that nobody is refused while one is replaced
 	server  *http.Server
 	socket  net.Listener // the server's
-	calls   *api.Client  // to the edge
+	secret  []byte       // that all edges have in common
 	ctx     context.Context
 	cancel  context.CancelFunc
 
@@ -68,7 +69,11 @@ type keeper struct {
 	listeners map[string]*listener
 	apps      []*running
 	used      map[string]map[int]int // generations of apps that were removed
+	door      *door                  // of the edge that accepts, or is to
+	doors     int                    // made so far
 	edge      *edge
+	coming    *edge   // is made ready to take the edge's place
+	retired   []*edge // have been replaced, and finish what they have
 	guard     *guard
 	deaths    int // of edges that lived short, in a row
 	restarts  int // of the edge
@@ -335,20 +340,37 @@ func (k *keeper) check(r *running, worker string) {
 }
 
 func (k *keeper) drain(r *running, d app.Drain) {
-	if k.edge == nil {
+	edges := k.edges()
+	if len(edges) == 0 {
 		// The event comes later, as every answer does: the actions that led here are not all done yet.
 		k.after(0, func() { k.step(r, app.Drained{Worker: d.Worker}) })
 		return
 	}
-	e := k.edge
 	k.goes(func() {
-		var out api.Drained
-		if err := k.ask(e, d.Within+callTime, "/v1/drain", api.Drain{Worker: d.Worker, Within: d.Within.Milliseconds()}, &out); err != nil {
-			// An edge that died has no requests; one that hangs must not keep a worker for ever.
-			k.log.Warn("the edge did not say that a worker is drained", "worker", d.Worker, "error", err)
+		var left atomic.Int64
+		var all sync.WaitGroup
+		for _, e := range edges {
+			all.Go(func() {
+				var out api.Drained
+				if err := k.ask(e, d.Within+callTime, "/v1/drain", api.Drain{Worker: d.Worker, Within: d.Within.Milliseconds()}, &out); err != nil && !e.dead() {
+					// An edge that died has no requests; one that hangs must not keep a worker for ever.
+					k.log.Warn("the edge did not say that a worker is drained", "worker", d.Worker, "error", err)
+				}
+				left.Add(out.Left)
+			})
 		}
-		k.post(func() { k.step(r, app.Drained{Worker: d.Worker, Left: out.Left}) })
+		all.Wait()
+		k.post(func() { k.step(r, app.Drained{Worker: d.Worker, Left: left.Load()}) })
 	})
+}
+
+// edges are those that may have requests.
+func (k *keeper) edges() []*edge {
+	all := slices.Clone(k.retired)
+	if k.edge != nil {
+		all = append(all, k.edge)
+	}
+	return all
 }
 
 // tellReady says once that the site is up: the edge serves, and every app has a live worker.

@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -40,9 +41,12 @@ func open(o Options) (*keeper, error) {
 		}
 	}
 	k := &keeper{
-		opts: o, since: since, runDir: cfg.RunDir, level: &slog.LevelVar{}, cfg: cfg, source: sourceOf(cfg, 1),
+		opts: o, since: since, secret: make([]byte, secretSize), runDir: cfg.RunDir, level: &slog.LevelVar{}, cfg: cfg, source: sourceOf(cfg, 1),
 		events: make(chan func()), ended: make(chan struct{}), finished: make(chan struct{}), now: make(chan struct{}),
 		op: make(chan struct{}, 1), listeners: map[string]*listener{}, used: map[string]map[int]int{}, tickets: map[int]chan string{}, warned: map[string]bool{},
+	}
+	if _, err := rand.Read(k.secret); err != nil {
+		return nil, err
 	}
 	k.ctx, k.cancel = context.WithCancel(context.Background())
 	k.level.Set(levelOf(cfg.Log.Level))
@@ -70,15 +74,13 @@ func (k *keeper) openAll() error {
 		}
 		k.listeners[key(l)] = opened
 	}
-	ln, err := listenUnix(api.EdgeSocket(k.runDir))
-	if err != nil {
+	var err error
+	if k.door, err = k.makeDoor(); err != nil {
 		return err
 	}
-	k.control, err = ln.File()
-	if err = errors.Join(err, ln.Close(), os.Chmod(api.EdgeSocket(k.runDir), 0o600)); err != nil {
-		return fmt.Errorf("making the edge's control socket: %w", err)
+	if err := k.pointTo(k.door); err != nil {
+		return err
 	}
-	k.calls = api.NewClient(api.EdgeSocket(k.runDir))
 	if k.starter, err = app.NewStarter(k.opts.Adopt); err != nil {
 		return err
 	}
@@ -116,8 +118,15 @@ func (k *keeper) lockRunDir() error {
 	}
 	// Under the lock all that lies in this directory is of an earlier weir, even if its edge, which finishes what it has,
 	// answers there still.
+	doors, err := filepath.Glob(filepath.Join(escapeGlob(k.runDir), "edge-*.sock"))
+	if err != nil {
+		return err
+	}
 	for _, name := range contents {
-		if err := os.RemoveAll(filepath.Join(k.runDir, name)); err != nil {
+		doors = append(doors, filepath.Join(k.runDir, name))
+	}
+	for _, path := range doors {
+		if err := os.RemoveAll(path); err != nil {
 			return fmt.Errorf("the run directory %s cannot be cleaned: %w", k.runDir, bare(err))
 		}
 	}
@@ -186,7 +195,7 @@ func (k *keeper) openAPI() error {
 // warn tells what is allowed and probably not meant.
 func (k *keeper) warn(cfg *config.Config, warnings []config.Warning) {
 	for _, w := range warnings {
-		k.log.Warn(w.String())
+		k.log.Warn(w.Brief())
 	}
 	if os.Geteuid() == 0 {
 		for _, a := range cfg.Apps {
@@ -251,9 +260,8 @@ func (k *keeper) release() {
 	if k.starter != nil {
 		k.starter.Close()
 	}
-	if k.control != nil {
-		k.control.Close() //nolint:errcheck // nothing was written
-		k.calls.Close()
+	if k.door != nil {
+		k.door.close()
 	}
 	if k.socket != nil {
 		k.socket.Close() //nolint:errcheck // the server has closed it if it ran

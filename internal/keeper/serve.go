@@ -20,27 +20,32 @@ func (k *keeper) routes() http.Handler {
 	mux.HandleFunc("POST /v1/reload", k.serveReload)
 	mux.HandleFunc("POST /v1/reopen", k.serveReopen)
 	mux.HandleFunc("POST /v1/stop", k.serveStop)
+	mux.HandleFunc("POST /v1/upgrade", k.serveUpgrade)
 	mux.HandleFunc("POST /v1/purge", k.servePurge)
 	mux.HandleFunc("GET /v1/cache", k.serveCache)
 	mux.HandleFunc("POST /v1/cache/look", k.serveLook)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		api.AnswerError(w, http.StatusNotFound, fmt.Errorf("there is no %s %s here: GET /v1/status, GET /v1/cache, POST /v1/cache/look, POST /v1/reload, POST /v1/reopen, POST /v1/purge, POST /v1/stop", r.Method, r.URL.Path))
+		api.AnswerError(w, http.StatusNotFound, fmt.Errorf("there is no %s %s here: GET /v1/status, GET /v1/cache, POST /v1/cache/look, POST /v1/reload, POST /v1/reopen, POST /v1/purge, POST /v1/stop, POST /v1/upgrade", r.Method, r.URL.Path))
 	})
 	return mux
 }
 
 func (k *keeper) serveStatus(w http.ResponseWriter, r *http.Request) {
 	var s api.Status
-	edge := false
-	if err := k.call(func() { s, edge = k.status(), k.edge != nil && k.edge.ready }); err != nil {
+	var edge *edge
+	if err := k.call(func() {
+		if s = k.status(); k.edge != nil && k.edge.ready {
+			edge = k.edge
+		}
+	}); err != nil {
 		api.AnswerError(w, http.StatusServiceUnavailable, err)
 		return
 	}
-	if edge {
+	if edge != nil {
 		ctx, cancel := context.WithTimeout(r.Context(), statusTime)
 		defer cancel()
 		var e api.EdgeStatus
-		if err := k.calls.Get(ctx, "/v1/status", &e); err == nil {
+		if err := edge.door.client.Get(ctx, "/v1/status", &e); err == nil {
 			s.Edge = &e
 		} else if s.Problem == "" {
 			s.Problem = "the edge does not tell its status: " + err.Error()
@@ -96,13 +101,27 @@ func (k *keeper) serveReopen(w http.ResponseWriter, _ *http.Request) {
 	api.Answer(w, http.StatusOK, struct{}{})
 }
 
-// reopen has the edge open its access log anew. An edge that is started later, or instead, opens it anyway.
+// serveUpgrade replaces the edge.
+func (k *keeper) serveUpgrade(w http.ResponseWriter, r *http.Request) {
+	answer := make(chan error, 1)
+	k.goes(func() { answer <- k.upgrade() }) // to its end, as a reload
+	switch err := <-answer; {
+	case err == nil:
+		api.Answer(w, http.StatusOK, struct{}{})
+	case errors.Is(err, errBusy):
+		api.AnswerError(w, http.StatusConflict, err)
+	default:
+		api.AnswerError(w, http.StatusUnprocessableEntity, err)
+	}
+}
+
+// reopen has the edges open their access log anew. An edge that is started later, or instead, opens it anyway.
 func (k *keeper) reopen() error {
-	var e *edge
-	if err := k.call(func() { e = k.edge }); err != nil {
+	var edges []*edge
+	if err := k.call(func() { edges = k.edges() }); err != nil {
 		return err
 	}
-	if e != nil {
+	for _, e := range edges {
 		if err := k.ask(e, callTime, "/v1/reopen", struct{}{}, nil); err != nil && !e.dead() {
 			k.log.Error("the access log cannot be opened anew: the old file is written on", "error", err)
 			return err
@@ -141,20 +160,45 @@ func (k *keeper) serveLook(w http.ResponseWriter, r *http.Request) {
 
 // relay asks the edge and answers with what it says.
 func (k *keeper) relay(w http.ResponseWriter, path string, in, out any) {
-	var e *edge
-	err := k.call(func() { e = k.edge })
-	switch {
-	case err == nil && e == nil:
-		err = errors.New("the edge is being started: try again")
-	case err == nil:
-		err = k.ask(e, callTime, path, in, out)
-	}
-	if err != nil {
+	if err := k.askServing(path, in, out); err != nil {
 		api.AnswerError(w, http.StatusUnprocessableEntity, err)
 		return
 	}
 	api.Answer(w, http.StatusOK, out)
 }
+
+// askServing asks the edge that serves, and waits for it: one that has died is replaced in a moment, and a purge that comes
+// in that moment must not be lost. The one that died may have done what was asked, so it is for what may be done twice.
+func (k *keeper) askServing(path string, in, out any) error {
+	end := time.Now().Add(callTime)
+	for {
+		var e *edge
+		if err := k.call(func() {
+			if k.edge != nil && k.edge.ready {
+				e = k.edge
+			}
+		}); err != nil {
+			return err
+		}
+		if e != nil {
+			err := k.ask(e, time.Until(end), path, in, out)
+			var gone *api.Unreachable
+			if !errors.As(err, &gone) || time.Now().After(end) {
+				return err
+			}
+		} else if time.Now().After(end) {
+			return errors.New("the edge is being started: try again")
+		}
+		select {
+		case <-k.ended:
+			return errStopping
+		case <-time.After(edgePoll):
+		}
+	}
+}
+
+// edgePoll is how often it is looked whether there is an edge again.
+const edgePoll = 20 * time.Millisecond
 
 func (k *keeper) serveStop(w http.ResponseWriter, r *http.Request) {
 	in := api.Stop{Within: -1}

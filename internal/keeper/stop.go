@@ -30,11 +30,12 @@ func (k *keeper) stop(drain time.Duration) {
 	for _, l := range k.listeners {
 		l.close() // the edge has them still; once it has closed them, connections are refused
 	}
-	e := k.edge
+	edges := k.edges()
+	if k.coming != nil {
+		edges = append(edges, k.coming)
+	}
 	k.goes(func() {
-		if e != nil {
-			k.stopEdge(e, drain)
-		}
+		k.stopEdges(edges, drain)
 		k.stopApps()
 		close(k.finished)
 	})
@@ -47,8 +48,8 @@ func (k *keeper) atOnce() {
 	default:
 		close(k.now)
 	}
-	if k.edge != nil {
-		k.edge.signal(syscall.SIGKILL)
+	for _, e := range k.edges() {
+		e.signal(syscall.SIGKILL)
 	}
 	for _, r := range slices.Clone(k.apps) {
 		k.step(r, app.Kill{})
@@ -84,7 +85,7 @@ func (k *keeper) gone(e *edge, within time.Duration) bool {
 func (k *keeper) stopApps() {
 	var answers []<-chan string
 	if err := k.call(func() {
-		k.edge = nil
+		k.edge, k.retired = nil, nil
 		for _, r := range slices.Clone(k.apps) {
 			answers = append(answers, k.wish(r, func(t int) app.Event { return app.Stop{Ticket: t} }))
 		}

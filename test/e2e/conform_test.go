@@ -329,7 +329,10 @@ func TestHolesAreOfResponses(t *testing.T) {
 		{"a cookie", []answer{{200, "", "one"}, {200, "", "two"}}, []step{{lines: "Cookie: a=1", body: "one"}, {body: "two"}, {asked: "-", body: "two"}}},
 		{"a field too large", []answer{{431, "", "large"}, {200, fresh, "two"}}, []step{{status: 431, body: "large"}, {body: "two"}, {asked: "-", body: "two"}}},
 		{"a server's error", []answer{{500, "", "oops"}, {200, fresh, "two"}}, []step{{status: 500, body: "oops"}, {body: "two"}, {asked: "-", body: "two"}}},
-		{"what the app says", []answer{{200, "Cache-Control: private", "one"}, {200, fresh, "two"}}, []step{{body: "one"}, {body: "two"}, {body: "two"}}},
+		{"what the app says", []answer{{200, "Cache-Control: private", "one"}, {200, fresh, "two"}}, []step{{body: "one"}, {body: "two"}, {asked: "-", body: "two"}}},
+		{"a cookie that the key does not hold", []answer{{200, "Cache-Control: private", "one"}, {200, fresh, "two"}}, []step{{lines: "Cookie: a=1", body: "one"}, {body: "two"}, {asked: "-", body: "two"}}},
+		{"again and again", []answer{{200, "Cache-Control: private", "one"}, {200, "Cache-Control: no-store", "two"}, {200, fresh, "three"}}, []step{{body: "one"}, {body: "two", has: "Cache-Status: hit-for-miss"}, {body: "three", has: "Cache-Status: stored"}, {asked: "-", body: "three"}}},
+		{"a condition of the client's", []answer{{200, "Cache-Control: private", "one"}, {304, "", ""}, {200, fresh, "three"}}, []step{{body: "one"}, {lines: `If-None-Match: "a"`, asked: `If-None-Match: "a"`, status: 304}, {body: "three"}, {asked: "-", body: "three"}}},
 	})
 }
 
@@ -366,6 +369,7 @@ func TestQueuedLeaderLeaves(t *testing.T) {
 	})
 	config := strings.Replace(fmt.Sprintf(cacheSite, a.address, "{}", ""), "queue: {timeout: 1s}", "queue: {timeout: 30s}\n    max_conn: 1", 1)
 	w := testkit.Run(t, testkit.Setup{Plain: true, Config: config, Ready: "/ready"})
+	w.Edge() // which answers before the keeper knows that it does
 	send := func(path string) *testkit.Conn {
 		c := w.Dial()
 		c.Send("GET " + path + " HTTP/1.1\r\nHost: e2e.test\r\n\r\n")
