@@ -169,6 +169,8 @@ type PoolStatus struct {
 	Name    string         `json:"name"`
 	Queued  int64          `json:"queued"`
 	Servers []ServerStatus `json:"servers"`
+	Shed    uint64         `json:"shed,omitempty"`    // pushed out of the full queue by requests that came first
+	Breaker string         `json:"breaker,omitempty"` // "open", "half open"; empty: closed, or there is none
 }
 
 // ServerStatus is one server of a pool.
@@ -181,6 +183,7 @@ type ServerStatus struct {
 	Check    string `json:"check,omitempty"` // how the last check ended
 	Share    *int   `json:"share,omitempty"` // of its weight, in thousandths, when it is not all of it
 	Active   int64  `json:"active"`
+	Limit    int64  `json:"limit,omitempty"` // max_conn as found by auto
 	Idle     int64  `json:"idle"`
 	Requests uint64 `json:"requests"`
 	Errors   uint64 `json:"errors"`

@@ -80,6 +80,9 @@ func (h *handler) heed(field string) {
 
 // drop gives up whatever is still held.
 func (u *upstream) drop(h *handler) {
+	if h.hedge != nil {
+		h.endHedge()
+	}
 	if u.c != nil || h.upload.running {
 		h.upload.stop()
 		u.closeConn()

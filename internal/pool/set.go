@@ -315,11 +315,12 @@ func (c *core) status() api.PoolStatus {
 	for _, sv := range all {
 		ps.Servers = append(ps.Servers, sv.status())
 	}
+	ps.Shed, ps.Breaker = c.shed, c.breakerState()
 	return ps
 }
 
 func (s *Server) status() api.ServerStatus {
-	st := api.ServerStatus{Name: s.name, Address: s.address, State: s.state(), Active: s.places.Active()}
+	st := api.ServerStatus{Name: s.name, Address: s.address, State: s.state(), Active: s.places.Active(), Limit: s.places.Own()}
 	s.vitals.show(s, &st)
 	for i := range s.lanes {
 		l := &s.lanes[i]
