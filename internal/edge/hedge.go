@@ -36,9 +36,10 @@ type hedge struct {
 
 const maxFreeHedges = 64
 
-// hedgeAt is when the request in hand is to be sent to a second server, 0: never.
+// hedgeAt is when the request in hand is to be sent to a second server, 0: never. Where sessions stay at one server, a second
+// one does not know them.
 func (h *handler) hedgeAt(cfg *config.Pool) loop.Time {
-	if cfg.Hedge == nil || !h.hedgeable() {
+	if cfg.Hedge == nil || cfg.Sticky != nil || !h.hedgeable() {
 		return 0
 	}
 	after, ok := h.up.s.HedgeAfter(&h.turn)
