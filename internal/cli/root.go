@@ -58,6 +58,7 @@ func rootCommand() *cobra.Command {
 		purgeCommand(),
 		cacheCommand(),
 		stopCommand(),
+		unitCommand(),
 		schemaCommand(),
 		versionCommand(),
 		edgeCommand(),

@@ -109,15 +109,15 @@ func cachePolicyKind(t *table) kind[CachePolicy] {
 	addKeyParts(t, o, globs)
 	low := durationKind(0)
 	add(o, "default_ttl", low, func(p *CachePolicy) *time.Duration { return &p.DefaultTTL }, "0s",
-		"How long a response is fresh that says nothing of it itself. 0s: it is not kept.")
+		"How long a response is fresh that says nothing of it itself. 0s: it is not kept. Nor is it when the app saw cookies that are no part of the key: it may be for one visitor.")
 	add(o, "ttl", list(ttlKind(t), "a list of rules", true, true), func(p *CachePolicy) *[]TTLRule { return &p.TTL }, "[]",
-		"How long responses of a status or a media type are fresh; the first rule that matches counts.")
+		"How long responses of a status or a media type are fresh; the first rule that matches counts. As with default_ttl, none counts when the app saw cookies that are no part of the key, unless it has force.")
 	add(o, "grace", low, func(p *CachePolicy) *time.Duration { return &p.Grace }, "0s",
 		"How long after its end a response is still served while a new one is fetched, or while the app is down. must-revalidate of the app forbids it.")
 	add(o, "grace_on_error", low, func(p *CachePolicy) *time.Duration { return &p.IfError }, "0s",
 		"How long after its end a response is still served when the app is down or answers with 5xx, and only then. A longer grace counts for this too.")
 	add(o, "hit_for_miss", low, func(p *CachePolicy) *time.Duration { return &p.HitForMiss }, "60s",
-		"How long it is remembered that a response cannot be kept, so that requests for it do not wait for each other.")
+		"How long requests for what could not be kept do not wait for each other. The first response that may be kept ends that.")
 	add(o, "heuristic", boolKind(), func(p *CachePolicy) *bool { return &p.Heuristic }, "false",
 		"A response with Last-Modified alone is fresh for a tenth of its age, at most a day (RFC 9111, section 4.2.2).")
 	add(o, "reload", enumKind("revalidate", "ignore"), func(p *CachePolicy) *string { return &p.Reload }, "revalidate",
@@ -244,7 +244,7 @@ func ttlKind(t *table) kind[TTLRule] {
 	add(o, "type", list(media, "a list of media types such as image/*", true, false), func(r *TTLRule) *[]string { return &r.Types }, "", "The media types; without it, all.")
 	add(o, "for", durationKind(0), func(r *TTLRule) *time.Duration { return &r.TTL }, "", "How long. 0s: it is not kept.")
 	o.must()
-	add(o, "force", boolKind(), func(r *TTLRule) *bool { return &r.Force }, "false", "Whatever the app says of it (but not private ones).")
+	add(o, "force", boolKind(), func(r *TTLRule) *bool { return &r.Force }, "false", "Whatever the app says of its life. What is private or no-store, or sets a cookie, is not kept all the same, and no-cache is asked about each time.")
 	return o.kind()
 }
 

@@ -25,7 +25,9 @@ func (h *handler) deliver(cfg *config.Pool) outcome {
 		}
 	}
 	if h.kept.part.wanted {
-		h.keepPart(first)
+		if o, took := h.takePart(cfg, first); took {
+			return o
+		}
 	}
 	if h.kept.asks && h.isHead() {
 		if o, took := h.headed(); took {

@@ -293,8 +293,9 @@ func (h *handler) fetchOrFollow() (done, answered bool) {
 // is: what could not be may have been one client's doing. A client that has conditions of its own wants their answer.
 func (h *handler) fetchAlone() (answered bool) {
 	k := &h.kept
+	tooLarge := k.view.Why() == cache.TooLarge // it would be taken in to no end
 	h.pass(forMiss, noteHitForMiss)
-	if h.x.Req.Method != message.GET || hasConditions(&h.x.Req.Fields) {
+	if tooLarge || h.x.Req.Method != message.GET || hasConditions(&h.x.Req.Fields) {
 		return false
 	}
 	k.hole = true

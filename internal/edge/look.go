@@ -148,6 +148,7 @@ func (c *caching) describe(primary *store.Key, o *sought, out *api.Looked) {
 	v := cache.NewView(o.head)
 	verdict, _, _ := c.purged(primary, v, max(o.checked, v.Born()), nil)
 	if verdict == ban.Hard {
+		out.Found = "purged"
 		return
 	}
 	life, now := v.Life(), time.Now()
@@ -158,7 +159,7 @@ func (c *caching) describe(primary *store.Key, o *sought, out *api.Looked) {
 		out.Found = "part"
 	case cache.Hole:
 		if out.TTL = life.TTL - life.Now(now); out.TTL > 0 {
-			out.Found = "hole"
+			out.Found, out.Why = "hole", v.Why().String()
 		}
 		return
 	default:

@@ -50,7 +50,7 @@ func (h *handler) take(cfg *config.Pool, first []byte) (o outcome, took bool) {
 		return o, true
 	}
 	k.why = why
-	h.unshare(why.Lasts(h.asked(), resp.Status))
+	h.unshare(why)
 	if h.alone { // nobody waits for it
 		h.up.fault = pool.Aborted
 		return done, true
@@ -66,11 +66,11 @@ func (h *handler) asked() cache.Asked {
 }
 
 // unshare tells the followers that they have to ask for themselves; those who come next need not wait if that lasts.
-func (h *handler) unshare(lasts bool) {
+func (h *handler) unshare(why cache.Reason) {
 	k := &h.kept
 	c := h.l.edge.caching
-	if ttl := h.route.cache.policy.HitForMiss; ttl > 0 && lasts && !k.hole {
-		h.scratch = cache.AppendHole(h.scratch[:0], h.l.loop.Wall(), ttl)
+	if ttl := h.route.cache.policy.HitForMiss; ttl > 0 && !k.hole && why.Lasts(h.asked(), h.x.Resp.Status) {
+		h.scratch = cache.AppendHole(h.scratch[:0], h.l.loop.Wall(), ttl, why)
 		c.put(k.led.key, h.scratch)
 	}
 	k.led.move(unshared)

@@ -110,6 +110,7 @@ var rules = []rule{
 	{"gopkg.in/yaml.v2", nil, false, "unmaintained: config uses go.yaml.in/yaml/v4"},
 	{"gopkg.in/yaml.v3", nil, false, "unmaintained: config uses go.yaml.in/yaml/v4"},
 	{"github.com/spf13/cobra", []string{"internal/cli"}, false, "verbs and flags are read in one place"},
+	{"github.com/coreos/go-systemd", []string{"internal/cli"}, false, "who started weir is the command line's business: the keeper gets sockets and a function"},
 	{"github.com/spf13/viper", nil, false, "config decodes strictly and knows the position of each key"},
 	{"github.com/valyala/fasthttp", nil, false, "its header model and its limits on streaming are not ours; two HTTP parsers in one program read one message in two ways"},
 	{"github.com/panjf2000/gnet", nil, false, "the engine is internal/loop"},

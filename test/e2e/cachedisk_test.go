@@ -334,8 +334,9 @@ func TestFullDisk(t *testing.T) {
 	testkit.Eventually(t, testkit.Patience, "it is said that the disk is full", func() bool {
 		return strings.Contains(cacheStatus(t, w).Disk.Problem, problem) && strings.Contains(w.Do("cache"), "PROBLEM")
 	})
-	if n := strings.Count(w.Output(), said); n != 1 {
-		t.Errorf("it was said %d times", n)
+	// Something smaller may have found room in between, and then there was none again.
+	if n, again := strings.Count(w.Output(), said), strings.Count(w.Output(), "is written again"); n != 1+again {
+		t.Errorf("it was said %d times, and %d times that it is over", n, again)
 	}
 	for n := range 100 {
 		wantHit(t, w, fmt.Sprintf("/%d", n), "", body)
@@ -503,11 +504,12 @@ func TestDamagedDisk(t *testing.T) {
 		if size := n * n * 2500; n > 0 && (m.Status != 206 || m.Body != string(film(n<<20+max(0, size-2000), n<<20+size))) && m.Status != 200 {
 			t.Errorf("the end of object %d: status %d, %d bytes", n, m.Status, len(m.Body))
 		}
+		was := strings.Contains(m.Field("Cache-Status"), "weir; hit") // else it is fetched, and kept anew
 		m = get(t, w, fmt.Sprintf("/%d", n), "")
 		if m.Status != 200 || m.Body != string(film(n<<20, n<<20+n*n*2_500)) {
 			t.Errorf("object %d: status %d, %d bytes", n, m.Status, len(m.Body))
 		}
-		if strings.Contains(m.Field("Cache-Status"), "weir; hit") {
+		if was && strings.Contains(m.Field("Cache-Status"), "weir; hit") {
 			hits++
 		}
 	}
