@@ -250,3 +250,60 @@ func TestRetryAfterByPace(t *testing.T) {
 		}
 	})
 }
+
+// everything is a pool with all that can be turned on.
+func everything(name string, addresses ...string) *config.Pool {
+	cfg := fixed(name, 0, addresses...)
+	cfg.Queue = config.Queue{Size: 10, Timeout: time.Minute, Order: config.AdaptiveLIFO, Fair: true}
+	cfg.TotalConn, cfg.AutoConn = 100, &config.AutoConn{Min: 1, Max: 100}
+	cfg.Breaker = &config.Breaker{Errors: 500, Of: 20, For: time.Second}
+	cfg.Hedge = &config.Hedge{AtMost: 50}
+	return cfg
+}
+
+func request(tb testing.TB, task *loop.Task, p *Pool, turn *Turn) bool {
+	turn.Reset()
+	turn.Rank(limit.Normal, 7)
+	sv, err := p.Pick(task, turn, nil)
+	if err != nil {
+		tb.Error(err)
+		return false
+	}
+	now := task.Loop().Now()
+	if after, ok := sv.HedgeAfter(turn); ok && after < 0 {
+		tb.Error("a time before now")
+	}
+	sv.HedgeTook(turn, time.Millisecond)
+	turn.Answered(200, now+1e6)
+	sv.Done(turn, OK)
+	return true
+}
+
+func TestNothingIsAllocatedWithAllOn(t *testing.T) {
+	e := engine(t, 1, false)
+	s := build(t, pools(everything("a", "10.0.0.1:80", "10.0.0.2:80")), env(e), nil)
+	p := s.Pool("a")
+	in(t, e.Loops()[0], func(task *loop.Task) {
+		var turn Turn
+		request(t, task, p, &turn) // what a loop needs for hedges is made by its first request
+		if n := testing.AllocsPerRun(2000, func() { request(t, task, p, &turn) }); n != 0 {
+			t.Errorf("%v allocations per request", n)
+		}
+	})
+}
+
+// BenchmarkAllOn is BenchmarkPick with all that can be turned on.
+func BenchmarkAllOn(b *testing.B) {
+	e := engine(b, 1, false)
+	s := build(b, pools(everything("a", "10.0.0.1:80", "10.0.0.2:80")), env(e), nil)
+	p := s.Pool("a")
+	b.ReportAllocs()
+	in(b, e.Loops()[0], func(task *loop.Task) {
+		var turn Turn
+		for b.Loop() {
+			if !request(b, task, p, &turn) {
+				return
+			}
+		}
+	})
+}
