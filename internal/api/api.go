@@ -31,8 +31,8 @@ type EdgeState struct {
 	Version int64    `json:"version"`
 	Source  Source   `json:"source"`
 	Workers []Worker `json:"workers"`
-	RunDir  string   `json:"run_dir,omitempty"` // for what is to last longer than an edge; empty: nothing does
 	Hands   []Hand   `json:"hands,omitempty"`
+	RunDir  string   `json:"run_dir,omitempty"` // for what is to last longer than an edge; empty: nothing does
 	// Secret is what edges that follow one another have in common: 16 random bytes of the keeper's. A cache without a disk
 	// makes its keys with it, so that what one edge purges is what the next one keeps.
 	Secret []byte `json:"secret,omitempty"`
@@ -179,6 +179,8 @@ type PoolStatus struct {
 	MaxConn int            `json:"max_conn"`      // per server; 0: no limit
 	Queued  int64          `json:"queued"`
 	Servers []ServerStatus `json:"servers"`
+	Shed    uint64         `json:"shed,omitempty"`    // pushed out of the full queue by requests that came first
+	Breaker string         `json:"breaker,omitempty"` // "open", "half open"; empty: closed, or there is none
 }
 
 // ServerStatus is one server of a pool.
@@ -191,6 +193,7 @@ type ServerStatus struct {
 	Check    string `json:"check,omitempty"` // how the last check ended
 	Share    *int   `json:"share,omitempty"` // of its weight, in thousandths, when it is not all of it
 	Active   int64  `json:"active"`
+	Limit    int64  `json:"limit,omitempty"` // max_conn as found by auto
 	Idle     int64  `json:"idle"`
 	Requests uint64 `json:"requests"`
 	Errors   uint64 `json:"errors"`

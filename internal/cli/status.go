@@ -141,13 +141,21 @@ func showPools(out io.Writer, pools []api.PoolStatus, now time.Time) error {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "\nPOOL\tSERVER\tSTATE\tFOR\tACTIVE\tIDLE\tREQUESTS\tERRORS\tQUEUED\tHEALTH") //nolint:errcheck // Flush tells
 	for _, p := range pools {
-		fmt.Fprintf(t, "%s\t\t\t\t\t\t\t\t%d\t\n", p.Name, p.Queued) //nolint:errcheck // Flush tells
+		breaker := p.Breaker
+		if breaker != "" {
+			breaker = "breaker " + breaker
+		}
+		fmt.Fprintf(t, "%s\t\t%s\t\t\t\t\t\t%d\t\n", p.Name, breaker, p.Queued) //nolint:errcheck // Flush tells
 		for _, s := range p.Servers {
 			since := "-"
 			if s.Since != "" {
 				since = ago(s.Since, now)
 			}
-			fmt.Fprintf(t, "\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t\t%s\n", s.Name, s.State, since, s.Active, s.Idle, s.Requests, s.Errors, healthOf(s)) //nolint:errcheck // Flush tells
+			active := fmt.Sprint(s.Active)
+			if s.Limit > 0 {
+				active += fmt.Sprintf("/%d", s.Limit) // as max_conn: auto found it
+			}
+			fmt.Fprintf(t, "\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t\t%s\n", s.Name, s.State, since, active, s.Idle, s.Requests, s.Errors, healthOf(s)) //nolint:errcheck // Flush tells
 		}
 	}
 	return t.Flush()

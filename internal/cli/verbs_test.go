@@ -132,8 +132,8 @@ func TestStatusForPeople(t *testing.T) {
 		Version: "v1", PID: 12, File: "/etc/site.yaml", Since: "2026-01-02T23:00:00Z", EdgeRestarts: 1, Listen: []string{":80", "/s"},
 		Problem: "reload: a\n  b",
 		Edge: &api.EdgeStatus{PID: 13, Connections: 4, Requests: 5, Active: 1, Status: [6]uint64{2: 4, 5: 1}, LogDropped: 2, Pools: []api.PoolStatus{
-			{Name: "web", Queued: 3, Servers: []api.ServerStatus{{Name: "web/1.1", State: "ready", Active: 1, Requests: 5},
-				{Name: "10.0.0.5:80", State: "down", Since: "2026-01-02T23:59:30Z", Why: "check fails", Check: "connection refused", Share: &half}}}, {Name: "empty", Queued: 4}}},
+			{Name: "web", Queued: 3, Servers: []api.ServerStatus{{Name: "web/1.1", State: "ready", Active: 1, Limit: 6, Requests: 5},
+				{Name: "10.0.0.5:80", State: "down", Since: "2026-01-02T23:59:30Z", Why: "check fails", Check: "connection refused", Share: &half}}}, {Name: "empty", Queued: 4, Breaker: "half open"}}},
 		Apps: []api.AppStatus{{Name: "web", Workers: []api.WorkerStatus{
 			{Name: "web/1.1", PID: 14, State: "live", Since: "2026-01-02T23:59:50Z"},
 			{Name: "web/2", State: "failing", Since: "2026-01-01T00:00:00Z", Restarts: 7, Looping: true, Last: "web/2.8 died"}}}},
@@ -155,11 +155,11 @@ WORKER   STATE               FOR  PROCESS  RESTARTS  LAST END
 web/1.1  live                10s  14       0         
 web/2    failing CRASH LOOP  2d   -        7         web/2.8 died
 
-POOL   SERVER       STATE  FOR  ACTIVE  IDLE  REQUESTS  ERRORS  QUEUED  HEALTH
-web                                                             3
-       web/1.1      ready  -    1       0     5         0
-       10.0.0.5:80  down   30s  0       0     0         0               check fails; check: connection refused; 50% of its share
-empty                                                           4
+POOL   SERVER       STATE              FOR  ACTIVE  IDLE  REQUESTS  ERRORS  QUEUED  HEALTH
+web                                                                         3
+       web/1.1      ready              -    1/6     0     5         0
+       10.0.0.5:80  down               30s  0       0     0         0               check fails; check: connection refused; 50% of its share
+empty               breaker half open                                       4
 `
 	if got := trailing.ReplaceAllString(out.String(), ""); got != trailing.ReplaceAllString(want, "") {
 		t.Errorf("%s", got)

@@ -40,6 +40,9 @@ func (d *decoder) finishRoute(at value, given map[string]value, r *Route) {
 	if v, ok := given["cache"]; ok && r.Cache != nil && !r.Cache.Off && r.Pool == "" && len(found) > 0 {
 		d.failKey(v, "a cache for "+found[0].name(), "only what a pool answers is cached: take it out")
 	}
+	if v, ok := given["priority"]; ok && r.Pool == "" && len(found) > 0 {
+		d.failKey(v, "a priority for "+found[0].name(), "only requests to a pool wait in a queue: take it out")
+	}
 	if v, ok := given["name"]; ok && r.Name != "" {
 		if first, twice := d.routeNames[r.Name]; twice {
 			d.fail(v, "two routes with the name "+r.Name, "the first is in line "+itoa(first.Line))

@@ -43,12 +43,15 @@ func poolObject(t *table) *object[poolDraft] {
 		"Keeps the requests of one session at one server.")
 	add(o, "backup", textKind("the name of a pool"), func(p *poolDraft) *string { return &p.Backup }, "",
 		"The pool that requests go to while no server of this one is open.")
-	add(o, "max_conn", intKind(0, 1<<20), func(p *poolDraft) *int { return &p.MaxConn }, "0",
-		"Requests at a time at one server; more wait in the queue. 0: no limit, because only you know how many threads a worker has.")
+	addMaxConn(t, o)
 	add(o, "queue", queueObject(t).kind(), func(p *poolDraft) *Queue { return &p.Queue }, "",
 		"Requests that wait for a place at a server.")
 	add(o, "retry", retryObject(t).kind(), func(p *poolDraft) *Retry { return &p.Retry }, "",
 		"When a request is tried again at another server.")
+	add(o, "breaker", pointer(breakerObject(t).kind()), func(p *poolDraft) **Breaker { return &p.Breaker }, "",
+		"When the pool is asked nothing for a while. Without it: never.")
+	add(o, "hedge", pointer(hedgeKind(t)), func(p *poolDraft) **Hedge { return &p.Hedge }, "",
+		"When a request is sent to a second server too. Without it: never.")
 	add(o, "buffer", bufferKind(t), func(p *poolDraft) *bufferDraft { return &p.buffer }, "",
 		"What weir takes over from clients and servers, so that a slow client holds no worker. Only true or false for both ways.")
 	add(o, "timeouts", poolTimeoutsObject(t).kind(), func(p *poolDraft) *PoolTimeouts { return &p.Timeouts }, "",
@@ -78,34 +81,6 @@ func serverKind(t *table) kind[Server] {
 	return short(o.kind(), serverAddressKind(), false, func(_ *decoder, _ value, address string) Server {
 		return Server{Address: address, Weight: 1}
 	})
-}
-
-func queueObject(t *table) *object[Queue] {
-	o := newObject[Queue](t, "queue", "queue", "Requests that wait for a place at a server, first come, first served.")
-	add(o, "size", intKind(0, 1<<20), func(q *Queue) *int { return &q.Size }, "1000", "How many may wait; further ones get 503.")
-	add(o, "timeout", durationKind(time.Millisecond), func(q *Queue) *time.Duration { return &q.Timeout }, "10s",
-		"How long one may wait; then 503.")
-	return o
-}
-
-func retryObject(t *table) *object[Retry] {
-	o := newObject[Retry](t, "retry", "retry", "When a request is tried again at another server. A request that may have had "+
-		"an effect is never sent twice.")
-	add(o, "attempts", intKind(0, 10), func(r *Retry) *int { return &r.Attempts }, "2", "Further tries after the first.")
-	cases := []string{"connect_error", "empty_response", "503"}
-	on := convert(list(enumKind(cases...), "a list of "+oneOf(cases), true, true), func(got []string) Retry {
-		var r Retry
-		for _, c := range got {
-			r.ConnectError = r.ConnectError || c == "connect_error"
-			r.EmptyResponse = r.EmptyResponse || c == "empty_response"
-			r.Status503 = r.Status503 || c == "503"
-		}
-		return r
-	})
-	addTo(o, "on", on, func(r *Retry, got Retry) { got.Attempts = r.Attempts; *r = got }, "[connect_error, empty_response]",
-		"connect_error: no connection, so nothing was sent. empty_response: the server died before its first byte, and the "+
-			"method is idempotent. 503: the server said so, and the method is idempotent.")
-	return o
 }
 
 func bufferKind(t *table) kind[bufferDraft] {

@@ -69,6 +69,8 @@ func routeObject(t *table) *object[Route] {
 		"Compression of what its app sends plain.")
 	add(o, "esi", pointer(esiKind(t)), func(r *Route) **ESI { return &r.ESI }, "(the site's)",
 		"Edge Side Includes in the pages of its app: on, off, or more.")
+	add(o, "priority", priorityKind(), func(r *Route) *int { return &r.Priority }, "normal",
+		"high, normal or low: who comes first in the queue of its pool, and who makes room when that is full.")
 	o.later("sticky", "sticky sessions")
 	o.mute = true
 	o.done = (*decoder).finishRoute

@@ -143,11 +143,17 @@ type Pool struct {
 	Retry     Retry
 	Buffer    Buffer
 	Timeouts  PoolTimeouts
-	Keep      int     // idle connections kept per server and loop
+	Keep      int // idle connections kept per server and loop
+
 	Health    *Health // nil: no checks
 	Eject     *Eject  // nil: none is ejected
 	SlowStart time.Duration
 	Agent     *Agent // nil: the app has no say
+
+	TotalConn int       // requests at a time at all servers, 0: no limit
+	AutoConn  *AutoConn // MaxConn is found; nil: it is given
+	Breaker   *Breaker  // nil: there is none
+	Hedge     *Hedge    // nil: no request is sent twice at a time
 }
 
 // Server is one fixed server of a pool.
@@ -175,7 +181,12 @@ type Sticky struct {
 type Queue struct {
 	Size    int
 	Timeout time.Duration
+	Order   string // "fifo" or AdaptiveLIFO
+	Fair    bool   // between clients' addresses
 }
+
+// AdaptiveLIFO is the order of a queue that serves the newest first while it is overloaded.
+const AdaptiveLIFO = "adaptive_lifo"
 
 // Retry says when a request is tried again at another server.
 type Retry struct {
@@ -183,6 +194,23 @@ type Retry struct {
 	ConnectError  bool // nothing was sent: every request
 	EmptyResponse bool // the server died before the first byte: idempotent requests whose body is held
 	Status503     bool // idempotent requests whose body is held
+	Budget        int  // further tries in thousandths of the requests
+}
+
+// AutoConn bounds a limit on the requests at a time per server that is found by latency.
+type AutoConn struct{ Min, Max int }
+
+// Hedge says when a GET or HEAD is sent to a second server too.
+type Hedge struct {
+	After  time.Duration // 0: what 95 of 100 requests take
+	AtMost int           // thousandths of the requests that could be
+}
+
+// Breaker keeps requests away from a pool of which most fail.
+type Breaker struct {
+	Errors int // thousandths of the requests, from which on it opens
+	Of     int // of so many requests at least
+	For    time.Duration
 }
 
 // Buffer says what weir takes over from clients and servers so that a slow client holds no worker.
@@ -248,6 +276,7 @@ type Route struct {
 	Cache          *CachePolicy // nil: nothing of it is kept
 	Compress       *Compress    // nil: nothing is compressed
 	ESI            *ESI         // nil: pages go out as they are
+	Priority       int          // in its pool's queue: -1 low, 0 normal, 1 high
 	ForwardedField bool         // send Forwarded (RFC 7239) too
 	// Exactly one of these answers; CGI with the pool of its worker.
 	Pool     string

@@ -61,6 +61,7 @@ type local struct {
 	log      *journal.Writer
 	free     []*handler
 	pages    []*assembler
+	hedges   []*hedge
 	active   int64
 	spooled  int64 // bytes of bodies held in memory
 	encoders *compress.Pool

@@ -48,15 +48,15 @@ func (h *handler) forward(p *pool.Pool) {
 		s, err := h.pick(p, cfg)
 		if err != nil {
 			h.deadline = 0 // it must not cut off the answer
-			h.unpicked(err)
+			h.unpicked(p, err)
 			return
 		}
-		o := h.try(s, p)
+		o := h.try(p, cfg)
 		h.up.drop(h)
 		if o == done {
 			return
 		}
-		if !h.retries(o, cfg) {
+		if !h.retries(o, cfg) || o != refused && !h.affords(s) {
 			h.deadline = 0
 			h.untried(o)
 			return
@@ -86,9 +86,9 @@ func (h *handler) pick(p *pool.Pool, cfg *config.Pool) (*pool.Server, error) {
 
 // try sends the request to one server and delivers what it answers. A kept connection that turns out to be dead is
 // replaced by a fresh one for free: that says nothing about the server.
-func (h *handler) try(s *pool.Server, p *pool.Pool) outcome {
-	cfg := p.Config()
-	for fresh := !s.Speaks(cfg.Protocol); ; fresh = true {
+func (h *handler) try(p *pool.Pool, cfg *config.Pool) outcome {
+	for fresh := !h.up.s.Speaks(cfg.Protocol); ; fresh = true {
+		s := h.up.s // a hedge that won brought another
 		if h.limit(journal.NoCause) != journal.NoCause {
 			h.x.Journal.Cause = journal.RequestTimeout // earlier tries took it all: this server is not to blame
 			return late
@@ -148,6 +148,12 @@ func (h *handler) whole() bool {
 	return h.x.Req.Body == message.NoBody || h.held != nil || h.spooled
 }
 
+// affords asks the pool's budget for one more try, and takes it.
+func (h *handler) affords(s *pool.Server) bool {
+	h.spent = !s.MayRetry(&h.turn)
+	return !h.spent
+}
+
 // retries decides whether a failed try may go to another server.
 func (h *handler) retries(o outcome, cfg *config.Pool) bool {
 	if h.answered || h.x.Journal.Retries >= cfg.Retry.Attempts {
@@ -168,26 +174,6 @@ func (h *handler) retries(o outcome, cfg *config.Pool) bool {
 	return false
 }
 
-// unpicked answers a request that got no server.
-func (h *handler) unpicked(err error) {
-	if h.rescued(503) {
-		return
-	}
-	switch {
-	case errors.Is(err, pool.ErrQueueFull):
-		h.fail(503, journal.QueueFull, "every server is busy and the queue is full")
-	case errors.Is(err, pool.ErrQueueTimeout):
-		h.fail(503, journal.QueueTimeout, "no server had a place within queue.timeout")
-	case errors.Is(err, pool.ErrNoServer):
-		h.fail(503, journal.NoServer, "no server is ready")
-	case errors.Is(err, loop.ErrHangup):
-		h.x.Journal.Cause = journal.ClientGone
-		h.keep = false
-	default:
-		h.fail(503, journal.Stopping, "weir is stopping")
-	}
-}
-
 // untried answers a request whose last try failed.
 func (h *handler) untried(o outcome) {
 	if h.rescued(502) {
@@ -203,10 +189,14 @@ func (h *handler) untried(o outcome) {
 		h.fail(503, cause, h.x.Journal.Detail)
 	case o == unpacked:
 		h.fail(431, cause, errUnpacked.Error())
+	case o == noConnect && h.spent:
+		h.fail(502, cause, "the server could not be reached, and retry.budget is used up")
 	case o == noConnect:
 		h.fail(502, cause, "the server could not be reached")
 	case o == broken:
 		h.fail(502, cause, h.x.Journal.Detail)
+	case h.spent:
+		h.fail(502, cause, "the server closed the connection before it answered, and retry.budget is used up")
 	default:
 		h.fail(502, cause, "the server closed the connection before it answered")
 	}
@@ -220,7 +210,7 @@ func (h *handler) converse(p *pool.Pool, cfg *config.Pool) outcome {
 		return unpacked
 	}
 	h.x.Journal.Mark(journal.Sent, h.l.loop.Now())
-	o := h.receive(cfg, sendErr)
+	o := h.receive(p, cfg, sendErr)
 	if h.up.gate != nil && h.gate.vigil.stop(h) {
 		return done
 	}
@@ -228,11 +218,11 @@ func (h *handler) converse(p *pool.Pool, cfg *config.Pool) outcome {
 		return o
 	}
 	h.x.Journal.Cause, h.x.Journal.Detail = journal.NoCause, "" // of an earlier try
-	if p.Sticky() != nil {
-		h.learn(p)
-	}
 	if cfg.Agent != nil && cfg.Agent.Header != "" {
 		h.heed(cfg.Agent.Header)
+	}
+	if p.Sticky() != nil {
+		h.learn(p)
 	}
 	if h.tree.cfg.Cache != nil {
 		h.invalidate()
@@ -244,7 +234,8 @@ func (h *handler) converse(p *pool.Pool, cfg *config.Pool) outcome {
 		h.tunnel()
 		return done
 	}
-	if h.x.Resp.Status == 503 && cfg.Retry.Status503 && h.resendable() && h.x.Journal.Retries < cfg.Retry.Attempts {
+	if h.x.Resp.Status == 503 && cfg.Retry.Status503 && h.resendable() && h.x.Journal.Retries < cfg.Retry.Attempts &&
+		h.affords(h.up.s) {
 		h.up.fault = pool.Unavailable
 		return refused
 	}
@@ -288,13 +279,13 @@ const (
 )
 
 // receive reads response heads until a final one, or 101, is there.
-func (h *handler) receive(cfg *config.Pool, sendErr error) outcome {
+func (h *handler) receive(p *pool.Pool, cfg *config.Pool, sendErr error) outcome {
 	u := &h.up
 	u.in.r, u.in.w = 0, 0
 	if u.in.b == nil {
 		u.in.b = h.l.loop.Buffer()
 	}
-	deadline := h.by(cfg.Timeouts.FirstByte)
+	deadline, hedge := h.by(cfg.Timeouts.FirstByte), h.hedgeAt(cfg)
 	for informational := 0; ; {
 		if !u.in.empty() {
 			n, wrong := h.parseHead()
@@ -306,6 +297,10 @@ func (h *handler) receive(cfg *config.Pool, sendErr error) outcome {
 				if s := h.x.Resp.Status; s >= 200 || s == 101 && h.switches() {
 					u.dec.ResetResponse(h.x.Resp.Body, h.x.Resp.Length, &h.tree.responseLimits)
 					h.x.Journal.Mark(journal.FirstByte, h.l.loop.Now())
+					h.answeredBy(s)
+					if cfg.Hedge != nil {
+						h.tookHedgeable()
+					}
 					return done
 				}
 				if informational++; informational > maxInformational || h.x.Resp.Status == 101 {
@@ -316,17 +311,31 @@ func (h *handler) receive(cfg *config.Pool, sendErr error) outcome {
 			}
 		}
 		u.in.room(h.l.loop, tail)
-		if h.waits100() {
+		switch {
+		case h.waits100():
 			u.c.ReadBy(h.by(continueWait))
-		} else {
+		case hedge != 0 && u.in.empty() && (deadline == 0 || hedge < deadline):
+			u.c.ReadBy(hedge)
+		default:
 			u.c.ReadBy(h.nextGlance(cfg, deadline))
 		}
 		n, err := u.receive(h, u.in.b[u.in.w:len(u.in.b)-tail])
 		u.in.w += n
 		if n > 0 || err == nil {
+			if h.hedge != nil {
+				h.endHedge()
+			}
+			continue
+		}
+		if h.hedge != nil && (h.hedgeWins(pool.Aborted) || !isTimeout(err) && h.outlives(deadline, pool.EmptyResponse)) {
 			continue
 		}
 		if isTimeout(err) {
+			if hedge != 0 && u.in.empty() && h.l.loop.Now() >= hedge {
+				hedge = 0
+				h.hedges(p, cfg, deadline)
+				continue
+			}
 			if h.waits100() {
 				h.goAhead()
 				continue

@@ -48,6 +48,7 @@ type handler struct {
 	gate     *gate // for servers that do not speak HTTP/1; nil: none was asked yet
 	turn     pool.Turn
 	session  session
+	hedge    *hedge // under way; nil: none
 	upload   uploader
 	download downloader
 
@@ -70,6 +71,7 @@ type handler struct {
 	chunked   bool      // the response goes out chunked
 	cut       bool      // the response broke off: the client must be able to see it
 	continued bool      // 100 (Continue) was sent or is not wanted
+	spent     bool      // the last failed try was not repeated because the pool's budget is used up
 	lingers   bool      // the client may still be sending: read that off before closing
 }
 
@@ -148,7 +150,7 @@ func (h *handler) begin() {
 	h.site, h.route = nil, nil
 	h.upload.err, h.upload.ended = nil, 0
 	h.held, h.spooled = nil, false
-	h.deadline, h.whenOver, h.overrun, h.unranged = 0, 0, 0, false
+	h.deadline, h.whenOver, h.overrun, h.unranged, h.spent = 0, 0, 0, false, false
 	h.session.forget()
 	h.keep, h.parsed, h.answered, h.chunked, h.cut, h.continued, h.lingers = true, false, false, false, false, false, false
 }

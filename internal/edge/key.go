@@ -11,7 +11,7 @@ import (
 
 // begins makes the turn ready for a pool.
 func (h *handler) begins(p *pool.Pool) {
-	h.turn.Reset()
+	h.rank(p.Config())
 	if p.ByKey() {
 		h.key(p.Config())
 	}

@@ -36,6 +36,7 @@ type logLine struct {
 	Cause     string
 	Detail    string
 	Retries   int
+	Hedge     string
 	Includes  int
 	Failed    int     `json:"includes_failed"`
 	Total     float64 `json:"total_ms"`

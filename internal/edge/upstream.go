@@ -51,8 +51,8 @@ func (u *upstream) release(h *handler) {
 	h.upload.stop()
 	u.closeConn()
 	took := h.x.Journal.Between(journal.Sent, journal.FirstByte)
-	h.turn.Took(int64(took))
 	u.s.Answered(took)
+	h.turn.Took(int64(took))
 	u.s.Done(&h.turn, verdict(h.x.Resp.Status))
 	u.s = nil
 	h.deadline = 0 // from here on it is between the client and us
@@ -86,6 +86,9 @@ func (u *upstream) drop(h *handler) {
 			u.gate.vigil.stop(h) // we panicked
 		}
 		u.gate.said.flush(h)
+	}
+	if h.hedge != nil {
+		h.endHedge()
 	}
 	if u.c != nil || h.upload.running {
 		h.upload.stop()

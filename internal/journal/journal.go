@@ -56,6 +56,7 @@ const (
 	Internal
 	NoScript
 	Overloaded
+	BreakerOpen
 	numCauses
 )
 
@@ -63,7 +64,7 @@ var causes = [numCauses]string{"", "bad_request", "bad_response", "no_site", "no
 	"queue_timeout", "connect_error", "connect_timeout", "empty_response", "server_reset", "first_byte_timeout",
 	"between_bytes_timeout", "request_timeout", "head_timeout", "body_timeout", "send_timeout", "client_gone",
 	"body_too_large", "response_too_large", "refused", "panic", "stopping", "internal",
-	"no_script", "overloaded"}
+	"no_script", "overloaded", "breaker_open"}
 
 // String returns the cause as the access log spells it, "" for NoCause.
 func (c Cause) String() string {
@@ -121,6 +122,19 @@ func (s Session) String() string {
 	return sessionWords[s]
 }
 
+// Hedge says what became of a second request to another server. The word goes into the access log.
+type Hedge uint8
+
+// What may become of it.
+const (
+	NoHedge   Hedge = iota // there was none
+	HedgeLost              // the first server answered first, or the second did not at all
+	HedgeWon
+)
+
+// String returns the word as the access log spells it, "" for NoHedge.
+func (h Hedge) String() string { return [...]string{"", "lost", "won"}[min(h, HedgeWon)] }
+
 // Journal is the record of one request. The strings belong to the configuration and outlive it. Times are the
 // loop's monotonic nanoseconds, 0 for a stage that was not reached.
 type Journal struct {
@@ -135,6 +149,7 @@ type Journal struct {
 	Cache   Cache
 	Session Session
 	Retries int
+	Hedge   Hedge
 	// Of a page with fragments: how many it asked for, and how many of them failed.
 	Includes, Failed int
 

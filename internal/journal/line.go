@@ -31,6 +31,7 @@ type Line struct {
 	Cache                     Cache
 	Session                   Session
 	Retries                   int
+	Hedge                     Hedge
 	Includes, Failed          int // fragments of a page
 
 	Total     time.Duration // first byte of the head to the last byte of the response
@@ -49,7 +50,7 @@ func (l *Line) Take(j *Journal, now int64) {
 	l.Site, l.Route, l.Pool, l.Server = j.Site, j.Route, j.Pool, j.Server
 	l.Cause, l.Detail, l.Cache, l.Retries = j.Cause, j.Detail, j.Cache, j.Retries
 	l.Session = j.Session
-	l.Includes, l.Failed = j.Includes, j.Failed
+	l.Hedge, l.Includes, l.Failed = j.Hedge, j.Includes, j.Failed
 	l.Total = 0
 	if j.At[Begun] != 0 && now > j.At[Begun] {
 		l.Total = time.Duration(now - j.At[Begun])
@@ -107,6 +108,7 @@ func AppendJSON(dst []byte, l *Line) []byte {
 		dst = append(dst, `,"retries":`...)
 		dst = strconv.AppendInt(dst, int64(l.Retries), 10)
 	}
+	dst = appendText(dst, `,"hedge":`, l.Hedge.String())
 	if l.Includes > 0 {
 		dst = append(dst, `,"includes":`...)
 		dst = strconv.AppendInt(dst, int64(l.Includes), 10)

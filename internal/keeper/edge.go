@@ -67,7 +67,7 @@ func (k *keeper) snapshot(p *proposal) snapshot {
 		cfg, source = p.cfg, p.source
 	}
 	k.version++
-	s := snapshot{state: api.EdgeState{Version: k.version, Source: source, Secret: k.secret, Workers: []api.Worker{}, RunDir: k.runDir, Hands: slices.Clone(k.people.hands)}, apps: map[string]bool{}, proposal: p}
+	s := snapshot{state: api.EdgeState{Version: k.version, Source: source, Secret: k.secret, Workers: []api.Worker{}, RunDir: k.runDir}, apps: map[string]bool{}, proposal: p}
 	for _, a := range cfg.Apps {
 		s.apps[a.Name] = true
 	}
@@ -76,6 +76,8 @@ func (k *keeper) snapshot(p *proposal) snapshot {
 			s.state.Workers = append(s.state.Workers, r.life.Serving()...)
 		}
 	}
+	k.people.hands = standing(k.people.hands, cfg, s.state.Workers)
+	s.state.Hands = k.people.hands
 	return s
 }
 

@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"github.com/weirhq/weir/internal/api"
+	"github.com/weirhq/weir/internal/config"
 )
 
 const (
@@ -69,6 +70,14 @@ func decide(hands []api.Hand, in api.Intervention) []api.Hand {
 		return slices.Delete(out, i, i+1)
 	}
 	return out
+}
+
+// standing are the hands that can still mean something: a worker that is gone never comes back under its name.
+func standing(hands []api.Hand, cfg *config.Config, workers []api.Worker) []api.Hand {
+	return slices.DeleteFunc(slices.Clone(hands), func(h api.Hand) bool {
+		ofApp := slices.ContainsFunc(cfg.Pools, func(p *config.Pool) bool { return p.Name == h.Pool && p.App != "" })
+		return ofApp && !slices.ContainsFunc(workers, func(w api.Worker) bool { return w.Name == h.Server })
+	})
 }
 
 // checkIntervention looks at one before anybody is asked what it means.

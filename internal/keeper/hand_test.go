@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/weirhq/weir/internal/api"
+	"github.com/weirhq/weir/internal/config"
 )
 
 func TestDecide(t *testing.T) {
@@ -47,6 +48,19 @@ func TestDecide(t *testing.T) {
 		if diff := cmp.Diff(row.want, append([]api.Hand(nil), hands...)); diff != "" {
 			t.Errorf("%s: -want +got\n%s", name, diff)
 		}
+	}
+}
+
+// A worker that is gone takes what was decided of it along; a server that is away for now does not.
+func TestStanding(t *testing.T) {
+	cfg := &config.Config{Pools: []*config.Pool{{Name: "site", App: "web"}, {Name: "old"}}}
+	hands := []api.Hand{{Pool: "site", Server: "web/1.1"}, {Pool: "site", Server: "web/2"}, {Pool: "old", Server: "a:1"}, {Pool: "later", Server: "b:1"}}
+	got := standing(hands, cfg, []api.Worker{{App: "web", Name: "web/1.2"}, {App: "web", Name: "web/2"}})
+	if diff := cmp.Diff(hands[1:], got); diff != "" {
+		t.Error(diff)
+	}
+	if hands[0].Server != "web/1.1" {
+		t.Error("what was told before changed")
 	}
 }
 

@@ -29,8 +29,9 @@ func (c *core) applyLocked(cfg *config.Pool, ws []want, key []byte) error {
 	for _, s := range old.servers {
 		have[s.name] = s
 	}
-	v := &view{limit: int64(max(cfg.MaxConn, 0)), keep: cfg.Keep, fixed: cfg.App == "", cfg: cfg}
-	v.waits = !v.fixed || v.limit > 0
+	v := &view{core: c, limit: int64(max(cfg.MaxConn, 0)), total: int64(max(cfg.TotalConn, 0)), keep: cfg.Keep, fixed: cfg.App == "", cfg: cfg}
+	v.gauged = cfg.Breaker != nil || cfg.AutoConn != nil
+	v.waits = !v.fixed || v.limit > 0 || v.total > 0 || cfg.AutoConn != nil
 	listed := make(map[*Server]bool, len(ws))
 	var shut []*Server
 	var chosen []want
@@ -55,14 +56,15 @@ func (c *core) applyLocked(cfg *config.Pool, ws []want, key []byte) error {
 		return err
 	}
 	v.sticky = newSticky(cfg, key, v.servers)
-	c.attend(v, old)
 	// From here on nothing fails. Servers are shut after the view without them is in force, so that nobody who looks
 	// again finds only shut ones.
 	for i, s := range v.servers {
 		c.reopen(s)
 		s.weight = chosen[i].weight
 		c.weigh(s)
+		s.limitBy(cfg.AutoConn)
 	}
+	c.attend(v, old)
 	c.view.Store(v)
 	for _, s := range old.servers {
 		if !listed[s] {
@@ -170,8 +172,9 @@ func (c *core) close() {
 			c.shut(s)
 		}
 	}
-	for w := c.head; w != nil; w = c.head {
-		c.unlink(w)
-		c.tell(w, nil).Wake()
+	for w := c.queue.Any(); w != nil; w = c.queue.Any() {
+		turn := w.Of
+		c.unlink(turn)
+		c.tell(turn, nil).Wake()
 	}
 }

@@ -33,9 +33,10 @@ type checker struct {
 func newChecker(s *Set) *checker {
 	k := &checker{s: s, done: make(chan struct{}), soon: make(chan struct{}, 1), free: make(chan struct{}, checksAtOnce)}
 	k.ctx, k.cancel = context.WithCancel(context.Background())
-	go k.run()
 	return k
 }
+
+func (k *checker) start() { go k.run() }
 
 // stop ends the goroutine and all probes, and waits for them.
 func (k *checker) stop() {
@@ -151,7 +152,7 @@ func (k *checker) lookAt(c *core, r *round) {
 		c.lookEjected(s, r)
 		k.lookCheck(c, s, v.cfg, r)
 		k.lookAgent(c, s, v.cfg, r)
-		share, next := s.shareAt(r.now, v, s.weight)
+		share, next := s.shareAt(r.now, v.cfg.SlowStart)
 		if share != s.vitals.share {
 			s.vitals.share = share
 			r.shares = append(r.shares, shareOf{s, share})

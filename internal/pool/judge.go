@@ -85,7 +85,7 @@ func (c *core) eject(s *Server, why string) {
 func (c *core) expel(s *Server, why string, now time.Time) (e event) {
 	v := c.view.Load()
 	s.bad.Store(0)
-	if v.cfg.Eject == nil || c.closed || s.places.IsShut() || s.reasons()&(ejected|barring|draining) != 0 {
+	if v.cfg.Eject == nil || c.closed || s.places.IsShut() || s.reasons()&(ejected|barring|keeping) != 0 {
 		return e
 	}
 	listed, closed := false, 0

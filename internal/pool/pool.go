@@ -19,6 +19,7 @@ import (
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/pool/balance"
+	"github.com/weirhq/weir/internal/pool/limit"
 )
 
 // Errors of Pick, besides loop.ErrHangup (the client went away while its request was queued) and loop.ErrClosed.
@@ -26,6 +27,7 @@ var (
 	ErrNoServer     = errors.New("no server is ready")
 	ErrQueueFull    = errors.New("queue is full")
 	ErrQueueTimeout = errors.New("no place at a server within the queue's time limit")
+	ErrBroken       = errors.New("most requests failed of late, and nobody is let through for a while")
 )
 
 // Pool is one pool as one configuration sees it.
@@ -64,23 +66,31 @@ type core struct {
 	loops    []*loop.Loop
 	cursors  []balance.Cursor         // one a loop, that loop's own; the last is guarded by mu
 	sessions atomic.Pointer[sessions] // where they are; nil: the pool keeps no table of them
+	tallies  []tally                  // one a loop
 	owner    atomic.Pointer[Set]      // the Set in force: is told what happens, resolves names, closes
 	view     atomic.Pointer[view]     // replaced under mu
 
 	_       [64]byte
 	waiting atomic.Int64 // length of the queue; changed under mu, read by everyone who picks or is done
 	_       [64]byte
+	taken   atomic.Int64 // places taken at all servers, while there is a limit on that
+	_       [64]byte
 
-	mu         sync.Mutex
-	head, tail *Turn     // the queue
-	unchoosy   int       // how many in it would take any place
-	staying    int       // how many in it have a session
-	leaving    []*Server // shut; dropped when nobody is left at them
-	retired    time.Time // no configuration in force has it any more
-	closed     bool
-	hands      []api.Hand // what people decided of its servers
-	denied     time.Time  // when it was last said that a server is not ejected
-	stepped    time.Time  // when the windows of its servers were last advanced
+	mu      sync.Mutex
+	queue   limit.Queue[*Turn]
+	begun   int64       // when the queue was empty for the last time
+	drain   limit.Drain // how fast it is served
+	shed    uint64      // how many were pushed out of it
+	leaving []*Server   // shut; dropped when nobody is left at them
+	retired time.Time   // no configuration in force has it any more
+	closed  bool
+	hands   []api.Hand // what people decided of its servers
+	denied  time.Time  // when it was last said that a server is not ejected
+	stepped time.Time  // when the windows of its servers were last advanced
+
+	broken    atomic.Bool // the breaker is not closed
+	breakerMu sync.Mutex
+	breaker   limit.Breaker
 }
 
 // view is what picks need to know, immutable: a pick works on one view from beginning to end.
@@ -94,11 +104,14 @@ type view struct {
 	fixed   bool      // servers are given; else they are an app's workers
 	waits   bool      // requests may wait for a place
 	sticky  *sticky   // nil: requests of one session may go to different servers
+	total   int64     // places at all servers, 0: no limit
+	core    *core
+	gauged  bool // how requests end is told to the breaker
 	cfg     *config.Pool
 }
 
 func newCore(name string, loops []*loop.Loop) *core {
-	c := &core{name: name, loops: loops, cursors: balance.NewCursors(len(loops) + 1)}
+	c := &core{name: name, loops: loops, cursors: balance.NewCursors(len(loops) + 1), tallies: make([]tally, len(loops))}
 	c.view.Store(&view{cfg: &config.Pool{Name: name}, main: &group{}})
 	return c
 }
@@ -111,8 +124,8 @@ func newCore(name string, loops []*loop.Loop) *core {
 // The wait is bounded by the queue's size and time limit. client, if not nil, is watched meanwhile: a watch that the caller
 // had set on it is over then. When turn was reset, nothing of an earlier request is left.
 //
-// The errors are ErrNoServer (there is none, or none came within the time limit), ErrQueueFull, ErrQueueTimeout, loop.ErrHangup and
-// loop.ErrClosed; no place is held then.
+// The errors are ErrNoServer (there is none, or none came within the time limit), ErrQueueFull (also for who was pushed out of the
+// queue), ErrQueueTimeout, ErrBroken, loop.ErrHangup and loop.ErrClosed; no place is held then.
 func (p *Pool) Pick(t *loop.Task, turn *Turn, client *loop.Conn) (*Server, error) {
 	c := p.c
 	if turn.server != nil {
@@ -120,11 +133,22 @@ func (p *Pool) Pick(t *loop.Task, turn *Turn, client *loop.Conn) (*Server, error
 	}
 	l := t.Loop()
 	turn.lane = l.Index()
+	if turn.ntried == 0 {
+		c.tallies[turn.lane].budget.Asked(l.Now())
+	}
+	v := c.view.Load()
+	if v.gauged && !c.allow(v, turn, l.Now()) {
+		return nil, ErrBroken
+	}
 	if c.waiting.Load() == 0 {
-		if s := c.view.Load().take(&c.cursors[turn.lane], turn); s != nil {
+		if s := v.take(&c.cursors[turn.lane], turn); s != nil {
 			turn.server = s
+			turn.since = l.Now()
 			s.lanes[turn.lane].requests.Add(1)
 			return s, nil
+		}
+		if c.waiting.Load() > 0 {
+			c.settle() // it may have held one of the pool's places for a moment: see take
 		}
 	}
 	s, err := c.wait(t, turn, client)
@@ -135,14 +159,58 @@ func (p *Pool) Pick(t *loop.Task, turn *Turn, client *loop.Conn) (*Server, error
 		}
 	}
 	if err != nil {
+		c.tryOver(turn, limit.Unknown, l.Now())
 		return nil, err
 	}
+	turn.since = l.Now()
 	s.lanes[turn.lane].requests.Add(1)
 	return s, nil
 }
 
-// take takes a place for turn. nil: there is none that it should have now.
+// take takes a place for turn. nil: there is none that it should have now. In a pool with a limit of its own, a place of the
+// pool is taken first, and given back when no server has one: to others it looks for this moment as if the pool were
+// full. So who is not under mu has to look at waiting afterwards, as if it left.
 func (v *view) take(cur *balance.Cursor, turn *Turn) *Server {
+	if v.total <= 0 {
+		return v.seek(cur, turn)
+	}
+	return v.takeAt(nil, cur, turn)
+}
+
+// takeAt is take with a server that comes first, if it is not nil, whatever the balance.
+func (v *view) takeAt(first *Server, cur *balance.Cursor, turn *Turn) *Server {
+	if v.total > 0 {
+		if !v.core.enter(v.total) {
+			return nil
+		}
+		turn.counted = true
+	}
+	if first != nil && first.takeFor(turn, v.limit) {
+		return first
+	}
+	s := v.seek(cur, turn)
+	if s == nil && turn.counted {
+		turn.counted = false
+		v.core.taken.Add(-1)
+	}
+	return s
+}
+
+// enter takes one of the pool's places.
+func (c *core) enter(total int64) bool {
+	for {
+		n := c.taken.Load()
+		if n >= total {
+			return false
+		}
+		if c.taken.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// seek takes a place at a server.
+func (v *view) seek(cur *balance.Cursor, turn *Turn) *Server {
 	if s := turn.stay; s != nil {
 		if turn.moved = turn.hasTried(s) || !s.places.Keeps(); !turn.moved {
 			if s.takeKept(turn, v.limit) {

@@ -90,15 +90,15 @@ func TestQueueOrderOfRetries(t *testing.T) {
 	queue("retry 2", one)
 	queue("third")
 	var order []string
-	for turn := c.head; turn != nil; turn = turn.next {
+	for w := c.queue.Retries(); w != nil; w = w.Next() {
 		for name, o := range turns {
-			if o == turn {
+			if o == w.Of {
 				order = append(order, name)
 			}
 		}
 	}
-	if d := cmp.Diff([]string{"retry 1", "retry 2", "first", "second", "third"}, order); d != "" {
-		t.Errorf("queue (-want +got):\n%s", d)
+	if d := cmp.Diff([]string{"retry 1", "retry 2"}, order); d != "" {
+		t.Errorf("retries (-want +got):\n%s", d)
 	}
 	// frees a place at the server and says who got it
 	next := func(sv *Server) string {
@@ -121,7 +121,7 @@ func TestQueueOrderOfRetries(t *testing.T) {
 			t.Errorf("step %d: %s got the place at %s, want %s", i, got, step.at.Name(), step.want)
 		}
 	}
-	if c.head != nil || c.tail != nil || c.waiting.Load() != 0 {
+	if c.queue.Len() != 0 || c.waiting.Load() != 0 {
 		t.Errorf("the queue is not empty: %d", c.waiting.Load())
 	}
 }

@@ -14,32 +14,26 @@ const (
 	ejected                       // requests there fail, or are slow
 	drain                         // by hand: who has a session may stay
 	maint                         // by hand: nobody
-	askedDrain                    // its app asks for no new sessions
-	askedDown                     // its app asks for nothing
 	weightless                    // its weight is 0: who has a session may stay
 	drained                       // it has drained for as long as sessions may stay
+	askedDrain                    // its app asks for no new sessions
+	askedDown                     // its app asks for nothing
 )
 
 // passing are the reasons that end by themselves: their time runs out, then one request tries the server, and how it ends decides.
 const passing = rest | ejected
 
 // barring are those that let nobody in, not even where all servers are closed.
-const barring = check | maint | askedDown | drained
+const barring = check | maint | drained | askedDown
 
-// draining are those that let in who has a session, for a time.
-const draining = drain | askedDrain
-
-// keeping are those that let in who has a session.
-const keeping = draining | weightless
-
-// apart are those that are no turn in the server's health: its weight, and the end of a drain that has been told.
-const apart = weightless | drained
+// keeping are those that leave a server to those who have a session there.
+const keeping = drain | weightless | askedDrain
 
 // words says the reasons for people.
 func (r reason) words() string {
 	var all []string
-	for i, w := range []string{"no connection", "check fails", "ejected", "drained by hand", "in maintenance by hand", "its app asks to be drained",
-		"its app asks for nothing", "weight 0", "its sessions had their time"} {
+	for i, w := range []string{"no connection", "check fails", "ejected", "drained by hand", "in maintenance by hand", "weight 0",
+		"its sessions had their time", "its app asks to be drained", "its app asks for nothing"} {
 		if r&(1<<i) != 0 {
 			all = append(all, w)
 		}
@@ -72,12 +66,12 @@ func (c *core) unbar(s *Server, r reason) bool {
 // settleOn puts what the reasons come to where the loops look. Under mu.
 func (s *Server) settleOn(why reason) {
 	old := s.reasons()
-	if is := why&draining != 0; is != (old&draining != 0) {
+	if is := why&drain != 0; is != (old&drain != 0) {
 		why &^= drained
 		s.drains(is)
 	}
-	if o, n := old&^apart, why&^apart; o != n {
-		s.vitals.turned(o, n, time.Now())
+	if old != why {
+		s.vitals.turned(old, why, time.Now())
 		s.core.stir()
 	}
 	s.why.Store(uint32(why))

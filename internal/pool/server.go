@@ -40,9 +40,10 @@ type Server struct {
 
 	protocol config.Protocol // of its connections
 
-	fails atomic.Int32  // connects failed in a row; changed under core.mu
-	why   atomic.Uint32 // a reason: why it takes no requests; changed under core.mu
-	bad   atomic.Int32  // requests that failed in a row, while failing ones are ejected
+	auto  atomic.Pointer[auto] // finds its limit; nil: that is given
+	fails atomic.Int32         // connects failed in a row; changed under core.mu
+	why   atomic.Uint32        // a reason: why it takes no requests; changed under core.mu
+	bad   atomic.Int32         // requests that failed in a row, while failing ones are ejected
 	heard atomic.Pointer[heard]
 
 	// guarded by core.mu
@@ -114,6 +115,9 @@ func (s *Server) Done(turn *Turn, o Outcome) {
 		s.lanes[turn.lane].errors.Add(1)
 		turn.remember(s)
 	}
+	if turn.gauged {
+		s.core.gauge(s, turn, o)
+	}
 	if e := s.core.view.Load().cfg.Eject; e != nil {
 		s.judge(turn, o, e)
 	}
@@ -138,6 +142,10 @@ func (s *Server) giveBack(turn *Turn, o Outcome) {
 	c := s.core
 	if s.places.Leave() {
 		c.deserted(s)
+	}
+	if turn.counted {
+		turn.counted = false
+		c.taken.Add(-1)
 	}
 	if c.waiting.Load() > 0 {
 		c.handOn(s)

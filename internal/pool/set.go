@@ -93,13 +93,14 @@ func Build(cfg *config.Config, e Env, old *Set) (*Set, error) {
 		s.pools = append(s.pools, p)
 		s.names[pc.Name] = p
 	}
+	s.checks = newChecker(s)
 	for _, p := range s.pools {
 		if p.cfg.Backup != "" {
 			p.backup = s.names[p.cfg.Backup]
 		}
 	}
-	s.checks = newChecker(s)
 	s.watch.start()
+	s.checks.start()
 	return s, nil
 }
 
@@ -297,7 +298,7 @@ func (s *Set) Status() []api.PoolStatus {
 		if p.cfg.App == "" {
 			_, missing, _ := wantFixed(handed(p.cfg, s.hands), s.hosts) // the addresses were checked by Build
 			for _, a := range missing {
-				ps.Servers = append(ps.Servers, api.ServerStatus{Name: a, Address: a, State: "down"})
+				ps.Servers = append(ps.Servers, api.ServerStatus{Name: a, Address: a, State: "down", Why: "its name has no address"})
 			}
 		}
 		out = append(out, ps)
@@ -314,11 +315,12 @@ func (c *core) status() api.PoolStatus {
 	for _, sv := range all {
 		ps.Servers = append(ps.Servers, sv.status())
 	}
+	ps.Shed, ps.Breaker = c.shed, c.breakerState()
 	return ps
 }
 
 func (s *Server) status() api.ServerStatus {
-	st := api.ServerStatus{Name: s.name, Address: s.address, State: s.state(), Active: s.places.Active()}
+	st := api.ServerStatus{Name: s.name, Address: s.address, State: s.state(), Active: s.places.Active(), Limit: s.places.Own()}
 	s.vitals.show(s, &st)
 	for i := range s.lanes {
 		l := &s.lanes[i]

@@ -342,8 +342,8 @@ func TestSessionsQueue(t *testing.T) {
 				t.Errorf("%s went to %s, want %s", name, at, want)
 			}
 		}
-		if n := p.c.waiting.Load(); n != 0 || p.c.unchoosy != 0 || p.c.staying != 0 {
-			t.Errorf("%d wait, %d for any, %d for theirs", n, p.c.unchoosy, p.c.staying)
+		if n := p.c.waiting.Load(); n != 0 || p.c.queue.Len() != 0 {
+			t.Errorf("%d wait, %d in the queue", n, p.c.queue.Len())
 		}
 	})
 }

@@ -10,6 +10,7 @@ import (
 
 // vitals is what is known of a server's health and what was decided of it. Guarded by core.mu.
 type vitals struct {
+	known  bool      // it was in a view before
 	since  time.Time // since when the reasons are as they are
 	opened time.Time // when it came back, or came to others; zero: it has its whole share
 	share  int       // of its weight, in thousandths, as the balance was told
@@ -33,7 +34,7 @@ type vitals struct {
 // turned notes that the reasons changed. A server that comes back starts slowly, but not after a short rest.
 func (t *vitals) turned(old, why reason, now time.Time) {
 	t.since = now
-	if why == 0 && old&^rest != 0 {
+	if why == 0 && old&^(rest|weightless|drained) != 0 {
 		t.opened = now
 	}
 }
@@ -44,12 +45,12 @@ func (c *core) attend(v, old *view) {
 	now := time.Now()
 	running := false // there are servers besides those that come now
 	for _, s := range v.servers {
-		running = running || !s.vitals.since.IsZero() && s.places.Open()
+		running = running || s.vitals.known && s.places.Open()
 	}
 	for _, s := range v.servers {
-		fresh := s.vitals.since.IsZero()
+		fresh := !s.vitals.known
 		if fresh {
-			s.vitals.since, s.vitals.share = now, 1000
+			s.vitals.known, s.vitals.since, s.vitals.share = true, now, 1000
 			if running {
 				s.vitals.opened = now
 			}
@@ -91,14 +92,14 @@ func (c *core) attendCheck(s *Server, h *config.Health, joins bool, now time.Tim
 }
 
 // shareAt is the server's share of its configured weight at a time, in thousandths: what people decided, how far its slow start
-// is, and what its app asks for, multiplied. next is when that should be asked again, zero if it stays. Under mu.
-func (s *Server) shareAt(now time.Time, v *view, weight int) (share int, next time.Time) {
+// is (length is that of the whole), and what its app asks for, multiplied. next is when that should be asked again, zero if it stays. Under mu.
+func (s *Server) shareAt(now time.Time, length time.Duration) (share int, next time.Time) {
 	t := &s.vitals
 	share = 1000
 	if h := t.hand; h != nil && h.Weight != nil {
-		share = *h.Weight * 1000 / max(weight, 1)
+		share = *h.Weight * 1000 / max(s.weight, 1)
 	}
-	if length := v.cfg.SlowStart; !t.opened.IsZero() {
+	if !t.opened.IsZero() {
 		if now.Sub(t.opened) < length {
 			share = share * health.Share(now.Sub(t.opened), length) / 1000
 			next = now.Add(max(length/startSteps, startStep))

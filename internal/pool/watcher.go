@@ -32,6 +32,8 @@ const (
 	serverBack
 	agentAsks
 	agentFails
+	breakerOpen
+	breakerClosed
 )
 
 // event is something that the log should know. Loops hand it over rather than write it: a log may block.
@@ -122,6 +124,10 @@ func (w *watcher) log(e event) {
 		log.Warn("server is down: no connection", "server", e.server, "error", e.err)
 	case serverUp:
 		log.Info("server is up again", "server", e.server)
+	case breakerOpen:
+		log.Warn("most requests fail: the pool is asked nothing for a while")
+	case breakerClosed:
+		log.Info("requests are well again: the pool is asked as before")
 	case badWorker:
 		log.Error("worker is left out", "error", e.err)
 	case checkFailed:

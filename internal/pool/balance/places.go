@@ -9,6 +9,7 @@ import "sync/atomic"
 // place it makes the server down for the others until it is known how that went), or shut (it leaves: no place is
 // ever given again, so that a count of 0 is final). Besides, it may be barred (nobody gets a place, not even where all
 // others are down too) or draining (only who has a session there does).
+// It may have a limit of its own, which comes before the pool's.
 type Places struct {
 	_       [64]byte
 	w       atomic.Uint64
@@ -45,7 +46,7 @@ func (p *Places) Observe(ns int64) {
 // Latency returns the moving average in nanoseconds, 0 when nothing is known.
 func (p *Places) Latency() int64 { return p.latency.Load() }
 
-// word is flags above a count.
+// word is flags above a limit above a count.
 type word uint64
 
 const (
@@ -56,13 +57,26 @@ const (
 	barred   word = 1 << 59
 	draining word = 1 << 58
 	closed        = down | shut | barred | draining
-	count         = draining - 1
+
+	count word = 1<<32 - 1
+
+	ownShift      = 32
+	own      word = (1<<20 - 1) << ownShift
 )
+
+// MaxOwn is the highest limit of a server's own.
+const MaxOwn = int64(own >> ownShift)
 
 func (w word) active() int64 { return int64(w & count) }
 
 func (w word) free(limit int64, any bool) bool {
-	return w.takes(any) && (limit <= 0 || w.active() < limit)
+	if !w.takes(any) {
+		return false
+	}
+	if w&own != 0 {
+		limit = int64(w & own >> ownShift)
+	}
+	return limit <= 0 || w.active() < limit
 }
 
 func (w word) takes(any bool) bool { return w&closed == 0 || any && w&closed == down }
@@ -147,6 +161,13 @@ func (p *Places) Bar(bar, drain bool) {
 
 // Shut ends the giving of places; left is how many are still taken.
 func (p *Places) Shut() (left int64) { return p.set(shut, 0).active() }
+
+// SetOwn gives the server a limit of its own, up to MaxOwn; 0: the pool's counts again. What is taken beyond it stays taken.
+// Who raises it looks at who waits afterwards, like one who leaves.
+func (p *Places) SetOwn(limit int64) { p.set(word(min(max(limit, 0), MaxOwn))<<ownShift, own) }
+
+// Own returns the limit of its own, 0 when there is none.
+func (p *Places) Own() int64 { return int64(p.load() & own >> ownShift) }
 
 // Reopen undoes Shut.
 func (p *Places) Reopen() { p.set(0, shut) }
