@@ -71,6 +71,7 @@ type core struct {
 	waiting atomic.Int64 // length of the queue; changed under mu, read by everyone who picks or is done
 	_       [64]byte
 
+	shares     sync.Mutex // held, and taken before mu, while the balance is told shares: the last to be found out is the last told
 	mu         sync.Mutex
 	head, tail *Turn     // the queue
 	unchoosy   int       // how many in it would take any place
