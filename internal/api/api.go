@@ -235,7 +235,8 @@ type Purge struct {
 
 // Purged is the answer to a Purge.
 type Purged struct {
-	Purges int `json:"purges"` // how many of the named things were taken up
+	Purges int      `json:"purges"`          // how many of the named things were taken up
+	Notes  []string `json:"notes,omitempty"` // what in them can meet nothing, such as the host of no site
 }
 
 // CacheStatus is what the cache holds and did (GET /v1/cache).
@@ -315,7 +316,8 @@ type Look struct {
 type Looked struct {
 	Passes   string   `json:"passes,omitempty"`   // why the request would not be looked up, as in Cache-Status; then there is no more
 	Key      string   `json:"key,omitempty"`      // what names the response, for people
-	Found    string   `json:"found,omitempty"`    // "response", "part" of one, or "hole" for what is known not to be kept; empty: nothing
+	Found    string   `json:"found,omitempty"`    // "response", "part" of one, "hole" for what is known not to be kept, or "purged"; empty: nothing
+	Why      string   `json:"why,omitempty"`      // of a hole, as in Cache-Status
 	Variants []string `json:"variants,omitempty"` // the fields by which responses under this key vary, newest first, each list with commas
 	Vary     string   `json:"vary,omitempty"`     // those of the variant that was found
 	Status   int      `json:"status,omitempty"`

@@ -92,7 +92,7 @@ type Unreachable struct {
 func (e *Unreachable) Error() string {
 	dir := filepath.Dir(e.Socket)
 	switch {
-	case errors.Is(e.Err, fs.ErrNotExist), errors.Is(e.Err, syscall.ECONNREFUSED):
+	case errors.Is(e.Err, fs.ErrNotExist), errors.Is(e.Err, syscall.ECONNREFUSED), errors.Is(e.Err, syscall.ENOTDIR):
 		return "no weir answers in " + dir + ": is it running, and with this run directory? (--run-dir DIR names another)"
 	case errors.Is(e.Err, fs.ErrPermission):
 		return "no permission to use " + e.Socket + ": run this command as the user that runs weir"

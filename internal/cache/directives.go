@@ -194,6 +194,9 @@ func (d *directives) element() {
 				}
 			}
 			d.value = d.rest[from+1 : min(i, n)]
+			if i >= n { // it never ends: what seems to stand in it may have been meant as directives, and a value there is not
+				i, d.value = from, d.rest[from:from]
+			}
 		}
 		for i < n && d.rest[i] != ',' {
 			i++

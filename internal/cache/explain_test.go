@@ -19,6 +19,12 @@ func TestReasonsAreExplained(t *testing.T) {
 		if r.Because() == r.String() {
 			t.Errorf("%v is not explained", r)
 		}
+		if r.Change() == "" {
+			t.Errorf("%v: nothing says what to change", r)
+		}
+		if ParseReason(r.String()) != r {
+			t.Errorf("%v is not found by its token", r)
+		}
 	}
 	for p := NoPass + 1; p.String() != ""; p++ {
 		if w := p.String(); strings.ContainsAny(w, " ;,\"=") {
@@ -26,6 +32,9 @@ func TestReasonsAreExplained(t *testing.T) {
 		}
 		if p.Because() == p.String() {
 			t.Errorf("%v is not explained", p)
+		}
+		if p.Change() == "" {
+			t.Errorf("%v: nothing says what to change", p)
 		}
 	}
 	if len(seen) < 10 {

@@ -43,6 +43,14 @@ func TestJudge(t *testing.T) {
 		ttl     int64
 	}{
 		{"3 no freshness", get, Policy{}, respond(200, "Date: "+at(0)), NoLife, 0},
+		{"5.2 a quote that never ends hides nothing", get, Policy{}, respond(200, `Cache-Control: max-age=60, x="a, no-store`), NoStore, 0},
+		{"5.2 a quote that never ends", get, Policy{}, respond(200, `Cache-Control: max-age=60, private="x-a`), Private, 0},
+		{"5.2 a life in a quote that never ends", get, Policy{}, respond(200, `Cache-Control: max-age="60`, "ETag: 1"), Kept, 0},
+		{"4.1 by client", get, Policy{}, respond(200, "Cache-Control: max-age=60", "Vary: Accept, X-Forwarded-For"), VaryAll, 0},
+		{"a session that begins", Asked{Method: message.GET, Private: true, Renewed: true}, Policy{}, respond(200, "Cache-Control: private, max-age=60", "Set-Cookie: sid=2"), Cookie, 0},
+		{"events by a policy", get, Policy{DefaultTTL: time.Minute}, respond(200, "Content-Type: text/event-stream; charset=utf-8"), EventStream, 0},
+		{"events by a rule", get, Policy{Rules: []Rule{{TTL: time.Minute}}}, respond(200, "Content-Type: text/event-stream"), EventStream, 0},
+		{"events by the app's word", get, Policy{}, respond(200, "Content-Type: text/event-stream", "Cache-Control: max-age=60"), Kept, 60},
 		{"3 method", Asked{Method: message.POST}, Policy{}, respond(200, "Cache-Control: max-age=60"), NotGET, 0},
 		{"3 status 199", get, Policy{}, respond(103, "Cache-Control: max-age=60"), NotFinal, 0},
 		{"3 status 206", get, Policy{}, respond(206, "Cache-Control: max-age=60", "Content-Range: bytes 0-1/2"), PartialContent, 0},
@@ -125,7 +133,12 @@ func TestJudge(t *testing.T) {
 		{"policy: default", get, Policy{DefaultTTL: time.Minute}, respond(200), Kept, 60},
 		{"policy: default is not for every status", get, Policy{DefaultTTL: time.Minute}, respond(500), NoLife, 0},
 		{"policy: the app knows better", get, Policy{DefaultTTL: time.Minute}, respond(200, "Cache-Control: max-age=5"), Kept, 5},
-		{"policy: not against cookies", Asked{Method: message.GET, Cookies: true}, Policy{DefaultTTL: time.Minute}, respond(200), NoLife, 0},
+		{"policy: not against cookies", Asked{Method: message.GET, Cookies: true}, Policy{DefaultTTL: time.Minute}, respond(200), UnkeyedCookie, 0},
+		{"policy: nor a rule", Asked{Method: message.GET, Cookies: true}, Policy{Rules: []Rule{{TTL: time.Minute}}}, respond(200), UnkeyedCookie, 0},
+		{"policy: no life for what is made as it goes", get, Policy{DefaultTTL: time.Minute}, respond(200, "Content-Type: Text/Event-Stream; charset=utf-8"), EventStream, 0},
+		{"policy: nor by a rule of another intent", get, Policy{Rules: []Rule{{Types: []string{"text/*"}, TTL: time.Minute}}}, respond(200, "Content-Type: text/event-stream"), EventStream, 0},
+		{"policy: but with force", get, Policy{Rules: []Rule{{Types: []string{"text/event-stream"}, TTL: time.Minute, Force: true}}}, respond(200, "Content-Type: text/event-stream"), Kept, 60},
+		{"an event stream with a life of its own", get, Policy{}, respond(200, "Content-Type: text/event-stream", "Cache-Control: max-age=60"), Kept, 60},
 		{"policy: a rule", get, Policy{Rules: []Rule{{Status: [][2]int{{400, 499}}, TTL: 10 * time.Second}}}, respond(404), Kept, 10},
 		{"policy: not what a client can provoke", get, Policy{Rules: []Rule{{Status: [][2]int{{400, 499}}, TTL: 10 * time.Second}}}, respond(431), NoLife, 0},
 		{"policy: force", get, Policy{Rules: []Rule{{Types: []string{"image/*"}, TTL: time.Hour, Force: true}}}, respond(200, "Content-Type: image/png; a=b", "Cache-Control: max-age=5"), Kept, 3600},
@@ -183,6 +196,10 @@ func TestUse(t *testing.T) {
 		{"fresh", Life{TTL: 60}, none, 10, false, Fresh},
 		{"over", Life{TTL: 60}, none, 60, false, Validate},
 		{"its age on arrival counts", Life{TTL: 60, Age: 55}, none, 10, false, Validate},
+		{"the clock was set right", Life{TTL: 600}, none, -30, false, Fresh},
+		{"the clock was set back", Life{TTL: 600}, none, -3600, false, Validate},
+		{"the clock was set back, grace", Life{TTL: 600, WhileRevalidate: 30}, none, -3600, false, Stale},
+		{"the clock was set back, older on arrival", Life{TTL: 60, Age: 90, WhileRevalidate: 30}, none, -3600, false, Validate},
 		{"no-cache", Life{TTL: 60, Flags: MustValidate}, none, 0, false, Validate},
 		{"while revalidating", Life{TTL: 60, WhileRevalidate: 30}, none, 80, false, Stale},
 		{"too long", Life{TTL: 60, WhileRevalidate: 30}, none, 90, false, Validate},
@@ -316,7 +333,7 @@ func TestLasts(t *testing.T) {
 		want   bool
 	}{
 		{NoStore, Asked{}, 200, true}, {Private, Asked{}, 200, true}, {Cookie, Asked{}, 302, true}, {NoLife, Asked{}, 200, true}, {TooLarge, Asked{}, 200, true},
-		{Authorized, Asked{Authorized: true}, 200, false}, {RequestNoStore, Asked{NoStore: true}, 200, false}, {NoLife, Asked{Cookies: true}, 200, false},
+		{Authorized, Asked{Authorized: true}, 200, false}, {RequestNoStore, Asked{NoStore: true}, 200, false}, {UnkeyedCookie, Asked{Cookies: true}, 200, false}, {EventStream, Asked{}, 200, true}, {NoLife, Asked{Cookies: true}, 200, false},
 		{NoLife, Asked{}, 431, false}, {NoLife, Asked{}, 503, false}, {NoStore, Asked{}, 500, false}, {NoRoom, Asked{}, 200, false},
 	} {
 		if got := c.why.Lasts(c.asked, c.status); got != c.want {

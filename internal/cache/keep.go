@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/weirhq/weir/internal/message"
@@ -23,16 +24,20 @@ const (
 	Cookie
 	VaryAll
 	NotUnderstood
-	NoLife      // it says nothing of its life, and no policy gives it one
-	AlreadyOver // its life is over and nothing can be done with it afterwards
+	NoLife        // it says nothing of its life, and no policy gives it one
+	EventStream   // likewise, and a policy gives none to what is made as it goes
+	UnkeyedCookie // likewise, and a policy gives none to what the app made knowing cookies that are no part of the key
+	AlreadyOver   // its life is over and nothing can be done with it afterwards
 	TooLarge
 	NoRoom
 	Purged
+	OtherVary // a 304 says that it varies by other fields than those by which it was put in its place
 )
 
 var reasonWords = [...]string{Kept: "", NotGET: "method", NotFinal: "status", PartialContent: "partial", RequestNoStore: "request-no-store",
 	NoStore: "no-store", Private: "private", Authorized: "authorization", Cookie: "set-cookie", VaryAll: "vary-star", NotUnderstood: "must-understand",
-	NoLife: "no-freshness", AlreadyOver: "expired", TooLarge: "too-large", NoRoom: "no-room", Purged: "purged"}
+	NoLife: "no-freshness", EventStream: "event-stream", UnkeyedCookie: "unkeyed-cookie", AlreadyOver: "expired", TooLarge: "too-large", NoRoom: "no-room", Purged: "purged",
+	OtherVary: "other-vary"}
 
 // String returns one word for logs and the detail of Cache-Status (RFC 9211, section 2.8).
 func (r Reason) String() string {
@@ -47,7 +52,7 @@ func (r Reason) String() string {
 // cache off for all; nor does a server's error.
 func (r Reason) Lasts(a Asked, status int) bool {
 	switch r {
-	case Authorized, RequestNoStore, NoRoom, Purged:
+	case Authorized, RequestNoStore, UnkeyedCookie, NoRoom, Purged:
 		return false
 	case NoLife:
 		return !a.Cookies && status < 500 && !Provoked(status)
@@ -61,6 +66,7 @@ type Asked struct {
 	NoStore    bool // a directive of it
 	Authorized bool // it had Authorization
 	Private    bool // the key is one visitor's own
+	Renewed    bool // the response sets the cookie by which the key is one visitor's own to another value
 	Cookies    bool // the app saw cookies that are no part of the key: a policy gives no life then
 }
 
@@ -100,28 +106,20 @@ func (p *Policy) Judge(a Asked, resp *message.Response, sent, received time.Time
 		return Life{}, why
 	}
 	l := Life{Status: resp.Status, Received: received.Unix(), Age: initialAge(f, sent, received)}
-	l.TTL = none
-	rule := p.rule(resp)
-	if rule != nil && rule.Force {
+	why := Kept
+	if rule := p.rule(resp); rule != nil && rule.Force {
 		l.TTL = int64(rule.TTL / time.Second)
-	} else {
-		l.TTL = explicitLife(&d, f, targeted, received)
+	} else if l.TTL = explicitLife(&d, f, targeted, received); l.TTL == none {
+		l.TTL, why = p.givenLife(a, resp, rule)
 	}
-	switch {
-	case l.TTL != none:
-	case Provoked(resp.Status): // only the app can say that this is for all
-	case !a.Cookies && rule != nil:
-		l.TTL = int64(rule.TTL / time.Second)
-	case !a.Cookies && p.DefaultTTL > 0 && byDefault(resp.Status):
-		l.TTL = int64(p.DefaultTTL / time.Second)
-	case p.Heuristic && (byDefault(resp.Status) || d.public):
+	if (why == NoLife || why == UnkeyedCookie) && p.Heuristic && !Provoked(resp.Status) && (byDefault(resp.Status) || d.public) {
 		if l.TTL = heuristicLife(f, received); l.TTL > 0 {
 			l.Flags |= Heuristic
 		}
 	}
 	validator := f.Has(message.ETag) || f.Has(message.LastModified)
 	if l.TTL == none && !(validator && d.said && (d.noCache || d.public || d.noCacheFields != nil)) {
-		return Life{}, NoLife
+		return Life{}, why
 	}
 	l.TTL = max(l.TTL, 0)
 	p.afterwards(&l, &d)
@@ -155,10 +153,18 @@ func (p *Policy) forbids(a Asked, resp *message.Response, d *responseDirectives)
 		return Authorized // section 3.5
 	case f.Has(message.SetCookie) && !p.Strip && !p.KeepCookies && !a.Private && !names(d.noCacheFields, "set-cookie") && !names(d.privateFields, "set-cookie"):
 		return Cookie
-	case f.Has(message.Vary) && (listed(f, message.Vary, "*") || tooManyNames(f)):
+	case f.Has(message.SetCookie) && a.Renewed:
+		return Cookie // who has the old value next is not yet the one who has got the new one
+	case f.Has(message.Vary) && (listed(f, message.Vary, "*") || tooManyNames(f) || variesByClient(f)):
 		return VaryAll
 	}
 	return Kept
+}
+
+// variesByClient reports whether a response varies by what weir itself tells the app of each client, or of each request: no
+// other request is known to select it.
+func variesByClient(f *message.Fields) bool {
+	return listed(f, message.Vary, "x-forwarded-for") || listed(f, message.Vary, "forwarded") || listed(f, message.Vary, "x-request-id")
 }
 
 // afterwards settles what may happen to a response when it is no longer fresh.
@@ -183,6 +189,35 @@ func (p *Policy) afterwards(l *Life, d *responseDirectives) {
 	l.WhileRevalidate = max(l.WhileRevalidate, int64(p.Grace/time.Second))
 	l.IfError = max(l.IfError, int64(max(p.Grace, p.IfError)/time.Second))
 }
+
+// givenLife is the life that the policy gives a response that says nothing of it itself, none with the reason if it gives none.
+func (p *Policy) givenLife(a Asked, resp *message.Response, rule *Rule) (int64, Reason) {
+	given := int64(none)
+	switch {
+	case Provoked(resp.Status): // only the app can say that this is for all
+	case rule != nil:
+		given = int64(rule.TTL / time.Second)
+	case p.DefaultTTL > 0 && byDefault(resp.Status):
+		given = int64(p.DefaultTTL / time.Second)
+	}
+	switch {
+	case given == none:
+		return none, NoLife
+	case isEventStream(&resp.Fields):
+		return none, EventStream // what was said before its client came is not for that client
+	case a.Cookies:
+		return none, UnkeyedCookie
+	}
+	return given, Kept
+}
+
+// isEventStream reports whether a response is one of server-sent events, which are made for one client as they happen.
+func isEventStream(f *message.Fields) bool {
+	media, _, _ := bytes.Cut(f.Get(message.ContentType), semicolon)
+	return message.EqualFold(bytes.TrimRight(media, " \t"), "text/event-stream")
+}
+
+var semicolon = []byte(";")
 
 // explicitLife is the life that the app gives (RFC 9111, section 4.2.1), -1 when it says nothing.
 func explicitLife(d *responseDirectives, f *message.Fields, targeted bool, received time.Time) int64 {

@@ -55,6 +55,21 @@ func (r *KeyedRequest) AppendTarget(dst []byte, x *exchange.Exchange) []byte {
 	return dst
 }
 
+// AppendDevice appends the field line that tells the app the class of the client; nothing when the policy has no classes.
+func (k *Keyer) AppendDevice(dst []byte, f *message.Fields) []byte {
+	if len(k.devices) == 0 {
+		return dst
+	}
+	dst = append(dst, "X-Device: "...)
+	return append(append(dst, k.device(f.Get(message.UserAgent))...), "\r\n"...)
+}
+
+// DeviceField is the field with the class of a client, in lower case. What clients themselves say in it counts for nothing.
+const DeviceField = "x-device"
+
+// TellsDevice reports whether the policy has classes of devices.
+func (k *Keyer) TellsDevice() bool { return len(k.devices) > 0 }
+
 // AppendTarget appends a path and what of a query the app gets: so a stored response and a purge name one URL.
 func (k *Keyer) AppendTarget(dst, path, query []byte, has bool) []byte {
 	dst = append(dst, path...)

@@ -93,9 +93,8 @@ func (k *Keyer) judgeCookies(f *message.Fields, r *KeyedRequest) (pass Pass, par
 // which a client sends them does not matter, and every one of a name, since applications differ in which they take.
 func (k *Keyer) appendCookieParts(dst []byte, f *message.Fields, r *KeyedRequest) []byte {
 	for i, want := range k.private {
-		before := len(dst)
 		dst = appendCookiePart(dst, partPrivate, byte(i), want, f)
-		r.Private = r.Private || len(dst) > before
+		r.Private = r.Private || k.identifies(f, want)
 	}
 	for i, want := range k.cookieParts {
 		dst = appendCookiePart(dst, partCookie, byte(i), want, f)
@@ -112,6 +111,60 @@ func appendCookiePart(dst []byte, kind, number byte, want string, f *message.Fie
 		}
 		if string(name) == want {
 			dst = appendPart(append(dst, kind, number), kind, pair)
+		}
+	}
+}
+
+// identifies reports whether a session cookie has a value: an empty one, as some apps leave behind after a logout, is many
+// visitors'.
+func (k *Keyer) identifies(f *message.Fields, want string) bool {
+	c := cookies{f: f}
+	for {
+		pair, name, ok := c.next()
+		if !ok {
+			return false
+		}
+		if string(name) == want && len(cookieValue(pair)) > 0 {
+			return true
+		}
+	}
+}
+
+// cookieValue is what stands behind the first "=" of a pair, without white space and quotes.
+func cookieValue(pair []byte) []byte {
+	_, value, _ := bytes.Cut(pair, []byte{'='})
+	return bytes.Trim(value, " \t\"")
+}
+
+// Renews reports whether a response sets a session cookie to another value than its request had: what it says is then for whom
+// the new one is for.
+func (k *Keyer) Renews(req, resp *message.Fields) bool {
+	if len(k.private) == 0 || !resp.Has(message.SetCookie) {
+		return false
+	}
+	for i := range resp.List {
+		l := &resp.List[i]
+		if l.ID != message.SetCookie {
+			continue
+		}
+		pair, _, _ := bytes.Cut(l.Value, []byte{';'})
+		name, _, _ := bytes.Cut(pair, []byte{'='})
+		if name = trimSpace(name); oneOf(k.private, name) && !hasCookie(req, name, cookieValue(pair)) {
+			return true
+		}
+	}
+	return false
+}
+
+func hasCookie(f *message.Fields, want, value []byte) bool {
+	c := cookies{f: f}
+	for {
+		pair, name, ok := c.next()
+		if !ok {
+			return false
+		}
+		if bytes.Equal(name, want) && bytes.Equal(cookieValue(pair), value) {
+			return true
 		}
 	}
 }

@@ -214,7 +214,7 @@ func TestCookieVerdicts(t *testing.T) {
 		pass                    Pass
 		private, cookies, hides bool
 	}{
-		{k, "a=1", NoPass, false, false, true}, {k, "mine=1", NoPass, true, false, false}, {k, "a=1; mine=", NoPass, true, false, true},
+		{k, "a=1", NoPass, false, false, true}, {k, "mine=1", NoPass, true, false, false}, {k, "a=1; mine=", NoPass, false, false, true}, {k, `mine=""`, NoPass, false, false, false}, {k, "mine", NoPass, false, false, false}, {k, "mine=; mine=1", NoPass, true, false, false},
 		{k, "sessionid=1", PassCookie, false, false, false}, {k, "a=1;sessionid=1", PassCookie, false, false, true}, {k, "sessionid", PassCookie, false, false, false}, {k, " sessionid =1", PassCookie, false, false, false},
 		{k, "wp_x=1", PassCookie, false, false, false}, {k, "sessionid2=1", NoPass, false, false, true}, {k, `a="x; sessionid=1"`, PassCookie, false, false, true},
 		{open, "_ga=1", NoPass, false, false, true}, {open, "_gb=1", NoPass, false, true, false}, {open, "", NoPass, false, false, false}, {compile(t, KeyPolicy{}), "a=1", NoPass, false, true, false}, {open, "_ga=1; b", NoPass, false, true, true},
@@ -226,6 +226,22 @@ func TestCookieVerdicts(t *testing.T) {
 	}
 	if r := keyOf(t, k, keyed("http://a/", "Cookie: a=1", "Cookie: sessionid=2")); r.Pass != PassCookie {
 		t.Error("the second Cookie line is not read")
+	}
+}
+
+func TestRenews(t *testing.T) {
+	k := compile(t, KeyPolicy{PrivateBy: []string{"sid"}})
+	for _, c := range []struct {
+		cookie, set string
+		want        bool
+	}{
+		{"sid=1", "", false}, {"sid=1", "sid=1; Path=/", false}, {"sid=1", `sid="1"; Path=/`, false}, {"sid=1", "sid=2", true}, {"sid=1", " sid = 2;x", true},
+		{"sid=1", "sid=; Max-Age=0", true}, {"sid=1", "other=2; sid=3", false}, {"sid=1; sid=2", "sid=2", false}, {"", "sid=2", true}, {"sid=1", "SID=2", false},
+	} {
+		x := keyed("http://a/", "Cookie: "+c.cookie)
+		if got := k.Renews(&x.Req.Fields, &respond(200, "Set-Cookie: "+c.set).Fields); got != c.want {
+			t.Errorf("%q, then %q: %v", c.cookie, c.set, got)
+		}
 	}
 }
 

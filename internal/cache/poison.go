@@ -36,13 +36,14 @@ const (
 	PassURLOverride         // a field may make the app answer for another URL
 	PassHostOverride        // a field may make the app answer for another host
 	PassConnection          // Connection names a field, which the app does not get then
+	PassDisguised           // the name of a field may be taken for another one's
 	PassHeader              // a field that the policy names
 	PassCookie              // a cookie that the policy names
 )
 
 var passWords = [...]string{NoPass: "", PassMethod: "method", PassTarget: "target", PassUpgrade: "upgrade", PassBody: "body-in-get",
 	PassMethodOverride: "method-override", PassURLOverride: "url-override", PassHostOverride: "host-override",
-	PassConnection: "connection-names-field", PassHeader: "header", PassCookie: "cookie"}
+	PassConnection: "connection-names-field", PassDisguised: "disguised-field", PassHeader: "header", PassCookie: "cookie"}
 
 // String returns one word for logs and the detail of Cache-Status (RFC 9211, section 2.8).
 func (p Pass) String() string {
@@ -60,7 +61,8 @@ var hazards = []struct {
 	{PassMethodOverride, []string{"x-http-method-override", "x-http-method", "x-method-override"}},
 	{PassURLOverride, []string{"x-original-url", "x-rewrite-url", "x-override-url", "x-original-uri", "x-request-uri",
 		"request-uri", "base-url", "x-envoy-original-path", "x-invoke-path", "x-invoke-query", "x-now-route-matches", "x-matched-path",
-		"x-middleware-prefetch", "x-original-path", "x-script-name", "script-name", "x-accel-redirect"}},
+		"x-middleware-prefetch", "x-middleware-rewrite", "x-middleware-subrequest", "x-invoke-status", "x-invoke-error", "x-invoke-output",
+		"x-nextjs-data", "x-prerender-revalidate", "x-original-path", "x-script-name", "script-name", "x-accel-redirect"}},
 	{PassHostOverride, []string{"x-host", "x-http-host-override", "x-http-host", "x-host-override", "x-remote-host"}},
 	{forwarded, []string{"x-forwarded-path", "x-forwarded-prefix", "x-forwarded-uri", "x-forwarded-url", "x-original-host",
 		"x-forwarded-server", "x-forwarded-port", "x-forwarded-scheme", "x-forwarded-protocol", "x-forwarded-ssl", "x-url-scheme",
@@ -146,6 +148,8 @@ func (k *Keyer) hazard(x *exchange.Exchange) (pass Pass, hides bool) {
 		return PassBody, false // RFC 9110, section 9.3.1: content in a GET has no defined meaning, and some apps read it
 	case q.Fields.Has(message.Connection) && namesField(&q.Fields):
 		return PassConnection, false
+	case q.Fields.Disguised && k.disguised(&q.Fields):
+		return PassDisguised, false
 	}
 	for i := range q.Fields.List {
 		l := &q.Fields.List[i]
@@ -166,6 +170,37 @@ func (k *Keyer) hazard(x *exchange.Exchange) (pass Pass, hides bool) {
 	return NoPass, hides
 }
 
+// disguised reports whether a field that is no part of the key has a name with something in it that is neither a letter nor
+// a digit nor "-". Programs that get fields as environment variables (CGI, WSGI, Rack, PHP) read "X_Country" as "X-Country",
+// which may be part of the key, select a variant, or be one of the hazards.
+func (k *Keyer) disguised(f *message.Fields) bool {
+	for i := range f.List {
+		if l := &f.List[i]; l.ID == message.Other && odd(l.Name) && !k.keyed(l.Name) {
+			return true
+		}
+	}
+	return false
+}
+
+func odd(name []byte) bool {
+	for _, c := range name {
+		if c != '-' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') {
+			return true
+		}
+	}
+	return false
+}
+
+// keyed reports whether a field that weir does not know by itself is part of the key.
+func (k *Keyer) keyed(name []byte) bool {
+	for i := range k.headers {
+		if message.EqualFold(name, k.headers[i].name) {
+			return true
+		}
+	}
+	return false
+}
+
 // Withholds reports whether a field line must not get to the app when the cache fetches for a request that Hides: the
 // Cookie field, in whose place AppendCookies makes another, and what a peer that is not trusted says of the way to it.
 func (k *Keyer) Withholds(l *message.Field, x *exchange.Exchange) bool {
@@ -177,11 +212,12 @@ func (k *Keyer) Withholds(l *message.Field, x *exchange.Exchange) bool {
 }
 
 // Provoked reports whether a client can provoke a final status by something that is not in the key: a field that is too
-// large, ill-formed or not acceptable. Stored under a good URL it would be served to all. It may be stored only when the
-// response itself says for how long, never by a life that a policy gives.
+// large, ill-formed or not acceptable, or that a filter of the app's takes for an attack; credentials that are wrong, an
+// address in the wrong country. Stored under a good URL it would be served to all. It may be stored only when the
+// response itself says for how long, or a rule with force, never by another life that a policy gives.
 func Provoked(status int) bool {
 	switch status {
-	case 400, 405, 406, 408, 411, 412, 413, 414, 415, 416, 417, 421, 426, 428, 429, 431, 501, 505:
+	case 400, 401, 403, 405, 406, 407, 408, 409, 411, 412, 413, 414, 415, 416, 417, 421, 422, 425, 426, 428, 429, 431, 451, 501, 505, 511:
 		return true
 	}
 	return false

@@ -56,7 +56,7 @@ func TestHazards(t *testing.T) {
 }
 
 func TestProvoked(t *testing.T) {
-	for status, want := range map[int]bool{200: false, 301: false, 304: false, 400: true, 404: false, 410: false, 413: true, 431: true, 500: false, 501: true, 503: false} {
+	for status, want := range map[int]bool{200: false, 301: false, 304: false, 400: true, 401: true, 403: true, 404: false, 451: true, 410: false, 413: true, 431: true, 500: false, 501: true, 503: false} {
 		if Provoked(status) != want {
 			t.Errorf("%d: %v", status, !want)
 		}
@@ -67,7 +67,7 @@ func TestProvoked(t *testing.T) {
 // here. Each line is a head without its last blank line; a group has one key, a refused one "400", another the word of
 // its pass.
 func TestFromTheWire(t *testing.T) {
-	k := compile(t, KeyPolicy{IgnoreQuery: []string{"utm_*"}})
+	k := compile(t, KeyPolicy{IgnoreQuery: []string{"utm_*"}, HeaderParts: []string{"api_key"}})
 	for _, c := range []struct {
 		want  string
 		heads []string
@@ -78,6 +78,8 @@ func TestFromTheWire(t *testing.T) {
 		{"passes: body-in-get", []string{"GET /x?q HTTP/1.1|Host: a|Content-Length: 1", "GET /x?q HTTP/1.1|Host: a|Transfer-Encoding: chunked"}},
 		{"passes: url-override", []string{"GET /x?q HTTP/1.1|Host: a|X-Original-URL: /admin", "GET /x?q HTTP/1.1|Host: a|x-rewrite-url: /admin"}},
 		{"passes: method-override", []string{"GET /x?q HTTP/1.1|Host: a|X-HTTP-Method-Override: DELETE"}},
+		{"passes: disguised-field", []string{"GET /x?q HTTP/1.1|Host: a|X_Theme: dark", "GET /x?q HTTP/1.1|Host: a|x.theme: dark", "GET /x?q HTTP/1.1|Host: a|X_Invoke_Path: /"}},
+		{"http://a/x?q header api_key=\"1\"", []string{"GET /x?q HTTP/1.1|Host: a|api_key: 1", "GET /x?q HTTP/1.1|Host: a|API_Key: 1|X-Other: 1"}},
 		{"passes: upgrade", []string{"GET /x?q HTTP/1.1|Host: a|Connection: upgrade|Upgrade: websocket"}},
 		{"passes: connection-names-field", []string{"GET /x?q HTTP/1.1|Host: a|Connection: accept-language|Accept-Language: de"}},
 		{"passes: method", []string{"OPTIONS * HTTP/1.1|Host: a", "POST /x?q HTTP/1.1|Host: a|Content-Length: 0"}},

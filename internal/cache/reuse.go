@@ -53,8 +53,19 @@ func (p *Policy) refuses(l *Life, want *RequestDirectives, age, left int64) bool
 	return want.MaxAge != none && age > want.MaxAge && want.MaxStale == none || want.MinFresh != none && left < want.MinFresh
 }
 
-// Now is the age that the response has (RFC 9111, section 4.2.3).
-func (l *Life) Now(now time.Time) int64 { return l.Age + max(now.Unix()-l.Received, 0) }
+// MaxSkew is by how many seconds a response may come from the future: clocks are set right by so much. When it is more, the
+// clock has been set back, and how old the response is cannot be known.
+const MaxSkew = 60
+
+// Now is the age that the response has (RFC 9111, section 4.2.3). One of which it cannot be known is at the end of its life:
+// else it would be fresh for as long as the clock has been set back.
+func (l *Life) Now(now time.Time) int64 {
+	since := now.Unix() - l.Received
+	if since < -MaxSkew {
+		return max(l.Age, l.TTL)
+	}
+	return l.Age + max(since, 0)
+}
 
 // OnError reports whether a kept response may stand in for an error (RFC 5861, section 4, which is for requests too; RFC
 // 9111, section 4.2.4).

@@ -163,7 +163,11 @@ func (v View) Kind() Kind {
 }
 
 // Status, Reason, Host and URL are the response's, and its request's.
-func (v View) Status() int    { return v.u16(2) & statusBits }
+func (v View) Status() int { return v.u16(2) & statusBits }
+
+// Why is the reason of a Hole; Kept when that was not noted.
+func (v View) Why() Reason { return Reason(min(v.u16(2), int(Purged)+1)) }
+
 func (v View) Reason() []byte { return v.b[storedSize : storedSize+v.u16(4)] }
 func (v View) Host() []byte   { at := storedSize + v.u16(4); return v.b[at : at+v.u16(6)] }
 func (v View) URL() []byte    { at := storedSize + v.u16(4) + v.u16(6); return v.b[at : at+v.u16(8)] }
@@ -267,11 +271,12 @@ func (v View) AppendConditions(dst []byte) []byte {
 	return dst
 }
 
-// AppendHole makes the head of what cannot be kept, for so long from now on.
-func AppendHole(dst []byte, now time.Time, ttl time.Duration) []byte {
+// AppendHole makes the head of what cannot be kept, for so long from now on, and why.
+func AppendHole(dst []byte, now time.Time, ttl time.Duration, why Reason) []byte {
 	from := len(dst)
 	dst = append(dst, make([]byte, storedSize)...)
 	dst[from] = byte(Hole)
+	binary.LittleEndian.PutUint16(dst[from+2:], uint16(why)) // where a response has its status
 	putLife(dst[from:], &Life{Received: now.Unix(), TTL: int64(ttl / time.Second)}, 0)
 	return dst
 }

@@ -224,7 +224,7 @@ func TestUseDoesNotAllocate(t *testing.T) {
 func FuzzView(f *testing.F) {
 	f.Add(AppendStored(nil, &Stored{Host: []byte("h"), URL: []byte("/"), Tags: []uint64{1}}, respond(200, `ETag: "a"`, "X: y")))
 	f.Add(AppendVariants(nil, View{}, []byte("a,"), 3))
-	f.Add(AppendHole(nil, noon, 5))
+	f.Add(AppendHole(nil, noon, 5, Cookie))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		v := NewView(bytes.Clone(b))
 		switch v.Kind() {

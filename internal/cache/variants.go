@@ -54,6 +54,12 @@ func VaryNames(f *message.Fields) []byte {
 	return list
 }
 
+// VariesAs reports whether a kept response varies by the same fields as others do.
+func (v View) VariesAs(f *message.Fields) bool {
+	kept := FreshFields(&message.Response{}, v)
+	return bytes.Equal(VaryNames(&kept.Fields), VaryNames(f))
+}
+
 // AppendVariants makes the head of a list of variants: of old, which may be of another kind, with list in front.
 func AppendVariants(dst []byte, old View, list []byte, epoch uint64) []byte {
 	le := binary.LittleEndian

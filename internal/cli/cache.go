@@ -130,9 +130,16 @@ func showMisses(out io.Writer, s *api.CacheStatus, width int) error {
 	return table(out, rows, width)
 }
 
+// telling is how many requests make an estimate: of fewer the sample holds next to none.
+const telling = 500
+
 func showEstimates(out io.Writer, s *api.CacheStatus, width int) error {
 	if len(s.Estimates) == 0 {
 		return nil
+	}
+	if n := s.Hits + s.Shared + s.Misses; n < telling {
+		_, err := fmt.Fprintf(out, "\nThe hit ratio with more or less memory is estimated from %d requests on; there were %d.\n", telling, n)
+		return err
 	}
 	rows := [][]string{{"MEMORY", "HIT RATIO (estimated)"}}
 	for _, e := range s.Estimates {

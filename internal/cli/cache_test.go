@@ -10,7 +10,7 @@ import (
 
 // TestShowCache: it fits the terminal, and nothing that a client sent does anything to it.
 func TestShowCache(t *testing.T) {
-	s := api.CacheStatus{Objects: 12, Bytes: 3 << 20, Resident: 5 << 20, Memory: 64 << 20, Hits: 80, Shared: 10, Misses: 10, Stale: 3, SampledKeys: 0.125,
+	s := api.CacheStatus{Objects: 12, Bytes: 3 << 20, Resident: 5 << 20, Memory: 64 << 20, Hits: 800, Shared: 100, Misses: 100, Stale: 3, SampledKeys: 0.125,
 		Routes: []api.RouteCache{{Site: "www.example.com", Route: "www.example.com#1", Requests: 100, Hits: 80, Shared: 7, Stale: 3, Misses: 10, Passes: 3, Saved: 5 << 20},
 			{Site: "www.example.com", Route: "articles", Requests: 12345678, Hits: 12340000, Passes: 5000, Misses: 678, Saved: 1 << 38}},
 		TopMisses: []api.KeyMisses{{URL: "www.example.com/" + strings.Repeat("long/", 60) + "end", Misses: 40, Error: 3}, {URL: "evil/\x1b]0;x\x07\u202e\xff", Misses: 2}},
@@ -38,6 +38,11 @@ func TestShowCache(t *testing.T) {
 				t.Errorf("not escaped: %q", line)
 			}
 		}
+	}
+	var few strings.Builder
+	s.Hits = 1
+	if err := showCache(&few, s, 80); err != nil || strings.Contains(few.String(), "MEMORY") || !strings.Contains(few.String(), "from 500 requests on; there were 201") {
+		t.Errorf("of a few requests: %v %s", err, few.String())
 	}
 	var b strings.Builder
 	if err := showCache(&b, api.CacheStatus{}, 80); err != nil || strings.Contains(b.String(), "ROUTE") || strings.Contains(b.String(), "MEMORY") {

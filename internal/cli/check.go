@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/weirhq/weir/internal/config"
+	"github.com/weirhq/weir/internal/edge"
 )
 
 func checkCommand() *cobra.Command {
@@ -29,7 +30,7 @@ func checkCommand() *cobra.Command {
 }
 
 func check(c *cobra.Command, path string) error {
-	cfg, warnings, err := config.Load(path, os.LookupEnv)
+	cfg, warnings, err := loadWhole(path)
 	for _, w := range warnings {
 		c.PrintErrln(w)
 	}
@@ -38,6 +39,15 @@ func check(c *cobra.Command, path string) error {
 	}
 	_, err = fmt.Fprintf(c.OutOrStdout(), "%s is good: %s\n", path, inventory(cfg))
 	return err
+}
+
+// loadWhole reads a configuration and checks it, up to what an edge makes of it: what an edge would refuse is not good.
+func loadWhole(path string) (*config.Config, []config.Warning, error) {
+	cfg, warnings, err := config.Load(path, os.LookupEnv)
+	if err == nil {
+		err = edge.Check(cfg)
+	}
+	return cfg, warnings, err
 }
 
 // inventory counts what a configuration has. Pools that apps have without the file's naming them are not counted.

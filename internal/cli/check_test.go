@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -93,5 +94,18 @@ func TestSchema(t *testing.T) {
 	}
 	if _, _, err := run(t, schemaCommand(), "x"); err == nil {
 		t.Error("an argument is taken")
+	}
+}
+
+// TestCheckUpToTheEdge: what an edge would refuse is not good, though each value by itself is.
+func TestCheckUpToTheEdge(t *testing.T) {
+	path := write(t, "pools: {p: {servers: [\"127.0.0.1:9000\"]}}\nsites:\n  - hosts: [\"*\"]\n    routes:\n      - {match: {not: {}}, pool: p}\n")
+	_, stderr, err := run(t, checkCommand(), path)
+	if text := fmt.Sprint(err) + stderr; err == nil || !strings.Contains(text, path+":5:") || !strings.Contains(text, "not") {
+		t.Errorf("%v%s", err, stderr)
+	}
+	path = write(t, "pools: {p: {servers: [\"127.0.0.1:9000\"]}}\nsites:\n  - hosts: [\"*\"]\n    routes:\n      - {pool: p, cache: {bypass: {not: {}}}}\n")
+	if _, stderr, err = run(t, checkCommand(), path); err == nil || !strings.Contains(fmt.Sprint(err), path+":5:") {
+		t.Errorf("%v%s", err, stderr)
 	}
 }

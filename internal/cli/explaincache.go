@@ -94,6 +94,7 @@ func (e *explanation) cache(r *route.Route) error {
 func (e *explanation) lookUp(r *route.Route, policy *cache.Policy, k *cache.KeyedRequest) (bool, error) {
 	if k.Pass != cache.NoPass {
 		e.line("cache", "passes (%s): %s", k.Pass, k.Pass.Because())
+		e.line("change", "%s", k.Pass.Change())
 		return false, nil
 	}
 	if b := r.Config.Cache.Bypass; b != nil {
@@ -103,12 +104,14 @@ func (e *explanation) lookUp(r *route.Route, policy *cache.Policy, k *cache.Keye
 		}
 		if m.Holds(e.x) {
 			e.line("cache", "passes (configured): the route's bypass holds")
+			e.line("change", "bypass in the route's cache:")
 			return false, nil
 		}
 	}
 	want := cache.ParseRequest(&e.x.Req.Fields)
 	if want.NoStore {
-		e.line("cache", "passes (request-no-store): the request has Cache-Control: no-store (RFC 9111, section 5.2.1.5)")
+		e.line("cache", "passes (request-no-store): %s", cache.RequestNoStore.Because())
+		e.line("change", "%s", cache.RequestNoStore.Change())
 		return false, nil
 	}
 	e.line("cache", "looked up")
@@ -121,6 +124,12 @@ func (e *explanation) lookUp(r *route.Route, policy *cache.Policy, k *cache.Keye
 	}
 	if want.OnlyIfCached {
 		e.line("", "what is not there is answered with 504: only-if-cached (RFC 9111, section 5.2.1.7)")
+	}
+	if e.x.Req.Method == message.HEAD {
+		e.line("", "what is not there is not brought in by a HEAD (head)")
+	}
+	if e.x.Req.Fields.Has(message.Authorization) {
+		e.line("", "with Authorization only what says public, s-maxage or must-revalidate is kept (RFC 9111, section 3.5)")
 	}
 	switch {
 	case wantsPart(e.x):
@@ -234,8 +243,8 @@ func (e *explanation) compression(c *config.Compress) {
 
 // choice is the coding that the client likes best.
 func choice(x *exchange.Exchange, p *compress.Policy) string {
-	coding, _ := compress.Accepted(&x.Req.Fields).Choose(p.Order())
-	if coding == compress.Identity {
+	coding, _ := representation.Accepted(&x.Req.Fields).Choose(p.Order())
+	if coding == representation.Identity {
 		return "responses plain, by its Accept-Encoding"
 	}
 	return coding.String()
@@ -257,11 +266,11 @@ func (e *explanation) judge(policy *cache.Policy, c *config.Route, k *cache.Keye
 		e.resp.Fields.Del(message.ContentRange)
 	}
 	life, why := policy.Judge(asked, e.resp, now, now)
+	if why == cache.Kept && e.tooLarge() {
+		why = cache.TooLarge
+	}
 	if why != cache.Kept {
-		e.line("stored", "no (%s): %s", why, why.Because())
-		if hint := policy.Hint(asked, e.resp); hint != "" && why == cache.NoLife {
-			e.line("", "%s", hint)
-		}
+		e.notStored(policy, why)
 		return
 	}
 	if e.x.Req.Method == message.HEAD {
@@ -275,15 +284,48 @@ func (e *explanation) judge(policy *cache.Policy, c *config.Route, k *cache.Keye
 	e.line("stored", "yes, for %s: %s", seconds(life.TTL), text)
 	e.afterwards(life)
 	if names := cache.VaryNames(&e.resp.Fields); names != nil {
-		e.line("", "a variant by %s", strings.ReplaceAll(strings.Trim(string(names), ","), ",", ", "))
+		e.line("", "a variant by %s", listOf(string(names)))
+		e.manyVariants(names)
 	}
 	if p, err := edge.Compression(c.Compress); err == nil && p != nil {
-		verdict, coding := p.Decide(e.resp.Status, &e.resp.Fields, -1, compress.Accepted(f))
+		verdict, coding := p.Decide(e.resp.Status, &e.resp.Fields, -1, representation.Accepted(f))
 		switch {
-		case coding != compress.Identity:
+		case coding != representation.Identity:
 			e.line("", "sent as %s, which is kept beside the plain one", coding)
 		case !verdict.Varies():
 			e.line("", "sent as it came (compression: %s)", verdict)
+		}
+	}
+}
+
+// tooLarge reports whether the response says that it has more than the cache takes.
+func (e *explanation) tooLarge() bool {
+	c := e.cfg.Cache
+	return c != nil && e.resp.Body == message.ByLength && e.resp.Length > c.MaxObject
+}
+
+// notStored says why a response would not be kept, and what to change.
+func (e *explanation) notStored(policy *cache.Policy, why cache.Reason) {
+	e.line("stored", "no (%s): %s", why, why.Because())
+	if hint := policy.Hint(e.resp); hint != "" && why == cache.NoLife {
+		e.line("", "%s", hint)
+	}
+	if why == cache.TooLarge && e.tooLarge() {
+		e.line("", "it has %s, and max_object is %s", bytesOf(e.resp.Length), bytesOf(e.cfg.Cache.MaxObject))
+	}
+	e.line("change", "%s", why.Change())
+}
+
+// manyVariants warns of fields that differ from visitor to visitor.
+func (e *explanation) manyVariants(vary []byte) {
+	for name := range strings.SplitSeq(strings.Trim(string(vary), ","), ",") {
+		switch strings.ToLower(name) {
+		case "cookie":
+			e.line("", "each set of cookies that reaches the app has its own: ignore_cookies takes away what changes nothing")
+		case "accept-encoding":
+			e.line("", "each value of Accept-Encoding has its own: let the app send it plain and weir compress it (compress:), and there is one")
+		case "user-agent":
+			e.line("", "each browser's version has its own: key: {device: […]} makes a few classes, if the app goes by X-Device instead")
 		}
 	}
 }

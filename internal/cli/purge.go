@@ -36,8 +36,12 @@ func purgeCommand() *cobra.Command {
 			return err
 		}
 		defer client.Close()
-		if err := client.Post(c.Context(), "/v1/purge", in, nil); err != nil {
+		var out api.Purged
+		if err := client.Post(c.Context(), "/v1/purge", in, &out); err != nil {
 			return err
+		}
+		for _, note := range out.Notes {
+			c.PrintErrln("weir: warning: " + note + ": nothing was kept for it")
 		}
 		_, err = fmt.Fprintln(c.OutOrStdout(), "purged")
 		return err

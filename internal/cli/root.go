@@ -64,6 +64,7 @@ func rootCommand() *cobra.Command {
 		serverCommand(),
 		interventionsCommand(),
 		stopCommand(),
+		unitCommand(),
 		schemaCommand(),
 		versionCommand(),
 		edgeCommand(),

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"syscall"
 
+	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/spf13/cobra"
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/keeper"
@@ -43,7 +44,13 @@ func runSite(c *cobra.Command, file, runDir string) error {
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGCHLD)
 	defer signal.Stop(signals)
 	outliveReaders()
+	above, err := supervisor()
+	if err != nil {
+		return err
+	}
+	defer above.close()
 	return keeper.Run(c.Context(), keeper.Options{
+		Inherited: activation.Files(true), Notify: above.tell, Watchdog: above.watchdog,
 		Load:  func() (*config.Config, []config.Warning, error) { return load(file, runDir) },
 		Loops: loops, Stdout: os.Stdout, Stderr: os.Stderr, Signals: signals, Version: version(), Adopt: true,
 	})
@@ -55,7 +62,7 @@ func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) 
 
 // load reads a configuration and puts its sockets where the flag or the environment says.
 func load(file, runDir string) (*config.Config, []config.Warning, error) {
-	cfg, warnings, err := config.Load(file, os.LookupEnv)
+	cfg, warnings, err := loadWhole(file)
 	if err != nil {
 		return nil, warnings, err
 	}

@@ -2,7 +2,7 @@
 // it: zstd, br and gzip, streamed, by encoders of bounded memory that a loop owns and lends. It also decodes gzip from a
 // server, bounded, for those who must look inside a body.
 //
-// It knows nothing of connections, caches and files: the edge asks Accepted what a client takes, Policy what may be
+// It knows nothing of connections, caches and files: the edge asks package representation what a client takes, Policy what may be
 // compressed, and drives an Encoder from Pool.
 //
 // # Time

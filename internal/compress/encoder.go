@@ -7,6 +7,8 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/weirhq/weir/internal/representation"
 )
 
 // MaxWrite is how many bytes one call of Write should be given at the most, see the package's doc on time.
@@ -27,7 +29,7 @@ var ErrClosed = errors.New("the encoder is closed")
 // enough of it. It belongs to one task at a time. It allocates nothing in use once its memory is warm, except for what dst
 // lacks.
 type Encoder struct {
-	coding Coding
+	coding representation.Coding
 	codec  codec
 	sink   sink
 	open   bool
@@ -49,16 +51,16 @@ func (s *sink) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func newEncoder(c Coding) (*Encoder, error) {
+func newEncoder(c representation.Coding) (*Encoder, error) {
 	e := &Encoder{coding: c}
 	switch c {
-	case Gzip:
+	case representation.Gzip:
 		w, err := gzip.NewWriterLevel(&e.sink, gzipLevel)
 		if err != nil {
 			return nil, fmt.Errorf("making a gzip encoder: %w", err)
 		}
 		e.codec = w
-	case Zstd:
+	case representation.Zstd:
 		// One goroutine (the caller's). A window of 128 KiB: RFC 9659 lets a client refuse more than 8 MiB, and the
 		// memory is multiplied by the number of responses under way.
 		w, err := zstd.NewWriter(&e.sink, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(zstdWindow),
@@ -67,7 +69,7 @@ func newEncoder(c Coding) (*Encoder, error) {
 			return nil, fmt.Errorf("making a zstd encoder: %w", err)
 		}
 		e.codec = w
-	case Brotli:
+	case representation.Brotli:
 		e.codec = newBrotli()
 	default:
 		return nil, fmt.Errorf("making an encoder: there is none for %v", c)
@@ -76,7 +78,7 @@ func newEncoder(c Coding) (*Encoder, error) {
 }
 
 // Coding returns the coding that the encoder makes.
-func (e *Encoder) Coding() Coding { return e.coding }
+func (e *Encoder) Coding() representation.Coding { return e.coding }
 
 func (e *Encoder) reset() {
 	e.In, e.Out, e.open = 0, 0, true

@@ -12,6 +12,8 @@ import (
 
 	"github.com/andybalholm/brotli"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/weirhq/weir/internal/representation"
 )
 
 // document makes text that packs about as HTML does: templates filled with words of which a few are frequent. Its seed
@@ -46,15 +48,15 @@ func noise(size int) []byte {
 	return b
 }
 
-func decodeAll(c Coding, b []byte) ([]byte, error) {
+func decodeAll(c representation.Coding, b []byte) ([]byte, error) {
 	switch c {
-	case Gzip:
+	case representation.Gzip:
 		r, err := stdgzip.NewReader(bytes.NewReader(b))
 		if err != nil {
 			return nil, err
 		}
 		return io.ReadAll(r)
-	case Brotli:
+	case representation.Brotli:
 		return io.ReadAll(brotli.NewReader(bytes.NewReader(b)))
 	}
 	// RFC 9659: no window above 8 MiB.
@@ -66,7 +68,7 @@ func decodeAll(c Coding, b []byte) ([]byte, error) {
 	return io.ReadAll(r)
 }
 
-func lend(t testing.TB, c Coding) *Encoder {
+func lend(t testing.TB, c representation.Coding) *Encoder {
 	t.Helper()
 	e, err := NewPool(1).Get(c)
 	if err != nil {
@@ -104,7 +106,7 @@ func TestRoundTrips(t *testing.T) {
 	docs := map[string][]byte{"nothing": nil, "a byte": {'x'}, "short": document(100, 1), "a page": document(40_000, 2), "a block": document(64<<10, 3),
 		"two blocks": document(128<<10, 4), "above the windows": document(700_001, 5), "noise": noise(200_000), "zeros": make([]byte, 300_000)}
 	p := NewPool(4)
-	for c := Gzip; c < numCodings; c++ {
+	for c := representation.Gzip; c < representation.NumCodings; c++ {
 		for name, doc := range docs {
 			for _, chunk := range []int{len(doc), MaxWrite, 4096, 1000} {
 				for _, flush := range []bool{false, true} {
@@ -137,7 +139,7 @@ func TestRoundTrips(t *testing.T) {
 func TestEveryCut(t *testing.T) {
 	doc := document(150, 9)
 	p := NewPool(1)
-	for c := Gzip; c < numCodings; c++ {
+	for c := representation.Gzip; c < representation.NumCodings; c++ {
 		for cut := range doc {
 			e, err := p.Get(c)
 			if err != nil {
@@ -168,7 +170,7 @@ func TestEveryCut(t *testing.T) {
 // TestFlush: after a flush, what was written can be read by a client that gets no more.
 func TestFlush(t *testing.T) {
 	p := NewPool(1)
-	for c := Gzip; c < numCodings; c++ {
+	for c := representation.Gzip; c < representation.NumCodings; c++ {
 		e, err := p.Get(c)
 		if err != nil {
 			t.Fatal(err)
@@ -203,7 +205,7 @@ func TestFlush(t *testing.T) {
 // TestFlushFirst: a flush before the first byte is allowed too.
 func TestFlushFirst(t *testing.T) {
 	p := NewPool(1)
-	for c := Gzip; c < numCodings; c++ {
+	for c := representation.Gzip; c < representation.NumCodings; c++ {
 		e, err := p.Get(c)
 		if err != nil {
 			t.Fatal(err)
@@ -227,15 +229,15 @@ func TestFlushFirst(t *testing.T) {
 
 func TestPool(t *testing.T) {
 	p := NewPool(2)
-	a, err := p.Get(Gzip)
+	a, err := p.Get(representation.Gzip)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := p.Get(Zstd)
+	b, err := p.Get(representation.Zstd)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.Get(Brotli); !errors.Is(err, ErrBusy) || p.Refused != 1 || p.Lent() != 2 {
+	if _, err := p.Get(representation.Brotli); !errors.Is(err, ErrBusy) || p.Refused != 1 || p.Lent() != 2 {
 		t.Errorf("above the limit: %v, %d refused, %d lent", err, p.Refused, p.Lent())
 	}
 	// One that is given back in the middle of a response forgets it.
@@ -246,12 +248,12 @@ func TestPool(t *testing.T) {
 	if _, err := a.Write(nil, []byte("x")); !errors.Is(err, ErrClosed) {
 		t.Errorf("write after Put: %v", err)
 	}
-	again, err := p.Get(Gzip)
+	again, err := p.Get(representation.Gzip)
 	if err != nil || again != a {
 		t.Fatalf("a warm encoder was not lent again: %v", err)
 	}
 	if out := encode(t, again, []byte("kept"), 4, false); true {
-		if got, err := decodeAll(Gzip, out); err != nil || string(got) != "kept" {
+		if got, err := decodeAll(representation.Gzip, out); err != nil || string(got) != "kept" {
 			t.Errorf("%q, %v", got, err)
 		}
 	}
@@ -265,19 +267,19 @@ func TestPool(t *testing.T) {
 	p.Put(again)
 	p.Put(b)
 	// Idle ones count against the limit: another coding takes the place of one.
-	x, err := p.Get(Brotli)
+	x, err := p.Get(representation.Brotli)
 	if err != nil || p.kept != 1 || p.lent != 1 {
 		t.Errorf("%v, %d kept, %d lent", err, p.kept, p.lent)
 	}
 	p.Put(x)
-	if _, err := p.Get(Identity); err == nil || p.Lent() != 0 {
+	if _, err := p.Get(representation.Identity); err == nil || p.Lent() != 0 {
 		t.Errorf("an encoder for nothing: %v, %d lent", err, p.Lent())
 	}
 	p.Trim()
 	if p.kept != 0 {
 		t.Errorf("%d kept after Trim", p.kept)
 	}
-	if _, err := NewPool(-1).Get(Gzip); !errors.Is(err, ErrBusy) {
+	if _, err := NewPool(-1).Get(representation.Gzip); !errors.Is(err, ErrBusy) {
 		t.Errorf("a pool of none: %v", err)
 	}
 }
@@ -292,7 +294,7 @@ func TestPoolNeverGrows(t *testing.T) {
 			i := r.IntN(len(out))
 			p.Put(out[i])
 			out = append(out[:i], out[i+1:]...)
-		} else if e, err := p.Get(Gzip + Coding(r.IntN(3))); err == nil {
+		} else if e, err := p.Get(representation.Gzip + representation.Coding(r.IntN(3))); err == nil {
 			out = append(out, e)
 		}
 		idle := 0
@@ -310,7 +312,7 @@ func TestPoolNeverGrows(t *testing.T) {
 func TestMemory(t *testing.T) {
 	const many = 6
 	doc := append(document(600<<10, 3), noise(300<<10)...)
-	for c := Gzip; c < numCodings; c++ {
+	for c := representation.Gzip; c < representation.NumCodings; c++ {
 		dst := make([]byte, 0, 256<<10)
 		// What a library makes once for all is not an encoder's.
 		encode(t, lend(t, c), doc[:100<<10], MaxWrite, false)
@@ -350,7 +352,7 @@ func TestAllocs(t *testing.T) {
 	doc := document(300<<10, 11)
 	p := NewPool(1)
 	dst := make([]byte, 0, 128<<10)
-	for c := Gzip; c < numCodings; c++ {
+	for c := representation.Gzip; c < representation.NumCodings; c++ {
 		response := func() {
 			e, err := p.Get(c)
 			if err != nil {
@@ -401,7 +403,7 @@ func TestAllocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := testing.AllocsPerRun(100, func() {
-		if v, c := policy.Decide(200, r, 5000, Accepted(f)); v != Compress || c != Zstd || VaryNames(r) {
+		if v, c := policy.Decide(200, r, 5000, representation.Accepted(f)); v != Compress || c != representation.Zstd || VaryNames(r) {
 			t.Error(v, c)
 		}
 	}); n != 0 {
@@ -416,7 +418,7 @@ func FuzzEncoder(f *testing.F) {
 	f.Add([]byte{}, byte(0), byte(0))
 	p := NewPool(1)
 	f.Fuzz(func(t *testing.T, doc []byte, cut, flush byte) {
-		for c := Gzip; c < numCodings; c++ {
+		for c := representation.Gzip; c < representation.NumCodings; c++ {
 			e, err := p.Get(c)
 			if err != nil {
 				t.Fatal(err)
@@ -448,7 +450,7 @@ func FuzzEncoder(f *testing.F) {
 func BenchmarkEncoder(b *testing.B) {
 	for _, size := range []int{4 << 10, 40 << 10, 1 << 20} {
 		doc := document(size, 21)
-		for c := Gzip; c < numCodings; c++ {
+		for c := representation.Gzip; c < representation.NumCodings; c++ {
 			b.Run(fmt.Sprintf("%v/%dKiB", c, size>>10), func(b *testing.B) {
 				p := NewPool(1)
 				dst := make([]byte, 0, 128<<10)
@@ -480,7 +482,7 @@ func BenchmarkEncoder(b *testing.B) {
 // BenchmarkWorstWrite times calls of Write with MaxWrite bytes.
 func BenchmarkWorstWrite(b *testing.B) {
 	doc := document(64*MaxWrite, 21)
-	for c := Gzip; c < numCodings; c++ {
+	for c := representation.Gzip; c < representation.NumCodings; c++ {
 		b.Run(c.String(), func(b *testing.B) {
 			at := 0
 			e, err := NewPool(1).Get(c)
@@ -508,6 +510,6 @@ func BenchmarkDecide(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		policy.Decide(200, r, 5000, Accepted(f))
+		policy.Decide(200, r, 5000, representation.Accepted(f))
 	}
 }

@@ -1,8 +1,12 @@
 package compress
 
-import "bytes"
+import (
+	"bytes"
 
-var etagSuffixes = [numCodings]string{Gzip: "-gz", Brotli: "-br", Zstd: "-zst"}
+	"github.com/weirhq/weir/internal/representation"
+)
+
+var etagSuffixes = [representation.NumCodings]string{representation.Gzip: "-gz", representation.Brotli: "-br", representation.Zstd: "-zst"}
 
 // EncodedETag appends the entity tag of a representation in a coding, given the tag of the plain one. A strong tag
 // stands for one sequence of bytes, so each coding has its own (RFC 9110, section 8.8.3.3): "abc" becomes "abc-gz". A weak
@@ -10,8 +14,8 @@ var etagSuffixes = [numCodings]string{Gzip: "-gz", Brotli: "-br", Zstd: "-zst"}
 //
 // A 304 that answers a client which holds the encoded representation has the encoded tag too, and Vary, though no
 // Content-Encoding (section 15.4.5).
-func EncodedETag(dst, etag []byte, c Coding) []byte {
-	if c >= numCodings || etagSuffixes[c] == "" || !strong(etag) {
+func EncodedETag(dst, etag []byte, c representation.Coding) []byte {
+	if c >= representation.NumCodings || etagSuffixes[c] == "" || !strong(etag) {
 		return append(dst, etag...)
 	}
 	dst = append(dst, etag[:len(etag)-1]...)
@@ -25,22 +29,22 @@ func EncodedETag(dst, etag []byte, c Coding) []byte {
 // It is for tags that go to a server in If-None-Match and If-Match, which never saw ours: without it a client that got
 // a compressed page could neither revalidate nor edit it. It is not for If-Range: bytes of the plain representation must never
 // be joined to those of an encoded one. Where weir holds the plain representation itself, SameETag is exact.
-func PlainETag(dst, etag []byte) ([]byte, Coding) {
+func PlainETag(dst, etag []byte) ([]byte, representation.Coding) {
 	if strong(etag) {
 		inner := etag[:len(etag)-1]
-		for c := Gzip; c < numCodings; c++ {
+		for c := representation.Gzip; c < representation.NumCodings; c++ {
 			if s := etagSuffixes[c]; len(inner) > 1+len(s) && string(inner[len(inner)-len(s):]) == s {
 				return append(append(dst, inner[:len(inner)-len(s)]...), '"'), c
 			}
 		}
 	}
-	return append(dst, etag...), Identity
+	return append(dst, etag...), representation.Identity
 }
 
 // SameETag reports whether a client's tag is the one of a representation in a coding, given the tag of the plain one.
 // It compares strongly (RFC 9110, section 8.8.3.2).
-func SameETag(client, plain []byte, c Coding) bool {
-	if !strong(client) || !strong(plain) || c >= numCodings {
+func SameETag(client, plain []byte, c representation.Coding) bool {
+	if !strong(client) || !strong(plain) || c >= representation.NumCodings {
 		return false
 	}
 	s := etagSuffixes[c]

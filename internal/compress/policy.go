@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/weirhq/weir/internal/message"
+	"github.com/weirhq/weir/internal/representation"
 )
 
 // DefaultTypes are the media types that gain from being compressed. Pictures, films, archives and WOFF fonts
@@ -20,7 +21,7 @@ const DefaultMinimum = 512
 
 // A Policy says which responses a route compresses. It is immutable; make it with NewPolicy.
 type Policy struct {
-	order    []Coding
+	order    []representation.Coding
 	minimum  int64
 	exact    map[string]bool
 	prefixes []string // "text/"
@@ -30,13 +31,13 @@ type Policy struct {
 // NewPolicy returns the policy of a route: the codings in the order liked best first, the least length of a response,
 // and media types: exact ones, "text/*" and "*+xml". Without types it has DefaultTypes, with a minimum of 0
 // DefaultMinimum.
-func NewPolicy(order []Coding, minimum int64, types []string) (*Policy, error) {
+func NewPolicy(order []representation.Coding, minimum int64, types []string) (*Policy, error) {
 	p := &Policy{minimum: minimum, exact: map[string]bool{}}
 	if minimum == 0 {
 		p.minimum = DefaultMinimum
 	}
 	for _, c := range order {
-		if c == Identity || c >= numCodings {
+		if c == representation.Identity || c >= representation.NumCodings {
 			return nil, fmt.Errorf("coding %v is none to compress with", c)
 		}
 		p.order = append(p.order, c)
@@ -67,7 +68,7 @@ func NewPolicy(order []Coding, minimum int64, types []string) (*Policy, error) {
 func (p *Policy) Minimum() int64 { return p.minimum }
 
 // Order returns the codings, the one liked best first. It is not to be changed.
-func (p *Policy) Order() []Coding { return p.order }
+func (p *Policy) Order() []representation.Coding { return p.order }
 
 // A Verdict says why a response is or is not compressed. All but the last two make the response the same for every
 // Accept-Encoding, so that Vary need not name it.
@@ -106,27 +107,27 @@ func (v Verdict) Varies() bool { return v == NotAccepted || v == Compress }
 // Content-Length, Accept-Ranges, Content-MD5, Digest, Content-Digest and Repr-Digest, and, as for each verdict that Varies, adds
 // Vary: Accept-Encoding unless VaryNames says that it is there. For HEAD it does the same, without a body: the fields are to
 // be those of GET (RFC 9110, section 9.3.2). For a 304 see EncodedETag.
-func (p *Policy) Decide(status int, f *message.Fields, length int64, a Accept) (Verdict, Coding) {
+func (p *Policy) Decide(status int, f *message.Fields, length int64, a representation.Accept) (Verdict, representation.Coding) {
 	switch {
 	case p == nil || len(p.order) == 0:
-		return Off, Identity
+		return Off, representation.Identity
 	case !hasContent(status):
-		return WrongStatus, Identity
+		return WrongStatus, representation.Identity
 	case f.Has(message.ContentRange):
-		return PartOf, Identity
+		return PartOf, representation.Identity
 	case f.Has(message.ContentEncoding):
 		// Even "identity", which section 8.4 forbids in this field: whoever sends it wants the bytes left alone.
-		return Encoded, Identity
+		return Encoded, representation.Identity
 	case listNames(f, message.CacheControl, "no-transform"):
-		return NoTransform, Identity
+		return NoTransform, representation.Identity
 	case !p.Covers(f.Get(message.ContentType)):
-		return WrongType, Identity
+		return WrongType, representation.Identity
 	case length >= 0 && length < p.minimum:
-		return TooShort, Identity
+		return TooShort, representation.Identity
 	}
 	c, _ := a.Choose(p.order)
-	if c == Identity {
-		return NotAccepted, Identity
+	if c == representation.Identity {
+		return NotAccepted, representation.Identity
 	}
 	return Compress, c
 }

@@ -3,6 +3,8 @@ package compress
 import (
 	"strings"
 	"testing"
+
+	"github.com/weirhq/weir/internal/representation"
 )
 
 func TestDecide(t *testing.T) {
@@ -19,32 +21,32 @@ func TestDecide(t *testing.T) {
 		length int64
 		accept string
 		want   Verdict
-		coding Coding
+		coding representation.Coding
 	}{
-		{"html", 200, html, 5000, "gzip, br", Compress, Brotli},
-		{"length unknown", 200, html, -1, "gzip", Compress, Gzip},
-		{"just long enough", 200, html, DefaultMinimum, "gzip", Compress, Gzip},
-		{"too short", 200, html, DefaultMinimum - 1, "gzip", TooShort, Identity},
-		{"empty", 200, html, 0, "gzip", TooShort, Identity},
-		{"an error page", 404, html, 5000, "gzip", Compress, Gzip},
-		{"no content", 204, html, -1, "gzip", WrongStatus, Identity},
-		{"reset content", 205, html, -1, "gzip", WrongStatus, Identity},
-		{"not modified", 304, html, -1, "gzip", WrongStatus, Identity},
-		{"informational", 103, html, -1, "gzip", WrongStatus, Identity},
-		{"part", 206, with("Content-Range", "bytes 0-1/2"), 5000, "gzip", WrongStatus, Identity},
-		{"part with another status", 200, with("Content-Range", "bytes 0-1/2"), 5000, "gzip", PartOf, Identity},
-		{"encoded", 200, with("Content-Encoding", "br"), 5000, "gzip", Encoded, Identity},
-		{"encoded as identity", 200, with("Content-Encoding", "identity"), 5000, "gzip", Encoded, Identity},
-		{"no-transform", 200, with("Cache-Control", "public", "cache-control", "max-age=1 , No-Transform"), 5000, "gzip", NoTransform, Identity},
-		{"no-transform with an argument", 200, with("Cache-Control", "no-transform=1"), 5000, "gzip", NoTransform, Identity},
-		{"another directive", 200, with("Cache-Control", "no-transformers"), 5000, "gzip", Compress, Gzip},
-		{"no type", 200, nil, 5000, "gzip", WrongType, Identity},
-		{"a picture", 200, []string{"Content-Type", "image/png"}, 5000, "gzip", WrongType, Identity},
-		{"a drawing", 200, []string{"Content-Type", "image/svg+xml"}, 5000, "gzip", Compress, Gzip},
-		{"not accepted", 200, html, 5000, "", NotAccepted, Identity},
-		{"identity liked better", 200, html, 5000, "identity, gzip;q=0.1", NotAccepted, Identity},
+		{"html", 200, html, 5000, "gzip, br", Compress, representation.Brotli},
+		{"length unknown", 200, html, -1, "gzip", Compress, representation.Gzip},
+		{"just long enough", 200, html, DefaultMinimum, "gzip", Compress, representation.Gzip},
+		{"too short", 200, html, DefaultMinimum - 1, "gzip", TooShort, representation.Identity},
+		{"empty", 200, html, 0, "gzip", TooShort, representation.Identity},
+		{"an error page", 404, html, 5000, "gzip", Compress, representation.Gzip},
+		{"no content", 204, html, -1, "gzip", WrongStatus, representation.Identity},
+		{"reset content", 205, html, -1, "gzip", WrongStatus, representation.Identity},
+		{"not modified", 304, html, -1, "gzip", WrongStatus, representation.Identity},
+		{"informational", 103, html, -1, "gzip", WrongStatus, representation.Identity},
+		{"part", 206, with("Content-Range", "bytes 0-1/2"), 5000, "gzip", WrongStatus, representation.Identity},
+		{"part with another status", 200, with("Content-Range", "bytes 0-1/2"), 5000, "gzip", PartOf, representation.Identity},
+		{"encoded", 200, with("Content-Encoding", "br"), 5000, "gzip", Encoded, representation.Identity},
+		{"encoded as identity", 200, with("Content-Encoding", "identity"), 5000, "gzip", Encoded, representation.Identity},
+		{"no-transform", 200, with("Cache-Control", "public", "cache-control", "max-age=1 , No-Transform"), 5000, "gzip", NoTransform, representation.Identity},
+		{"no-transform with an argument", 200, with("Cache-Control", "no-transform=1"), 5000, "gzip", NoTransform, representation.Identity},
+		{"another directive", 200, with("Cache-Control", "no-transformers"), 5000, "gzip", Compress, representation.Gzip},
+		{"no type", 200, nil, 5000, "gzip", WrongType, representation.Identity},
+		{"a picture", 200, []string{"Content-Type", "image/png"}, 5000, "gzip", WrongType, representation.Identity},
+		{"a drawing", 200, []string{"Content-Type", "image/svg+xml"}, 5000, "gzip", Compress, representation.Gzip},
+		{"not accepted", 200, html, 5000, "", NotAccepted, representation.Identity},
+		{"identity liked better", 200, html, 5000, "identity, gzip;q=0.1", NotAccepted, representation.Identity},
 	} {
-		v, c := p.Decide(r.status, fields(r.fields...), r.length, Accepted(fields("Accept-Encoding", r.accept)))
+		v, c := p.Decide(r.status, fields(r.fields...), r.length, representation.Accepted(fields("Accept-Encoding", r.accept)))
 		if v != r.want || c != r.coding {
 			t.Errorf("%s: %v in %v, want %v in %v", r.name, v, c, r.want, r.coding)
 		}
@@ -53,7 +55,7 @@ func TestDecide(t *testing.T) {
 		}
 	}
 	var off *Policy
-	if v, _ := off.Decide(200, fields(html...), 5000, Accepted(fields("Accept-Encoding", "gzip"))); v != Off || v.Varies() {
+	if v, _ := off.Decide(200, fields(html...), 5000, representation.Accepted(fields("Accept-Encoding", "gzip"))); v != Off || v.Varies() {
 		t.Errorf("without a policy: %v", v)
 	}
 	for v := Off; v <= Compress; v++ {
@@ -82,10 +84,10 @@ func TestTypes(t *testing.T) {
 	if p.Covers([]byte("text/" + strings.Repeat("x", 200))) {
 		t.Error("a type longer than any there is")
 	}
-	if v, _ := p.Decide(200, fields("Content-Type", "text/plain"), 0, Accepted(fields("Accept-Encoding", "gzip"))); v != Compress {
+	if v, _ := p.Decide(200, fields("Content-Type", "text/plain"), 0, representation.Accepted(fields("Accept-Encoding", "gzip"))); v != Compress {
 		t.Errorf("a minimum below zero: %v", v)
 	}
-	p, err = NewPolicy([]Coding{Gzip}, 1, []string{"Application/X-Mine", "*+CBOR", "model/*"})
+	p, err = NewPolicy([]representation.Coding{representation.Gzip}, 1, []string{"Application/X-Mine", "*+CBOR", "model/*"})
 	if err != nil || !p.Covers([]byte("application/x-mine")) || !p.Covers([]byte("a/b+cbor")) || !p.Covers([]byte("model/obj")) || p.Covers([]byte("text/html")) || len(p.Order()) != 1 {
 		t.Errorf("own types: %v", err)
 	}
@@ -94,8 +96,8 @@ func TestTypes(t *testing.T) {
 			t.Errorf("%q is a type", bad)
 		}
 	}
-	for _, bad := range []Coding{Identity, numCodings} {
-		if _, err := NewPolicy([]Coding{bad}, 0, nil); err == nil {
+	for _, bad := range []representation.Coding{representation.Identity, representation.NumCodings} {
+		if _, err := NewPolicy([]representation.Coding{bad}, 0, nil); err == nil {
 			t.Errorf("%v is a coding", bad)
 		}
 	}
@@ -136,11 +138,11 @@ func TestFieldQuestions(t *testing.T) {
 func TestETags(t *testing.T) {
 	for _, r := range []struct {
 		plain string
-		c     Coding
+		c     representation.Coding
 		want  string
 	}{
-		{`"abc"`, Gzip, `"abc-gz"`}, {`"abc"`, Brotli, `"abc-br"`}, {`"abc"`, Zstd, `"abc-zst"`}, {`"abc"`, Identity, `"abc"`},
-		{`W/"abc"`, Gzip, `W/"abc"`}, {`abc`, Gzip, `abc`}, {`"`, Gzip, `"`}, {`""`, Gzip, `"-gz"`}, {``, Zstd, ``},
+		{`"abc"`, representation.Gzip, `"abc-gz"`}, {`"abc"`, representation.Brotli, `"abc-br"`}, {`"abc"`, representation.Zstd, `"abc-zst"`}, {`"abc"`, representation.Identity, `"abc"`},
+		{`W/"abc"`, representation.Gzip, `W/"abc"`}, {`abc`, representation.Gzip, `abc`}, {`"`, representation.Gzip, `"`}, {`""`, representation.Gzip, `"-gz"`}, {``, representation.Zstd, ``},
 	} {
 		got := string(EncodedETag(nil, []byte(r.plain), r.c))
 		if got != r.want {
@@ -150,7 +152,7 @@ func TestETags(t *testing.T) {
 			if back, c := PlainETag(nil, []byte(got)); string(back) != r.plain || c != r.c {
 				t.Errorf("%s goes back to %s, %v", got, back, c)
 			}
-			if !SameETag([]byte(got), []byte(r.plain), r.c) || r.c != Identity && SameETag([]byte(r.plain), []byte(r.plain), r.c) {
+			if !SameETag([]byte(got), []byte(r.plain), r.c) || r.c != representation.Identity && SameETag([]byte(r.plain), []byte(r.plain), r.c) {
 				t.Errorf("%s and %s in %v", got, r.plain, r.c)
 			}
 		}
@@ -164,7 +166,7 @@ func TestETags(t *testing.T) {
 		}
 	}
 	for _, r := range [][2]string{{`W/"a-gz"`, `"a"`}, {`"a-gz"`, `W/"a"`}, {`"a-br"`, `"a"`}, {`"b-gz"`, `"a"`}, {`"a"`, `"a"`}} {
-		if SameETag([]byte(r[0]), []byte(r[1]), Gzip) {
+		if SameETag([]byte(r[0]), []byte(r[1]), representation.Gzip) {
 			t.Errorf("%s is %s in gzip", r[0], r[1])
 		}
 	}

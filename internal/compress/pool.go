@@ -1,6 +1,10 @@
 package compress
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/weirhq/weir/internal/representation"
+)
 
 // ErrBusy says that as many encoders are lent as the pool may have. The response goes out plain then: that is always
 // right, and better than making a client wait for another one's body.
@@ -15,7 +19,7 @@ const MemoryEach = 1 << 20
 type Pool struct {
 	limit int
 	lent  int
-	idle  [numCodings][]*Encoder
+	idle  [representation.NumCodings][]*Encoder
 	kept  int
 	// Refused counts the responses that went out plain because of the limit.
 	Refused uint64
@@ -25,13 +29,13 @@ type Pool struct {
 func NewPool(limit int) *Pool { return &Pool{limit: max(limit, 0)} }
 
 // Get lends an encoder that is ready for a response. The caller gives it back by Put, whatever happens.
-func (p *Pool) Get(c Coding) (*Encoder, error) {
+func (p *Pool) Get(c representation.Coding) (*Encoder, error) {
 	if p.lent >= p.limit {
 		p.Refused++
 		return nil, ErrBusy
 	}
 	var e *Encoder
-	if c < numCodings && len(p.idle[c]) > 0 {
+	if c < representation.NumCodings && len(p.idle[c]) > 0 {
 		n := len(p.idle[c]) - 1
 		e, p.idle[c][n] = p.idle[c][n], nil
 		p.idle[c] = p.idle[c][:n]
@@ -53,10 +57,10 @@ func (p *Pool) Get(c Coding) (*Encoder, error) {
 
 // drop lets go of an idle encoder of the coding that has most of them.
 func (p *Pool) drop() {
-	most := Identity
+	most := representation.Identity
 	for c := range p.idle {
 		if len(p.idle[c]) > len(p.idle[most]) {
-			most = Coding(c)
+			most = representation.Coding(c)
 		}
 	}
 	if n := len(p.idle[most]) - 1; n >= 0 {

@@ -42,6 +42,15 @@ func (e *Error) Error() string { return e.show("") }
 // String shows the warning as an Error is shown.
 func (w Warning) String() string { return (*Error)(&w).show("warning: ") }
 
+// Brief is the warning in one line, for a log: its place, what is odd and what to write instead.
+func (w Warning) Brief() string {
+	line := w.Place.String() + ": " + printable(w.Message)
+	if w.Hint != "" {
+		line += ": " + printable(w.Hint)
+	}
+	return line
+}
+
 func (e *Error) show(label string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s%s", e.Place, label, printable(e.Message))

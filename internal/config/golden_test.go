@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/fstest"
 )
@@ -18,16 +19,22 @@ type fakeMachine struct {
 }
 
 var fake = fakeMachine{root: true, files: fstest.MapFS{
-	"usr/bin/serve":           {Mode: 0o755},
-	"usr/bin/sh":              {Mode: 0o755},
-	"etc/weir.yaml":           {Mode: 0o644},
-	"etc/readme.txt":          {Mode: 0o644},
-	"etc/errors/sorry.html":   {Mode: 0o644, Data: []byte("<h1>Sorry</h1>")},
-	"etc/errors/none.html":    {Mode: 0o644, Data: []byte("<h1>None</h1>")},
-	"srv/www/static/site.css": {Mode: 0o644},
-	"srv/secret":              {Mode: fs.ModeDir},
-	"var/tmp":                 {Mode: fs.ModeDir | 0o777},
-	"var/log":                 {Mode: fs.ModeDir | 0o755},
+	"usr/bin/serve":            {Mode: 0o755},
+	"usr/bin/sh":               {Mode: 0o755},
+	"etc/weir.yaml":            {Mode: 0o644},
+	"etc/readme.txt":           {Mode: 0o644},
+	"etc/errors/sorry.html":    {Mode: 0o644, Data: []byte("<h1>Sorry</h1>")},
+	"etc/errors/none.html":     {Mode: 0o644, Data: []byte("<h1>None</h1>")},
+	"srv/www/static/site.css":  {Mode: 0o644},
+	"srv/secret":               {Mode: fs.ModeDir},
+	"srv/ro":                   {Mode: fs.ModeDir},
+	"srv/root":                 {Mode: fs.ModeDir},
+	"srv/cache/0000000001.seg": {Mode: 0o600},
+	"srv/cache/secret":         {Mode: 0o600},
+	"var/tmp":                  {Mode: fs.ModeDir | 0o777},
+	"srv/shared/lock":          {Mode: 0o600},
+	"srv/shared":               {Mode: fs.ModeDir | 0o777},
+	"var/log":                  {Mode: fs.ModeDir | 0o755},
 }}
 
 func inside(path string) string {
@@ -52,6 +59,29 @@ func (m fakeMachine) readable(dir string) error {
 	}
 	return nil
 }
+
+func (m fakeMachine) writable(dir string) error {
+	switch dir {
+	case "/srv/root":
+		return &fs.PathError{Op: "open", Path: dir, Err: fs.ErrPermission}
+	case "/srv/ro":
+		return &fs.PathError{Op: "open", Path: dir, Err: syscall.EROFS}
+	}
+	return nil
+}
+
+func (m fakeMachine) names(dir string, enough func(string) bool) error {
+	list, err := m.files.ReadDir(inside(dir))
+	for _, f := range list {
+		if enough(f.Name()) {
+			break
+		}
+	}
+	return err
+}
+
+func (fakeMachine) memory() int64     { return 16 << 30 }
+func (fakeMachine) room(string) int64 { return 100 << 30 }
 
 func (m fakeMachine) hasUser(name string) error {
 	if name != "photos" {

@@ -8,7 +8,10 @@ import (
 	"os/user"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 )
 
 // machine is what a configuration is checked against, so that tests can have another one.
@@ -18,6 +21,14 @@ type machine interface {
 	read(path string, limit int64) ([]byte, error)
 	// readable says why a directory cannot be listed.
 	readable(dir string) error
+	// writable says why nothing can be made in a directory.
+	writable(dir string) error
+	// names returns what is in a directory, in no order, until enough says that it has seen enough.
+	names(dir string, enough func(name string) bool) error
+	// memory is what weir's processes can have, in bytes; 0 when that is not known.
+	memory() int64
+	// room is how large the file system of a directory is, in bytes; 0 when that is not known.
+	room(dir string) int64
 	hasUser(name string) error
 	uid() int
 	userName() string
@@ -65,6 +76,46 @@ func (here) readable(dir string) error {
 	return errors.Join(err, f.Close())
 }
 
+// writable makes a file and takes it away: what else there is to ask does not know of all that keeps one from it.
+func (here) writable(dir string) error {
+	f, err := os.CreateTemp(dir, ".weir-check-*")
+	if errors.Is(err, syscall.ENOSPC) {
+		return nil // there may be room when it is wanted
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+func (here) names(dir string, enough func(string) bool) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	for err == nil {
+		var some []string
+		some, err = f.Readdirnames(1000)
+		if slices.ContainsFunc(some, enough) {
+			break
+		}
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return errors.Join(err, f.Close())
+}
+
+func (here) memory() int64 { return memoryOf("/proc/meminfo", "/sys/fs/cgroup") }
+
+func (here) room(dir string) int64 {
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(dir, &s); err != nil {
+		return 0
+	}
+	return int64(s.Blocks) * int64(s.Bsize) //nolint:unconvert // the types are not the same everywhere
+}
+
 func (here) hasUser(name string) error {
 	_, err := user.Lookup(name)
 	return err
@@ -89,17 +140,39 @@ func (here) temp() string {
 	return os.TempDir()
 }
 
+// memoryOf is the memory of a machine, or what the control group of this process may have of it.
+func memoryOf(meminfo, groups string) int64 {
+	most := int64(0)
+	text, _ := os.ReadFile(meminfo) // there is none elsewhere than on Linux
+	for line := range strings.Lines(string(text)) {
+		if f := strings.Fields(line); len(f) == 3 && f[0] == "MemTotal:" {
+			if kib, err := strconv.ParseInt(f[1], 10, 52); err == nil {
+				most = kib << 10
+			}
+		}
+	}
+	text, _ = os.ReadFile(filepath.Join(groups, "memory.max"))
+	if n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && n > 0 && (most == 0 || n < most) {
+		most = n
+	}
+	return most
+}
+
 // nowhere is a machine without files, for the defaults.
 type nowhere struct{}
 
-func (nowhere) stat(string) (fs.FileInfo, error)   { return nil, fs.ErrNotExist }
-func (nowhere) read(string, int64) ([]byte, error) { return nil, fs.ErrNotExist }
-func (nowhere) readable(string) error              { return fs.ErrNotExist }
-func (nowhere) hasUser(string) error               { return fs.ErrNotExist }
-func (nowhere) uid() int                           { return 1 }
-func (nowhere) userName() string                   { return "" }
-func (nowhere) cpus() int                          { return 1 }
-func (nowhere) temp() string                       { return "/tmp" }
+func (nowhere) stat(string) (fs.FileInfo, error)      { return nil, fs.ErrNotExist }
+func (nowhere) read(string, int64) ([]byte, error)    { return nil, fs.ErrNotExist }
+func (nowhere) readable(string) error                 { return fs.ErrNotExist }
+func (nowhere) writable(string) error                 { return fs.ErrNotExist }
+func (nowhere) names(string, func(string) bool) error { return fs.ErrNotExist }
+func (nowhere) memory() int64                         { return 0 }
+func (nowhere) room(string) int64                     { return 0 }
+func (nowhere) hasUser(string) error                  { return fs.ErrNotExist }
+func (nowhere) uid() int                              { return 1 }
+func (nowhere) userName() string                      { return "" }
+func (nowhere) cpus() int                             { return 1 }
+func (nowhere) temp() string                          { return "/tmp" }
 
 // reason is the end of an error's text: "no such file or directory".
 func reason(err error) string {

@@ -136,6 +136,44 @@ func (d *decoder) resolve(at value, given map[string]value, r *raw, own poolDraf
 	}
 	d.findRunDir(given, r)
 	r.findCache(&caching)
+	d.idleCache(given, r)
+	d.hideCache(r)
+}
+
+// idleCache looks for a cache that no route uses.
+func (d *decoder) idleCache(given map[string]value, r *raw) {
+	v, ok := given["cache"]
+	if !ok || r.Cache == nil {
+		return
+	}
+	for _, s := range r.Sites {
+		for _, route := range s.Routes {
+			if route.Cache != nil {
+				return
+			}
+		}
+	}
+	d.warn(v, "no route uses the cache", "take cache: off away where a pool answers, or take this out")
+}
+
+// hideCache sees to it that no route serves the files of the cache, which hold what others got.
+func (d *decoder) hideCache(r *raw) {
+	if r.Cache == nil || r.Cache.Disk == nil || r.Cache.Disk.Path == "" {
+		return
+	}
+	dir := filepath.Clean(r.Cache.Disk.Path)
+	for _, s := range r.Sites {
+		for _, route := range s.Routes {
+			if route.Files == nil || route.Files.Root == "" {
+				continue
+			}
+			if rel, err := filepath.Rel(route.Files.Root, dir); err == nil && filepath.IsLocal(rel) {
+				d.failAt(d.places["cache.disk.path"], len("path"), "the cache's directory "+dir+" is in "+route.Files.Root+", whose files a route serves (line "+itoa(route.Place.Line)+")",
+					"write one that nobody is served from")
+				return
+			}
+		}
+	}
 }
 
 // findCache gives routes without a cache policy the usual one when there is a cache, and a cache when some route has a

@@ -62,18 +62,19 @@ type table struct {
 	match     *object[Match]     // of routes, and of what a cache passes by
 }
 
-// mainObjects are those whose keys people put in the wrong one of.
-var mainObjects = []string{"app", "pool", "site", "route", "match"}
+// mainObjects are those whose keys people put in the wrong one of, with what a hint calls them.
+var mainObjects = map[string]string{"app": "an app", "pool": "a pool", "site": "a site", "route": "a route", "match": "a match",
+	"cache": "the cache: of the whole file", "cache_policy": "the cache: of a site or a route"}
 
 // owner is the one of them that has a key of this name, in words; "" when it is none or several.
 func (t *table) owner(name string) string {
 	found := ""
 	for _, o := range t.objects {
-		if slices.Contains(mainObjects, o.name) && slices.ContainsFunc(o.keys, func(k keyInfo) bool { return k.name == name }) {
+		if called := mainObjects[o.name]; called != "" && slices.ContainsFunc(o.keys, func(k keyInfo) bool { return k.name == name }) {
 			if found != "" {
 				return ""
 			}
-			found = o.what
+			found = called
 		}
 	}
 	return found
@@ -239,6 +240,19 @@ func pointer[V any](k kind[V]) kind[*V] {
 		got, ok := k.read(d, v)
 		return &got, ok
 	}}
+}
+
+// mapped refuses a scalar in place of a mapping with a hint of its own.
+func mapped[T any](k kind[T], hint string) kind[T] {
+	read := k.read
+	k.read = func(d *decoder, v value) (T, bool) {
+		if v.isScalar() {
+			d.fail(v, v.name()+" is "+v.what(), hint)
+			return k.zero, false
+		}
+		return read(d, v)
+	}
+	return k
 }
 
 // short lets a scalar (or, for lists, a list) stand for a whole mapping.

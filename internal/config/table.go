@@ -49,7 +49,7 @@ func topObject(t *table) *object[raw] {
 		"Whose X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host, Forwarded and X-Request-ID are believed.")
 	add(o, "zone", zoneKind(), func(r *raw) *string { return &r.Zone }, "",
 		"Where this weir stands. Servers of the same zone are preferred, as long as at least half of them are open.")
-	add(o, "cache", pointer(store.kind()), func(r *raw) **Cache { return &r.Cache }, "", "The shared cache.")
+	add(o, "cache", pointer(mapped(store.kind(), "write {memory: 512MiB}, or take it out for no cache")), func(r *raw) **Cache { return &r.Cache }, "", "The shared cache.")
 	add(o, "log", logObject(t).kind(), func(r *raw) *Log { return &r.Log }, "", "What is written where.")
 	add(o, "limits", limitsObject(t).kind(), func(r *raw) *Limits { return &r.Limits }, "",
 		"Bounds on what a client can make grow.")

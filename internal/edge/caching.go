@@ -22,7 +22,9 @@ import (
 type caching struct {
 	store   *store.Store
 	bans    bans
-	disk    *disk // nil: the configuration has none
+	second  atomic.Pointer[disk] // see disk
+	turning sync.RWMutex         // held to read by who purges, to write while another disk is taken
+	resting bool                 // the configuration in force has no cache; Edge.mu is over it
 	seed    cache.Seed
 	fetches fetches
 	purges  atomic.Uint64
@@ -36,6 +38,9 @@ type caching struct {
 	stop    chan struct{}
 	tended  sync.WaitGroup
 }
+
+// disk is the second tier, nil when the configuration has none. Its methods take nil for none.
+func (c *caching) disk() *disk { return c.second.Load() }
 
 // newCaching makes an empty cache. Its keys are made with the secret on its disk, or this one; without any, with one of its own.
 func newCaching(c *config.Cache, secret []byte) (*caching, error) {
@@ -55,7 +60,7 @@ func newCaching(c *config.Cache, secret []byte) (*caching, error) {
 	}
 	// Numbers that no list on a disk has got to: what is born by this one is old to that one.
 	n.bans.use(ban.New(ban.Seq(time.Now().UnixNano()), ban.Limits{}))
-	n.disk = newDisk(n, c.Disk)
+	n.second.Store(newDisk(n, c.Disk, false))
 	return n, nil
 }
 
@@ -70,12 +75,18 @@ func sizes(c *config.Cache) store.Options {
 
 // resize puts another size in force. What is kept stays, as far as there is room.
 func (c *caching) resize(to *config.Cache) {
+	most := 2 * c.opened
+	if to.Memory > most {
+		slog.Warn("the cache grows to twice what it began with; for more, stop weir and start it again", "wanted", to.Memory, "memory", most)
+		less := *to
+		less.Memory = most
+		if less.Disk == nil {
+			less.MaxObject = min(less.MaxObject, most/2)
+		}
+		to = &less
+	}
 	want := sizes(to)
 	c.most.Store(to.MaxObject)
-	if most := 2 * c.opened; want.Memory > most {
-		slog.Warn("the cache grows to twice what it began with; for more, start weir anew", "wanted", want.Memory, "memory", most)
-		want.Memory = most
-	}
 	if want == c.options {
 		return
 	}
@@ -126,10 +137,10 @@ func (c *caching) close() error {
 func (c *caching) put(k store.Key, head []byte) bool {
 	f, err := c.store.Begin(k, head, 0)
 	if err == nil {
-		c.disk.supersede(&k)
+		c.disk().supersede(&k)
 		r, _ := f.Ref()
 		if err = f.Commit(); err == nil && cache.NewView(head).Kind() != cache.Hole {
-			c.disk.keep(r)
+			c.disk().keep(r)
 		}
 		r.Release()
 	}
@@ -165,6 +176,7 @@ type routeCache struct {
 	keyer  *cache.Keyer
 	bypass *route.Matcher // nil: none
 	tally  int            // its number for counting; see insight.go
+	makes  responsePolicy // the fields of requests that weir makes, whatever clients say in them
 }
 
 // CachePolicies is what a route's configuration means to the cache: for responses, and for keys. The route has a cache.
@@ -202,6 +214,9 @@ func newRouteCache(r *config.Route, seed cache.Seed) (*routeCache, error) {
 	if rc.keyer, err = key.Compile(seed); err != nil {
 		return nil, fmt.Errorf("route %s: cache: %w", r.Name, err)
 	}
+	if rc.keyer.TellsDevice() {
+		rc.makes.others = []string{cache.DeviceField}
+	}
 	if b := r.Cache.Bypass; b != nil {
 		if rc.bypass, err = route.NewMatcher(b); err != nil {
 			return nil, fmt.Errorf("route %s: cache: bypass: %w", r.Name, err)
@@ -217,6 +232,14 @@ func scopeOf(r *config.Route) string {
 		return ""
 	}
 	return r.Name
+}
+
+// makes are the fields of requests to a route's servers that weir makes itself.
+func (r *routeTree) makes() *responsePolicy {
+	if r.cache == nil {
+		return nil
+	}
+	return &r.cache.makes
 }
 
 // passes reports whether the configuration lets a request by the cache.

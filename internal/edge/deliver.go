@@ -25,7 +25,9 @@ func (h *handler) deliver(cfg *config.Pool) outcome {
 		}
 	}
 	if h.kept.part.wanted {
-		h.keepPart(first)
+		if o, took := h.takePart(cfg, first); took {
+			return o
+		}
 	}
 	if h.kept.asks && h.isHead() {
 		if o, took := h.headed(); took {
@@ -241,6 +243,9 @@ func (h *handler) breakOff(err error) {
 	h.keep, h.cut = false, true
 	h.up.fault = pool.BadResponse
 	switch {
+	case errors.Is(err, errUnwanted):
+		h.up.fault = pool.Aborted
+		h.x.Journal.Cause = journal.ClientGone
 	case isTimeout(err):
 		h.up.fault = pool.TimedOut
 		h.x.Journal.Cause = h.limit(journal.BetweenBytesTimeout)
@@ -257,7 +262,7 @@ func (h *handler) breakOff(err error) {
 
 // resetClient breaks the client's connection off. A response that goes into a sink is marked as cut, which says as much there.
 func (h *handler) resetClient() {
-	if h.sink == nil {
+	if h.sink == nil && !h.alone {
 		_ = h.conn.Reset() // it is given up
 	}
 }

@@ -3,7 +3,6 @@ package edge
 import (
 	crand "crypto/rand"
 
-	"github.com/weirhq/weir/internal/compress"
 	"github.com/weirhq/weir/internal/http1"
 	"github.com/weirhq/weir/internal/journal"
 	"github.com/weirhq/weir/internal/message"
@@ -127,7 +126,7 @@ func (h *handler) sharedHead(f *fetch) {
 	h.out = h.appendKeptHead(h.out[:0], k.view.Status())
 	k.view = plain
 	switch {
-	case !f.endless && h.enc.coding == compress.Identity:
+	case !f.endless && h.enc.coding == representation.Identity:
 		h.out = appendLength(h.out, f.length)
 	case h.x.Req.Minor == 0:
 		h.keep = false // the close is the end

@@ -39,6 +39,7 @@ type disk struct {
 	missed []ban.Purge // in force, but not in the file, which is not open
 	many   bool        // more than missed can hold
 	why    error       // there is no tier
+	anew   bool        // what is in the directory is not to be used
 }
 
 // tier is a directory in use.
@@ -54,20 +55,26 @@ const (
 	maxPause    = time.Minute
 	syncPause   = 200 * time.Millisecond // a purge outlives this process at once, and the machine's power after this
 	leastLife   = 5                      // seconds: what is over sooner is not worth writing
-	maxSkew     = 60                     // seconds by which what is kept may come from the future, before the clock must have been set back
 	forEver     = 1 << 40                // seconds
 	secretFile  = "secret"
 	purgesFile  = "purges"
 )
 
-// newDisk begins to use a directory: at once, if it can be had.
-func newDisk(c *caching, cfg *config.CacheDisk) *disk {
-	d := &disk{c: c, lost: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{})}
+// newDisk begins to use a directory: at once, if it can be had. anew: nothing in it is to be used.
+func newDisk(c *caching, cfg *config.CacheDisk, anew bool) *disk {
+	d := &disk{}
+	d.begin(c, cfg, anew)
+	return d
+}
+
+// begin is newDisk for one that may have missed purges already.
+func (d *disk) begin(c *caching, cfg *config.CacheDisk, anew bool) {
+	d.c, d.anew = c, anew
+	d.lost, d.quit, d.done = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
 	d.options = segment.Options{Dir: cfg.Path, Size: cfg.Size, Inline: min(c.options.MaxObject/8, 1<<20), Queue: min(c.options.Memory/4, 32<<20), Format: cache.HeadFormat,
 		Problem: d.problem, Wanted: d.wanted}
 	d.open()
 	go d.run()
-	return d
 }
 
 // is reports whether a configuration's disk is this one.
@@ -157,7 +164,7 @@ func (d *disk) open() {
 		d.why = err
 		return
 	}
-	d.why, d.missed, d.many = nil, nil, false
+	d.why, d.missed, d.many, d.anew = nil, nil, false, false
 	d.c.bans.use(t.purges.List())
 	d.now.Store(t)
 	st := t.objects.Stats()
@@ -171,13 +178,17 @@ func (d *disk) take() (*tier, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	o.Fresh = err != nil || secret != d.c.seed
+	o.Fresh = d.anew || err != nil || secret != d.c.seed
 	t := &tier{}
 	if t.objects, err = segment.Open(o); err != nil {
 		return nil, err
 	}
 	if o.Fresh {
 		err = writeSecret(o.Dir, d.c.seed)
+	}
+	if d.anew {
+		// Its numbers are not those of what is in memory.
+		err = errors.Join(err, removeIfThere(filepath.Join(o.Dir, purgesFile)))
 	}
 	var lost error
 	if err == nil {
@@ -271,7 +282,13 @@ func (d *disk) ban(p ban.Purge) error {
 }
 
 // close writes what waits, and gives the directory to the next edge.
-func (d *disk) close() error {
+func (d *disk) close() error { return d.end(false) }
+
+// end is close; destroys says that nothing is to be left.
+func (d *disk) end(destroys bool) error {
+	if d == nil {
+		return nil
+	}
 	d.mu.Lock()
 	was := d.ended
 	d.ended = true
@@ -285,7 +302,17 @@ func (d *disk) close() error {
 	if t == nil {
 		return nil
 	}
+	if destroys {
+		return errors.Join(t.objects.Destroy(), t.close())
+	}
 	return t.close()
+}
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // status tells what the disk holds and did, nil when there is none in the configuration.
@@ -381,7 +408,7 @@ func (t *tier) load(s *store.Store, key store.Key) bool {
 		return false
 	}
 	v := cache.NewView(r.Head)
-	ahead := v.Kind() == cache.Response && v.Life().Received > time.Now().Unix()+maxSkew
+	ahead := v.Kind() == cache.Response && v.Life().Received > time.Now().Unix()+cache.MaxSkew
 	if v.Kind() != cache.Response && v.Kind() != cache.Variants || ahead {
 		t.objects.Remove(&key) // with a clock that was set back it would be fresh for longer than it may
 		return false
@@ -412,10 +439,10 @@ func (t *tier) load(s *store.Store, key store.Key) bool {
 func (h *handler) get(key store.Key) (store.Ref, bool) {
 	c := h.l.edge.caching
 	r, ok := c.store.Get(key)
-	if ok || c.disk == nil {
+	if ok {
 		return r, ok
 	}
-	if t := c.disk.now.Load(); t != nil && t.objects.Find(&key) && h.bringIn(t, key) {
+	if t := c.disk().tier(); t != nil && t.objects.Find(&key) && h.bringIn(t, key) {
 		return c.store.Get(key)
 	}
 	return r, false
@@ -424,7 +451,7 @@ func (h *handler) get(key store.Key) (store.Ref, bool) {
 // bringIn reads an object into memory, once for all who ask for it. False: it cannot be had so.
 func (h *handler) bringIn(t *tier, key store.Key) (ok bool) {
 	c := h.l.edge.caching
-	f, leads := c.fetches.join(key, key, h.kept.born)
+	f, leads := c.fetches.join(key, key, 0, h.kept.born)
 	if !leads {
 		return false // it is being read or fetched: the request waits for that when it wants to fetch
 	}

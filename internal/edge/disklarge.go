@@ -58,7 +58,7 @@ func (k *keeping) isLarge() bool {
 func (h *handler) openLarge() bool {
 	k, c := &h.kept, h.l.edge.caching
 	if l, sum, ok := ticket(&k.ref, false); ok {
-		if t := c.disk.now.Load(); t != nil {
+		if t := c.disk().tier(); t != nil {
 			if k.large = t.objects.Opened(l.Number, l.Size, sum); k.large != nil {
 				return true
 			}
@@ -162,7 +162,7 @@ func (h *handler) lostLarge(head []byte, err error) bool {
 // startLarge begins to take a response to the disk that is more than memory takes; false when that cannot be.
 func (h *handler) startLarge(length int64) bool {
 	c, f := h.l.edge.caching, h.kept.led
-	t := c.disk.tier()
+	t := c.disk().tier()
 	if t == nil || length > min(c.most.Load(), t.objects.Most()) {
 		return false
 	}
@@ -245,11 +245,11 @@ func (h *handler) committedLarge(fill *store.Fill) {
 	head := slices.Clone(k.ref.Head())
 	cache.SetOnDisk(head, true)
 	fill.Abort() // who reads it, reads on
-	c.disk.supersede(&k.key)
+	c.disk().supersede(&k.key)
 	l, ok := f.large.Commit(k.key, head, usefulUntil(k.view))
 	if k.stored = ok && c.putTicket(k.key, head, &l); !k.stored {
 		c.store.Delete(k.key)
-		c.disk.remove(&k.key)
+		c.disk().remove(&k.key)
 	}
 	h.settle()
 }
@@ -275,7 +275,7 @@ func (h *handler) settle() {
 	verdict, _, k.tags = c.purged(&k.primary, k.view, k.led.born, k.tags)
 	if verdict == ban.Hard || k.led.spoiled.Load() {
 		c.store.Delete(k.key)
-		if c.disk.remove(&k.key) && verdict != ban.Hard {
+		if c.disk().remove(&k.key) && verdict != ban.Hard {
 			_ = h.ban(ban.Purge{Kind: ban.Tag, Hard: true, Tag: keyTag(&k.primary)}) // it is valid; a failing disk has been told of
 		}
 		k.stored, k.why = false, cache.Purged

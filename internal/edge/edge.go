@@ -143,9 +143,6 @@ func (e *Edge) Apply(s api.EdgeState) error {
 			return err
 		}
 	}
-	if e.caching != nil && cfg.Cache != nil && !e.caching.disk.is(cfg.Cache.Disk) {
-		slog.Warn("the cache keeps its disk, or goes without, until weir is started anew")
-	}
 	env := e.env
 	env.Dir = s.RunDir
 	next, err := newTree(cfg, env, old, e.caching)
@@ -166,9 +163,12 @@ func (e *Edge) Apply(s api.EdgeState) error {
 		e.level.Set(l)
 	}
 	if cfg.Cache != nil {
-		e.caching.resize(cfg.Cache)
+		e.caching.become(cfg.Cache)
 	}
 	e.tree.Store(next)
+	if cfg.Cache == nil && e.caching != nil {
+		e.caching.rest()
+	}
 	e.version = s.Version
 	if old != nil {
 		old.pools.Retire(next.pools)
@@ -313,8 +313,8 @@ func (e *Edge) Stop(ctx context.Context) error {
 		delete(e.listeners, key)
 	}
 	var err error
-	if e.caching != nil && e.caching.disk != nil { // before the drain: the next edge waits for it
-		err = e.caching.disk.close()
+	if e.caching != nil { // before the drain: the next edge waits for it
+		err = e.caching.disk().close()
 	}
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -6,12 +6,13 @@ import (
 	"github.com/weirhq/weir/internal/compress"
 	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/message"
+	"github.com/weirhq/weir/internal/representation"
 )
 
 // encoding is the compression of one response that comes plain from a server and is for one client alone. What the cache
 // keeps is encoded once, see keptcoding.go.
 type encoding struct {
-	coding  compress.Coding // Identity: the response goes out as it came
+	coding  representation.Coding // Identity: the response goes out as it came
 	enc     *compress.Encoder
 	flushes bool   // each piece is to reach the client as it comes
 	unsent  bool   // something was written since the last flush
@@ -39,11 +40,11 @@ func (h *handler) encode(length int64) {
 		h.encodeNotModified()
 		return
 	}
-	verdict, coding := p.Decide(h.x.Resp.Status, f, length, compress.Accepted(&h.x.Req.Fields))
+	verdict, coding := p.Decide(h.x.Resp.Status, f, length, representation.Accepted(&h.x.Req.Fields))
 	if verdict.Varies() && !compress.VaryNames(f) {
 		f.Add(message.Vary, varyName, varyEncoding)
 	}
-	if coding == compress.Identity || compress.Exposed(&h.x.Req.Fields) {
+	if coding == representation.Identity || compress.Exposed(&h.x.Req.Fields) {
 		return
 	}
 	if h.x.Req.Method == message.GET || h.x.Req.Method == message.POST {
@@ -68,7 +69,7 @@ var (
 	tagName      = []byte("ETag")
 	codingValues = func() (v [8][]byte) {
 		for c := range v {
-			v[c] = []byte(compress.Coding(c).String())
+			v[c] = []byte(representation.Coding(c).String())
 		}
 		return v
 	}()
@@ -84,7 +85,7 @@ func announced(f *message.Fields) int64 {
 }
 
 // encodeFields makes a plain response's fields those of its encoded form. It returns the entity tag's memory.
-func encodeFields(f *message.Fields, c compress.Coding, tag []byte) []byte {
+func encodeFields(f *message.Fields, c representation.Coding, tag []byte) []byte {
 	plain := f.Get(message.ETag)
 	kept := f.List[:0]
 	for _, l := range f.List {
@@ -119,7 +120,7 @@ func (h *handler) encodeNotModified() {
 	if !compress.VaryNames(f) {
 		f.Add(message.Vary, varyName, varyEncoding)
 	}
-	if plain := f.Get(message.ETag); plain != nil && h.tagged != compress.Identity {
+	if plain := f.Get(message.ETag); plain != nil && h.tagged != representation.Identity {
 		h.enc.tag = compress.EncodedETag(h.enc.tag[:0], plain, h.tagged)
 		f.Del(message.ETag)
 		f.Add(message.ETag, tagName, h.enc.tag)
@@ -153,7 +154,7 @@ func (h *handler) endEncoding() {
 		h.l.encoders.Put(e.enc)
 		e.enc = nil
 	}
-	e.coding = compress.Identity
+	e.coding = representation.Identity
 	if cap(e.out) > keepEncoded {
 		e.out = nil
 	}

@@ -85,7 +85,7 @@ func (h *handler) assembleResponse() bool {
 // none of what the client gets.
 func (h *handler) partOfPage() bool {
 	e, resp := h.route.esi, &h.x.Resp
-	if e == nil || resp.Status != 206 || h.unranged || h.kept.asks || h.x.Req.Method != message.GET {
+	if e == nil || resp.Status != 206 || h.unranged || h.kept.led != nil || h.x.Req.Method != message.GET {
 		return false
 	}
 	const parts = "multipart/byteranges"

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -110,20 +111,34 @@ func TestCompressedPageStreams(t *testing.T) {
 	})
 }
 
+// chunks reads chunks until their contents are a text. Where one ends depends on what has come when the page is written.
+func chunks(c *testkit.Conn, text string) {
+	for got := ""; got != text; {
+		n, err := strconv.ParseInt(c.Match(`^([0-9a-f]+)\r\n`)[1], 16, 32)
+		if got += c.Read(int(n)); err != nil || n == 0 || !strings.HasPrefix(text, got) {
+			c.Fail("chunks hold %q, want %q", got, text)
+		}
+		c.Expect("\r\n")
+	}
+}
+
 // TestFragmentBreaksOff: the client never takes a page for whole in which a part of a fragment is missing, unless the page
 // said what to do then.
 func TestFragmentBreaksOff(t *testing.T) {
-	seen := make(chan bool)
-	breaks := func(c *testkit.Conn) bool {
-		c.Send("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n")
-		<-seen // by the client
-		return false
-	}
 	atOnce := func(c *testkit.Conn) bool {
 		c.Send("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n")
 		return false
 	}
 	eachBody(t, func(t *testing.T, body loop.Config) {
+		seen := make(chan bool)
+		breaks := func(c *testkit.Conn) bool {
+			c.Send("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n")
+			select {
+			case <-seen: // by the client
+			case <-t.Context().Done(): // the test failed: the origin must not wait for it for ever
+			}
+			return false
+		}
 		o := boxes{
 			"/inner": page(`a<esi:include src="/atonce"/>z`, ""), "/atonce": atOnce,
 			"/cut":      page(`a<esi:include src="/breaks" alt="/alt"/>z`, ""),
@@ -148,12 +163,13 @@ func TestFragmentBreaksOff(t *testing.T) {
 		c := testkit.Dial(t, e.addr)
 		c.Send("GET /continue HTTP/1.1\r\nHost: x\r\n\r\n")
 		c.Head()
-		c.Expect("5\r\nahalf\r\n")
+		chunks(c, "ahalf")
 		seen <- true
-		c.Expect("1\r\nz\r\n0\r\n\r\n")
+		chunks(c, "z")
+		c.Expect("0\r\n\r\n")
 		c.Send("GET /cut HTTP/1.1\r\nHost: x\r\n\r\n")
 		c.Head()
-		c.Expect("5\r\nahalf\r\n")
+		chunks(c, "ahalf")
 		seen <- true
 		if m := c.Rest(); m != "" {
 			t.Errorf("a page with a broken fragment: %q", m)

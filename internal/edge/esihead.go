@@ -4,6 +4,7 @@ import (
 	"github.com/weirhq/weir/internal/compress"
 	"github.com/weirhq/weir/internal/http1"
 	"github.com/weirhq/weir/internal/message"
+	"github.com/weirhq/weir/internal/representation"
 )
 
 // makeHead makes the client's head of that of the page. It goes out before any fragment is known, so it says what holds
@@ -36,7 +37,7 @@ func (a *assembler) makeHead(resp *message.Response, bodyless bool) {
 	if vary {
 		dst = append(dst, "Vary: Accept-Encoding\r\n"...)
 	}
-	if a.enc.coding != compress.Identity {
+	if a.enc.coding != representation.Identity {
 		dst = appendField(dst, "Content-Encoding", a.enc.coding.String())
 	}
 	if a.chunked {
@@ -65,14 +66,14 @@ func (p *responsePolicy) names(id message.ID) bool {
 // encode decides whether the page is compressed for the client. vary says that Vary has to name Accept-Encoding and does not.
 func (a *assembler) encode(resp *message.Response, bodyless bool) (vary bool) {
 	h, e := a.h, &a.enc
-	e.enc, e.coding, e.ended, e.flushes, e.unsent = nil, compress.Identity, false, false, false
+	e.enc, e.coding, e.ended, e.flushes, e.unsent = nil, representation.Identity, false, false, false
 	p, method := h.route.compress, h.x.Req.Method
 	if p == nil || method != message.GET && method != message.HEAD && method != message.POST {
 		return false
 	}
-	verdict, coding := p.Decide(resp.Status, &resp.Fields, -1, compress.Accepted(&h.x.Req.Fields))
+	verdict, coding := p.Decide(resp.Status, &resp.Fields, -1, representation.Accepted(&h.x.Req.Fields))
 	vary = verdict.Varies() && !compress.VaryNames(&resp.Fields)
-	if coding == compress.Identity || compress.Exposed(&h.x.Req.Fields) {
+	if coding == representation.Identity || compress.Exposed(&h.x.Req.Fields) {
 		return vary
 	}
 	if !bodyless {

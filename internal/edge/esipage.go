@@ -6,12 +6,12 @@ import (
 	"runtime/debug"
 	"time"
 
-	"github.com/weirhq/weir/internal/compress"
 	"github.com/weirhq/weir/internal/esi"
 	"github.com/weirhq/weir/internal/http1"
 	"github.com/weirhq/weir/internal/journal"
 	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/message"
+	"github.com/weirhq/weir/internal/representation"
 )
 
 // assembler sends a page with its fragments to a client, on a task of its own. What it holds of them is a buffer, what
@@ -393,7 +393,7 @@ func (a *assembler) endEncoding() {
 		a.h.l.encoders.Put(e.enc)
 		e.enc = nil
 	}
-	a.enc.coding = compress.Identity
+	a.enc.coding = representation.Identity
 	if cap(a.enc.out) > keepEncoded {
 		a.enc.out = nil
 	}

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"hash/maphash"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,7 @@ import (
 type fetch struct {
 	key     store.Key
 	primary store.Key   // of the request, whichever variant it selects
+	place   uint64      // a hash of its host and URL, 0: of no request
 	born    uint64      // the last purge that was known when it began
 	spoiled atomic.Bool // what it brings was taken out meanwhile
 
@@ -70,13 +72,15 @@ type follower struct {
 
 // fetches are those under way, by the key of what they will be kept under.
 type fetches struct {
-	shards [64]struct {
-		sync.Mutex
-		by  map[store.Key]*fetch
-		all map[*fetch]struct{}     // also those that nobody joins any more
-		not map[store.Key]loop.Time // failed refreshes: not to be tried again before
-		_   [24]byte                // a line each
-	}
+	shards [64]fetchShard
+}
+
+type fetchShard struct {
+	sync.Mutex
+	by  map[store.Key]*fetch
+	all map[*fetch]struct{}     // also those that nobody joins, or not any more
+	not map[store.Key]loop.Time // failed refreshes: not to be tried again before
+	_   [24]byte                // a line each
 }
 
 const (
@@ -109,7 +113,7 @@ func (fs *fetches) failed(k store.Key, now loop.Time) bool {
 }
 
 // join returns the fetch for a key. When there was none it is begun, and the caller leads it.
-func (fs *fetches) join(k, primary store.Key, born uint64) (f *fetch, leads bool) {
+func (fs *fetches) join(k, primary store.Key, place, born uint64) (f *fetch, leads bool) {
 	s := &fs.shards[k[0]&63]
 	s.Lock()
 	defer s.Unlock()
@@ -117,12 +121,30 @@ func (fs *fetches) join(k, primary store.Key, born uint64) (f *fetch, leads bool
 		return f, false
 	}
 	if s.by == nil {
-		s.by, s.all = map[store.Key]*fetch{}, map[*fetch]struct{}{}
+		s.by = map[store.Key]*fetch{}
 	}
-	f = &fetch{key: k, primary: primary, born: born}
+	f = &fetch{key: k, primary: primary, place: place, born: born}
 	s.by[k] = f
-	s.all[f] = struct{}{}
+	s.note(f)
 	return f, true
+}
+
+// begin returns a fetch that nobody joins.
+func (fs *fetches) begin(k, primary store.Key, place, born uint64) *fetch {
+	s := &fs.shards[k[0]&63]
+	s.Lock()
+	defer s.Unlock()
+	f := &fetch{key: k, primary: primary, place: place, born: born}
+	s.note(f)
+	return f
+}
+
+// note enters a fetch among those under way, with the lock held.
+func (s *fetchShard) note(f *fetch) {
+	if s.all == nil {
+		s.all = map[*fetch]struct{}{}
+	}
+	s.all[f] = struct{}{}
 }
 
 // land ends a fetch: it brings nothing more.
@@ -170,6 +192,34 @@ func (fs *fetches) scatter() {
 		s.Unlock()
 	}
 }
+
+// scatterFrom takes out the fetches for one URL, when nothing else was purged: whoever may change something at one place must
+// not keep the requests for all others from waiting for each other.
+func (fs *fetches) scatterFrom(place uint64) {
+	for i := range fs.shards {
+		s := &fs.shards[i]
+		s.Lock()
+		for k, f := range s.by {
+			if f.place == place || f.place == 0 {
+				delete(s.by, k)
+			}
+		}
+		s.Unlock()
+	}
+}
+
+// placeOf is the hash of a host and URL by which fetches are found, never 0.
+func placeOf[T []byte | string](host, url T) uint64 {
+	var h maphash.Hash
+	h.SetSeed(placeSeed)
+	// Neither fails.
+	_, _ = h.WriteString(string(host))
+	_ = h.WriteByte(0)
+	_, _ = h.WriteString(string(url))
+	return max(h.Sum64(), 1)
+}
+
+var placeSeed = maphash.MakeSeed()
 
 // follow puts a task on the list of those who are woken by news.
 func (f *fetch) follow(w *follower, t *loop.Task) {
@@ -241,6 +291,13 @@ func (f *fetch) open(r *store.Ref) bool {
 	*r = f.ref.Retain()
 	f.readers++
 	return true
+}
+
+// isRead reports whether a follower reads the response.
+func (f *fetch) isRead() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.readers > 1
 }
 
 // letGo ends a reader's use of the response. The file is closed off the loop: it may have no name any more, and be large.

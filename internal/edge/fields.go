@@ -56,7 +56,7 @@ func (h *handler) appendRequest(dst []byte) []byte {
 		dst = append(dst, req.Path...)
 	}
 	query, has := req.Query, req.HasQuery
-	if h.kept.asks {
+	if h.kept.keeps() {
 		query, has = h.kept.query, h.kept.hasQuery
 	}
 	if has {
@@ -66,13 +66,16 @@ func (h *handler) appendRequest(dst []byte) []byte {
 	dst = append(dst, " HTTP/1.1\r\nHost: "...)
 	dst = h.appendAuthority(dst)
 	dst = append(dst, "\r\n"...)
-	if h.kept.asks {
+	if !h.kept.asks && h.route.compress != nil {
+		h.plainTags()
+	}
+	if h.kept.keeps() {
 		dst = h.appendAsked(dst)
 	} else {
-		if h.route.compress != nil {
-			h.plainTags()
-		}
-		dst = appendEndToEnd(dst, &req.Fields, h.requestHop(), nil)
+		dst = appendEndToEnd(dst, &req.Fields, h.requestHop(), h.route.makes())
+	}
+	if h.route.cache != nil {
+		dst = h.route.cache.keyer.AppendDevice(dst, &req.Fields)
 	}
 	if h.route.esi != nil {
 		dst = h.appendCapability(dst)
@@ -87,7 +90,7 @@ func (h *handler) appendRequest(dst []byte) []byte {
 		dst = appendLength(dst, req.Length)
 	case req.Body == message.Chunked:
 		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
-	case req.Fields.Has(message.ContentLength):
+	case req.Fields.Has(message.ContentLength) && !h.kept.keeps():
 		dst = append(dst, "Content-Length: 0\r\n"...)
 	}
 	if h.waits100() {
@@ -125,27 +128,37 @@ func (h *handler) plainTags() {
 // response that others get.
 func (h *handler) appendAsked(dst []byte) []byte {
 	k, f := &h.kept, &h.x.Req.Fields
-	if !k.keyed.Hides {
-		return append(appendEndToEnd(dst, f, h.route.askHop(), nil), k.ask...)
+	ends := h.route.askHop()
+	if !k.asks { // for a part: which, and on what condition, is the client's affair
+		ends = h.requestHop()
 	}
-	keyer, ends := h.route.cache.keyer, h.route.askHop()
+	if !k.keyed.Hides {
+		return append(appendEndToEnd(dst, f, ends, h.route.makes()), k.ask...)
+	}
+	keyer, makes := h.route.cache.keyer, h.route.makes()
 	for i := range f.List {
 		l := &f.List[i]
-		if !ends[l.ID] && !keyer.Withholds(l, &h.x) {
+		if !ends[l.ID] && !makes.removes(l) && !keyer.Withholds(l, &h.x) {
 			dst = appendField(dst, l.Name, l.Value)
 		}
 	}
 	return append(dst, k.ask...)
 }
 
-// appendAuthority appends the host as the client named it, in lower case.
+// appendAuthority appends the host as the client named it, in lower case, and the port if it is not the scheme's own (RFC 9110,
+// section 4.2.3): "example.com:80" and "example.com" are one to the cache.
 func (h *handler) appendAuthority(dst []byte) []byte {
 	dst = append(dst, h.x.Req.Host...)
-	if len(h.x.Req.Port) > 0 {
+	if !ownPort(h.x.Scheme, h.x.Req.Port) {
 		dst = append(dst, ':')
 		dst = append(dst, h.x.Req.Port...)
 	}
 	return dst
+}
+
+// ownPort reports whether a port is none, or the scheme's own.
+func ownPort(scheme string, port []byte) bool {
+	return len(port) == 0 || scheme == "http" && string(port) == "80" || scheme == "https" && string(port) == "443"
 }
 
 // appendForwarding tells the server who asks. What a client says of itself is passed on only from trusted proxies.
@@ -223,7 +236,7 @@ func appendEndToEnd(dst []byte, f *message.Fields, h *hop, skip *responsePolicy)
 	named := f.Has(message.Connection) && namesFields(f)
 	for i := range f.List {
 		l := &f.List[i]
-		if h[l.ID] || named && isNamed(f, l) || skip != nil && skip.removes(l) {
+		if h[l.ID] || named && isNamed(f, l) || skip.removes(l) {
 			continue
 		}
 		dst = appendField(dst, l.Name, l.Value)

@@ -236,6 +236,7 @@ func (h *handler) converse(p *pool.Pool, cfg *config.Pool) outcome {
 	}
 	if h.partOfPage() {
 		h.unranged = true
+		h.kept.ask = h.kept.ask[:min(h.kept.plain, len(h.kept.ask))]
 		return anew
 	}
 	return h.deliver(cfg)

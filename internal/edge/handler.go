@@ -7,7 +7,6 @@ import (
 	"runtime/debug"
 	"time"
 
-	"github.com/weirhq/weir/internal/compress"
 	"github.com/weirhq/weir/internal/exchange"
 	"github.com/weirhq/weir/internal/http1"
 	"github.com/weirhq/weir/internal/journal"
@@ -39,8 +38,8 @@ type handler struct {
 	scratch []byte   // what is made beside h.out
 	pieces  [][]byte // of a body, being sent
 	ranges  representation.Ranges
-	tags    []byte          // entity tags for the server
-	tagged  compress.Coding // of what the client says that it has
+	tags    []byte                // entity tags for the server
+	tagged  representation.Coding // of what the client says that it has
 
 	held     []byte // the whole request body, when it is in one piece in memory
 	spool    spool  // the request body, when it was collected and is not in one piece
@@ -139,7 +138,7 @@ func (h *handler) begin() {
 	h.tree = h.l.edge.tree.Load()
 	h.x.Reset()
 	h.kept.reset()
-	h.tags, h.tagged = h.tags[:0], compress.Identity
+	h.tags, h.tagged = h.tags[:0], representation.Identity
 	h.site, h.route = nil, nil
 	h.upload.err, h.upload.ended = nil, 0
 	h.held, h.spooled = nil, false

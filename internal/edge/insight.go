@@ -3,7 +3,6 @@ package edge
 import (
 	"cmp"
 	"encoding/binary"
-	"errors"
 	"slices"
 	"sync"
 
@@ -148,13 +147,13 @@ func (n *insights) take(s *seen, must bool) {
 func (e *Edge) CacheStatus() (api.CacheStatus, error) {
 	c := e.cache()
 	if c == nil {
-		return api.CacheStatus{}, errors.New("there is no cache: write cache: in the configuration")
+		return api.CacheStatus{}, errNoCache
 	}
 	st := c.store.Stats()
 	s := api.CacheStatus{Objects: st.Objects, Bytes: st.Bytes, Resident: st.Resident, Memory: st.Budget, Evicted: st.Evictions, Purges: c.purges.Load()}
 	e.countCache(&s)
 	e.lookInto(c, &s)
-	s.Disk = c.disk.status()
+	s.Disk = c.disk().status()
 	return s, nil
 }
 

@@ -33,14 +33,16 @@ type keeping struct {
 	sent     time.Time // when the server was asked
 	fwd      forwarded // why, for Cache-Status
 	why      cache.Reason
-	note     string // a token for Cache-Status; see cachestatus.go
-	gone     bool   // what was kept was purged
-	stored   bool   // the response was kept
-	asks     bool   // what goes to the server is the cache's question, not the client's own
-	ask      []byte // field lines of that question
-	plain    int    // how much of ask is no condition
-	own      []byte // field lines of the response that are for this request's client alone
-	query    []byte // and its query
+	note     string    // a token for Cache-Status; see cachestatus.go
+	gone     bool      // what was kept was purged
+	hole     bool      // it is known that it could not be kept a moment ago
+	unread   loop.Time // since when nobody has read what is fetched; 0: somebody does
+	stored   bool      // the response was kept
+	asks     bool      // what goes to the server is the cache's question, not the client's own
+	ask      []byte    // field lines of that question
+	plain    int       // how much of ask is no condition
+	own      []byte    // field lines of the response that are for this request's client alone
+	query    []byte    // and its query
 	hasQuery bool
 	led      *fetch // the fetch that this request leads
 	me       follower
@@ -54,8 +56,8 @@ type keeping struct {
 
 // reset makes it ready for another request.
 func (k *keeping) reset() {
-	k.has, k.soft, k.stored, k.asks, k.led, k.fwd, k.why, k.note, k.gone = false, false, false, false, nil, notForwarded, cache.Kept, "", false
-	k.ask, k.own = k.ask[:0], k.own[:0]
+	k.has, k.soft, k.stored, k.asks, k.led, k.fwd, k.why, k.note, k.gone, k.hole = false, false, false, false, nil, notForwarded, cache.Kept, "", false, false
+	k.ask, k.own, k.unread = k.ask[:0], k.own[:0], 0
 	k.part.wanted = false
 }
 
@@ -120,7 +122,7 @@ func (h *handler) fromCache() bool {
 			return true
 		}
 		if found == foundHole {
-			return h.pass(forMiss, noteHitForMiss)
+			return h.fetchAlone()
 		}
 		switch {
 		case h.x.Req.Method == message.HEAD && k.has:
@@ -133,7 +135,8 @@ func (h *handler) fromCache() bool {
 			if h.servePart() {
 				return true
 			}
-			k.part.wanted, k.sent = true, h.l.loop.Wall()
+			k.part.wanted = true
+			h.narrow()
 			return h.pass(k.fwd, noteRange)
 		}
 		if done, answered := h.fetchOrFollow(); done {
@@ -201,7 +204,7 @@ func (h *handler) mayUse(now time.Time) found {
 	switch verdict {
 	case ban.Hard:
 		c.store.Drop(k.ref)
-		c.disk.remove(&k.key)
+		c.disk().remove(&k.key)
 		k.release()
 		k.gone = true
 		return foundNone
@@ -262,7 +265,7 @@ func (h *handler) find(primary store.Key) bool {
 // server by itself; done is false when it should look again.
 func (h *handler) fetchOrFollow() (done, answered bool) {
 	k := &h.kept
-	f, leads := h.l.edge.caching.fetches.join(k.key, k.primary, k.born)
+	f, leads := h.l.edge.caching.fetches.join(k.key, k.primary, h.place(), k.born)
 	if leads {
 		h.x.Journal.Cache = journal.Miss
 		h.leads(f)
@@ -284,6 +287,29 @@ func (h *handler) fetchOrFollow() (done, answered bool) {
 		return true, true
 	}
 	return false, false // it is kept now, or it broke: look again
+}
+
+// fetchAlone asks the server for what could not be kept a moment ago. Nobody waits for what comes, but if it may be kept now it
+// is: what could not be may have been one client's doing. A client that has conditions of its own wants their answer.
+func (h *handler) fetchAlone() (answered bool) {
+	k := &h.kept
+	tooLarge := k.view.Why() == cache.TooLarge // it would be taken in to no end
+	h.pass(forMiss, noteHitForMiss)
+	if tooLarge || h.x.Req.Method != message.GET || hasConditions(&h.x.Req.Fields) {
+		return false
+	}
+	k.hole = true
+	h.leads(h.l.edge.caching.fetches.begin(k.key, k.primary, h.place(), k.born))
+	defer h.ledOff()
+	h.forward(h.route.pool)
+	return true
+}
+
+// place is that of the request, as purges name it.
+func (h *handler) place() uint64 {
+	k := &h.kept
+	k.url = k.keyed.AppendTarget(k.url[:0], &h.x)
+	return placeOf(h.x.Req.Host, k.url)
 }
 
 // await waits until a fetch of another request has something to say. asked: it was given up, which has been noted.
@@ -355,6 +381,18 @@ func (h *handler) leads(f *fetch) {
 func (h *handler) asksFor(validates bool) {
 	k := &h.kept
 	k.asks = true
+	h.narrow()
+	if !k.has && validates {
+		h.findBeginning()
+	}
+	if k.has && validates {
+		k.ask = k.view.AppendConditions(k.ask)
+	}
+}
+
+// narrow sees to it that the server gets nothing of the request that the key ignores, since others will get what it answers.
+func (h *handler) narrow() {
+	k := &h.kept
 	k.sent = h.l.loop.Wall()
 	if !h.alone {
 		k.query, k.hasQuery = k.keyed.Query()
@@ -370,13 +408,10 @@ func (h *handler) asksFor(validates bool) {
 		}
 	}
 	k.plain = len(k.ask)
-	if !k.has && validates {
-		h.findBeginning()
-	}
-	if k.has && validates {
-		k.ask = k.view.AppendConditions(k.ask)
-	}
 }
+
+// keeps reports whether others may get what the server answers.
+func (k *keeping) keeps() bool { return k.asks || k.part.wanted }
 
 // ledOff ends what the request led, whatever became of it.
 func (h *handler) ledOff() {
@@ -398,7 +433,7 @@ func (h *handler) refreshOnce() {
 	if h.l.edge.caching.fetches.failed(k.key, h.l.loop.Now()) {
 		return
 	}
-	if f, leads := h.l.edge.caching.fetches.join(k.key, k.primary, uint64(h.l.edge.caching.bans.Now())); leads {
+	if f, leads := h.l.edge.caching.fetches.join(k.key, k.primary, h.place(), uint64(h.l.edge.caching.bans.Now())); leads {
 		h.refresh(f)
 	}
 }

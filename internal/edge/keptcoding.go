@@ -7,6 +7,7 @@ import (
 	"github.com/weirhq/weir/internal/cache/store"
 	"github.com/weirhq/weir/internal/compress"
 	"github.com/weirhq/weir/internal/message"
+	"github.com/weirhq/weir/internal/representation"
 )
 
 // What is kept plain is encoded once for each coding that clients want, and kept beside it under a key of its own, which
@@ -24,7 +25,7 @@ func (h *handler) canEncode(resp *message.Response, life *cache.Life) {
 		return
 	}
 	// Whatever a client accepts: is it for compression at all?
-	verdict, _ := p.Decide(resp.Status, &resp.Fields, -1, compress.Accept{})
+	verdict, _ := p.Decide(resp.Status, &resp.Fields, -1, representation.Accept{})
 	if !verdict.Varies() {
 		return
 	}
@@ -35,17 +36,17 @@ func (h *handler) canEncode(resp *message.Response, life *cache.Life) {
 }
 
 // keptCoding is the coding in which the client would rather have what was found, if that may be encoded.
-func (h *handler) keptCoding() compress.Coding {
+func (h *handler) keptCoding() representation.Coding {
 	p := h.route.compress
 	if p == nil || h.sink != nil || h.kept.life.Flags&cache.Encodable == 0 {
-		return compress.Identity
+		return representation.Identity
 	}
-	c, _ := compress.Accepted(&h.x.Req.Fields).Choose(p.Order())
+	c, _ := representation.Accepted(&h.x.Req.Fields).Choose(p.Order())
 	return c
 }
 
 // encodedHead is the head to be stored of what was found in its encoded form, nil if it is too large.
-func (h *handler) encodedHead(c compress.Coding) []byte {
+func (h *handler) encodedHead(c representation.Coding) []byte {
 	k := &h.kept
 	plain := cache.FreshFields(&message.Response{}, k.view)
 	h.enc.tag = encodeFields(&plain.Fields, c, h.enc.tag[:0])
@@ -56,7 +57,7 @@ func (h *handler) encodedHead(c compress.Coding) []byte {
 func (h *handler) useEncoded() {
 	k := &h.kept
 	coding := h.keptCoding()
-	if coding == compress.Identity || k.large != nil || k.ref.Size() < h.route.compress.Minimum() {
+	if coding == representation.Identity || k.large != nil || k.ref.Size() < h.route.compress.Minimum() {
 		return
 	}
 	var key cache.Key
@@ -72,9 +73,9 @@ func (h *handler) useEncoded() {
 }
 
 // makeEncoded compresses what was found and keeps the result; false when that cannot be had now.
-func (h *handler) makeEncoded(key store.Key, coding compress.Coding) (r store.Ref, ok bool) {
+func (h *handler) makeEncoded(key store.Key, coding representation.Coding) (r store.Ref, ok bool) {
 	k, c := &h.kept, h.l.edge.caching
-	f, leads := c.fetches.join(key, key, k.born)
+	f, leads := c.fetches.join(key, key, 0, k.born)
 	if !leads {
 		return r, false // somebody is at it
 	}
@@ -99,7 +100,7 @@ func (h *handler) makeEncoded(key store.Key, coding compress.Coding) (r store.Re
 }
 
 // encodeInto compresses the body that was found into an object under a key.
-func (h *handler) encodeInto(pool *compress.Pool, key store.Key, coding compress.Coding, head []byte) error {
+func (h *handler) encodeInto(pool *compress.Pool, key store.Key, coding representation.Coding, head []byte) error {
 	k := &h.kept
 	enc, err := pool.Get(coding)
 	if err != nil {
@@ -134,6 +135,6 @@ func (h *handler) encodeInto(pool *compress.Pool, key store.Key, coding compress
 	if err := fill.Commit(); err != nil {
 		return err
 	}
-	h.l.edge.caching.disk.keep(r)
+	h.l.edge.caching.disk().keep(r)
 	return nil
 }

@@ -20,7 +20,7 @@ import (
 func (e *Edge) Look(in api.Look) (api.Looked, error) {
 	c, t := e.cache(), e.tree.Load()
 	if c == nil || t == nil {
-		return api.Looked{}, errors.New("there is no cache: write cache: in the configuration")
+		return api.Looked{}, errNoCache
 	}
 	var x exchange.Exchange
 	head := []byte(in.Head)
@@ -132,10 +132,7 @@ func (c *caching) seek(key store.Key) (o sought, ok bool) {
 		defer r.Release()
 		return sought{head: bytes.Clone(r.Head()), size: r.Size(), hits: r.Hits(), checked: r.Checked()}, true
 	}
-	if c.disk == nil {
-		return o, false
-	}
-	t := c.disk.now.Load()
+	t := c.disk().tier()
 	if t == nil {
 		return o, false
 	}
@@ -151,6 +148,7 @@ func (c *caching) describe(primary *store.Key, o *sought, out *api.Looked) {
 	v := cache.NewView(o.head)
 	verdict, _, _ := c.purged(primary, v, max(o.checked, v.Born()), nil)
 	if verdict == ban.Hard {
+		out.Found = "purged"
 		return
 	}
 	life, now := v.Life(), time.Now()
@@ -161,7 +159,7 @@ func (c *caching) describe(primary *store.Key, o *sought, out *api.Looked) {
 		out.Found = "part"
 	case cache.Hole:
 		if out.TTL = life.TTL - life.Now(now); out.TTL > 0 {
-			out.Found = "hole"
+			out.Found, out.Why = "hole", v.Why().String()
 		}
 		return
 	default:

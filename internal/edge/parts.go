@@ -6,12 +6,13 @@ import (
 	"github.com/weirhq/weir/internal/cache"
 	"github.com/weirhq/weir/internal/cache/ban"
 	"github.com/weirhq/weir/internal/cache/store"
+	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/journal"
 	"github.com/weirhq/weir/internal/message"
 	"github.com/weirhq/weir/internal/representation"
 )
 
-// A request for a part of what is not kept goes to the server as it is. The part that comes back is kept under a key of its
+// A request for a part of what is not kept asks the server for that part. What comes back is kept under a key of its
 // own (RFC 9111, section 3.3), joined with the one that is there if the two are of one representation and touch (section
 // 3.4). What becomes whole that way is kept as the whole; and whoever asks for the whole while its beginning is there has
 // only the rest fetched. Without a strong validator a part is kept for itself. There is one stretch at a time, of a bounded length: it is for pages of documents and pieces of
@@ -57,6 +58,21 @@ func (h *handler) servePart() bool {
 	h.out = append(representation.AppendContentRange(append(h.out, "Content-Range: "...), s, size), "\r\n"...)
 	h.sendSpan(s, have.Off)
 	return true
+}
+
+// takePart decides what becomes of the response to a request for a part. took is false when it is to be delivered as without
+// a cache; a part is kept by the way then.
+func (h *handler) takePart(cfg *config.Pool, first []byte) (o outcome, took bool) {
+	k := &h.kept
+	if h.x.Resp.Status != 200 {
+		h.keepPart(first)
+		return 0, false
+	}
+	// The server serves no ranges of it, or the client's If-Range is not met: this is the whole.
+	k.part.wanted, k.asks = false, true
+	k.led = h.l.edge.caching.fetches.begin(k.key, k.primary, h.place(), k.born)
+	defer h.ledOff()
+	return h.take(cfg, first)
 }
 
 // findPart looks up the part that is kept under the request's key.
@@ -248,7 +264,7 @@ func (h *handler) feedPart(b []byte, last bool) {
 	if p.fill == nil {
 		return
 	}
-	c.disk.supersede(&p.key) // what became whole is newer than anything that stands there
+	c.disk().supersede(&p.key) // what became whole is newer than anything that stands there
 	if err := p.fill.Commit(); err != nil {
 		slog.Debug("a part is not kept", "error", err)
 	} else if r, ok := c.store.Peek(p.key); ok { // as with committed: a purge in between finds it, or is found here

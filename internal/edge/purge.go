@@ -2,7 +2,6 @@ package edge
 
 import (
 	"errors"
-	"fmt"
 	"net/url"
 	"strings"
 
@@ -21,10 +20,21 @@ func (h *handler) respondPurge() {
 		h.fail(405, journal.Refused, "PURGE is not for this address (cache.purge.from)")
 		return
 	}
-	mode, _ := x.Req.Fields.Named("X-Purge")
-	hard := !message.EqualFold(mode, "soft")
-	target := h.route.cache.keyer.AppendTarget(nil, x.Req.Path, x.Req.Query, x.Req.HasQuery)
-	err := h.ban(ban.Purge{Kind: ban.URL, Hard: hard, Host: string(x.Req.Host), Path: string(target)})
+	mode, given := x.Req.Fields.Named("X-Purge")
+	soft := message.EqualFold(mode, "soft")
+	if given && !soft && !message.EqualFold(mode, "hard") {
+		h.fail(400, journal.Refused, "X-Purge is soft or hard")
+		return
+	}
+	// Plug-ins for other caches ask so for many URLs at once. To say that it was done would be worse than to refuse it.
+	if how, other := x.Req.Fields.Named("X-Purge-Method"); other && !message.EqualFold(how, "exact") && !message.EqualFold(how, "default") {
+		h.fail(400, journal.Refused, "PURGE is for one URL: X-Purge-Method is exact, or not there")
+		return
+	}
+	var err error
+	for _, b := range h.tree.urlBans(x, !soft) {
+		err = errors.Join(err, h.ban(b))
+	}
 	if errors.Is(err, errHandedOver) {
 		h.fail(503, journal.Stopping, err.Error())
 		return
@@ -37,8 +47,15 @@ func (h *handler) respondPurge() {
 	h.respond(200, "text/plain; charset=utf-8", []byte("purged\n"), nil)
 }
 
-// ban puts a purge into force. What is being fetched is not for those who come from here on.
+// ban puts a purge into force. What is being fetched is not for those who come from here on. It may block.
 func (c *caching) ban(p ban.Purge) error {
+	c.turning.RLock()
+	defer c.turning.RUnlock()
+	return c.banNow(p)
+}
+
+// banNow is ban for who holds turning.
+func (c *caching) banNow(p ban.Purge) error {
 	if p.Kind == ban.URL && c.alike.Load() {
 		path, _, _ := strings.Cut(p.Path, "?")
 		also := ban.Purge{Kind: ban.Tag, Hard: p.Hard, Tag: c.seed.AlikeTag([]byte(p.Host), []byte(path))}
@@ -49,34 +66,50 @@ func (c *caching) ban(p ban.Purge) error {
 	if err := c.add(p); err != nil {
 		return err
 	}
-	c.fetches.scatter()
+	if p.Kind == ban.URL && !c.alike.Load() {
+		c.fetches.scatterFrom(placeOf(p.Host, p.Path))
+	} else {
+		c.fetches.scatter()
+	}
 	return nil
 }
 
 // add puts one purge on the list, and on the disk's.
 func (c *caching) add(p ban.Purge) error {
-	if c.disk != nil {
-		return c.disk.ban(p)
+	if d := c.disk(); d != nil {
+		return d.ban(p)
 	}
 	_, err := c.bans.Add(p)
 	return err
 }
 
-// ban is the cache's, for loops.
+// ban is the cache's, for loops; the next edge's, once that has the cache.
 func (h *handler) ban(p ban.Purge) (err error) {
 	e := h.l.edge
-	c := e.caching
-	switch {
-	case e.successor.Load() != nil:
-		err = errHandedOver
-	case c.disk == nil:
-		return c.ban(p)
-	default:
-		h.t.Do(func() { err = c.ban(p) })
+	if e.successor.Load() == nil {
+		if err = h.banHere(p); !errors.Is(err, errHandedOver) {
+			return err
+		}
 	}
-	if to := e.successor.Load(); to != nil && errors.Is(err, errHandedOver) { // its cache is the one that counts
+	err = errHandedOver
+	if to := e.successor.Load(); to != nil {
 		h.t.Do(func() { err = to.ban(p) })
 	}
+	return err
+}
+
+// banHere is ban for this edge's own cache.
+func (h *handler) banHere(p ban.Purge) (err error) {
+	c := h.l.edge.caching
+	if c.turning.TryRLock() {
+		defer c.turning.RUnlock()
+		if c.disk() == nil { // nothing blocks
+			return c.banNow(p)
+		}
+		h.t.Do(func() { err = c.banNow(p) })
+		return err
+	}
+	h.t.Do(func() { err = c.ban(p) })
 	return err
 }
 
@@ -113,7 +146,6 @@ func (h *handler) invalidate() {
 func (h *handler) forget(path, query []byte, has bool) {
 	x, c := h.x, h.l.edge.caching
 	x.Req.Method, x.Req.MethodText, x.Req.Body, x.Req.Path, x.Req.Query, x.Req.HasQuery = message.GET, getMethod, message.NoBody, path, query, has
-	var target []byte
 	switch _, rt := h.tree.find(&x); {
 	case rt != nil && rt.cache != nil:
 		keyer := rt.cache.keyer
@@ -121,21 +153,19 @@ func (h *handler) forget(path, query []byte, has bool) {
 		keyer.Key(&x, &keyed)
 		if keyed.Pass == cache.NoPass && h.l.edge.successor.Load() == nil {
 			h.forgetKey(keyer, keyed.Key)
-			if !keyer.Splits() && !c.hasAlike(keyer, &keyed) {
+			if !keyer.Splits() && !h.tree.shared(&x) && !c.hasAlike(keyer, &keyed) {
 				return
 			}
 		}
-		target = keyer.AppendTarget(nil, path, query, has)
-	case h.tree.scoped: // others' requests for it may take a route with a cache
-		if target = append(target, path...); has {
-			target = append(append(target, '?'), query...)
-		}
+	case h.tree.scoped, h.tree.dormant: // others' requests for it may take a route with a cache, or this one may have it again
 	default:
 		return
 	}
 	// This client's request says nothing of the keys that others' requests have.
-	if err := h.ban(ban.Purge{Kind: ban.URL, Hard: true, Host: string(x.Req.Host), Path: string(target)}); err != nil {
-		h.x.Journal.Detail = "what has changed could not be purged"
+	for _, b := range h.tree.urlBans(&x, true) {
+		if err := h.ban(b); err != nil {
+			h.x.Journal.Detail = "what has changed could not be purged"
+		}
 	}
 }
 
@@ -147,7 +177,7 @@ func (h *handler) forgetKey(keyer *cache.Keyer, k cache.Key) {
 	var part cache.Key
 	part, h.scratch = keyer.Part(k, h.scratch)
 	c.store.Delete(store.Key(part))
-	if c.disk.remove(&key) {
+	if c.disk().remove(&key) {
 		// Else it would be back after a restart.
 		if err := h.ban(ban.Purge{Kind: ban.Tag, Hard: true, Tag: keyTag(&key)}); err != nil {
 			h.x.Journal.Detail = "an invalidation could not be recorded"
@@ -170,11 +200,11 @@ func (h *handler) sameOrigin(place string) (path, query []byte, has, ok bool) {
 
 // Purge takes out what is asked for.
 func (e *Edge) Purge(p api.Purge) (api.Purged, error) {
-	c := e.cache()
-	if c == nil {
-		return api.Purged{}, errors.New("there is no cache: write cache: in the configuration")
+	c, t := e.cache(), e.tree.Load()
+	if c == nil || t == nil {
+		return api.Purged{}, errNoCache
 	}
-	bans, err := bansOf(c, p)
+	bans, notes, err := bansOf(c, t, p)
 	if err != nil {
 		return api.Purged{}, err
 	}
@@ -188,53 +218,64 @@ func (e *Edge) Purge(p api.Purge) (api.Purged, error) {
 			return api.Purged{}, err
 		}
 	}
-	c.purges.Add(uint64(len(bans)))
-	return api.Purged{Purges: len(bans)}, nil
+	named := len(p.URLs) + len(p.Tags) + len(p.Prefixes) + len(p.Patterns)
+	if p.All {
+		named++
+	}
+	c.purges.Add(uint64(named))
+	return api.Purged{Purges: named, Notes: notes}, nil
 }
 
-// bansOf makes purges of what was written. All is checked before any is put into force.
-func bansOf(c *caching, p api.Purge) (all []ban.Purge, err error) {
+var errNoCache = errors.New("there is no cache: write cache: in the configuration, as in `cache: {memory: 256MiB}`")
+
+// bansOf makes purges of what was written, and notes of what in it is odd. All is checked before any is put into force.
+func bansOf(c *caching, t *tree, p api.Purge) (all []ban.Purge, notes []string, err error) {
 	hard := !p.Soft
+	add := func(note string, err error, bans ...ban.Purge) error {
+		if note != "" {
+			notes = append(notes, note)
+		}
+		all = append(all, bans...)
+		return err
+	}
 	for _, u := range p.URLs {
-		to, err := url.Parse(u)
-		if err != nil || to.Host == "" || to.Scheme != "http" && to.Scheme != "https" {
-			return nil, fmt.Errorf("%q is no URL: write it with http:// and a host", u)
+		bans, note, err := t.bansOfURL(u, hard)
+		if err := add(note, err, bans...); err != nil {
+			return nil, nil, err
 		}
-		path := to.EscapedPath()
-		if path == "" {
-			path = "/"
-		}
-		if to.RawQuery != "" || to.ForceQuery {
-			path += "?" + to.RawQuery
-		}
-		all = append(all, ban.Purge{Kind: ban.URL, Hard: hard, Host: strings.ToLower(to.Hostname()), Path: path})
 	}
-	for _, t := range p.Tags {
-		if t == "" {
-			return nil, errors.New("an empty tag")
+	for _, text := range p.Tags {
+		tags, err := tagsOf(text)
+		if err != nil {
+			return nil, nil, err
 		}
-		all = append(all, ban.Purge{Kind: ban.Tag, Hard: hard, Tag: c.seed.Tag([]byte(t))})
+		for _, tag := range tags {
+			all = append(all, ban.Purge{Kind: ban.Tag, Hard: hard, Tag: c.seed.Tag([]byte(tag))})
+		}
 	}
-	for kind, list := range map[ban.Kind][]string{ban.Prefix: p.Prefixes, ban.Pattern: p.Patterns} {
-		for _, text := range list {
-			host, path, ok := strings.Cut(text, "/")
-			if !ok || host == "" {
-				return nil, fmt.Errorf("%q has no host and path: write www.example.com/path", text)
-			}
-			if kind == ban.Prefix && host == "*" {
-				host = ""
-			}
-			all = append(all, ban.Purge{Kind: kind, Hard: hard, Host: strings.ToLower(host), Path: "/" + path})
+	for _, text := range p.Prefixes {
+		b, note, err := t.prefixBan(text, hard)
+		if err := add(note, err, b); err != nil {
+			return nil, nil, err
+		}
+	}
+	for _, text := range p.Patterns {
+		b, err := patternBan(text, hard)
+		if err := add("", err, b); err != nil {
+			return nil, nil, err
 		}
 	}
 	if p.All {
 		all = append(all, ban.Purge{Kind: ban.Everything, Hard: hard})
 	}
-	return all, nil
+	return all, notes, nil
 }
 
 func (e *Edge) cache() *caching {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.caching != nil && e.caching.resting {
+		return nil
+	}
 	return e.caching
 }

@@ -38,7 +38,7 @@ func (r *refresher) Run(t *loop.Task) {
 	h.t = t
 	defer h.leave()
 	h.lead()
-	if h.kept.led.now() == failed {
+	if s := h.kept.led.now(); s == failed || s == cutShort {
 		h.l.edge.caching.fetches.pause(h.kept.led.key, h.l.loop.Now())
 	}
 	h.up.drop(h)

@@ -89,11 +89,11 @@ func (e *Edge) Retire(to string) error {
 	c := e.caching
 	e.mu.Unlock()
 	e.bequeath()
-	if c == nil || c.disk == nil {
+	if c == nil || c.disk() == nil {
 		return nil
 	}
 	e.handing.Go(func() { // Stop waits for it
-		if err := c.disk.close(); err != nil {
+		if err := c.disk().close(); err != nil {
 			slog.Error("handing over the cache's disk", "error", err)
 		}
 	})

@@ -27,6 +27,10 @@ func (h *handler) serve() {
 		return
 	}
 	site, route := h.tree.find(&h.x)
+	purges := string(req.MethodText) == "PURGE"
+	if purges {
+		site, route = h.purgeRoute()
+	}
 	if site == nil {
 		h.fail(404, journal.NoSite, "no site has this host")
 		return
@@ -44,7 +48,7 @@ func (h *handler) serve() {
 	if !h.admit() {
 		return
 	}
-	if route.cache != nil && string(req.MethodText) == "PURGE" {
+	if purges && route.cache != nil {
 		h.respondPurge()
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/weirhq/weir/internal/http1"
 	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/message"
+	"github.com/weirhq/weir/internal/representation"
 )
 
 // What is on its way into the cache is compressed for each client by itself, as what is not for the cache: the plain body
@@ -18,7 +19,7 @@ func (h *handler) encodeShared(f *fetch) cache.View {
 	k, e := &h.kept, &h.enc
 	h.endEncoding()
 	coding := h.keptCoding()
-	if coding == compress.Identity || !f.endless && f.length < h.route.compress.Minimum() {
+	if coding == representation.Identity || !f.endless && f.length < h.route.compress.Minimum() {
 		return k.view
 	}
 	head := h.encodedHead(coding)

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"time"
 
 	"github.com/weirhq/weir/internal/cache"
 	"github.com/weirhq/weir/internal/cache/ban"
 	"github.com/weirhq/weir/internal/cache/store"
+	"github.com/weirhq/weir/internal/compress"
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/journal"
 	"github.com/weirhq/weir/internal/message"
@@ -48,7 +50,7 @@ func (h *handler) take(cfg *config.Pool, first []byte) (o outcome, took bool) {
 		return o, true
 	}
 	k.why = why
-	h.unshare(why.Lasts(h.asked(), resp.Status))
+	h.unshare(why)
 	if h.alone { // nobody waits for it
 		h.up.fault = pool.Aborted
 		return done, true
@@ -60,15 +62,15 @@ func (h *handler) take(cfg *config.Pool, first []byte) (o outcome, took bool) {
 func (h *handler) asked() cache.Asked {
 	k := &h.kept
 	return cache.Asked{Method: message.GET, NoStore: k.want.NoStore, Authorized: h.x.Req.Fields.Has(message.Authorization),
-		Private: k.keyed.Private, Cookies: k.keyed.Cookies}
+		Private: k.keyed.Private, Cookies: k.keyed.Cookies, Renewed: k.keyed.Private && h.route.cache.keyer.Renews(&h.x.Req.Fields, &h.x.Resp.Fields)}
 }
 
 // unshare tells the followers that they have to ask for themselves; those who come next need not wait if that lasts.
-func (h *handler) unshare(lasts bool) {
+func (h *handler) unshare(why cache.Reason) {
 	k := &h.kept
 	c := h.l.edge.caching
-	if ttl := h.route.cache.policy.HitForMiss; ttl > 0 && lasts {
-		h.scratch = cache.AppendHole(h.scratch[:0], h.l.loop.Wall(), ttl)
+	if ttl := h.route.cache.policy.HitForMiss; ttl > 0 && !k.hole && why.Lasts(h.asked(), h.x.Resp.Status) {
+		h.scratch = cache.AppendHole(h.scratch[:0], h.l.loop.Wall(), ttl, why)
 		c.put(k.led.key, h.scratch)
 	}
 	k.led.move(unshared)
@@ -125,6 +127,9 @@ func (h *handler) keepBody(cfg *config.Pool, life cache.Life, first []byte, o *o
 	k.key, k.view = key, cache.NewView(k.ref.Head())
 	k.life, k.age = life, life.Now(h.l.loop.Wall())
 	k.stored = true
+	if k.hole {
+		h.x.Journal.Cache = journal.Miss // it is one like any other now
+	}
 	if k.led.large != nil {
 		*o = h.shareStream(cfg, fill, first)
 		return cache.Kept
@@ -163,13 +168,13 @@ func (h *handler) committed(fill *store.Fill) {
 		return
 	}
 	// Committed first and looked at afterwards: a purge in between finds the object and this look finds the purge.
-	c.disk.supersede(&k.key)
+	c.disk().supersede(&k.key)
 	if err := fill.Commit(); err != nil {
 		slog.Debug("a response is not kept", "error", err)
 		k.stored, k.why = false, cache.NoRoom
 	}
 	if k.stored {
-		c.disk.keep(k.ref)
+		c.disk().keep(k.ref)
 	}
 	h.settle()
 }
@@ -188,6 +193,7 @@ func (h *handler) overtaken() bool {
 // placed is the key under which a response is kept: the request's, or that of the variant that its Vary makes it.
 func (h *handler) placed() (store.Key, bool) {
 	c, rc := h.l.edge.caching, h.route.cache
+	varyByCoding(&h.x.Resp.Fields)
 	primary := h.family(&h.x.Resp)
 	names := cache.VaryNames(&h.x.Resp.Fields)
 	if names == nil {
@@ -216,6 +222,14 @@ func (h *handler) placed() (store.Key, bool) {
 	var key cache.Key
 	key, h.scratch = rc.keyer.Variant(cache.Key(primary), epoch, names, &h.x.Req.Fields, h.scratch)
 	return store.Key(key), true
+}
+
+// varyByCoding makes a response that came in a coding one for those who take codings, also when the app forgets to say so: a
+// client that does not would get what it cannot read.
+func varyByCoding(f *message.Fields) {
+	if f.Has(message.ContentEncoding) && !message.EqualFold(f.Get(message.ContentEncoding), "identity") && !compress.VaryNames(f) {
+		f.Add(message.Vary, varyName, varyEncoding)
+	}
 }
 
 // appendStored makes the head to be stored of a response.
@@ -293,6 +307,9 @@ func (h *handler) fetchInto(cfg *config.Pool, f *fetch, fill *store.Fill) error 
 		if data == nil {
 			return nil
 		}
+		if h.unwanted(f) {
+			return errUnwanted
+		}
 		if f.spill == nil {
 			var n int
 			if n, err = fill.Write(data); err != nil {
@@ -312,6 +329,26 @@ func (h *handler) fetchInto(cfg *config.Pool, f *fetch, fill *store.Fill) error 
 		}
 		f.news()
 	}
+}
+
+// unreadFor is how long a response without a known end is taken on for the cache alone.
+const unreadFor = 30 * time.Second
+
+// unwanted reports whether there is no use in fetching more: nobody reads what comes, and it is not kept, or may never end.
+func (h *handler) unwanted(f *fetch) bool {
+	k := &h.kept
+	if f.spill == nil && !f.endless {
+		return false
+	}
+	if k.reader.running || f.isRead() {
+		k.unread = 0
+		return false
+	}
+	now := h.l.loop.Now()
+	if k.unread == 0 {
+		k.unread = now
+	}
+	return f.spill != nil && f.large == nil || f.endless && now-k.unread > int64(unreadFor)
 }
 
 // spillOver puts what the store does not take into a file: one of the cache's disk, or an unlinked one.
@@ -351,13 +388,19 @@ func (h *handler) freshen() outcome {
 	}
 	fresh := cache.FreshFields(&h.x.Resp, k.view)
 	life, why := h.route.cache.policy.Judge(h.asked(), &fresh, k.sent, h.l.loop.Wall())
+	if why == cache.Kept {
+		h.canEncode(&fresh, &life)
+		varyByCoding(&fresh.Fields)
+		if !k.view.VariesAs(&fresh.Fields) {
+			why = cache.OtherVary // its place is that of the old one: others would find it who do not select it
+		}
+	}
 	h.up.release(h)
 	if why != cache.Kept { // it may not be kept any longer, but it may be served this once
 		c.store.Drop(k.ref)
-		c.disk.remove(&k.key)
+		c.disk().remove(&k.key)
 		k.why = why
 	} else {
-		h.canEncode(&fresh, &life)
 		keepSurrogate(&life, &k.life)
 		life.Flags |= k.life.Flags & cache.OnDisk
 		k.life = life
@@ -371,7 +414,7 @@ func (h *handler) freshen() outcome {
 			k.large = nil
 			k.release()
 			k.ref, k.has, k.view, k.stored, k.large = r, true, cache.NewView(r.Head()), true, large
-			c.disk.keep(r)
+			c.disk().keep(r)
 		}
 	}
 	k.age = k.life.Now(h.l.loop.Wall())
@@ -406,6 +449,7 @@ func (h *handler) headed() (o outcome, took bool) {
 	length := announced(&resp.Fields)
 	if !cache.Confirms(resp, k.view) || length >= 0 && length != k.ref.Size() {
 		h.l.edge.caching.store.Drop(k.ref)
+		h.l.edge.caching.disk().remove(&k.key)
 		return 0, false
 	}
 	return h.freshen(), true

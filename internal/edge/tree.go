@@ -17,6 +17,7 @@ import (
 	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/message"
 	"github.com/weirhq/weir/internal/pool"
+	"github.com/weirhq/weir/internal/representation"
 	"github.com/weirhq/weir/internal/route"
 )
 
@@ -30,6 +31,7 @@ type tree struct {
 	sites          []siteTree
 	routes         []routeTree // by route.Route.Index
 	scoped         bool        // a client's request may take a route with a cache that another's for the same URL does not take
+	dormant        bool        // a route has had a cache, in this process, that it has no more: what it kept may be wanted again
 	limits         http1.Limits
 	responseLimits http1.Limits
 	firstByte      time.Duration // for the first byte on a new connection
@@ -66,7 +68,7 @@ type responsePolicy struct {
 
 // removes reports whether a field line is taken out, or replaced.
 func (p *responsePolicy) removes(l *message.Field) bool {
-	if len(p.ids) == 0 && len(p.others) == 0 {
+	if p == nil || len(p.ids) == 0 && len(p.others) == 0 {
 		return false
 	}
 	if l.ID != message.Other {
@@ -169,7 +171,23 @@ func newTree(cfg *config.Config, env pool.Env, old *tree, c *caching) (*tree, er
 		}
 		t.scoped = t.scoped || cfg.Cache != nil && scopeOf(r.Config) != ""
 	}
+	t.dormant = old != nil && cfg.Cache != nil && (old.dormant || t.lapsed(old))
 	return t, nil
+}
+
+// lapsed reports whether a route of an older tree has a cache that it has not in this one.
+func (t *tree) lapsed(old *tree) bool {
+	type name struct{ site, route string }
+	has := map[name]bool{}
+	for i := range t.routes {
+		has[name{t.routes[i].site.name, t.routes[i].name}] = t.routes[i].cache != nil
+	}
+	for i := range old.routes {
+		if r := &old.routes[i]; r.cache != nil && !has[name{r.site.name, r.name}] {
+			return true
+		}
+	}
+	return false
 }
 
 func (t *tree) newRoute(r *route.Route, root *files.Root) routeTree {
@@ -193,9 +211,9 @@ func Compression(from *config.Compress) (*compress.Policy, error) {
 	if from == nil {
 		return nil, nil
 	}
-	var order []compress.Coding
+	var order []representation.Coding
 	for _, name := range from.Codings {
-		c, ok := compress.ParseCoding(name)
+		c, ok := representation.ParseCoding(name)
 		if !ok {
 			return nil, fmt.Errorf("compress: %q is no coding", name)
 		}

@@ -38,6 +38,7 @@ func (s *section) lines(b []byte, i, max int, fields *message.Fields) (int, faul
 		if id == message.Other && s.request && (seen&odd != 0 && disguised(name) || nearlyFraming(name)) {
 			return i, disguisedName
 		}
+		fields.Disguised = fields.Disguised || seen&odd != 0
 		s.note(id, value)
 		fields.Add(id, name, value)
 		i = l.next

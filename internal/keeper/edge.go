@@ -28,6 +28,7 @@ const (
 type edge struct {
 	cmd     *exec.Cmd
 	door    *door
+	program *program // while it is coming
 	conn    *net.UnixConn
 	started time.Time
 	ready   bool
@@ -85,7 +86,7 @@ func (k *keeper) startEdge() {
 	if k.stopping || k.edge != nil {
 		return
 	}
-	e, err := k.launchEdge(k.door, false)
+	e, err := k.launchEdge(k.door, k.program, false)
 	if err != nil {
 		k.deaths++
 		if !k.told && k.deaths >= edgeDeaths {
@@ -122,8 +123,8 @@ func (k *keeper) attend(e *edge) {
 	})
 }
 
-// launchEdge starts an edge that is called through the door. With hold it accepts nothing before it is told to.
-func (k *keeper) launchEdge(d *door, hold bool) (*edge, error) {
+// launchEdge starts an edge of a program that is called through the door. With hold it accepts nothing before it is told to.
+func (k *keeper) launchEdge(d *door, p *program, hold bool) (*edge, error) {
 	conn, theirs, err := api.Pair()
 	if err != nil {
 		return nil, err
@@ -131,12 +132,12 @@ func (k *keeper) launchEdge(d *door, hold bool) (*edge, error) {
 	defer theirs.Close() //nolint:errcheck // the child has its own
 	argv := k.opts.Edge
 	if argv == nil {
-		argv = []string{itself(), "edge"}
+		argv = []string{p.path(), "edge"}
 	}
 	e := &edge{door: d, conn: conn, started: time.Now(), told: k.snapshot(nil), is: make(chan struct{}), exited: make(chan struct{})}
 	// A session of its own: a terminal's ^C is for the keeper, which stops everything in order. No parent-death
 	// signal: when the keeper dies, the pair closes, and the edge finishes what it can.
-	e.cmd = &exec.Cmd{Path: argv[0], Args: append([]string{"weir"}, argv[1:]...), Stdout: k.opts.Stdout, Stderr: k.opts.Stderr, ExtraFiles: []*os.File{theirs}, SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
+	e.cmd = &exec.Cmd{Path: argv[0], Args: append([]string{"weir"}, argv[1:]...), Env: childEnv(os.Environ()), Stdout: k.opts.Stdout, Stderr: k.opts.Stderr, ExtraFiles: []*os.File{theirs}, SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
 	if err := k.starter.Start(e.cmd); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
@@ -147,22 +148,6 @@ func (k *keeper) launchEdge(d *door, hold bool) (*edge, error) {
 		e.signal(syscall.SIGKILL)
 	}
 	return e, nil
-}
-
-// itself is the path of this program, as it was started: when the file has been replaced since, the old one, so that
-// keeper and edge are of one version.
-func itself() string {
-	const self = "/proc/self/exe"
-	path, err := os.Executable()
-	if err != nil {
-		return self
-	}
-	now, err1 := os.Stat(path)
-	then, err2 := os.Stat(self)
-	if err1 == nil && err2 == nil && !os.SameFile(now, then) || err1 != nil {
-		return self
-	}
-	return path
 }
 
 func (k *keeper) handOver(e *edge, hold bool) error {

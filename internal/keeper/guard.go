@@ -88,11 +88,11 @@ func (k *keeper) launchGuard() (*guard, error) {
 	defer r.Close() //nolint:errcheck // the child has its own
 	argv := k.opts.Guard
 	if argv == nil {
-		argv = []string{itself(), "guard"}
+		argv = []string{k.program.path(), "guard"}
 	}
 	g := &guard{pipe: w, news: make(chan []byte, 1), done: make(chan struct{})}
 	// A session of its own, as the edge has.
-	g.cmd = &exec.Cmd{Path: argv[0], Args: append(append([]string{"weir"}, argv[1:]...), k.runDir), Stdin: r, Stderr: k.opts.Stderr, Dir: "/", SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
+	g.cmd = &exec.Cmd{Path: argv[0], Args: append(append([]string{"weir"}, argv[1:]...), k.runDir), Env: childEnv(os.Environ()), Stdin: r, Stderr: k.opts.Stderr, Dir: "/", SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
 	if err := k.starter.Start(g.cmd); err != nil {
 		w.Close() //nolint:errcheck // nothing was written
 		return nil, err

@@ -104,15 +104,22 @@ func (k *keeper) beginHandover() (*edge, error) {
 	case k.edge == nil || !k.edge.ready:
 		return nil, errors.New("the edge is being started: try again")
 	}
-	d, err := k.makeDoor()
+	p, err := nextProgram()
 	if err != nil {
 		return nil, err
 	}
-	e, err := k.launchEdge(d, true)
+	d, err := k.makeDoor()
 	if err != nil {
-		d.close()
-		return nil, fmt.Errorf("starting the new edge: %w", err)
+		p.close()
+		return nil, err
 	}
+	e, err := k.launchEdge(d, p, true)
+	if err != nil {
+		p.close()
+		d.close()
+		return nil, fmt.Errorf("starting the new edge from %s: %w; the old one goes on", where(), bare(err))
+	}
+	e.program = p
 	k.coming = e
 	k.attend(e)
 	return e, nil
@@ -175,6 +182,8 @@ func (k *keeper) promote(e *edge) (old *edge, err error) {
 		e.signal(syscall.SIGKILL)
 		return nil, err
 	}
+	k.program.close()
+	k.program, e.program = e.program, nil
 	old = k.edge
 	k.edge, k.door, k.coming = e, e.door, nil
 	k.retired = append(k.retired, old)
@@ -221,6 +230,8 @@ func (k *keeper) leftOver(e *edge) {
 	if k.coming == e {
 		k.coming = nil
 	}
+	e.program.close() // of one that was never promoted
+	e.program = nil
 	if i := slices.Index(k.retired, e); i >= 0 {
 		k.retired = slices.Delete(k.retired, i, i+1)
 		k.log.Info("an edge that was replaced has finished", "pid", e.cmd.Process.Pid, "how", e.how)

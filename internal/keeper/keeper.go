@@ -32,6 +32,10 @@ type Options struct {
 	Adopt   bool                                             // orphans of workers become the keeper's children, so that none stays
 	Pulse   time.Duration                                    // between two signs of life of the edge; 0: five seconds
 	Ready   func()                                           // called once, when every app has a live worker; may be nil
+
+	Inherited []*os.File         // listening sockets that were handed down: those that the configuration names are used
+	Notify    func(state string) // tells whoever started weir how it is (sd_notify(3)); it must not wait; may be nil
+	Watchdog  time.Duration      // between two signs of life by Notify; 0: none
 }
 
 var (
@@ -65,7 +69,9 @@ type keeper struct {
 	// Owned by the goroutine that handles events.
 	cfg       *config.Config
 	source    api.Source
-	version   int64 // of the state told last
+	version   int64    // of the state told last
+	program   *program // in force
+	inherited []inherited
 	listeners map[string]*listener
 	apps      []*running
 	used      map[string]map[int]int // generations of apps that were removed
@@ -109,6 +115,9 @@ func (k *keeper) run(ctx context.Context) error {
 			k.log.Error("the control socket failed: weir status, reload and stop do not work until it is restarted", "error", err)
 		}
 	})
+	if k.opts.Watchdog > 0 {
+		k.goes(func() { k.feed(k.opts.Watchdog) })
+	}
 	k.startGuard()
 	k.startEdge()
 	for _, a := range k.cfg.Apps {
@@ -396,6 +405,7 @@ func (k *keeper) tellReady() {
 		urls += ", " + k.listeners[key(l)].url()
 	}
 	k.log.Info(fmt.Sprintf("ready in %d ms%s%s", time.Since(k.since).Milliseconds(), urls, apps))
+	k.notifyReady()
 	if k.opts.Ready != nil {
 		k.opts.Ready()
 	}

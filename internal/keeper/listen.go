@@ -20,6 +20,7 @@ type listener struct {
 	spec  config.Listen
 	addr  string // where it really is: a port 0 is the system's choice
 	files []*os.File
+	lent  bool // it was handed down, and goes on without us
 }
 
 func key(l config.Listen) string { return l.Network + " " + l.Address }
@@ -225,6 +226,10 @@ func (l *listener) close() {
 
 // abolish ends the listening also for an edge that has the sockets: connections are refused from now on.
 func (l *listener) abolish() {
+	if l.lent {
+		l.close()
+		return
+	}
 	for _, f := range l.files {
 		if raw, err := f.SyscallConn(); err == nil {
 			raw.Control(func(fd uintptr) { //nolint:errcheck // the socket is closed next
@@ -238,7 +243,7 @@ func (l *listener) abolish() {
 // remove closes the sockets and takes the path of a Unix socket away.
 func (l *listener) remove() {
 	l.close()
-	if l.spec.Network == "unix" {
+	if l.spec.Network == "unix" && !l.lent {
 		os.Remove(l.spec.Address) //nolint:errcheck // somebody else may have removed it
 	}
 }

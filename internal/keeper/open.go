@@ -48,6 +48,7 @@ func open(o Options) (*keeper, error) {
 	if _, err := rand.Read(k.secret); err != nil {
 		return nil, err
 	}
+	k.program = thisProgram()
 	k.ctx, k.cancel = context.WithCancel(context.Background())
 	k.level.Set(levelOf(cfg.Log.Level))
 	if err := k.openAll(); err != nil {
@@ -57,6 +58,7 @@ func open(o Options) (*keeper, error) {
 	k.sink = app.NewSink(o.Stderr, notice.FormFor(o.Stderr, os.Getenv))
 	k.log = k.sink.Logger("weir", k.level)
 	k.warn(cfg, warnings)
+	k.unclaimed()
 	if n := app.KillLeftovers(k.runDir); n > 0 {
 		k.log.Warn("processes of workers that an earlier weir left behind were killed", "count", n)
 	}
@@ -67,14 +69,17 @@ func (k *keeper) openAll() error {
 	if err := k.lockRunDir(); err != nil {
 		return err
 	}
+	var err error
+	if k.inherited, err = inherit(k.opts.Inherited); err != nil {
+		return err
+	}
 	for _, l := range k.cfg.Listen {
-		opened, err := openListener(l, k.opts.Loops)
+		opened, err := k.listen(l)
 		if err != nil {
 			return k.cfg.ErrorAtPlace(l.Place, err.Error(), "")
 		}
 		k.listeners[key(l)] = opened
 	}
-	var err error
 	if k.door, err = k.makeDoor(); err != nil {
 		return err
 	}
@@ -195,7 +200,7 @@ func (k *keeper) openAPI() error {
 // warn tells what is allowed and probably not meant.
 func (k *keeper) warn(cfg *config.Config, warnings []config.Warning) {
 	for _, w := range warnings {
-		k.log.Warn(w.String())
+		k.log.Warn(w.Brief())
 	}
 	if os.Geteuid() == 0 {
 		for _, a := range cfg.Apps {
@@ -260,6 +265,10 @@ func (k *keeper) release() {
 	if k.starter != nil {
 		k.starter.Close()
 	}
+	for _, i := range k.inherited {
+		i.file.Close() //nolint:errcheck // it stays open where it came from
+	}
+	k.program.close()
 	if k.door != nil {
 		k.door.close()
 	}

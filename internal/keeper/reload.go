@@ -30,6 +30,7 @@ func (k *keeper) reloadNow(r api.Reload) error {
 	if r.App != "" {
 		err = k.replace(r.App)
 	} else {
+		k.notify("RELOADING=1")
 		err = k.reloadAll()
 	}
 	what := "the configuration"
@@ -38,6 +39,7 @@ func (k *keeper) reloadNow(r api.Reload) error {
 	}
 	took := time.Since(begun).Round(time.Millisecond)
 	called := k.call(func() {
+		defer k.notifyAgain()
 		k.problem = ""
 		if err != nil {
 			k.problem = "reload: " + err.Error()
@@ -151,7 +153,7 @@ func (k *keeper) plan(c *change, warnings []config.Warning) error {
 		if k.listeners[key(l)] != nil {
 			continue
 		}
-		opened, err := openListener(l, k.opts.Loops)
+		opened, err := k.listen(l)
 		if err != nil {
 			for _, o := range c.opened {
 				o.remove()

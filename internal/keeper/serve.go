@@ -162,20 +162,45 @@ func (k *keeper) serveLook(w http.ResponseWriter, r *http.Request) {
 
 // relay asks the edge and answers with what it says.
 func (k *keeper) relay(w http.ResponseWriter, path string, in, out any) {
-	var e *edge
-	err := k.call(func() { e = k.edge })
-	switch {
-	case err == nil && e == nil:
-		err = errors.New("the edge is being started: try again")
-	case err == nil:
-		err = k.ask(e, callTime, path, in, out)
-	}
-	if err != nil {
+	if err := k.askServing(path, in, out); err != nil {
 		api.AnswerError(w, http.StatusUnprocessableEntity, err)
 		return
 	}
 	api.Answer(w, http.StatusOK, out)
 }
+
+// askServing asks the edge that serves, and waits for it: one that has died is replaced in a moment, and a purge that comes
+// in that moment must not be lost. The one that died may have done what was asked, so it is for what may be done twice.
+func (k *keeper) askServing(path string, in, out any) error {
+	end := time.Now().Add(callTime)
+	for {
+		var e *edge
+		if err := k.call(func() {
+			if k.edge != nil && k.edge.ready {
+				e = k.edge
+			}
+		}); err != nil {
+			return err
+		}
+		if e != nil {
+			err := k.ask(e, time.Until(end), path, in, out)
+			var gone *api.Unreachable
+			if !errors.As(err, &gone) || time.Now().After(end) {
+				return err
+			}
+		} else if time.Now().After(end) {
+			return errors.New("the edge is being started: try again")
+		}
+		select {
+		case <-k.ended:
+			return errStopping
+		case <-time.After(edgePoll):
+		}
+	}
+}
+
+// edgePoll is how often it is looked whether there is an edge again.
+const edgePoll = 20 * time.Millisecond
 
 func (k *keeper) serveStop(w http.ResponseWriter, r *http.Request) {
 	in := api.Stop{Within: -1}

@@ -27,6 +27,7 @@ func (k *keeper) stop(drain time.Duration) {
 		return
 	}
 	k.stopping = true
+	k.notify("STOPPING=1", "STATUS=stopping")
 	for _, l := range k.listeners {
 		l.close() // the edge has them still; once it has closed them, connections are refused
 	}

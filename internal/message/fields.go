@@ -13,6 +13,10 @@ type Field struct {
 type Fields struct {
 	List []Field
 	seen uint64
+
+	// Disguised: the name of a field that message does not know has something in it that is neither a letter nor a digit nor
+	// "-". A server may take it for another one. The parser of requests says so.
+	Disguised bool
 }
 
 // Every known field has a bit of its own.
@@ -22,6 +26,7 @@ const _ = uint(64 - numIDs)
 func (f *Fields) Reset() {
 	f.List = f.List[:0]
 	f.seen = 0
+	f.Disguised = false
 }
 
 // Add appends a field line. It keeps the slices.

@@ -28,7 +28,8 @@ type Weir struct {
 	RunDir  string
 
 	t      testing.TB
-	binary string
+	binary string // that runs
+	tool   string // for Command
 	cmd    *exec.Cmd
 	output output
 	exited chan struct{} // closed when the process has been waited for
@@ -49,6 +50,8 @@ type Setup struct {
 	Plain   bool              // without the race detector even when the test has it: for tests of time and memory
 	NoWait  bool              // return as soon as the process has been started
 	Nofile  int               // limit on open files of each process, as ulimit -n sets it; 0: inherited
+	Own     bool              // run a copy of the binary in Dir, which the test may replace
+	Sockets []*os.File        // handed down as systemd does
 	Deaf    bool              // its output goes to a pipe whose reader has gone away, not to Output
 }
 
@@ -77,6 +80,10 @@ func Run(t testing.TB, s Setup) *Weir {
 	for name, text := range s.Files {
 		w.Write(name, text)
 	}
+	w.tool = w.binary
+	if s.Own {
+		w.binary = w.Copy(w.binary, "weir")
+	}
 	w.start(s)
 	t.Cleanup(w.finish)
 	if !s.NoWait {
@@ -102,6 +109,23 @@ func (w *Weir) Write(name, text string) {
 	}
 }
 
+// Copy puts an executable copy of a file into Dir, in one step, in place of what was there, and returns its path.
+func (w *Weir) Copy(from, name string) string {
+	w.t.Helper()
+	path := filepath.Join(w.Dir, name)
+	text, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(path+".new", text, 0o755)
+	}
+	if err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return path
+}
+
 // fill replaces the placeholders of Setup.
 func (w *Weir) fill(text string) string {
 	w.t.Helper()
@@ -118,6 +142,12 @@ func (w *Weir) start(s Setup) {
 	if s.Nofile > 0 {
 		limited := fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, s.Nofile)
 		w.cmd = exec.Command("sh", append([]string{"-c", limited}, w.cmd.Args...)...)
+	}
+	if n := len(s.Sockets); n > 0 {
+		// The process must know its own number, which a shell does.
+		activated := fmt.Sprintf(`export LISTEN_PID=$$ LISTEN_FDS=%d && exec "$0" "$@"`, n)
+		w.cmd = exec.Command("sh", append([]string{"-c", activated}, w.cmd.Args...)...)
+		w.cmd.ExtraFiles = s.Sockets
 	}
 	w.cmd.Dir = w.Dir
 	w.cmd.Env = append(os.Environ(), "WEIR_RUN_DIR="+w.RunDir, "GORACE=halt_on_error=1 exitcode=66 atexit_sleep_ms=50")
@@ -214,7 +244,7 @@ func (w *Weir) Command(args ...string) (stdout, stderr string, code int) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, w.binary, args...)
+	cmd := exec.CommandContext(ctx, w.tool, args...)
 	cmd.Dir = w.Dir
 	cmd.Env = append(os.Environ(), "WEIR_RUN_DIR="+w.RunDir)
 	var out, problem bytes.Buffer

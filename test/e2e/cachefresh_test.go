@@ -1,10 +1,15 @@
 package e2e
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
+	"time"
+
+	"github.com/weirhq/weir/internal/testkit"
 )
 
 // TestFieldsForOneClient: what private= names goes to the client whose request brought it, and to nobody else (RFC 9111,
@@ -93,5 +98,39 @@ func TestOtherTag(t *testing.T) {
 	}
 	if n := a.count("/page"); n != 3 {
 		t.Errorf("the app was asked %d times, want 3", n)
+	}
+}
+
+// TestChangesElsewhere: a request that changes one place lets go what is being fetched from there, and nothing else: requests for
+// the rest go on waiting for each other.
+func TestChangesElsewhere(t *testing.T) {
+	for change, want := range map[string]int{"/other": 1, "/page": 2, "/page?x": 1} {
+		entered, release := make(chan bool, 8), make(chan bool)
+		a := serveApp(t, "", func(_ *app, n int, w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "max-age=60")
+			if r.Method == "GET" && r.URL.Path == "/page" && r.URL.RawQuery == "" {
+				entered <- true
+				<-release
+			}
+			fmt.Fprintf(w, "answer %d", n)
+		})
+		w := cached(t, a, "private: [sessionid]", "")
+		var group sync.WaitGroup
+		page := func() { group.Go(func() { get(t, w, "/page", "") }) }
+		page()
+		<-entered
+		ask(t, w, "POST", change, "Content-Length: 0\r\n")
+		posts := a.count("/page")
+		page()
+		if want == 2 {
+			<-entered
+		} else {
+			testkit.Eventually(t, 10*time.Second, "both wait", func() bool { e := w.Status().Edge; return e != nil && e.Active >= 2 })
+		}
+		close(release)
+		group.Wait()
+		if n := a.count("/page") - posts + 1; n != want {
+			t.Errorf("after a change of %s the app was asked %d times, want %d", change, n, want)
+		}
 	}
 }

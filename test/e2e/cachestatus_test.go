@@ -19,6 +19,10 @@ func TestCacheStatus(t *testing.T) {
 			w.Header().Set("Set-Cookie", "a=b")
 		case q.Has("vary"):
 			w.Header().Set("Vary", q.Get("vary"))
+		case q.Has("part"): // without a length of the whole
+			w.Header().Set("Content-Range", "bytes 2-3/*")
+			w.WriteHeader(206)
+			return
 		case q.Has("large"):
 			w.Header().Set("Content-Length", "3000000")
 		}
@@ -42,9 +46,11 @@ func TestCacheStatus(t *testing.T) {
 		{"OPTIONS", "/a?" + kept, "", "weir; fwd=method; fwd-status=200; detail=method"},
 		{"GET", "/b?" + kept, "Cache-Control: only-if-cached\r\n", "weir; detail=only-if-cached"},
 		{"HEAD", "/c?" + kept, "", "weir; fwd=uri-miss; fwd-status=200; detail=head"},
-		{"GET", "/d?" + kept, "Range: bytes=2-\r\n", "weir; fwd=uri-miss; fwd-status=200; detail=range"},
+		{"GET", "/d?" + kept, "Range: bytes=2-\r\n", "weir; fwd=uri-miss; fwd-status=200; stored"},
+		{"GET", "/d?part" + kept, "Range: bytes=2-\r\n", "weir; fwd=uri-miss; fwd-status=206; detail=range"},
 		{"GET", "/e", "", "weir; fwd=uri-miss; fwd-status=200; detail=no-freshness"},
-		{"GET", "/e", "", "weir; fwd=miss; fwd-status=200; detail=hit-for-miss"},
+		{"GET", "/e", "", "weir; fwd=miss; fwd-status=200; detail=no-freshness"},
+		{"GET", "/e", "If-None-Match: \"x\"\r\n", "weir; fwd=miss; fwd-status=200; detail=hit-for-miss"},
 		{"GET", "/f?cc=no-store", "", "weir; fwd=uri-miss; fwd-status=200; detail=no-store"},
 		{"GET", "/g?cc=private", "", "weir; fwd=uri-miss; fwd-status=200; detail=private"},
 		{"GET", "/h?cookie" + kept, "", "weir; fwd=uri-miss; fwd-status=200; detail=set-cookie"},

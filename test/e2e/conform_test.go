@@ -329,7 +329,12 @@ func TestHolesAreOfResponses(t *testing.T) {
 		{"a cookie", []answer{{200, "", "one"}, {200, "", "two"}}, []step{{lines: "Cookie: a=1", body: "one"}, {body: "two"}, {asked: "-", body: "two"}}},
 		{"a field too large", []answer{{431, "", "large"}, {200, fresh, "two"}}, []step{{status: 431, body: "large"}, {body: "two"}, {asked: "-", body: "two"}}},
 		{"a server's error", []answer{{500, "", "oops"}, {200, fresh, "two"}}, []step{{status: 500, body: "oops"}, {body: "two"}, {asked: "-", body: "two"}}},
-		{"what the app says", []answer{{200, "Cache-Control: private", "one"}, {200, fresh, "two"}}, []step{{body: "one"}, {body: "two"}, {body: "two"}}},
+		{"what the app says", []answer{{200, "Cache-Control: private", "one"}, {200, fresh, "two"}}, []step{{body: "one"}, {body: "two"}, {asked: "-", body: "two"}}},
+		{"a cookie that the key does not hold", []answer{{200, "Cache-Control: private", "one"}, {200, fresh, "two"}}, []step{{lines: "Cookie: a=1", body: "one"}, {body: "two"}, {asked: "-", body: "two"}}},
+		{"again and again", []answer{{200, "Cache-Control: private", "one"}, {200, "Cache-Control: no-store", "two"}, {200, fresh, "three"}}, []step{{body: "one"}, {body: "two", has: "Cache-Status: hit-for-miss"}, {body: "three", has: "Cache-Status: stored"}, {asked: "-", body: "three"}}},
+		{"a condition of the client's", []answer{{200, "Cache-Control: private", "one"}, {304, "", ""}, {200, fresh, "three"}}, []step{{body: "one"}, {lines: `If-None-Match: "a"`, asked: `If-None-Match: "a"`, status: 304}, {body: "three"}, {asked: "-", body: "three"}}},
+		{"a first visitor's cookie", []answer{{200, "Set-Cookie: a=1|" + fresh, "one"}, {200, fresh, "two"}}, []step{{body: "one", has: "Cache-Status: set-cookie"}, {body: "two", has: "Cache-Status: stored"}, {asked: "-", body: "two"}}},
+		{"with a condition", []answer{{200, "Cache-Control: private", "one"}, {200, fresh, "two"}}, []step{{body: "one"}, {lines: `If-None-Match: "x"`, asked: `If-None-Match: "x"`, body: "two", has: "Cache-Status: hit-for-miss"}, {body: "two", has: "Cache-Status: stored"}}},
 	})
 }
 
@@ -349,7 +354,33 @@ func TestUnkeyedInput(t *testing.T) {
 		rows = append(rows, row{lines, answers, []step{{lines: lines, asked: unseen, body: "one"}, {asked: "-", body: "one"}}})
 	}
 	rows = append(rows, row{"absolute form", answers, []step{{path: "http://e2e.test/9", body: "one"}, {asked: "-", body: "one"}}})
+	// A part is kept for others, too: what is no part of the key must not reach the app by way of a range.
+	part := []answer{{206, `Cache-Control: max-age=60|ETag: "1"|Content-Range: bytes 0-2/3|Content-Length: 3`, "one"}}
+	for _, lines := range []string{"X-Forwarded-Prefix: /evil", "X-Forwarded-Scheme: https", "Forwarded: host=evil.test"} {
+		name, _, _ := strings.Cut(lines, ":")
+		rows = append(rows, row{"a part, " + lines, part, []step{{lines: "Range: bytes=0-2|" + lines, asked: "-" + name + ": ", status: 206, body: "one"}, {asked: "-", body: "one"}}})
+	}
 	conforms(t, "{}", rows)
+}
+
+// TestRangesOfIgnored: a request for a part asks for what its key says, and no more.
+func TestRangesOfIgnored(t *testing.T) {
+	part := []answer{{206, `Cache-Control: max-age=60|ETag: "1"|Content-Range: bytes 0-2/3|Content-Length: 3`, "one"}}
+	conforms(t, `{ignore_query: ["utm_*"], ignore_cookies: ["_ga*"]}`, []row{
+		{"query", part, []step{{path: "?utm_x=evil", lines: "Range: bytes=0-2", asked: "Range: bytes=0-2", status: 206, body: "one"}, {asked: "-", body: "one"}}},
+		{"target", part, []step{{path: "?utm_x=evil", lines: "Range: bytes=0-2", asked: "Target: /1", status: 206, body: "one"}}},
+		{"cookie", part, []step{{lines: "Range: bytes=0-2|Cookie: _ga=evil", asked: "-Cookie: ", status: 206, body: "one"}, {asked: "-", body: "one"}}},
+		{"conditions", part, []step{{lines: `Range: bytes=0-2|If-Range: "1"`, asked: `If-Range: "1"`, status: 206, body: "one"}}},
+	})
+}
+
+// TestWholeForPart: a server that sends the whole where a part was wanted has it kept, and parts of it come from here.
+func TestWholeForPart(t *testing.T) {
+	conforms(t, "{}", []row{
+		{"a 200 for a range", []answer{{200, `Cache-Control: max-age=60|ETag: "1"`, "abcdef"}}, []step{{lines: "Range: bytes=2-3", status: 206, body: "cd", has: "Cache-Status: stored|Content-Range: bytes 2-3/6"}, {asked: "-", lines: "Range: bytes=4-", status: 206, body: "ef"}, {asked: "-", body: "abcdef"}}},
+		{"If-Range of another", []answer{{200, `Cache-Control: max-age=60|ETag: "1"`, "abcdef"}}, []step{{lines: `Range: bytes=2-3|If-Range: "0"`, body: "abcdef", has: "Cache-Status: stored"}, {asked: "-", body: "abcdef"}}},
+		{"that may not be kept", []answer{{200, `Cache-Control: private|ETag: "1"`, "abcdef"}}, []step{{lines: "Range: bytes=2-3", body: "abcdef", has: "Cache-Status: private"}, {body: "abcdef"}}},
+	})
 }
 
 // TestQueuedLeaderLeaves: the client whose request fetches for others goes while it waits for a server; the others get the
@@ -366,6 +397,7 @@ func TestQueuedLeaderLeaves(t *testing.T) {
 	})
 	config := strings.Replace(fmt.Sprintf(cacheSite, a.address, "{}", ""), "queue: {timeout: 1s}", "queue: {timeout: 30s}\n    max_conn: 1", 1)
 	w := testkit.Run(t, testkit.Setup{Plain: true, Config: config, Ready: "/ready"})
+	w.Edge() // which answers before the keeper knows that it does
 	send := func(path string) *testkit.Conn {
 		c := w.Dial()
 		c.Send("GET " + path + " HTTP/1.1\r\nHost: e2e.test\r\n\r\n")

@@ -27,7 +27,7 @@ func TestExplainLive(t *testing.T) {
 	expect(kept, "nothing is kept for it", "key http://e2e.test/kept?cc=max-age=1")
 	get(t, w, "/kept?cc=max-age=1", "")
 	get(t, w, "/never?cc=no-store", "")
-	expect(kept, "a response of status 200, 9 B", "looked up 0 times", "1h0m0s")
+	expect(kept, "a response of status 200, 9 B", "nobody has got it from here yet", "1h0m0s")
 	expect(never, "it is known that it cannot be")
 	if out := w.Do("explain", "--live", kept, "-H", "Cookie: sessionid=1"); !strings.Contains(out, "passes by the cache (cookie)") {
 		t.Errorf("with a cookie: %s", out)

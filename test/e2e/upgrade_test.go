@@ -230,3 +230,41 @@ func TestUpgradeKeepsCounts(t *testing.T) {
 		t.Errorf("the servers have %d requests", requests)
 	}
 }
+
+// TestUpgradeTakesTheNewProgram: what is on the disk now is what serves, also when it dies; what is no program changes nothing.
+func TestUpgradeTakesTheNewProgram(t *testing.T) {
+	w := testkit.Run(t, testkit.Setup{Plain: true, Own: true, Config: hello(1, "")})
+	runs := func() string { // what the edge runs
+		to, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", w.Edge().PID))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return to
+	}
+	here := runs()
+	if strings.Contains(here, "deleted") {
+		t.Fatalf("it runs %s", here)
+	}
+	w.Copy(here, "weir")
+	edge := w.Edge()
+	edge.Kill(t, syscall.SIGKILL)
+	testkit.Eventually(t, testkit.Patience, "another edge serves", func() bool { return w.Edge().PID != edge.PID })
+	if to := runs(); !strings.HasSuffix(to, " (deleted)") {
+		t.Errorf("an edge that died was replaced by one of another version: it runs %s", to)
+	}
+	w.Do("upgrade")
+	if to := runs(); to != here {
+		t.Errorf("it runs %s", to)
+	}
+	w.Write("broken", "no program\n")
+	w.Copy(w.Dir+"/broken", "weir")
+	before := w.Edge().PID
+	if out, problem, code := w.Command("upgrade"); code == 0 {
+		t.Errorf("it upgraded to what is no program: %s", out)
+	} else {
+		oneLine(t, problem, "starting the new edge from", "the old one goes on")
+	}
+	if status, _ := w.Get("/"); status != 200 || w.Edge().PID != before {
+		t.Errorf("status %d, edge %d, was %d", status, w.Edge().PID, before)
+	}
+}

@@ -52,7 +52,7 @@ type Purge struct {
 
 // Limits. What does not fit is folded: see List.
 const (
-	maxText = 4 << 10 // bytes of a host and path
+	maxText = 4 << 10 // bytes of the host and path of a Prefix or Pattern, which are kept as they are
 )
 
 // Check reports what is wrong with a purge, in words for the one who asked for it.
@@ -60,8 +60,10 @@ func (p *Purge) Check() error {
 	switch {
 	case p.Kind < Everything || p.Kind > Pattern:
 		return fmt.Errorf("kind %d is none of everything, tag, url, path, prefix, pattern", p.Kind)
-	case len(p.Host)+len(p.Path) > maxText:
+	case p.Kind >= Prefix && len(p.Host)+len(p.Path) > maxText:
 		return fmt.Errorf("host and path have %d bytes: at most %d", len(p.Host)+len(p.Path), maxText)
+	case p.Kind == Pattern && strings.Contains(p.Path, "?"):
+		return fmt.Errorf("pattern %q has a query, which no pattern meets: leave it out, or purge the URL", p.Path)
 	case p.Kind >= URL && !strings.HasPrefix(p.Path, "/") && !(p.Kind == Pattern && strings.HasPrefix(p.Path, "*")):
 		return fmt.Errorf("path %q does not begin with \"/\"", p.Path)
 	case (p.Kind == Path || p.Kind == Prefix) && strings.Contains(p.Path, "?"):
@@ -205,10 +207,8 @@ func (l *List) apply(p *Purge, seq Seq) {
 		}
 	case Tag:
 		l.put(&w, tagEntry(p.Tag), seq, p.Hard)
-	case URL:
-		l.put(&w, urlEntry(p.Host, p.Path), seq, p.Hard)
-	case Path:
-		l.put(&w, pathEntry(p.Host, p.Path), seq, p.Hard)
+	case URL, Path:
+		l.put(&w, p.entry(), seq, p.Hard)
 	default:
 		w.rules = append(without(w.rules, p), newRule(p, seq))
 		if len(w.rules) > l.limits.Rules {
@@ -220,6 +220,14 @@ func (l *List) apply(p *Purge, seq Seq) {
 		}
 	}
 	l.view.Store(&w)
+}
+
+// entry is the hash that a purge of a URL or path is one of.
+func (p *Purge) entry() uint64 {
+	if p.Kind == Path {
+		return pathEntry(p.Host, p.Path)
+	}
+	return urlEntry(p.Host, p.Path)
 }
 
 // put enters a hash: in a larger table when the present one is half full, in one without its older half when there are

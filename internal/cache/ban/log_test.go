@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/weirhq/weir/internal/testkit"
@@ -32,6 +33,33 @@ func logged(t testing.TB, g *Log, p Purge) Seq {
 		t.Fatal(err)
 	}
 	return seq
+}
+
+// TestLogOfLongURLs: a URL can be longer than a record; it is purged all the same, after a restart too.
+func TestLogOfLongURLs(t *testing.T) {
+	testkit.Leaks(t)
+	path, long := filepath.Join(t.TempDir(), "purges"), "/"+strings.Repeat("x", 3*maxText)
+	g, _ := openLog(t, path, 1000)
+	logged(t, g, Purge{Kind: URL, Hard: true, Host: "a", Path: long + "?q"})
+	last := logged(t, g, Purge{Kind: Path, Host: "b", Path: long})
+	for range 2 {
+		for _, c := range []struct {
+			at         Seq
+			host, path string
+			want       Verdict
+		}{{1000, "a", long + "?q", Hard}, {1000, "a", long, None}, {1000, "b", long + "?r", Soft}, {1001, "a", long + "?q", None}} {
+			if v, _ := g.List().Check(c.at, nil, []byte(c.host), []byte(c.path)); v != c.want {
+				t.Errorf("%d %s: %d, want %d", c.at, c.host, v, c.want)
+			}
+		}
+		if err := g.Close(); err != nil {
+			t.Fatal(err)
+		}
+		var lost error
+		if g, lost = openLog(t, path, 5000); lost != nil || g.List().Now() != last {
+			t.Fatal(lost, g.List().Now())
+		}
+	}
 }
 
 func TestLog(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 //
 //	'B'  numbers: the newest purge, the line for soft ones, the line for hard ones; always first, never again
 //	'P'  a purge: its number, kind, hardness, tag, length of host, host, path
+//	'E'  a purge of a URL or path that is too long for that: its number, hardness and hash
 //	'H'  an entry of the table: its hash, soft and hard number
 //
 // All numbers are little-endian. A purge is answered after its record is on the disk, so a record that breaks off at the
@@ -54,6 +55,10 @@ func appendPurge(dst []byte, seq Seq, p *Purge) []byte {
 	from, hard := len(dst), byte(0)
 	if p.Hard {
 		hard = 1
+	}
+	if (p.Kind == URL || p.Kind == Path) && len(p.Host)+len(p.Path) > maxText {
+		dst = appendNumbers(beginRecord(dst, 'E'), uint64(seq))
+		return endRecord(appendNumbers(append(dst, hard), p.entry()), from)
 	}
 	dst = appendNumbers(beginRecord(dst, 'P'), uint64(seq))
 	dst = appendNumbers(append(dst, byte(p.Kind), hard), p.Tag)
@@ -173,6 +178,16 @@ func (l *List) restore(body []byte, first bool) bool {
 			return false
 		}
 		l.apply(&p, seq)
+		l.seq.Store(max(l.seq.Load(), uint64(seq)))
+		return true
+	case letter == 'E' && len(b) == 17:
+		seq, hash := Seq(order.Uint64(b)), order.Uint64(b[9:])
+		if b[8] > 1 || seq == 0 || hash == 0 {
+			return false
+		}
+		w := *l.view.Load()
+		l.put(&w, hash, seq, b[8] == 1)
+		l.view.Store(&w)
 		l.seq.Store(max(l.seq.Load(), uint64(seq)))
 		return true
 	}

@@ -127,11 +127,11 @@ func TagHash[T []byte | string](tag T) uint64 { return hash(offset, tag) }
 func tagEntry(tag uint64) uint64 { return finish(tag ^ 0x9e3779b97f4a7c15) }
 
 func urlEntry[H, P []byte | string](host H, path P) uint64 {
-	return finish(hash(hash(hash(offset^1, host), "\x00"), path))
+	return finish(hash(hash(hash(mix(offset^1), host), "\x00"), path))
 }
 
 func pathEntry[H, P []byte | string](host H, path P) uint64 {
-	return finish(hash(hash(hash(offset^2, host), "\x00"), path))
+	return finish(hash(hash(hash(mix(offset^2), host), "\x00"), path))
 }
 
 const (

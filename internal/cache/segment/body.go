@@ -50,11 +50,14 @@ type Fill struct {
 }
 
 // Create begins a large body. Exactly one of Commit and Abort must follow. It blocks, as all of a Fill's methods do.
-func (d *Disk) Create() (*Fill, error) {
+func (d *Disk) Create() (*Fill, error) { return d.create(false) }
+
+// create is Create. The writer may still create when the Disk is being closed: it writes what waits.
+func (d *Disk) create(writer bool) (*Fill, error) {
 	d.mu.Lock()
 	err := d.problem
 	number := d.next
-	if d.closed {
+	if d.closed && !writer {
 		err = os.ErrClosed
 	}
 	if err == nil {

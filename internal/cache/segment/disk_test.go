@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -145,6 +146,31 @@ func TestKeptOverRestarts(t *testing.T) {
 				wantRead(t, d, 3, 2, 5000)
 			} else {
 				wantRead(t, d, n, 1, size)
+			}
+		}
+		shut(t, d)
+	}
+}
+
+// TestClosingWritesWhatWaits: bodies that get a file of their own too, and nothing is complained of.
+func TestClosingWritesWhatWaits(t *testing.T) {
+	s := memory(t)
+	var said atomic.Int64
+	o := Options{Dir: t.TempDir(), Size: 64 << 20, Inline: 4 << 10, Problem: func(error) { said.Add(1) }}
+	for round := range 5 {
+		d := open(t, o)
+		for n := range 20 {
+			put(t, d, s, n, round, 1000+9000*(n%3)) // every third in a segment
+		}
+		shut(t, d)
+		if st := d.Stats(); st.Dropped > 0 || st.Problem != "" || said.Load() > 0 {
+			t.Fatalf("%+v, and %d complaints", st, said.Load())
+		}
+		d = open(t, o)
+		for n := range 20 {
+			r, _, _, err := d.Read(keyOf(n), nil)
+			if err != nil || !bytes.Equal(r.Head, headOf(n, round)) {
+				t.Fatalf("object %d: %v", n, err)
 			}
 		}
 		shut(t, d)

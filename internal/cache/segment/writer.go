@@ -132,7 +132,9 @@ func (d *Disk) recheck() {
 		}
 	}
 	if err != nil {
-		d.fails(err)
+		d.mu.Lock()
+		d.problem = err // who waits for gone says so
+		d.mu.Unlock()
 		for i := range d.order {
 			d.index.dropSegment(d.order[i].number)
 		}
@@ -216,7 +218,7 @@ func (d *Disk) apart(j *job) bool {
 	}
 	d.flush()
 	d.makeRoom(j.ref.Size())
-	f, err := d.Create()
+	f, err := d.create(true)
 	for off := int64(0); err == nil && off < j.ref.Size(); {
 		p := j.ref.Chunk(off)
 		err = f.Write(p)

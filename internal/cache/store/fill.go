@@ -34,6 +34,9 @@ func (s *Store) Begin(key Key, head []byte, size int64) (*Fill, error) {
 	if len(head) > MaxHead || size > s.maxObject.Load() {
 		return nil, ErrTooLarge
 	}
+	if s.crowded(size) {
+		return nil, ErrFull
+	}
 	s.mu.Lock()
 	slot, err := s.start(key, head)
 	s.mu.Unlock()
@@ -125,6 +128,9 @@ func (f *Fill) wanted(need int) int {
 // extend takes one more piece.
 func (f *Fill) extend(need int) error {
 	s := f.s
+	if f.hint < 0 && s.crowded(f.written+int64(need)) { // Begin did not know
+		return ErrFull
+	}
 	n := granules(f.wanted(need))
 	if (s.filling.Load()+int64(n))<<granuleShift > s.maxFills.Load() {
 		if n = granules(need); (s.filling.Load()+int64(n))<<granuleShift > s.maxFills.Load() {
@@ -223,9 +229,11 @@ func (f *Fill) Commit() error {
 	defer s.mu.Unlock()
 	f.end()
 	if err := s.link(f.slot); err != nil {
-		s.slots.at(f.slot).change(0, stateFailed)
-		s.drop(f.slot)
+		s.giveUp(f.slot)
 		return err
+	}
+	if t := s.slots.at(f.slot); t.size.Load() > largeBody {
+		s.use(t)
 	}
 	return nil
 }
@@ -239,6 +247,13 @@ func (f *Fill) Abort() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f.end()
-	s.slots.at(f.slot).change(0, stateFailed)
-	s.drop(f.slot)
+	s.giveUp(f.slot)
+}
+
+// giveUp leaves what there is of an object to those who read it. The mutex is held.
+func (s *Store) giveUp(slot uint32) {
+	t := s.slots.at(slot)
+	t.change(0, stateFailed)
+	s.leave(t)
+	s.drop(slot)
 }

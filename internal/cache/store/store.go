@@ -21,7 +21,8 @@ func (k *Key) hash() uint64 { return binary.LittleEndian.Uint64(k[:8]) }
 var (
 	// ErrTooLarge: the object is larger than Options.MaxObject, or its head than MaxHead.
 	ErrTooLarge = errors.New("object too large to be stored")
-	// ErrFull: no memory could be had with the work that one call may do, or the fills under way hold too much.
+	// ErrFull: no memory could be had with the work that one call may do, or the fills under way hold too much, or the large
+	// objects that are being read.
 	ErrFull = errors.New("no room in the store")
 	// ErrClosed: the fill was committed or aborted, or what it was about is gone.
 	ErrClosed = errors.New("fill has ended")
@@ -48,6 +49,7 @@ const (
 type Store struct {
 	maxObject atomic.Int64
 	maxFills  atomic.Int64
+	maxUsed   atomic.Int64 // half of the memory, see use
 	stripes   [stripeCount]stripe
 
 	arena arena // bytes are read without the mutex, by those who pin their object
@@ -65,6 +67,7 @@ type Store struct {
 
 	filling atomic.Int64 // granules that fills under way hold
 	fills   atomic.Int64
+	used    atomic.Int64 // bytes of large bodies that are being read
 }
 
 // Open makes an empty store.
@@ -91,6 +94,7 @@ func (s *Store) setLimits(o Options) {
 	}
 	s.maxObject.Store(o.MaxObject)
 	s.maxFills.Store(o.MaxFills)
+	s.maxUsed.Store(o.Memory / 2)
 }
 
 // open reserves address space: for twice the budget, so that Resize has room, and for slots and index as many as
@@ -157,6 +161,9 @@ func (s *Store) find(key *Key, hash, hits uint64) uint32 {
 				if !t.pin(hits) {
 					dead = true
 				} else if t.key == *key {
+					if t.size.Load() > largeBody {
+						s.use(t)
+					}
 					return uint32(e)
 				} else {
 					s.unpin(uint32(e))
@@ -177,7 +184,8 @@ func (s *Store) find(key *Key, hash, hits uint64) uint32 {
 
 // unpin takes one pin off a slot. The last one frees it.
 func (s *Store) unpin(slot uint32) {
-	state := s.slots.at(slot).state.Add(^uint64(0))
+	t := s.slots.at(slot)
+	state := t.state.Add(^uint64(0))
 	if state&statePins == statePins {
 		panic("store: an object was released more often than it was pinned")
 	}
@@ -185,6 +193,8 @@ func (s *Store) unpin(slot uint32) {
 		s.mu.Lock()
 		s.free(slot)
 		s.mu.Unlock()
+	} else if state&stateUsed != 0 && state&statePins == 1 {
+		s.unuse(t)
 	}
 }
 
@@ -198,6 +208,9 @@ func (s *Store) drop(slot uint32) {
 // free takes the memory of an object back that nobody has any more. The mutex is held.
 func (s *Store) free(slot uint32) {
 	t := s.slots.at(slot)
+	if t.state.Load()&stateUsed != 0 {
+		s.used.Add(-t.size.Load())
+	}
 	if t.headLen > 0 {
 		s.arena.release(t.head, granules(int(t.headLen)))
 	}
@@ -330,6 +343,7 @@ func (s *Store) ReplaceHead(r Ref, head []byte) error {
 		body = old.body.Load()
 	}
 	s.slots.at(body).state.Add(1)
+	s.slots.at(body).change(0, stateLent)
 	t.body.Store(body)
 	t.change(0, stateShares|state&^(stateHit-1))
 	return s.link(slot)

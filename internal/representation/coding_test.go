@@ -1,6 +1,7 @@
-package compress
+package representation
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/weirhq/weir/internal/message"
@@ -53,6 +54,8 @@ func TestChoose(t *testing.T) {
 		{accept: "zstd;q=-1, br;q=1.0000, gzip;q=", order: all, want: Identity},
 		{accept: "zstd;level=3, gzip", order: all, want: Gzip},
 		{accept: "zstd;q=1;q=0, gzip;q=0.1", order: all, want: Gzip},
+		{accept: "*;q=0.5, gzip;q=0.3", order: []Coding{Gzip}, want: Identity}, // * speaks of the plain form too
+		{accept: "*;q=0.5, gzip;q=0.3", order: all, want: Zstd},
 		{accept: "gzip br", order: all, want: Identity},
 		{accept: ",,;q=1, ,gzip,", order: all, want: Gzip},
 		{accept: "gzip", order: nil, want: Identity},
@@ -74,7 +77,7 @@ func TestChoose(t *testing.T) {
 }
 
 func TestCodingNames(t *testing.T) {
-	for c := Identity; c < numCodings; c++ {
+	for c := Identity; c < NumCodings; c++ {
 		if got, ok := ParseCoding(c.String()); got != c || !ok {
 			t.Errorf("%v is read as %v, %v", c, got, ok)
 		}
@@ -94,7 +97,7 @@ func FuzzAccepted(f *testing.F) {
 		fs.Add(message.AcceptEncoding, []byte("Accept-Encoding"), b)
 		a := Accepted(&fs)
 		c, ok := a.Choose(all)
-		if c >= numCodings || c != Identity && !ok || ok != a.Takes(c) {
+		if c >= NumCodings || c != Identity && !ok || ok != a.Takes(c) {
 			t.Fatalf("%q: %v, %v", b, c, ok)
 		}
 		if len(b) < 2 && len(b) > 0 && b[0] != '*' && c != Identity {
@@ -104,6 +107,12 @@ func FuzzAccepted(f *testing.F) {
 			if a.q[q] < 0 || a.q[q] > 1000 {
 				t.Fatalf("%q: weight %d", b, a.q[q])
 			}
+		}
+		if a.plain && !a.Takes(Identity) {
+			t.Fatalf("%q: identity wanted and refused", b)
+		}
+		if lower := strings.ToLower(string(b)); !strings.ContainsAny(lower, "*") && !strings.Contains(lower, "gzip") && a.Takes(Gzip) {
+			t.Fatalf("%q: gzip was not named", b)
 		}
 		if one, _ := a.Choose([]Coding{Gzip}); one == Gzip && !a.Takes(Gzip) {
 			t.Fatalf("%q: gzip chosen, not taken", b)

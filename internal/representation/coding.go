@@ -1,4 +1,4 @@
-package compress
+package representation
 
 import (
 	"bytes"
@@ -9,13 +9,13 @@ import (
 // A Coding is a content coding that weir can make. Identity is none.
 type Coding uint8
 
-// The codings, and the number of them.
+// The codings, and how many there are.
 const (
 	Identity Coding = iota
 	Gzip
 	Brotli
 	Zstd
-	numCodings
+	NumCodings
 )
 
 // String returns the coding as Content-Encoding writes it.
@@ -52,7 +52,7 @@ func ParseCoding[T string | []byte](name T) (c Coding, ok bool) {
 
 // Accept is what a request says of codings, each weight in thousandths.
 type Accept struct {
-	q [numCodings]int16
+	q [NumCodings]int16
 	// plain says that identity was asked for with a weight, not merely left allowed.
 	plain bool
 }
@@ -61,7 +61,7 @@ type Accept struct {
 // what every client reads; an element that is malformed says nothing.
 func Accepted(f *message.Fields) Accept {
 	const unsaid = -1
-	q := [numCodings]int16{unsaid, unsaid, unsaid, unsaid}
+	q := [NumCodings]int16{unsaid, unsaid, unsaid, unsaid}
 	star := int16(unsaid)
 	if f.Has(message.AcceptEncoding) {
 		for i := range f.List {
@@ -83,7 +83,7 @@ func Accepted(f *message.Fields) Accept {
 			}
 		}
 	}
-	a := Accept{plain: q[Identity] > 0}
+	a := Accept{plain: q[Identity] > 0 || q[Identity] == unsaid && star > 0} // * speaks of identity too
 	for c := range q {
 		if q[c] == unsaid {
 			q[c] = star
@@ -106,7 +106,7 @@ func Accepted(f *message.Fields) Accept {
 func (a Accept) Choose(order []Coding) (c Coding, ok bool) {
 	best, at := Identity, int16(0)
 	for _, c := range order {
-		if c < numCodings && c != Identity && a.q[c] > at {
+		if c < NumCodings && c != Identity && a.q[c] > at {
 			best, at = c, a.q[c]
 		}
 	}
@@ -117,7 +117,7 @@ func (a Accept) Choose(order []Coding) (c Coding, ok bool) {
 }
 
 // Takes reports whether the client accepts a coding at all.
-func (a Accept) Takes(c Coding) bool { return c < numCodings && a.q[c] > 0 }
+func (a Accept) Takes(c Coding) bool { return c < NumCodings && a.q[c] > 0 }
 
 // weighted splits an element into what it names and the weight (section 12.4.2), in thousandths; ok is false when it is
 // malformed.
