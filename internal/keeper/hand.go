@@ -128,7 +128,11 @@ func (k *keeper) intervene(in *api.Intervention) error {
 		return err
 	}
 	var e *edge
-	if err := k.call(func() { e = k.edge }); err != nil {
+	if err := k.call(func() {
+		if k.edge != nil && k.edge.ready {
+			e = k.edge
+		}
+	}); err != nil {
 		return err
 	}
 	if e == nil {
