@@ -67,8 +67,6 @@ func (h *handler) appendCacheStatus(dst []byte) []byte {
 func (h *handler) cacheDetail() string {
 	k := &h.kept
 	switch {
-	case k.hole && !k.stored:
-		return noteHitForMiss
 	case k.why != cache.Kept:
 		return k.why.String()
 	case k.keyed.Pass != cache.NoPass && k.fwd != notForwarded:

@@ -334,8 +334,9 @@ func TestFullDisk(t *testing.T) {
 	testkit.Eventually(t, testkit.Patience, "it is said that the disk is full", func() bool {
 		return strings.Contains(cacheStatus(t, w).Disk.Problem, problem) && strings.Contains(w.Do("cache"), "PROBLEM")
 	})
-	if n := strings.Count(w.Output(), said); n != 1 {
-		t.Errorf("it was said %d times", n)
+	// Something smaller may have found room in between, and then there was none again.
+	if n, again := strings.Count(w.Output(), said), strings.Count(w.Output(), "is written again"); n != 1+again {
+		t.Errorf("it was said %d times, and %d times that it is over", n, again)
 	}
 	for n := range 100 {
 		wantHit(t, w, fmt.Sprintf("/%d", n), "", body)
