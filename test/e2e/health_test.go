@@ -164,7 +164,7 @@ func TestIllServersLoseNoGET(t *testing.T) {
 			if n := all[1].asked.Load(); n != met {
 				t.Errorf("a server that is down got %d requests", n-met)
 			}
-			if text := w.Do("status"); !strings.Contains(text, "check fails; check: ") {
+			if text := w.Do("status"); !strings.Contains(text, "check fails: ") {
 				t.Errorf("weir status:\n%s", text)
 			}
 			all[1].be("well")
