@@ -8,13 +8,14 @@ import (
 // poolDraft is a pool before it is known which switches of its buffer nobody touched.
 type poolDraft struct {
 	Pool
-	buffer   bufferDraft
-	appAt    value // where its app is named
-	backupAt value
-	by       balancing
-	health   *healthDraft
-	keeps    bool // keep is given
-	keepAt   value
+	buffer            bufferDraft
+	appAt             value // where its app is named
+	backupAt          value
+	by                balancing
+	health            *healthDraft
+	keeps             bool // keep is given
+	keepAt            value
+	healthAt, hedgeAt value
 }
 
 // balancing is the method and what belongs to it.

@@ -123,7 +123,24 @@ func (d *decoder) followProtocol(given map[string]value, p *poolDraft) {
 	}
 	_, p.keeps = given["keep"]
 	p.keepAt = given["keep"]
+	p.healthAt, p.hedgeAt = given["health"], given["hedge"]
 	p.unkeep()
+	if p.App == "" {
+		d.needsHTTP(p)
+	}
+}
+
+// needsHTTP refuses what asks servers in HTTP where they do not speak it.
+func (d *decoder) needsHTTP(p *poolDraft) {
+	if p.Protocol == HTTP1 {
+		return
+	}
+	if p.health != nil && p.health.Type == "http" {
+		d.failKey(p.healthAt, "a check by HTTP of servers that speak "+p.Protocol.String(), "write type: tcp, or type: command; an app's workers have alive")
+	}
+	if p.Hedge != nil {
+		d.failKey(p.hedgeAt, "hedge for servers that speak "+p.Protocol.String(), "only requests by HTTP are sent twice: take it out")
+	}
 }
 
 // unkeep keeps no connection where nobody asked for it and it would do harm: one that rests holds a whole process of PHP-FPM.
@@ -141,4 +158,5 @@ func (d *decoder) takeProtocol(p *poolDraft, a *App) {
 		d.failKey(p.keepAt, "keep for workers that speak "+p.Protocol.String(), "it has a connection for each request: take it out")
 	}
 	p.unkeep()
+	d.needsHTTP(p)
 }
