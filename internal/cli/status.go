@@ -155,11 +155,17 @@ func showPools(out io.Writer, pools []api.PoolStatus, now time.Time) error {
 // healthOf says why a server is not ready, how its last check ended, and its share when that is not all.
 func healthOf(s api.ServerStatus) string {
 	var all []string
-	if s.Why != "" {
-		all = append(all, s.Why)
+	const fails = "check fails"
+	check := "check: " + s.Check
+	if s.Check == "" {
+		check = ""
+	} else if strings.Contains(s.Why, fails) {
+		s.Why, check = strings.Replace(s.Why, fails, fails+": "+s.Check, 1), ""
 	}
-	if s.Check != "" {
-		all = append(all, "check: "+s.Check)
+	for _, text := range []string{s.Why, check} {
+		if text != "" {
+			all = append(all, text)
+		}
 	}
 	if s.Share != nil {
 		all = append(all, fmt.Sprintf("%g%% of its share", float64(*s.Share)/10))

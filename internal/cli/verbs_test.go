@@ -158,7 +158,7 @@ web/2    failing CRASH LOOP  2d   -        7         web/2.8 died
 POOL   SERVER       STATE              FOR  ACTIVE  IDLE  REQUESTS  ERRORS  QUEUED  HEALTH
 web                                                                         3
        web/1.1      ready              -    1/6     0     5         0
-       10.0.0.5:80  down               30s  0       0     0         0               check fails; check: connection refused; 50% of its share
+       10.0.0.5:80  down               30s  0       0     0         0               check fails: connection refused; 50% of its share
 empty               breaker half open                                       4
 `
 	if got := trailing.ReplaceAllString(out.String(), ""); got != trailing.ReplaceAllString(want, "") {

@@ -123,6 +123,8 @@ func TestNoAllocations(t *testing.T) {
 		{"GET in a session of the app's", "tcp", "balance: uri_hash, sticky: {learn: a}", "log", ask, "\r\n\r\n", answer, len(body)},
 		{"GET in the session of an address", "tcp", "sticky: {source: true}", "", ask, "\r\n\r\n", answer, len(body)},
 		{"GET that begins a session", "tcp", "sticky: {cookie: SRV}", "", ask, "\r\n\r\n", answer, len(body)},
+		{"GET where servers are watched and weighed", "tcp", "health: {type: tcp, every: 1h, fast: 1h}, eject: {rate: 50% of 20, slow: 3x}, slow_start: 1m, agent: X-Weight", "", ask, "\r\n\r\n",
+			strings.Replace(answer, "Content-Type", "X-Weight: 50%\r\nContent-Type", 1), len(body)},
 		{"a hit", "tcp", "", "", ask, "\r\n\r\n", kept, len(body)},
 		{"a hit with an access log", "tcp", "", "log", ask, "\r\n\r\n", kept, len(body)},
 		{"a hit of something longer", "tcp", "", "", ask, "\r\n\r\n", keptLong, len(long)},

@@ -212,7 +212,7 @@ func (c *control) routes() http.Handler {
 			api.AnswerError(w, http.StatusBadRequest, err)
 			return
 		}
-		name, err := c.edge.tree.Load().pools.Find(in)
+		name, err := c.edge.Find(in)
 		if err != nil {
 			api.AnswerError(w, http.StatusUnprocessableEntity, err)
 			return

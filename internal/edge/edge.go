@@ -340,6 +340,15 @@ func (e *Edge) Stop(ctx context.Context) error {
 	return err
 }
 
+// Find says which server an intervention is about.
+func (e *Edge) Find(in api.Intervention) (server string, err error) {
+	t := e.tree.Load()
+	if t == nil {
+		return "", errors.New("the edge is being started: try again")
+	}
+	return t.pools.Find(in)
+}
+
 // active counts the connections with a request under way.
 func (e *Edge) active() (n int64) {
 	var mu sync.Mutex

@@ -128,7 +128,11 @@ func (k *keeper) intervene(in *api.Intervention) error {
 		return err
 	}
 	var e *edge
-	if err := k.call(func() { e = k.edge }); err != nil {
+	if err := k.call(func() {
+		if k.edge != nil && k.edge.ready {
+			e = k.edge
+		}
+	}); err != nil {
 		return err
 	}
 	if e == nil {
@@ -154,7 +158,10 @@ func (k *keeper) intervene(in *api.Intervention) error {
 		}
 		k.people.waiting = append(k.people.waiting, waiting{k.version + 1, told})
 		k.dirty = true
-		attrs := []any{"pool", in.Pool, "server", in.Server, "by", in.By, "reason", in.Reason}
+		attrs := []any{"pool", in.Pool, "server", in.Server, "by", in.By}
+		if in.Reason != "" {
+			attrs = append(attrs, "reason", in.Reason)
+		}
 		if in.Weight != nil {
 			attrs = append(attrs, "weight", *in.Weight)
 		}

@@ -94,13 +94,7 @@ type round struct {
 	next   time.Time // when something is due again
 	tasks  []duty
 	events []event
-	shares []shareOf
 	opened bool // something that waiters may wait for
-}
-
-type shareOf struct {
-	s     *Server
-	share int
 }
 
 func (r *round) again(at time.Time) {
@@ -145,33 +139,53 @@ func (k *checker) begin(f func(ctx context.Context)) {
 
 // lookAt does what is due for one pool.
 func (k *checker) lookAt(c *core, r *round) {
-	r.events, r.shares, r.opened = r.events[:0], r.shares[:0], false
+	r.events, r.opened = r.events[:0], false
 	c.mu.Lock()
 	v := c.view.Load()
 	for _, s := range v.servers {
 		c.lookEjected(s, r)
 		k.lookCheck(c, s, v.cfg, r)
 		k.lookAgent(c, s, v.cfg, r)
-		share, next := s.shareAt(r.now, v.cfg.SlowStart)
-		if share != s.vitals.share {
-			s.vitals.share = share
-			r.shares = append(r.shares, shareOf{s, share})
-		}
-		if !next.IsZero() {
-			r.again(next)
-		}
 	}
 	c.advance(v, r)
 	c.mu.Unlock()
 	for _, e := range r.events {
 		c.report(e)
 	}
-	for _, o := range r.shares {
-		o.s.setShare(o.share)
-	}
-	if r.opened || len(r.events)+len(r.shares) > 0 {
+	if r.opened || len(r.events) > 0 {
 		c.settle()
 	}
+	if next := c.reshare(r.now); !next.IsZero() {
+		r.again(next)
+	}
+}
+
+// reshare tells the balance the shares that have changed, and returns when they will again, zero if they stay. Not on a loop.
+func (c *core) reshare(now time.Time) (next time.Time) {
+	type change struct {
+		s     *Server
+		share int
+	}
+	var changes []change
+	c.shares.Lock()
+	defer c.shares.Unlock()
+	c.mu.Lock()
+	v := c.view.Load()
+	for _, s := range v.servers {
+		share, again := s.shareAt(now, v.cfg.SlowStart)
+		if share != s.vitals.share {
+			s.vitals.share = share
+			changes = append(changes, change{s, share})
+		}
+		if !again.IsZero() && (next.IsZero() || again.Before(next)) {
+			next = again
+		}
+	}
+	c.mu.Unlock()
+	for _, o := range changes {
+		o.s.setShare(o.share)
+	}
+	return next
 }
 
 // lookEjected lets a request try a server whose ejection is over. Under mu.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/config"
@@ -17,15 +18,32 @@ import (
 func (s *Set) SetHands(hs []api.Hand) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.hands, s.told = slices.Clone(hs), true
+	s.advised = true
+	if slices.EqualFunc(s.hands, hs, sameHand) {
+		return
+	}
+	s.hands = slices.Clone(hs)
 	for _, p := range s.pools {
 		if p.c.owner.Load() == s {
 			s.applyTo(p)
+			p.c.reshare(time.Now())
 		}
 	}
 	for _, c := range s.past {
 		c.setHands(s.hands)
 	}
+}
+
+func sameHand(a, b api.Hand) bool {
+	weight := func(h *api.Hand) int {
+		if h.Weight == nil {
+			return -1
+		}
+		return *h.Weight
+	}
+	same := weight(&a) == weight(&b)
+	a.Weight, b.Weight = nil, nil
+	return same && a == b
 }
 
 func (c *core) setHands(all []api.Hand) {

@@ -2,7 +2,6 @@ package pool
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -155,6 +154,8 @@ func TestSharesByHand(t *testing.T) {
 	s := build(t, pools(cfg), Env{}, nil)
 	for weight, share := range map[int]int{1: 250, 0: 0, 8: 2000, 4: 1000} {
 		s.SetHands([]api.Hand{{Pool: "web", Server: "10.0.0.1:80", Weight: &weight}})
-		eventually(t, fmt.Sprint("share ", share), func() bool { st := stateOf(s, "web", 0); return st.Share != nil && *st.Share == share })
+		if st := stateOf(s, "web", 0); st.Share == nil || *st.Share != share || s.Pool("web").c.view.Load().servers[0].places.Share() != share {
+			t.Errorf("weight %d: %+v", weight, st)
+		}
 	}
 }

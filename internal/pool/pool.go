@@ -76,6 +76,7 @@ type core struct {
 	taken   atomic.Int64 // places taken at all servers, while there is a limit on that
 	_       [64]byte
 
+	shares  sync.Mutex // held, and taken before mu, while the balance is told shares: the last to be found out is the last told
 	mu      sync.Mutex
 	queue   limit.Queue[*Turn]
 	begun   int64       // when the queue was empty for the last time

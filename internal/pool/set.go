@@ -39,6 +39,7 @@ type Set struct {
 	workers []api.Worker
 	told    bool                    // SetWorkers was called
 	hands   []api.Hand              // what people decided
+	advised bool                    // SetHands was called
 	hosts   map[string][]netip.Addr // the last good answer
 	past    []*core                 // of earlier configurations; requests may still be at them
 	retired bool
@@ -203,6 +204,9 @@ func (s *Set) Retire(next *Set) {
 	s.retired = true
 	if !next.told {
 		next.workers = s.workers
+	}
+	if !next.advised {
+		next.hands = s.hands
 	}
 	for _, p := range s.pools {
 		if n := next.names[p.cfg.Name]; n != nil && n.c == p.c {

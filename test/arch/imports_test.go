@@ -169,7 +169,8 @@ func TestExamplesStandAlone(t *testing.T) {
 }
 
 // TestSystemCalls: processes and signals are handled in app and keeper, descriptors are handed from process to process
-// by api, a cache's directory is locked by cache/segment, config asks how large its file system is, and the programs of health checks are ended by pool/probe; every other system call goes through the engine. Numbers and types of package syscall (ECONNRESET, SIGTERM, Errno) may be named anywhere.
+// by api, a cache's directory is locked by cache/segment, config asks how large its file system is, and the programs of health checks
+// are ended by pool/probe; every other system call goes through the engine. Numbers and types of package syscall (ECONNRESET, SIGTERM, Errno) may be named anywhere.
 func TestSystemCalls(t *testing.T) {
 	allowed := []string{"internal/loop", "internal/app", "internal/keeper", "internal/api", "internal/cache/segment", "internal/config", "internal/pool/probe"}
 	types := map[string]bool{"Errno": true, "Signal": true}

@@ -164,7 +164,7 @@ func TestIllServersLoseNoGET(t *testing.T) {
 			if n := all[1].asked.Load(); n != met {
 				t.Errorf("a server that is down got %d requests", n-met)
 			}
-			if text := w.Do("status"); !strings.Contains(text, "check fails; check: ") {
+			if text := w.Do("status"); !strings.Contains(text, "check fails: ") {
 				t.Errorf("weir status:\n%s", text)
 			}
 			all[1].be("well")
@@ -307,4 +307,50 @@ func TestByHand(t *testing.T) {
 	if _, text, code := w.Command("drain", "wep/x"); code != 1 || !strings.Contains(text, `there is no pool "wep"`) {
 		t.Errorf("%d %s", code, text)
 	}
+}
+
+// TestSessionsByHand: who has a session at a server that drains stays there, others do not come; in maintenance the session
+// moves. A server of weight 0 gets nobody new.
+func TestSessionsByHand(t *testing.T) {
+	w, all := threeServers(t, "    sticky: {cookie: place}\n")
+	c := w.Dial()
+	first := request(c, "/")
+	cookie, _, _ := strings.Cut(first.Field("Set-Cookie"), ";")
+	if !strings.HasPrefix(cookie, "place=") {
+		t.Fatalf("no session: %v", first.Lines)
+	}
+	home := first.Body
+	ask := func() string {
+		c.Send("GET / HTTP/1.1\r\nHost: e2e.test\r\nCookie: " + cookie + "\r\n\r\n")
+		return c.Response("GET").Body
+	}
+	strangers := func(when string) {
+		t.Helper()
+		for range 12 {
+			if got := request(c, "/").Body; got == home {
+				t.Errorf("%s: somebody new is sent there", when)
+			}
+		}
+	}
+	w.Do("drain", "web/"+home)
+	for range 5 {
+		if got := ask(); got != home {
+			t.Errorf("a session at a server that drains went to %s", got)
+		}
+	}
+	strangers("drain")
+	w.Do("maint", "web/"+home)
+	if got := ask(); got == home {
+		t.Error("a session stays at a server in maintenance")
+	}
+	strangers("maint")
+	w.Do("ready", "web/"+home)
+	for _, m := range all {
+		is(t, w, m, "ready")
+	}
+	w.Do("weight", "web/"+home, "0")
+	testkit.Eventually(t, 10*time.Second, "the weight counts", func() bool { st := server(w, home); return st.Share != nil && *st.Share == 0 })
+	strangers("weight 0")
+	w.Do("weight", "web/"+home, "reset")
+	testkit.Eventually(t, 10*time.Second, "somebody new comes again", func() bool { return request(c, "/").Body == home })
 }
