@@ -128,7 +128,7 @@ func (k *keeper) run(ctx context.Context) error {
 		cfg := k.cfg
 		k.goes(func() {
 			if err := k.answer(begun); err != nil && !k.ending() {
-				k.log.Error(misses(cfg, a, err).Error())
+				k.sayError(misses(cfg, a, err))
 			}
 		})
 	}

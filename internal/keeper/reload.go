@@ -44,9 +44,7 @@ func (k *keeper) reloadNow(r api.Reload) error {
 		if err != nil {
 			k.problem = "reload: " + err.Error()
 			k.log.Error("reloading "+what+" failed", "after", took)
-			for line := range strings.Lines(err.Error() + "\n") {
-				k.sink.Write([]byte(line)) //nolint:errcheck // never fails; a configuration's errors have lines, which slog would make one
-			}
+			k.sayLines(err.Error())
 			return
 		}
 		k.log.Info("reloaded "+what, "after", took)

@@ -72,3 +72,19 @@ next:
 	}
 	return all
 }
+
+// sayError logs an error that may have several lines, which the log would make one.
+func (k *keeper) sayError(err error) {
+	first, rest, more := strings.Cut(err.Error(), "\n")
+	k.log.Error(first)
+	if more {
+		k.sayLines(rest)
+	}
+}
+
+// sayLines writes lines below one of the log, as they stand.
+func (k *keeper) sayLines(text string) {
+	for line := range strings.Lines(text + "\n") {
+		k.sink.Write([]byte(strings.ReplaceAll(line, "\t", "    "))) //nolint:errcheck // never fails
+	}
+}

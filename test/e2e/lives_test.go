@@ -58,25 +58,33 @@ func watch(t *testing.T, w *testkit.Weir, app string, least int, f func()) {
 // TestRecycleUnderLoad: workers that have answered enough, or take too much memory, are replaced one at a time; nobody
 // notices, and there are never fewer than there should be.
 func TestRecycleUnderLoad(t *testing.T) {
-	w := testkit.Run(t, testkit.Setup{Plain: true, Config: hello(2, "    recycle: {after_requests: 300, memory: 120MiB}\n")})
-	first := pids(waitWorkers(t, w, "hello", 2))
+	for _, c := range []struct{ name, recycle, says string }{
+		{"requests", "after_requests: 300", "it has answered"},
+		{"memory", "memory: 120MiB", "MiB of memory"},
+	} {
+		t.Run(c.name, func(t *testing.T) { recycles(t, c.recycle, c.says) })
+	}
+}
+
+func recycles(t *testing.T, recycle, says string) {
+	w := testkit.Run(t, testkit.Setup{Plain: true, Config: hello(2, "    recycle: {"+recycle+"}\n")})
+	waitWorkers(t, w, "hello", 2)
 	gets := testkit.Load{Address: w.Address, Conns: 4, Pause: 2 * time.Millisecond}.Start(t)
 	posts := testkit.Load{Address: w.Address, Conns: 2, Pause: 2 * time.Millisecond, Method: "POST", Path: "/echo", Body: 2000}.Start(t)
 	watch(t, w, "hello", 2, func() {
-		testkit.Eventually(t, 60*time.Second, "both were replaced for their requests", func() bool {
-			for pid := range pids(w.Workers("hello")) {
-				if first[pid] {
-					return false
+		for _, place := range []string{"hello/1.", "hello/2."} {
+			testkit.Eventually(t, 60*time.Second, "the worker in place "+place+" was replaced because "+says, func() bool {
+				if status, body := w.Get("/grow?mb=150"); status != 200 {
+					t.Error(status, body)
 				}
-			}
-			return true
-		})
-		if status, body := w.Get("/grow?mb=150"); status != 200 {
-			t.Error(status, body)
+				for line := range strings.Lines(w.Output()) {
+					if strings.Contains(line, place) && strings.Contains(line, says) {
+						return true
+					}
+				}
+				return false
+			})
 		}
-		testkit.Eventually(t, 60*time.Second, "one was replaced for its memory", func() bool {
-			return strings.Contains(w.Output(), "MiB of memory")
-		})
 		gets.After(t, 100)
 	})
 	noneFailed(t, "GET", gets.Stop(), 600)

@@ -338,7 +338,8 @@ sites:
 	f := testkit.Load{Address: w.Address, Conns: 8}.Start(t)
 	f.After(t, 400)
 	noneFailed(t, "GET", f.Stop(), 400)
-	if most.Load() == 0 || most.Load() > 8 {
+	// Of each client one, and one that the server has not yet seen closed.
+	if most.Load() == 0 || most.Load() > 16 {
 		t.Errorf("%d at a time were stuck", most.Load())
 	}
 	testkit.Eventually(t, 10*time.Second, "nobody is stuck any more", func() bool { return stuck.Load() == 0 })
