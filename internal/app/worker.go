@@ -163,7 +163,7 @@ func (l *Life) died(p *place, w *worker, was State, how string, lines []string) 
 		wait = min(wait, max(liveWait, l.app.Backoff.Min))
 	}
 	p.backoff = l.after(wait)
-	if p.deaths < loopDeaths && w.app.Handed {
+	if w.app.Handed && (p.deaths < loopDeaths || was == Live) {
 		p.heir = w.name // whoever waits at its socket is served by the next one
 	}
 	if p.deaths < loopDeaths {

@@ -104,6 +104,7 @@ pools:
   web:
     servers: [%q, %q, %q]
     balance: round_robin
+    retry: {budget: 1000%%}
 %s
 `
 

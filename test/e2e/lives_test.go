@@ -285,10 +285,7 @@ func TestEverythingAtOnce(t *testing.T) {
 					grown++
 				}
 			case 2, 3:
-				all := w.Workers("hello")
-				if len(all) < 2 {
-					break // a test that kills the only worker shows something else
-				}
+				all := waitWorkers(t, w, "hello", 2) // a test that kills the only worker shows something else
 				if i%4 == 2 && all[0].KillIfThere(t, syscall.SIGKILL) {
 					kills++
 				}
