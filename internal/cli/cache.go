@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -38,9 +37,7 @@ func cacheCommand() *cobra.Command {
 			return err
 		}
 		if *asJSON {
-			e := json.NewEncoder(c.OutOrStdout())
-			e.SetIndent("", "  ")
-			return e.Encode(s)
+			return printJSON(c.OutOrStdout(), s)
 		}
 		return showCache(c.OutOrStdout(), s, widthOf(c.OutOrStdout()))
 	}

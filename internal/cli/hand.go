@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -255,9 +254,7 @@ func interventionsCommand() *cobra.Command {
 			return err
 		}
 		if *asJSON {
-			e := json.NewEncoder(c.OutOrStdout())
-			e.SetIndent("", "  ")
-			return e.Encode(all)
+			return printJSON(c.OutOrStdout(), all)
 		}
 		return showInterventions(c.OutOrStdout(), all)
 	}

@@ -36,13 +36,18 @@ func statusCommand() *cobra.Command {
 			return err
 		}
 		if *asJSON {
-			e := json.NewEncoder(c.OutOrStdout())
-			e.SetIndent("", "  ")
-			return e.Encode(s)
+			return printJSON(c.OutOrStdout(), s)
 		}
 		return show(c.OutOrStdout(), s, time.Now(), notice.FormFor(os.Stdout, os.Getenv).Colour)
 	}
 	return c
+}
+
+// printJSON writes a value for programs.
+func printJSON(out io.Writer, v any) error {
+	e := json.NewEncoder(out)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
 }
 
 // show writes a status for people.

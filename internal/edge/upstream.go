@@ -50,9 +50,7 @@ func (u *upstream) release(h *handler) {
 	}
 	h.upload.stop()
 	u.closeConn()
-	took := h.x.Journal.Between(journal.Sent, journal.FirstByte)
-	u.s.Answered(took)
-	h.turn.Took(int64(took))
+	h.turn.Took(int64(h.x.Journal.Between(journal.Sent, journal.FirstByte)))
 	u.s.Done(&h.turn, verdict(h.x.Resp.Status))
 	u.s = nil
 	h.deadline = 0 // from here on it is between the client and us

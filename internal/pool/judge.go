@@ -16,8 +16,8 @@ type judged struct {
 	logs                   atomic.Uint64 // of those that were timed
 }
 
-// Took tells how long the server took to its response's first byte, in nanoseconds, before Done: a server that is slow
-// against the others may be ejected for it.
+// Took tells how long the server took to the first byte of a response that was received whole, in nanoseconds, before Done: a
+// server that is slow against the others may be ejected for it, or get less where latency counts in the balance.
 func (t *Turn) Took(took int64) { t.took = took }
 
 // judge counts how a request ended, where failing servers are ejected. On a loop.

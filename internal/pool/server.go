@@ -118,18 +118,15 @@ func (s *Server) Done(turn *Turn, o Outcome) {
 	if turn.gauged {
 		s.core.gauge(s, turn, o)
 	}
-	if e := s.core.view.Load().cfg.Eject; e != nil {
-		s.judge(turn, o, e)
+	cfg := s.core.view.Load().cfg
+	if cfg.Eject != nil {
+		s.judge(turn, o, cfg.Eject)
+	}
+	if cfg.ByLatency && turn.took > 0 {
+		s.places.Observe(turn.took)
 	}
 	turn.took = 0
 	s.giveBack(turn, o)
-}
-
-// Answered tells how long the server took for an answer that was received whole, for pools that balance by that too.
-func (s *Server) Answered(latency time.Duration) {
-	if latency > 0 && s.core.view.Load().cfg.ByLatency {
-		s.places.Observe(int64(latency))
-	}
 }
 
 // giveBack ends turn's place.
