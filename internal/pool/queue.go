@@ -47,6 +47,7 @@ type Turn struct {
 	round    limit.Round   // it tries the pool out for all others
 	retry    limit.Receipt // of its latest further try
 	since    loop.Time     // when it got its place
+	fallen   uint32        // how often its server had been given up by then
 	answered loop.Time     // when the head of a final response was there, 0: none came
 	status   int           // of that
 	ntried   int
