@@ -10,7 +10,7 @@ TESTARGS ?=
 
 # What building and testing take beyond Go and make. The race detector needs a C compiler.
 BUILD_NEEDS = ca-certificates
-TEST_NEEDS  = $(BUILD_NEEDS) gcc libc6-dev curl python3-django gunicorn php-fpm uwsgi-core uwsgi-plugin-python3
+TEST_NEEDS  = $(BUILD_NEEDS) gcc libc6-dev curl python3-django gunicorn php-fpm uwsgi-core uwsgi-plugin-python3 postgresql redis-server
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test vet plain unit e2e lint fmt vulncheck fuzz kills bench bench-balance bench-cache bench-peers bench-restart profile clean need-build need-test

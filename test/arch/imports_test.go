@@ -28,6 +28,9 @@ var tiers = map[string]int{
 	"metrics": 0,
 	"notice":  0,
 
+	// What a TLS client says first.
+	"clienthello": 0,
+
 	// Of the tier of cache: the edge joins them.
 	"esi":      4,
 	"compress": 4,
