@@ -236,6 +236,12 @@ func TestSessionsAreSaved(t *testing.T) {
 
 // A server that drains keeps its sessions for a time, and a pool whose queue is full of others too.
 func TestDrainKeepsSessions(t *testing.T) {
+	for _, by := range []reason{drain, askedDrain} {
+		t.Run(by.words(), func(t *testing.T) { testDrain(t, by) })
+	}
+}
+
+func testDrain(t *testing.T, by reason) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := keepsSessions(fixed("a", 0, a, b), config.Sticky{Cookie: "SRV", Drain: time.Minute})
 		p := build(t, pools(cfg), Env{}, nil).Pool("a")
@@ -244,9 +250,9 @@ func TestDrainKeepsSessions(t *testing.T) {
 			p.c.mu.Lock()
 			defer p.c.mu.Unlock()
 			if on {
-				p.c.bar(home, drain)
+				p.c.bar(home, by)
 			} else {
-				p.c.unbar(home, drain)
+				p.c.unbar(home, by)
 			}
 		}
 		stays := func(want bool) {
