@@ -99,7 +99,7 @@ func stickyObject(t *table) *object[Sticky] {
 	add(o, "learn", cookieNameKind(), func(s *Sticky) *string { return &s.Learn }, "",
 		"The name of the app's own session cookie: the server that sets a value gets the requests that have it.")
 	add(o, "source", boolKind(), func(s *Sticky) *bool { return &s.Source }, "false",
-		"By the client's address. What many share behind one address is one session.")
+		"By the client's address, of IPv6 by its network (/64). What many share behind one address is one session.")
 	add(o, "secret", textKind("text of at least 16 characters"), func(s *Sticky) *string { return &s.Secret }, "(one of this machine's own)",
 		"Signs the cookie. Several machines with one secret know each other's sessions, if their servers have the same addresses.")
 	add(o, "same_site", enumKind("lax", "strict", "none"), func(s *Sticky) *string { return &s.SameSite }, "lax",

@@ -43,6 +43,8 @@ func TestHashes(t *testing.T) {
 		{"cookie, the same", "{cookie_hash: sid}", "GET / HTTP/1.1\nHost: a\nCookie: a=N\nCookie: xsid=N; sid=7; b=c\n\n", true},
 		{"source", "source_hash", "GET /N HTTP/1.1\nHost: a\n\n", true},
 		{"source behind a proxy", "source_hash", "GET / HTTP/1.1\nHost: a\nX-Forwarded-For: 192.0.2.N\n\n", false},
+		{"one network of IPv6", "source_hash", "GET / HTTP/1.1\nHost: a\nX-Forwarded-For: 2001:db8:1:2::N\n\n", true},
+		{"networks of IPv6", "source_hash", "GET / HTTP/1.1\nHost: a\nX-Forwarded-For: 2001:db8:1:N::1\n\n", false},
 		{"no key", "{cookie_hash: none}", "GET / HTTP/1.1\nHost: a\n\n", false},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -26,7 +26,7 @@ func (h *handler) key(cfg *config.Pool) {
 	switch cfg.Balance {
 	case "source_hash":
 		if a := h.x.Client; a.IsValid() {
-			b := a.As16()
+			b := clientBytes(a)
 			h.turn.Key(balance.Hash(0, b[:]))
 		}
 	case "uri_hash":

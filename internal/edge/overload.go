@@ -35,6 +35,12 @@ func clientKey(a netip.Addr) uint64 {
 	return binary.BigEndian.Uint64(b[:8])
 }
 
+// clientBytes are those of clientKey, for a hash of them.
+func clientBytes(a netip.Addr) (b [8]byte) {
+	binary.BigEndian.PutUint64(b[:], clientKey(a))
+	return b
+}
+
 // answeredBy tells the pool that the head of a response is there. How long that took says nothing of the server when a client's
 // body had to be waited for.
 func (h *handler) answeredBy(status int) {

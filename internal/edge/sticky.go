@@ -114,7 +114,7 @@ func (h *handler) resume(p *pool.Pool, st *config.Sticky) {
 			s.key, s.keyed = p.SessionKey(v), true
 		}
 	case h.x.Client.IsValid():
-		b := h.x.Client.As16()
+		b := clientBytes(h.x.Client)
 		s.key, s.keyed = p.SessionKey(b[:]), true
 	}
 	if s.keyed {
@@ -169,7 +169,7 @@ func (h *handler) learn(p *pool.Pool) {
 		if v = trim(v); string(trim(n)) != st.Learn || len(v) == 0 {
 			continue
 		}
-		p.Remember(p.SessionKey(v), h.up.s, h.l.loop.Wall())
+		p.Begin(p.SessionKey(v), h.up.s, h.l.loop.Wall())
 		if h.x.Journal.Session == journal.NoSession {
 			h.x.Journal.Session = journal.SessionNew
 		}

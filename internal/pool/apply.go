@@ -13,6 +13,7 @@ func (c *core) apply(cfg *config.Pool, ws []want, key []byte) error {
 	c.mu.Lock()
 	err := c.applyLocked(cfg, ws, key)
 	c.mu.Unlock()
+	c.reweigh() // weights may have gone to nothing, or come from there
 	c.settle()
 	return err
 }
@@ -61,10 +62,17 @@ func (c *core) applyLocked(cfg *config.Pool, ws []want, key []byte) error {
 	for i, s := range v.servers {
 		c.reopen(s)
 		s.weight = chosen[i].weight
-		c.weigh(s)
 		s.limitBy(cfg.AutoConn)
 	}
 	c.attend(v, old)
+	for _, s := range v.servers {
+		share, _ := s.shareAt(time.Now(), cfg.SlowStart)
+		if (share == 0) != (s.places.Share() == 0) { // the rest has time until the checker looks
+			s.vitals.share = share
+			s.places.SetShare(share)
+		}
+		c.weigh(s)
+	}
 	c.view.Store(v)
 	for _, s := range old.servers {
 		if !listed[s] {

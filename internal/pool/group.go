@@ -11,7 +11,7 @@ import (
 // group is servers of a pool among which requests are balanced. It is immutable.
 type group struct {
 	servers []*Server // the i-th is the picker's i-th
-	weights []int     // as configured
+	weights []int     // as configured, 1 for none
 	shares  []int     // of those weights, in thousandths, for which the picker was made
 	picker  balance.Picker
 }
@@ -63,9 +63,11 @@ func (g *group) takes(any bool) bool {
 func (g *group) half() bool {
 	open, closed := 0, 0
 	for i, s := range g.servers {
-		if s.places.Open() {
+		switch {
+		case s.places.Share() == 0:
+		case s.places.Open():
 			open += g.weights[i]
-		} else {
+		default:
 			closed += g.weights[i]
 		}
 	}
@@ -88,6 +90,7 @@ func (v *view) divide(ws []want) (err error) {
 	var mainWeights, nearWeights, spareWeights []int
 	for i, s := range v.servers {
 		w := ws[i]
+		w.weight = max(w.weight, 1) // one without weight has a share of nothing, so that people can give it more
 		if w.backup {
 			spare, spareWeights = append(spare, s), append(spareWeights, w.weight)
 			continue
@@ -149,7 +152,7 @@ func (s *Server) setShare(thousandths int) {
 
 // weigh closes a server without weight for those who have no session there. Under mu.
 func (c *core) weigh(s *Server) {
-	if s.weight == 0 || s.places.Share() == 0 {
+	if s.places.Share() == 0 {
 		c.bar(s, weightless)
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/config"
 )
 
@@ -177,11 +178,45 @@ func TestNoWeight(t *testing.T) {
 	wantNames(t, s, "a", a+" ready 0", b+" draining 0")
 	down(server(t, p, a))
 	wantShare(t, p, "the other is down", map[string]int{a: 100})
-	server(t, p, a).setShare(0)
+	none, three := 0, 3
+	s.SetHands([]api.Hand{{Pool: "a", Server: a, Weight: &none}})
 	wantShare(t, p, "nobody has a weight", map[string]int{"none": 10})
 	next := build(t, pools(given(config.Server{Address: a, Weight: 1}, config.Server{Address: b, Weight: 1})), Env{}, s)
 	s.Retire(next)
 	wantShare(t, next.Pool("a"), "a weight by reload", map[string]int{b: 100})
+	next.SetHands(nil)
+	up(server(t, next.Pool("a"), a))
+	wantShare(t, next.Pool("a"), "a weight again", map[string]int{a: 50, b: 50})
+	last := build(t, pools(given(config.Server{Address: a, Weight: 1}, config.Server{Address: b})), Env{}, next)
+	next.Retire(last)
+	wantShare(t, last.Pool("a"), "none by reload", map[string]int{a: 100})
+	for _, balance := range []string{"round_robin", "least_conn", "random_two", "uri_hash"} {
+		cfg := given(config.Server{Address: a, Weight: 1}, config.Server{Address: b})
+		cfg.Balance = balance
+		by := build(t, pools(cfg), Env{}, nil)
+		by.SetHands([]api.Hand{{Pool: "a", Server: b, Weight: &three}})
+		if got := keyedShare(by.Pool("a"), 1000); got[b] < 650 || got[b] > 850 {
+			t.Errorf("%s: with a weight of 3 by hand it got %v", balance, got)
+		}
+		by.SetHands(nil)
+		if got := keyedShare(by.Pool("a"), 1000); got[a] != 1000 {
+			t.Errorf("%s: the weight was taken back: %v", balance, got)
+		}
+	}
+}
+
+// keyedShare is share with all places held and a key for each request.
+func keyedShare(p *Pool, n int) map[string]int {
+	got := map[string]int{}
+	turns := make([]Turn, n)
+	for i := range turns {
+		turns[i].Key(uint64(i) * 0x9E3779B97F4A7C15)
+		got[take(p, &turns[i]).Name()]++
+	}
+	for i := range turns {
+		leave(&turns[i])
+	}
+	return got
 }
 
 // A session stays where it is while that server may keep it, and waits for a place there.

@@ -33,6 +33,10 @@ const barring = check | maint | drained | askedDown | second
 // keeping are those that leave a server to those who have a session there.
 const keeping = drain | weightless | askedDrain
 
+// draining are those after which sessions have sticky.drain to end: whether a person or the app itself wants the server empty,
+// somebody waits for it.
+const draining = drain | askedDrain
+
 // words says the reasons for people.
 func (r reason) words() string {
 	var all []string
@@ -70,7 +74,7 @@ func (c *core) unbar(s *Server, r reason) bool {
 // settleOn puts what the reasons come to where the loops look. Under mu.
 func (s *Server) settleOn(why reason) {
 	old := s.reasons()
-	if is := why&drain != 0; is != (old&drain != 0) {
+	if is := why&draining != 0; is != (old&draining != 0) {
 		why &^= drained
 		s.drains(is)
 	}

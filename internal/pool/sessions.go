@@ -8,7 +8,8 @@ import (
 
 // sessions is a table of sessions and their servers, of a fixed size. Loops read it without a lock; a change, which is rare, takes
 // the lock. A session lies in one of the ways of the bucket that its key names, and when all are taken, the one that was
-// idle longest makes room.
+// idle longest makes room. Those that a client alone has claimed make room before all others: whoever sends as many cookies as
+// he can think of pushes his own out, and of the sessions that the app began no more than one in a bucket.
 type sessions struct {
 	slots []slot // buckets of ways slots
 
@@ -17,7 +18,8 @@ type sessions struct {
 	isSet []bool   // of each bucket: it is in dirty
 }
 
-// slot is one session: its key, 0 when there is none, and in one word its server's tag and when it was last seen.
+// slot is one session: its key, 0 when there is none, and in one word its server's tag, whether the app began it, and when it
+// was last seen.
 type slot struct {
 	key, value atomic.Uint64
 }
@@ -26,6 +28,8 @@ const (
 	ways = 8
 	// fresh is by how many seconds a time may be too old before it is written anew: else each request would write.
 	fresh = 16
+	// begun marks the tag of a session that the app itself began.
+	begun = 1 << 31
 )
 
 func newSessions(size int) *sessions {
@@ -45,7 +49,10 @@ func (t *sessions) bucket(key uint64) (n uint32, slots []slot) {
 func named(key uint64) uint64 { return max(key, 1) }
 
 // recall returns the tag of a session's server, 0 when the session is not known.
-func (t *sessions) recall(key uint64, now uint32) (tag uint32) {
+func (t *sessions) recall(key uint64, now uint32) (tag uint32) { return t.look(key, now) &^ begun }
+
+// look is recall with the mark.
+func (t *sessions) look(key uint64, now uint32) (tag uint32) {
 	key = named(key)
 	_, slots := t.bucket(key)
 	for i := range slots {
@@ -65,10 +72,11 @@ func (t *sessions) recall(key uint64, now uint32) (tag uint32) {
 	return 0
 }
 
-// remember says where a session is, and whether that is news.
+// remember says where a session is, with begun in the tag when the app has just said so, and whether that is news.
 func (t *sessions) remember(key uint64, tag, now uint32) (news bool) {
 	key = named(key)
-	if t.recall(key, now) == tag {
+	old := t.look(key, now)
+	if tag |= old & begun; old == tag {
 		return false
 	}
 	t.mu.Lock()
@@ -91,7 +99,7 @@ func (t *sessions) put(key, value uint64) (bucket uint32) {
 			oldest = s
 			break
 		}
-		if uint32(s.value.Load()) < uint32(oldest.value.Load()) {
+		if before(s.value.Load(), oldest.value.Load()) {
 			oldest = s
 		}
 	}
@@ -103,6 +111,15 @@ func (t *sessions) put(key, value uint64) (bucket uint32) {
 	oldest.value.Store(value)
 	oldest.key.Store(key)
 	return n
+}
+
+// before says that a session whose word is a makes room before one whose word is b.
+func before(a, b uint64) bool {
+	const mark = begun << 32
+	if a&mark != b&mark {
+		return a&mark == 0
+	}
+	return uint32(a) < uint32(b)
 }
 
 // changed returns the buckets that have changed since it was called last.
@@ -128,7 +145,15 @@ func (t *sessions) resized(size int) *sessions {
 		}
 	}
 	t.mu.Unlock()
-	slices.SortFunc(all, func(a, b entry) int { return int(uint32(a.value)) - int(uint32(b.value)) })
+	slices.SortFunc(all, func(a, b entry) int {
+		switch {
+		case before(a.value, b.value):
+			return -1
+		case before(b.value, a.value):
+			return 1
+		}
+		return 0
+	})
 	next := newSessions(size)
 	for _, e := range all {
 		next.put(e.key, e.value)

@@ -79,7 +79,7 @@ func (st *sticky) sign(id uint64) (mac [16]byte) {
 }
 
 // tag is what a server is called in a table of sessions.
-func (s *Server) tag() uint32 { return uint32(balance.Hash(0, s.identity)>>32) | 1 }
+func (s *Server) tag() uint32 { return uint32(balance.Hash(0, s.identity)>>32)&^begun | 1 }
 
 // Sticky returns how sessions are known, nil when the pool keeps none together.
 func (p *Pool) Sticky() *config.Sticky { return p.cfg.Sticky }
@@ -150,10 +150,15 @@ func (p *Pool) Recall(key uint64, now time.Time) (s *Server, known bool) {
 	return st.byTag[tag], true
 }
 
-// Remember puts a session into the table. It is safe on loops: what goes to the disk goes by itself.
-func (p *Pool) Remember(key uint64, s *Server, now time.Time) {
+// Remember puts a session into the table that a client has come with. It is safe on loops: what goes to the disk goes by itself.
+func (p *Pool) Remember(key uint64, s *Server, now time.Time) { p.remember(key, s.tag(), now) }
+
+// Begin puts a session into the table that the app has begun.
+func (p *Pool) Begin(key uint64, s *Server, now time.Time) { p.remember(key, s.tag()|begun, now) }
+
+func (p *Pool) remember(key uint64, tag uint32, now time.Time) {
 	t := p.c.sessions.Load()
-	if t == nil || !t.remember(key, s.tag(), uint32(now.Unix())) {
+	if t == nil || !t.remember(key, tag, uint32(now.Unix())) {
 		return
 	}
 	if o := p.c.owner.Load(); o != nil {

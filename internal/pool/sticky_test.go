@@ -166,6 +166,36 @@ func TestSessionsTable(t *testing.T) {
 	}
 }
 
+// Cookies that a client made up push out what others made up, and hardly a session that the app began.
+func TestSessionsFlooded(t *testing.T) {
+	st := newSessions(1024)
+	key := func(i int) uint64 { return uint64(i+1) * 0x9E3779B97F4A7C15 }
+	for i := range 256 {
+		st.remember(key(i), 7|begun, 100)
+	}
+	for i := range 50000 {
+		st.remember(key(1000+i), 9, 200)
+	}
+	kept := 0
+	for i := range 256 {
+		if st.recall(key(i), 300) == 7 {
+			kept++
+		}
+	}
+	if kept < 250 {
+		t.Errorf("of 256 sessions %d are left", kept)
+	}
+	// What the app began stays so when it moves, and one that a client came with becomes one.
+	st = newSessions(8)
+	st.remember(1, 7|begun, 100)
+	if !st.remember(1, 9, 100) || st.look(1, 100) != 9|begun || st.remember(1, 9, 100) {
+		t.Error("it moved and is another's now")
+	}
+	if st.remember(2, 9, 100); !st.remember(2, 9|begun, 100) || st.look(2, 100) != 9|begun {
+		t.Error("the app's word does not count")
+	}
+}
+
 // However many write, nobody reads another session's server.
 func TestSessionsRace(t *testing.T) {
 	st := newSessions(16) // everybody fights for two buckets
@@ -236,6 +266,12 @@ func TestSessionsAreSaved(t *testing.T) {
 
 // A server that drains keeps its sessions for a time, and a pool whose queue is full of others too.
 func TestDrainKeepsSessions(t *testing.T) {
+	for _, by := range []reason{drain, askedDrain} {
+		t.Run(by.words(), func(t *testing.T) { testDrain(t, by) })
+	}
+}
+
+func testDrain(t *testing.T, by reason) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := keepsSessions(fixed("a", 0, a, b), config.Sticky{Cookie: "SRV", Drain: time.Minute})
 		p := build(t, pools(cfg), Env{}, nil).Pool("a")
@@ -244,9 +280,9 @@ func TestDrainKeepsSessions(t *testing.T) {
 			p.c.mu.Lock()
 			defer p.c.mu.Unlock()
 			if on {
-				p.c.bar(home, drain)
+				p.c.bar(home, by)
 			} else {
-				p.c.unbar(home, drain)
+				p.c.unbar(home, by)
 			}
 		}
 		stays := func(want bool) {

@@ -102,6 +102,9 @@ func (c *core) attendCheck(s *Server, h *config.Health, joins bool, now time.Tim
 func (s *Server) shareAt(now time.Time, length time.Duration) (share int, next time.Time) {
 	t := &s.vitals
 	share = 1000
+	if s.weight == 0 {
+		share = 0
+	}
 	if h := t.hand; h != nil && h.Weight != nil {
 		share = *h.Weight * 1000 / max(s.weight, 1)
 	}
@@ -158,7 +161,7 @@ func (t *vitals) show(s *Server, st *api.ServerStatus) {
 	if t.begun && !t.check.Last.At.IsZero() || why&check != 0 {
 		st.Check = t.check.Last.Message
 	}
-	if share := t.share; share != 1000 || t.hand != nil && t.hand.Weight != nil {
+	if share := t.share; share != 1000 && s.weight > 0 || t.hand != nil && t.hand.Weight != nil {
 		st.Share = &share
 	}
 	for r := reason(1); r <= why; r <<= 1 {
