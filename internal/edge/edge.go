@@ -37,7 +37,7 @@ type Edge struct {
 	// Read by the loops.
 	tree        atomic.Pointer[tree]
 	connections atomic.Int64
-	relays      atomic.Int64              // of these, sessions of TCP: each has a server's connection too
+	relays      atomic.Int64              // sessions of TCP with a connection to a server
 	successor   atomic.Pointer[successor] // nil: it serves
 	fullSaid    atomic.Int64              // when it was last said that connections are refused, in seconds
 	stopping    atomic.Bool
@@ -372,28 +372,29 @@ func (e *Edge) active() (n int64) {
 	return n
 }
 
-// sum adds up the loops' counters and what was inherited, and the requests under way.
-func (e *Edge) sum() (all api.Counts, active int64) {
+// sum adds up the loops' counters and what was inherited, the requests under way and the sessions of TCP.
+func (e *Edge) sum() (all api.Counts, active, sessions int64) {
 	var mu sync.Mutex
 	e.onLoops(func(l *local) {
 		mu.Lock()
 		defer mu.Unlock()
 		active += l.active
+		sessions += l.relayed
 		all.Add(&l.count)
 	})
 	e.inherited.Lock()
 	defer e.inherited.Unlock()
 	all.Add(&e.inherited.counts)
-	return all, active
+	return all, active, sessions
 }
 
 // Status tells what the edge does.
 func (e *Edge) Status() api.EdgeStatus {
 	s := api.EdgeStatus{PID: os.Getpid(), Connections: e.connections.Load(), Pools: []api.PoolStatus{}}
-	all, active := e.sum()
+	all, active, sessions := e.sum()
 	s.Active = active
 	s.Accepted, s.Requests, s.Panics, s.Status = all.Accepted, all.Requests, all.Panics, all.Status
-	s.Sessions, s.SessionsNow = all.Sessions, e.relays.Load()
+	s.Sessions, s.SessionsNow = all.Sessions, sessions
 	for _, l := range e.engine.Loops() {
 		st := l.Stats()
 		s.SlowTurns += st.SlowTurns

@@ -159,7 +159,7 @@ func (e *Edge) CacheStatus() (api.CacheStatus, error) {
 
 // countCache adds up the loops' counters.
 func (e *Edge) countCache(s *api.CacheStatus) {
-	all, _ := e.sum()
+	all, _, _ := e.sum()
 	n := &all.Cache
 	s.Hits = n[journal.Hit] + n[journal.Stale] + n[journal.Revalidated]
 	s.Stale, s.Misses, s.Shared, s.Passes = n[journal.Stale], n[journal.Miss], n[journal.Shared], n[journal.Pass]

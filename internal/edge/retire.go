@@ -127,7 +127,7 @@ func (e *Edge) bequeath() {
 	}
 	s.left.Lock()
 	defer s.left.Unlock()
-	now, _ := e.sum()
+	now, _, _ := e.sum()
 	in := api.Inherit{Counts: now.Since(&s.told), Pools: []api.PoolStatus{}}
 	pools := s.pools
 	if t := e.tree.Load(); t != nil {

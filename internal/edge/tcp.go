@@ -131,7 +131,6 @@ type tcpSession struct {
 
 // session begins one. Not in a task.
 func (l *local) session(c *loop.Conn, t *tree, e *tcpEntry) {
-	l.edge.relays.Add(1)
 	l.count.Sessions++
 	l.relayed++
 	s := &tcpSession{l: l, conn: c, tree: t, entry: e, next: l.sessions, client: c.Peer().Addr().Unmap()}
@@ -262,6 +261,7 @@ func (s *tcpSession) reach(t *loop.Task) bool {
 			return false
 		}
 		s.server, s.journal.Server = server, server.Name()
+		s.l.edge.relays.Add(1)
 		s.journal.Mark(journal.Picked, s.l.loop.Now())
 		if s.connect(t, cfg) {
 			return true
@@ -372,6 +372,7 @@ func outOfFiles(err error) bool {
 func (s *tcpSession) leave(o pool.Outcome) {
 	s.server.Done(&s.turn, o)
 	s.server = nil
+	s.l.edge.relays.Add(-1)
 }
 
 // Cut implements pool.Tied: the server must have nobody any more.
@@ -406,7 +407,6 @@ func (s *tcpSession) end(status int, cause journal.Cause, detail string) {
 		s.next.prev = s.prev
 	}
 	l.relayed--
-	l.edge.relays.Add(-1)
 	l.edge.connections.Add(-1)
 	s.journal.Status, s.journal.Cause, s.journal.Detail = status, cause, detail
 	s.account()

@@ -57,10 +57,11 @@ func (p *pump) Expired(*loop.Conn) {
 	p.s.end(200, journal.IdleTimeout, "")
 }
 
-// Run implements loop.Runner: it moves what has come.
+// Run implements loop.Runner: it moves what has come. Where tasks are goroutines it stays, for there a connection that rests
+// is read from byte by byte.
 func (p *pump) Run(*loop.Task) {
-	defer p.s.protect()
 	s := p.s
+	defer s.protect()
 	if s.over {
 		return
 	}
@@ -72,35 +73,44 @@ func (p *pump) Run(*loop.Task) {
 		buf = l.Buffer()
 	}
 	defer l.Release(buf)
+	for p.move(buf) {
+		if l.Fibers() {
+			p.rest()
+			return
+		}
+	}
+}
+
+// move reads once and writes what it has read. It says whether more is to be moved.
+func (p *pump) move(buf []byte) bool {
+	s := p.s
 	p.from.ReadBy(s.silentAt())
 	n, err := p.from.Read(buf)
 	if s.over {
-		return
+		return false
 	}
+	now := s.l.loop.Now()
 	if n == 0 {
-		p.readEnded(err)
-		return
+		return p.readEnded(err, now)
 	}
 	p.large = n == len(buf) || p.large && n >= loop.BufferSize
-	s.last = l.Now()
+	s.last = now
 	p.to.WriteBy(s.silentAt())
 	n, err = p.to.Write(buf[:n])
-	p.count(n)
 	if s.over {
-		return
+		return false
 	}
-	if s.last = l.Now(); err != nil {
+	s.last = s.l.loop.Now()
+	p.count(n)
+	if err != nil {
 		p.writeFailed(err)
-		return
+		return false
 	}
-	p.rest()
+	return true
 }
 
 func (p *pump) count(n int) {
 	s := p.s
-	if s.server == nil {
-		return // it ended meanwhile
-	}
 	if p.toServer {
 		s.journal.In += int64(n)
 		s.server.Passed(&s.turn, int64(n), 0)
@@ -118,12 +128,14 @@ func (p *pump) other() *pump {
 	return &p.s.in
 }
 
-// readEnded passes the end of one side on.
-func (p *pump) readEnded(err error) {
+// readEnded passes the end of one side on. It says whether that was none.
+func (p *pump) readEnded(err error, now loop.Time) (goesOn bool) {
 	s, o := p.s, p.other()
 	switch {
+	case isTimeout(err) && now < s.silentAt():
+		return true // the other direction was not silent
 	case isTimeout(err):
-		p.rest() // what woke it was nothing, and the rest says when it is over
+		s.end(200, journal.IdleTimeout, "")
 	case !isEOF(err) && p.toServer:
 		s.end(200, journal.ClientGone, "the client reset the connection")
 	case !isEOF(err):
@@ -143,6 +155,7 @@ func (p *pump) readEnded(err error) {
 		// If the other side has gone already, what is read from there says so.
 		p.to.CloseWrite() //nolint:errcheck // see above
 	}
+	return false
 }
 
 // writeFailed is told that one side takes nothing any more.

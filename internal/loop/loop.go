@@ -57,6 +57,9 @@ func newLoop(e *Engine, index int) *Loop {
 	return l
 }
 
+// Fibers reports whether the loop's tasks are fibers, and a connection that rests is cheap to wake. From any goroutine.
+func (l *Loop) Fibers() bool { return !l.goroutines() }
+
 // Index is the loop's place in Engine.Loops. From any goroutine.
 func (l *Loop) Index() int { return l.index }
 
