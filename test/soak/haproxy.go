@@ -36,7 +36,7 @@ defaults
 	retry-on all-retryable-errors
 	option httpchk
 	http-check send meth GET uri /healthz ver HTTP/1.1 hdr Host localhost
-	default-server check inter 500ms fall 2 rise 2
+	default-server check inter 500ms fastinter 125ms fall 2 rise 2 observe layer4 error-limit 3 on-error mark-down
 frontend front
 	bind %[1]s backlog 4096
 	http-request disable-l7-retry unless METH_GET
