@@ -86,10 +86,11 @@ func (l *load) stream(ctx context.Context, rate float64, next func(id string, po
 // turn counts requests that begin from now on in another tally, and waits until those of the one before have ended: what comes next
 // must not be blamed for them, nor the other way round.
 func (l *load) turn(ctx context.Context, next *tally) {
+	next.began = time.Now()
 	last := l.tally.Swap(next)
+	last.ended = next.began
 	for last.under.Load() > 0 && pause(ctx, 10*time.Millisecond) {
 	}
-	last.ended = time.Now()
 }
 
 // stop begins no more requests and waits for those under way.

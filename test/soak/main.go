@@ -148,7 +148,7 @@ func run(ctx context.Context, o options) (err error) {
 	return r.judge()
 }
 
-// calibrate finds out what this machine can do: Django gets less than half of what it can answer, so that one worker does it too;
+// calibrate finds out what this machine can do: Django gets a quarter of what it can answer, so that one worker does it too while another one starts;
 // the others share the rest.
 func calibrate(ctx context.Context, s stack, want float64) (r rates, carries float64, err error) {
 	c := &client{address: s.address(), limit: 30 * time.Second}
@@ -160,7 +160,7 @@ func calibrate(ctx context.Context, s stack, want float64) (r rates, carries flo
 	if err != nil {
 		return r, 0, err
 	}
-	r.django = min(0.35*carries, want/2)
+	r.django = min(0.25*carries, want/2)
 	// The client, the proxy and the apps share the processors: what Django uses of them is not there for others.
 	r.app = min(want-r.django, 0.35*app) / 2
 	r.fixed = r.app
@@ -246,7 +246,9 @@ func inflict(ctx context.Context, s stack, t *tally, faults map[string]func(cont
 // rest is the time between two faults of a kind: for what is to be started again, and for the check to see it.
 func rest(kind string) time.Duration {
 	switch kind {
-	case killing, hanging, proxyDie:
+	case proxyDie:
+		return 5 * time.Second // a GET that is repeated is not to be cut again
+	case killing, hanging:
 		return 1500 * time.Millisecond
 	case hangs, garbage, resets:
 		return 1500 * time.Millisecond
@@ -268,7 +270,11 @@ func again(ctx context.Context, t *tally, kind string, f func(context.Context) (
 			t.each[kind]++
 			t.mu.Unlock()
 		}
-		if !pause(ctx, every) {
+		wait := every
+		if !made { // something else is under way: soon
+			wait = min(wait, 200*time.Millisecond)
+		}
+		if !pause(ctx, wait) {
 			return nil
 		}
 	}

@@ -21,7 +21,7 @@ type stack interface {
 	faults() map[string]func(ctx context.Context) (bool, error)
 	// recovered waits until all is as before.
 	recovered(ctx context.Context) error
-	// strays is how many of the POSTs that failed between two moments were in the hands of nothing that was killed or ill.
+	// strays is how many of the POSTs that began between two moments and failed were in the hands of nothing that was killed or ill.
 	strays(from, to time.Time) int
 	// executed is how often each POST was.
 	executed() (map[string]int, error)

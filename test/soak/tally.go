@@ -63,7 +63,7 @@ type tally struct {
 	unknown  int // POSTs that failed and were executed
 	strays   int // POSTs that failed though neither their server was ill nor their worker killed
 
-	began, ended time.Time
+	began, ended time.Time // between which its requests begin
 }
 
 func newTally(kind string) *tally {

@@ -41,8 +41,8 @@ apps:
     alive: {path: /healthz, every: 500ms, timeout: 1s, fall: 2}
     recycle: {memory: 200MiB}
 pools:
-  django: {app: django, max_conn: 4, queue: {timeout: 30s}}
-  app: {app: app, max_conn: 32, queue: {timeout: 30s}}
+  django: {app: django, max_conn: 4, queue: {size: 5000, timeout: 30s}}
+  app: {app: app, max_conn: 32, queue: {size: 5000, timeout: 30s}}
   fixed:
     servers: [%[6]s]
     balance: round_robin
@@ -73,7 +73,7 @@ type weirStack struct {
 
 // lostPOST is a POST that weir answered with 502 or 504, as its access log has it.
 type lostPOST struct {
-	at     time.Time
+	at     time.Time // when it began
 	pool   string
 	server string
 }
@@ -139,8 +139,8 @@ func (w *weirStack) read(r *bufio.Reader) {
 			Status       int
 			Pool, Server string
 		}
-		if json.Unmarshal(line, &l) != nil {
-			continue
+		if json.Unmarshal(line, &l) != nil || l.Status == 503 {
+			continue // the client sees it too, and nobody may
 		}
 		w.mu.Lock()
 		w.lost = append(w.lost, lostPOST{l.Time, l.Pool, l.Server})
@@ -314,7 +314,7 @@ func (w *weirStack) strays(from, to time.Time) (n int) {
 			n++
 		}
 	}
-	return n + max(fixed-w.took(from.Add(-10*time.Second), to), 0) // one that hangs is given up some seconds later
+	return n + max(fixed-w.took(from.Add(-10*time.Second), to.Add(10*time.Second)), 0) // one may wait before it is taken
 }
 
 func (w *weirStack) executed() (map[string]int, error) { return w.books() }
