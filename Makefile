@@ -13,7 +13,7 @@ BUILD_NEEDS = ca-certificates
 TEST_NEEDS  = $(BUILD_NEEDS) gcc libc6-dev curl python3-django gunicorn php-fpm uwsgi-core uwsgi-plugin-python3 postgresql redis-server
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test vet plain unit e2e lint fmt vulncheck fuzz kills bench bench-balance bench-cache bench-peers bench-restart profile clean need-build need-test
+.PHONY: help build demo test vet plain unit e2e lint fmt vulncheck fuzz soak soak-short kills bench bench-balance bench-cache bench-peers bench-restart profile clean need-build need-test
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,14 @@ vulncheck: need-build ## look the dependencies up in Go's vulnerability database
 
 fuzz: need-build ## run each fuzz target for FUZZTIME (default 10m)
 	scripts/fuzz $(FUZZTIME)
+
+soak: build ## break everything under load for ten minutes, write the tables of docs/reliability.md (some 20 minutes with HAProxy)
+	@$(NEED) $(TEST_NEEDS) haproxy
+	$(GO) run ./test/soak -weir bin/weir -for 10m -out docs/reliability.md
+
+soak-short: build ## the same in two minutes, without HAProxy, and without writing anything
+	@$(NEED) $(TEST_NEEDS)
+	$(GO) run ./test/soak -weir bin/weir -for 2m -haproxy=false
 
 kills: need-test ## kill a process that writes the cache's disk 5,000 times, and look at what it leaves
 	WEIR_KILLS=5000 $(GO) test -race -count=1 -timeout 60m -run '^TestKilled$$' ./internal/cache/segment

@@ -32,6 +32,7 @@ type EdgeState struct {
 	Source  Source   `json:"source"`
 	Workers []Worker `json:"workers"`
 	Hands   []Hand   `json:"hands,omitempty"`
+	Faults  []Fault  `json:"faults,omitempty"`  // that it is to make on purpose
 	RunDir  string   `json:"run_dir,omitempty"` // for what is to last longer than an edge; empty: nothing does
 	// Secret is what edges that follow one another have in common: 16 random bytes of the keeper's. A cache without a disk
 	// makes its keys with it, so that what one edge purges is what the next one keeps.
@@ -175,6 +176,7 @@ type EdgeStatus struct {
 	SlowTurns   uint64       `json:"slow_turns"`
 	LogDropped  uint64       `json:"log_dropped"`
 	Pools       []PoolStatus `json:"pools"`
+	Faults      []Fault      `json:"faults,omitempty"` // that it makes on purpose; of those only ID and Made
 }
 
 // PoolStatus is a pool and its servers.
@@ -240,6 +242,7 @@ type Status struct {
 	Apps         []AppStatus `json:"apps"`
 	Listen       []string    `json:"listen"`
 	Problem      string      `json:"problem,omitempty"` // e.g. the last reload that was refused, and why
+	Faults       []Fault     `json:"faults,omitempty"`  // that weir makes on purpose
 }
 
 // Reload asks the keeper (POST /v1/reload) to read the configuration anew, or with App to replace that app's workers one by one. It answers when done.

@@ -63,6 +63,7 @@ func rootCommand() *cobra.Command {
 		weightCommand(),
 		serverCommand(),
 		interventionsCommand(),
+		chaosCommand(),
 		stopCommand(),
 		unitCommand(),
 		schemaCommand(),

@@ -56,6 +56,9 @@ func show(out io.Writer, s api.Status, now time.Time, colour bool) error {
 	fmt.Fprintf(&b, "weir %s, process %d, up %s\n", s.Version, s.PID, ago(s.Since, now))
 	fmt.Fprintf(&b, "file      %s\nlistens   %s\n", s.File, orNone(strings.Join(s.Listen, ", ")))
 	showEdge(&b, s)
+	for _, f := range s.Faults {
+		fmt.Fprintf(&b, "CHAOS     fault %d: %s, by %s, made %d times, %v left\n", f.ID, faultText(f), f.By, f.Made, timeLeft(f, now))
+	}
 	for _, a := range s.Apps {
 		if a.Overrun > 0 {
 			fmt.Fprintf(&b, "overran   %s at %s took longer than request_timeout, %d of them must not be repeated\n", count(a.Overrun, "request"), a.Name, a.Lost)

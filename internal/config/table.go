@@ -61,6 +61,8 @@ func topObject(t *table) *object[raw] {
 	add(o, "run_dir", pathKind("the path of a directory"), func(r *raw) *string { return &r.RunDir },
 		"(/run/weir for root, else $XDG_RUNTIME_DIR/weir, else weir-UID in the directory for temporary files)",
 		"Where weir's and its workers' Unix sockets are. The flag --run-dir wins over it.")
+	add(o, "chaos", convert(enumKind("forbid", "allow"), func(s string) bool { return s == "allow" }), func(r *raw) *bool { return &r.Chaos }, "forbid",
+		"Whether `weir chaos` may make faults on purpose: kill workers and edges, slow answers down, answer with errors.")
 	o.later("include", "more files")
 	o.later("admin", "the status page and its API over TCP")
 	o.later("metrics", "statsd and Graphite")

@@ -23,6 +23,7 @@ type Config struct {
 	Log            Log
 	Limits         Limits
 	Timeouts       Timeouts
+	Chaos          bool             // faults may be made on purpose
 	Place          map[string]Place // where each key stands, by its path ("apps.web.command"): for errors found later
 }
 

@@ -41,6 +41,7 @@ type Edge struct {
 	successor   atomic.Pointer[successor] // nil: it serves
 	fullSaid    atomic.Int64              // when it was last said that connections are refused, in seconds
 	stopping    atomic.Bool
+	chaos       atomic.Pointer[chaos] // nil: no fault is made
 
 	// mu guards the swap of trees and listeners.
 	mu        sync.Mutex
@@ -132,6 +133,7 @@ func (e *Edge) Apply(s api.EdgeState) error {
 	if old != nil && s.Source.Revision == old.source.Revision && s.Source.Text == old.source.Text {
 		old.pools.SetWorkers(s.Workers)
 		old.pools.SetHands(s.Hands)
+		e.useFaults(s.Faults)
 		e.version = s.Version
 		return nil
 	}
@@ -166,6 +168,7 @@ func (e *Edge) Apply(s api.EdgeState) error {
 	next.source = s.Source
 	next.pools.SetWorkers(s.Workers)
 	next.pools.SetHands(s.Hands)
+	e.useFaults(s.Faults)
 	e.useLog(log, cfg.Log.Access)
 	if e.level != nil {
 		// The configuration was checked: a level that cannot be read is none, and Info stays.
@@ -402,7 +405,7 @@ func (e *Edge) Status() api.EdgeStatus {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	s.Version = e.version
+	s.Version, s.Faults = e.version, e.chaos.Load().status()
 	if e.log != nil {
 		s.LogDropped = e.log.Dropped()
 	}

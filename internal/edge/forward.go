@@ -204,20 +204,17 @@ func (h *handler) untried(o outcome) {
 
 // converse sends the request on the connection in hand, and receives and delivers the response.
 func (h *handler) converse(p *pool.Pool, cfg *config.Pool) outcome {
-	sendErr := h.send()
-	if sendErr == errUnpacked {
-		h.x.Journal.Cause, h.up.fault = journal.Refused, pool.Aborted
-		return unpacked
+	var made *fault
+	if c := h.l.edge.chaos.Load(); c != nil {
+		made = h.afflict(c)
 	}
-	h.x.Journal.Mark(journal.Sent, h.l.loop.Now())
-	o := h.receive(p, cfg, sendErr)
-	if h.up.gate != nil && h.gate.vigil.stop(h) {
-		return done
-	}
-	if o != done {
+	if o, over := h.ask(p, cfg, made); over || o != done {
 		return o
 	}
 	h.x.Journal.Cause, h.x.Journal.Detail = journal.NoCause, "" // of an earlier try
+	if made != nil {
+		h.x.Journal.Detail = "an error made by weir chaos"
+	}
 	if cfg.Agent != nil && cfg.Agent.Header != "" {
 		h.heed(cfg.Agent.Header)
 	}
@@ -245,6 +242,25 @@ func (h *handler) converse(p *pool.Pool, cfg *config.Pool) outcome {
 		return anew
 	}
 	return h.deliver(cfg)
+}
+
+// ask sends the request and receives the head of the response, or of the fault's that is made instead. over: there is nothing left to
+// do.
+func (h *handler) ask(p *pool.Pool, cfg *config.Pool, made *fault) (o outcome, over bool) {
+	if made != nil {
+		return h.feign(made), false
+	}
+	sendErr := h.send()
+	if sendErr == errUnpacked {
+		h.x.Journal.Cause, h.up.fault = journal.Refused, pool.Aborted
+		return unpacked, true
+	}
+	h.x.Journal.Mark(journal.Sent, h.l.loop.Now())
+	o = h.receive(p, cfg, sendErr)
+	if h.up.gate != nil && h.gate.vigil.stop(h) {
+		return done, true
+	}
+	return o, false
 }
 
 // send writes the request. A body that is not in one piece goes by a task of its own.
@@ -311,15 +327,9 @@ func (h *handler) receive(p *pool.Pool, cfg *config.Pool, sendErr error) outcome
 			}
 		}
 		u.in.room(h.l.loop, tail)
-		switch {
-		case h.waits100():
-			u.c.ReadBy(h.by(continueWait))
-		case hedge != 0 && u.in.empty() && (deadline == 0 || hedge < deadline):
-			u.c.ReadBy(hedge)
-		default:
-			u.c.ReadBy(h.nextGlance(cfg, deadline))
-		}
-		n, err := u.receive(h, u.in.b[u.in.w:len(u.in.b)-tail])
+		limit := h.nextLook(cfg, hedge, deadline)
+		u.c.ReadBy(limit)
+		n, err := u.receive(h, u.in.b[u.in.w:len(u.in.b)-tail], limit)
 		u.in.w += n
 		if n > 0 || err == nil {
 			if h.hedge != nil {
@@ -358,6 +368,17 @@ func (h *handler) receive(p *pool.Pool, cfg *config.Pool, sendErr error) outcome
 		}
 		return h.died(err, sendErr)
 	}
+}
+
+// nextLook is when a request that waits for a response until deadline does something else first.
+func (h *handler) nextLook(cfg *config.Pool, hedge, deadline loop.Time) loop.Time {
+	switch {
+	case h.waits100():
+		return h.by(continueWait)
+	case hedge != 0 && h.up.in.empty() && (deadline == 0 || hedge < deadline):
+		return hedge
+	}
+	return h.nextGlance(cfg, deadline)
 }
 
 // later moves the deadline of the first byte while the body is still on its way to the server.

@@ -121,7 +121,7 @@ func (b *hedge) Run(t *loop.Task) {
 		if b.h == nil {
 			return
 		}
-		if fault = b.ask(); b.won || !reused || fault != pool.EmptyResponse || b.h == nil {
+		if fault = b.ask(t); b.won || !reused || fault != pool.EmptyResponse || b.h == nil {
 			break
 		}
 		_ = c.Close() // a kept one that was dead, which says nothing of the server
@@ -133,12 +133,15 @@ func (b *hedge) Run(t *loop.Task) {
 }
 
 // ask sends the request and waits for the first bytes of an answer.
-func (b *hedge) ask() pool.Outcome {
+func (b *hedge) ask(t *loop.Task) pool.Outcome {
 	if b.send > 0 {
 		b.c.WriteBy(b.l.loop.Now() + int64(b.send))
 	}
 	if _, err := b.c.Write(b.head); err != nil {
 		return pool.EmptyResponse
+	}
+	if c := b.l.edge.chaos.Load(); c != nil {
+		b.suffer(t, c)
 	}
 	if b.in.b == nil {
 		b.in.b = b.l.loop.Buffer()
@@ -208,7 +211,7 @@ func (h *handler) hedgeWins(o pool.Outcome) bool {
 	u.s.Done(&h.turn, o)
 	u.in.free(h.l.loop)
 	h.turn.TakeOver(&b.turn)
-	u.s, u.c, u.in, u.wrote, u.sent = b.s, b.c, b.in, true, true
+	u.s, u.c, u.in, u.wrote, u.sent, u.late = b.s, b.c, b.in, true, true, lateness{}
 	b.s, b.c, b.in, b.won = nil, nil, window{}, false
 	h.hedge = nil
 	b.free(pool.Aborted)

@@ -118,8 +118,16 @@ func (h *handler) sendPacket() error {
 	return nil
 }
 
-// receive reads what the server sends, without what its protocol wraps around it.
-func (u *upstream) receive(h *handler, p []byte) (int, error) {
+// receive reads what the server sends, without what its protocol wraps around it. limit is the connection's for this read.
+func (u *upstream) receive(h *handler, p []byte, limit loop.Time) (int, error) {
+	if u.late.by != 0 {
+		return u.receiveLate(h, p, limit)
+	}
+	return u.receiveNow(h, p)
+}
+
+// receiveNow is receive where nothing is withheld.
+func (u *upstream) receiveNow(h *handler, p []byte) (int, error) {
 	if u.gate == nil {
 		return u.c.Read(p)
 	}

@@ -20,8 +20,9 @@ type upstream struct {
 	dec   http1.Decoder
 	gate  *gate // nil: it speaks HTTP/1
 	fault pool.Outcome
-	wrote bool // some of the request went out
-	sent  bool // all of it did
+	late  lateness // of weir chaos
+	wrote bool     // some of the request went out
+	sent  bool     // all of it did
 }
 
 // tail is kept free behind what is read from a server, so that the end of a chunk can be put there.
@@ -103,6 +104,7 @@ func (u *upstream) drop(h *handler) {
 		u.s = nil
 	}
 	u.fault = pool.OK
+	u.late = lateness{}
 	u.in.free(h.l.loop)
 }
 
@@ -150,7 +152,7 @@ func (u *upstream) read(h *handler, between loop.Time) ([]byte, error) {
 		}
 		u.in.r, u.in.w = 0, 0
 		u.c.ReadBy(between)
-		n, err := u.receive(h, u.in.b[:len(u.in.b)-tail])
+		n, err := u.receive(h, u.in.b[:len(u.in.b)-tail], between)
 		u.in.w = n
 		if n == 0 && err != nil {
 			if !errors.Is(err, io.EOF) {

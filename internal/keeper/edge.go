@@ -78,6 +78,9 @@ func (k *keeper) snapshot(p *proposal) snapshot {
 	}
 	k.people.hands = standing(k.people.hands, cfg, s.state.Workers)
 	s.state.Hands = k.people.hands
+	if cfg.Chaos {
+		s.state.Faults = k.chaos.afflictions()
+	}
 	return s
 }
 
@@ -328,6 +331,7 @@ func (k *keeper) pushed(e *edge, s snapshot, err error) {
 		e.told = s
 		if s.proposal != nil {
 			k.cfg, k.source = s.proposal.cfg, s.proposal.source
+			k.calmIfForbidden()
 			k.proposal = nil
 			s.proposal.answer <- nil
 		}

@@ -87,6 +87,7 @@ type keeper struct {
 	pushing   bool
 	proposal  *proposal
 	people    people
+	chaos     chaos
 	tickets   map[int]chan string
 	ticket    int
 	stopping  bool

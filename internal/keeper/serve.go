@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/weirhq/weir/internal/api"
@@ -23,11 +24,14 @@ func (k *keeper) routes() http.Handler {
 	mux.HandleFunc("POST /v1/intervention", k.serveIntervention)
 	mux.HandleFunc("GET /v1/interventions", k.serveInterventions)
 	mux.HandleFunc("POST /v1/upgrade", k.serveUpgrade)
+	mux.HandleFunc("POST /v1/chaos", k.serveChaos)
+	mux.HandleFunc("POST /v1/chaos/stop", k.serveCalm)
+	mux.HandleFunc("GET /v1/chaos", k.serveFaults)
 	mux.HandleFunc("POST /v1/purge", k.servePurge)
 	mux.HandleFunc("GET /v1/cache", k.serveCache)
 	mux.HandleFunc("POST /v1/cache/look", k.serveLook)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		api.AnswerError(w, http.StatusNotFound, fmt.Errorf("there is no %s %s here: GET /v1/status, GET /v1/cache, POST /v1/cache/look, POST /v1/reload, POST /v1/reopen, POST /v1/purge, POST /v1/intervention, GET /v1/interventions, POST /v1/stop, POST /v1/upgrade", r.Method, r.URL.Path))
+		api.AnswerError(w, http.StatusNotFound, fmt.Errorf("there is no %s %s here: GET /v1/status, GET /v1/cache, POST /v1/cache/look, POST /v1/reload, POST /v1/reopen, POST /v1/purge, POST /v1/intervention, GET /v1/interventions, POST /v1/stop, POST /v1/upgrade, POST /v1/chaos, POST /v1/chaos/stop, GET /v1/chaos", r.Method, r.URL.Path))
 	})
 	return mux
 }
@@ -49,6 +53,7 @@ func (k *keeper) serveStatus(w http.ResponseWriter, r *http.Request) {
 		var e api.EdgeStatus
 		if err := edge.door.client.Get(ctx, "/v1/status", &e); err == nil {
 			s.Edge = &e
+			countFaults(s.Faults, e.Faults)
 		} else if s.Problem == "" {
 			s.Problem = "the edge does not tell its status: " + err.Error()
 		}
@@ -61,6 +66,7 @@ func (k *keeper) status() api.Status {
 	s := api.Status{
 		Version: k.opts.Version, PID: os.Getpid(), File: k.cfg.File, Since: k.since.UTC().Format(time.RFC3339),
 		EdgeRestarts: k.restarts, Apps: []api.AppStatus{}, Listen: []string{}, Problem: k.problem,
+		Faults: slices.Clone(k.chaos.faults),
 	}
 	for _, r := range k.apps {
 		a := r.life.Status()
