@@ -3,7 +3,6 @@ package app
 import (
 	"errors"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"unsafe"
@@ -21,22 +20,12 @@ func awaitEnd(pid int) {
 	}
 }
 
-// held are the signals that wait while one program takes another's place. A signal without a handler yet would be its end.
-var held = []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGPIPE}
-
-func mask() (set unix.Sigset_t) {
-	const word = 8 * unsafe.Sizeof(set.Val[0])
-	for _, s := range held {
-		set.Val[uintptr(s-1)/word] |= 1 << (uintptr(s-1) % word)
-	}
-	return set
-}
-
 // Become has another program take this one's place: the process, its children and the descriptors in keep stay what they are.
-// It returns only if that cannot be, with nothing changed. What this program has not written yet is lost.
-func (s *Starter) Become(path string, argv, env []string, keep []int) error {
+// It returns only if that cannot be, with nothing changed. What this program has not written yet is lost. last is called when
+// nothing can hinder it any more; its error does, and what it returns undoes what it has done.
+func (s *Starter) Become(path string, argv, env []string, keep []int, last func() (undo func(), err error)) error {
 	var err error
-	if e := s.on(func() { err = become(path, argv, env, keep) }); e != nil {
+	if e := s.on(func() { err = become(path, argv, env, keep, last) }); e != nil {
 		return e
 	}
 	return err
@@ -44,12 +33,7 @@ func (s *Starter) Become(path string, argv, env []string, keep []int) error {
 
 // become runs on the thread that processes are started from: it is the one that is left, so no child gets a parent-death signal, and no
 // process is started that could inherit what is kept.
-func become(path string, argv, env []string, keep []int) error {
-	set, before := mask(), unix.Sigset_t{}
-	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &set, &before); err != nil {
-		return os.NewSyscallError("holding signals", err)
-	}
-	defer unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil) //nolint:errcheck // it was taken from there
+func become(path string, argv, env []string, keep []int, last func() (undo func(), err error)) error {
 	for i, fd := range keep {
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0); err != nil {
 			closeOnExec(keep[:i])
@@ -62,7 +46,15 @@ func become(path string, argv, env []string, keep []int) error {
 	if err := unix.Prlimit(0, unix.RLIMIT_NOFILE, nil, &limit); err != nil {
 		return os.NewSyscallError("asking for the limit on open files", err)
 	}
-	defer syscall.RawSyscall6(syscall.SYS_PRLIMIT64, 0, unix.RLIMIT_NOFILE, uintptr(unsafe.Pointer(&limit)), 0, 0, 0) //nolint:errcheck // it was so before
+	defer func() {
+		// Not by way of package syscall, which would have children get this limit too from then on.
+		syscall.RawSyscall6(syscall.SYS_PRLIMIT64, 0, unix.RLIMIT_NOFILE, uintptr(unsafe.Pointer(&limit)), 0, 0, 0) //nolint:errcheck // it was so before
+	}()
+	undo, err := last()
+	if err != nil {
+		return err
+	}
+	defer undo()
 	return os.NewSyscallError("execve", syscall.Exec(path, argv, env))
 }
 
@@ -72,16 +64,9 @@ func closeOnExec(all []int) {
 	}
 }
 
-// Became is called on the thread of the starter to be, by a program that has taken another's place, once it has handlers for signals. What
-// it starts then does not inherit that signals are held. name is what it is called in lists of processes, where it would else be
-// a number.
-func Became(name string) error {
-	set := mask()
-	if err := unix.PthreadSigmask(unix.SIG_UNBLOCK, &set, nil); err != nil {
-		return os.NewSyscallError("taking signals", err)
-	}
-	os.WriteFile("/proc/self/comm", []byte(filepath.Base(name)), 0o644) //nolint:errcheck // only for people
-	return nil
+// Became gives a program that has taken another's place its name in lists of processes, where it would be a number.
+func Became(name string) {
+	os.WriteFile("/proc/self/comm", []byte(name), 0o644) //nolint:errcheck // only for people
 }
 
 // CanBecome says why a file cannot be the program that takes this one's place. A script could be run, but not by its descriptor.

@@ -13,10 +13,12 @@ var errNotHere = errors.New("weir can take the place of another on Linux only")
 func awaitEnd(int) {}
 
 // Become is not to be had here.
-func (s *Starter) Become(string, []string, []string, []int) error { return errNotHere }
+func (s *Starter) Become(string, []string, []string, []int, func() (func(), error)) error {
+	return errNotHere
+}
 
 // Became does nothing here.
-func Became(string) error { return nil }
+func Became(string) {}
 
 // CanBecome says that none can.
 func CanBecome(*os.File) error { return errNotHere }

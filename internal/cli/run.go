@@ -49,7 +49,10 @@ func runSite(c *cobra.Command, file, runDir string) error {
 		return err
 	}
 	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGCHLD)
+	handle := func() {
+		signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGCHLD)
+	}
+	handle()
 	defer signal.Stop(signals)
 	outliveReaders()
 	above, err := supervisor()
@@ -66,10 +69,13 @@ func runSite(c *cobra.Command, file, runDir string) error {
 	if runtime.GOOS != "linux" {
 		o.Parse = nil // nobody can take this program's place there
 	}
+	o.Unhandle = func() func() {
+		signal.Ignore(syscall.SIGHUP, syscall.SIGUSR1)
+		signal.Stop(signals)
+		return handle
+	}
 	if estate != nil {
-		if err := app.Became("weir"); err != nil {
-			return err
-		}
+		app.Became("weir")
 	}
 	go func() {
 		defer o.Thread.End()

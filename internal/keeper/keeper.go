@@ -38,6 +38,9 @@ type Options struct {
 	Parse  func(api.Source) (*config.Config, error) // reads again what was read before, machine or not
 	Estate *os.File                                 // that another program has left, whose place this one has taken; nil: nobody has
 	Flush  func(within time.Duration)               // waits until what Notify was told is said; may be nil
+	// Unhandle gives up the handlers of Signals, until again is called: HUP and USR1 are ignored then, INT and TERM end the process. What
+	// has come before is in Signals when it returns. May be nil.
+	Unhandle func() (again func())
 
 	Inherited []*os.File         // listening sockets that were handed down: those that the configuration names are used
 	Notify    func(state string) // tells whoever started weir how it is (sd_notify(3)); it must not wait; may be nil

@@ -129,17 +129,23 @@ func (h *heir) bringBack(why error) error {
 	if err != nil {
 		return err
 	}
-	return become(starter, &program{os.NewFile(uintptr(known.Self), "self")}, f, known.Files)
+	last := func() (func(), error) { // there is no way back: what comes now is lost
+		if h.opts.Unhandle != nil {
+			h.opts.Unhandle()
+		}
+		return func() {}, nil
+	}
+	return become(starter, last, &program{os.NewFile(uintptr(known.Self), "self")}, f, known.Files)
 }
 
 // become has a program take this one's place. It returns only if it cannot.
-func become(s *app.Starter, p *program, estate *os.File, files []int) error {
+func become(s *app.Starter, last func() (func(), error), p *program, estate *os.File, files []int) error {
 	fd, err := descriptor(estate)
 	if err != nil {
 		return err
 	}
 	env := append(os.Environ(), estateVariable+"="+strconv.Itoa(fd))
-	return s.Become(p.path(), os.Args, env, append(files, fd))
+	return s.Become(p.path(), os.Args, env, append(files, fd), last)
 }
 
 // keeper makes the keeper, which has not begun anything.

@@ -240,21 +240,46 @@ func (k *keeper) giveWay(p *program, caller syscall.Conn) error {
 	return err
 }
 
+// errSignalled is that a signal came just before it would have been lost.
+var errSignalled = errors.New("a signal has come")
+
+// unhandle gives up the handlers of signals, when none waits. From then on, and until the next program has its own, HUP and USR1 are lost; TERM and
+// INT end the process, and the guard stops everything in order. They cannot be held: the Go runtime lets them in before it has a
+// handler.
+func (o *Options) unhandle() (again func(), err error) {
+	if o.Unhandle == nil {
+		return func() {}, nil
+	}
+	again = o.Unhandle()
+	if len(o.Signals) > 0 {
+		again()
+		return nil, errSignalled
+	}
+	return again, nil
+}
+
 // bequeath leaves everything to another program. As an event.
-func (k *keeper) bequeath(p *program, caller syscall.Conn) error {
+func (k *keeper) bequeath(p *program, caller syscall.Conn) (err error) {
 	reopen := false
-	for more := true; more; { // no other signal is lost: they wait, or are another program's
-		select {
-		case s := <-k.opts.Signals:
-			if s == syscall.SIGUSR1 {
+	for range cap(k.opts.Signals) + 1 {
+		for len(k.opts.Signals) > 0 {
+			if s := <-k.opts.Signals; s == syscall.SIGUSR1 {
 				reopen = true
-				continue
+			} else {
+				k.signal(s)
 			}
-			k.signal(s)
-		default:
-			more = false
+		}
+		if err = k.bequeathNow(p, caller, reopen); !errors.Is(err, errSignalled) {
+			break
 		}
 	}
+	if reopen {
+		k.signal(syscall.SIGUSR1) // it was not to be
+	}
+	return err
+}
+
+func (k *keeper) bequeathNow(p *program, caller syscall.Conn, reopen bool) error {
 	e, err := k.leaves(false)
 	if err != nil {
 		return err
@@ -277,5 +302,5 @@ func (k *keeper) bequeath(p *program, caller syscall.Conn) error {
 	if k.opts.Flush != nil {
 		k.opts.Flush(saidTime)
 	}
-	return become(k.starter, p, f, e.Files)
+	return become(k.starter, k.opts.unhandle, p, f, e.Files)
 }
