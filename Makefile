@@ -13,7 +13,7 @@ BUILD_NEEDS = ca-certificates
 TEST_NEEDS  = $(BUILD_NEEDS) gcc libc6-dev curl python3-django gunicorn php-fpm uwsgi-core uwsgi-plugin-python3 postgresql redis-server
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test vet plain unit e2e lint fmt vulncheck fuzz soak soak-short kills bench bench-balance bench-cache bench-peers bench-restart profile clean need-build need-test
+.PHONY: help build demo test vet plain unit e2e lint fmt vulncheck fuzz soak soak-short kills upgrades bench bench-balance bench-cache bench-peers bench-restart profile clean need-build need-test
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ soak-short: build ## the same in two minutes, without HAProxy, and without writi
 
 kills: need-test ## kill a process that writes the cache's disk 5,000 times, and look at what it leaves
 	WEIR_KILLS=5000 $(GO) test -race -count=1 -timeout 60m -run '^TestKilled$$' ./internal/cache/segment
+
+upgrades: need-test ## 1,000 upgrades and reloads of weir under a light load: nothing is lost, nothing is left
+	WEIR_UPGRADES=1000 $(GO) test -count=1 -v -timeout 60m -run '^TestUpgradesLeakNothing$$' ./test/e2e
 
 bench-restart: build ## measure how fast the cache's disk is there after a start: 10 GiB in /var/tmp, some minutes
 	mkdir -p /var/tmp/weir-restart

@@ -250,6 +250,18 @@ type Reload struct {
 	App string `json:"app,omitempty"`
 }
 
+// Upgraded is the answer to POST /v1/upgrade: which program has come into force. It comes when that one serves.
+type Upgraded struct {
+	Version string `json:"version"`
+	Was     string `json:"was"`
+}
+
+// Takeover is what a program says of itself that could take the place of the one that runs.
+type Takeover struct {
+	Version string `json:"version"`
+	Format  int    `json:"format"` // of what a keeper leaves, which it knows
+}
+
 // Purge asks for what the cache holds to be taken out (POST /v1/purge), or with Soft to be made stale: it is then still
 // served while a new response is fetched, and while the app is down. Everything that is named counts. The answer comes when
 // no later request can get what was purged, not even from a fetch that is under way.

@@ -144,6 +144,18 @@ func SendReport(conn *net.UnixConn, r Report) error {
 	return nil
 }
 
+// AwaitReport waits until there is a report to receive, or the edge is gone, and takes nothing. An error means that conn is closed.
+func AwaitReport(conn *net.UnixConn) error {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return raw.Read(func(fd uintptr) bool {
+		_, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		return !errors.Is(err, syscall.EAGAIN) && !errors.Is(err, syscall.EINTR)
+	})
+}
+
 // ReceiveReport waits for the next report of an edge; io.EOF when it is gone.
 func ReceiveReport(conn *net.UnixConn) (Report, error) {
 	var r Report

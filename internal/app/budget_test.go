@@ -1,6 +1,7 @@
 package app
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -8,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/weirhq/weir/internal/config"
 )
 
@@ -356,6 +359,63 @@ func (m *model) step() {
 		m.tell(Resize{1 + m.rand.IntN(9), "as the model likes"})
 	case n < 95:
 		m.bad = !m.bad
+	case n < 96:
+		m.succeed()
+	}
+}
+
+// succeed has another program go on with what this one leaves: whatever was asked for and not answered is lost, and processes that
+// have not been heard of yet have not been started.
+func (m *model) succeed() {
+	m.t.Helper()
+	if m.life.stop != nil {
+		return
+	}
+	var apps []*config.App
+	saved, err := m.life.Save(m.now, func(a *config.App) int {
+		if i := slices.Index(apps, a); i >= 0 {
+			return i
+		}
+		apps = append(apps, a)
+		return len(apps) - 1
+	})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	text, err := json.Marshal(saved)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	var read SavedLife
+	if err := json.Unmarshal(text, &read); err != nil {
+		m.t.Fatal(err)
+	}
+	unborn := map[string]bool{}
+	for _, w := range m.life.all() {
+		unborn[w.name] = w.pid == 0
+	}
+	m.due = slices.DeleteFunc(m.due, func(e Event) bool {
+		x, ok := e.(Exited)
+		return !ok || unborn[x.Worker]
+	})
+	maps.DeleteFunc(m.alive, func(w string, _ bool) bool { return unborn[w] })
+	m.timers = map[int]bool{}
+	same, err := restoreLife(read, m.now, apps)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	if again, err := same.Save(m.now, func(a *config.App) int { return slices.Index(apps, a) }); err != nil || !cmp.Equal(again, read, cmpopts.EquateEmpty()) {
+		m.t.Fatalf("seed %d: %v: what was restored is not what was saved: %s", m.seed, err, cmp.Diff(read, again, cmpopts.EquateEmpty()))
+	}
+	m.now = m.now.Add(time.Second)
+	life, actions, err := RestoreLife(read, m.now, m.now, apps)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.life = life
+	m.past = append(m.past, "another program")
+	for _, a := range actions {
+		m.act(a)
 	}
 }
 

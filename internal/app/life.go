@@ -36,6 +36,7 @@ type Life struct {
 	places  []*place
 	used    map[int]int // generations used, by place number
 	timers  int
+	due     map[int]time.Time // of timers that have not come
 	wish    *wish
 	stop    *int // the ticket of Stop
 	killed  bool
@@ -99,7 +100,7 @@ type wish struct {
 // NewLife returns the life of an app that has not begun. used is what Used returned of an earlier life of the same
 // name, so that no worker's name comes twice; nil if there was none.
 func NewLife(a *config.App, used map[int]int) *Life {
-	l := &Life{app: a, size: a.Workers, used: map[int]int{}}
+	l := &Life{app: a, size: a.Workers, used: map[int]int{}, due: map[int]time.Time{}}
 	maps.Copy(l.used, used)
 	return l
 }
@@ -130,6 +131,7 @@ func (l *Life) Step(now time.Time, e Event) []Action {
 			l.do(Signal{w.name, "KILL"})
 		}
 	case Timer:
+		delete(l.due, e.ID)
 		l.timer(e.ID)
 	default:
 		l.worked(e)
@@ -443,6 +445,7 @@ func (l *Life) say(level Level, format string, args ...any) {
 
 func (l *Life) after(d time.Duration) int {
 	l.timers++
+	l.due[l.timers] = l.now.Add(d)
 	l.do(SetTimer{l.timers, d})
 	return l.timers
 }

@@ -2,9 +2,11 @@ package app
 
 import (
 	"bytes"
-	"io"
+	"errors"
+	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/weirhq/weir/internal/notice"
@@ -20,24 +22,53 @@ const (
 type output struct {
 	who  string
 	sink *Sink
-	part []byte // a line without its end yet
+	gate *gate  // that a read has to pass; nil: there is none
+	part []byte // a line without its end yet; inside the gate
 
 	mu   sync.Mutex
 	last [][]byte // ring
 	next int
 }
 
-// read reads r to its end. It never waits for anything but r.
-func (o *output) read(r io.Reader) {
+// read reads r to its end. It never waits for anything but r and the gate.
+func (o *output) read(r *os.File) {
+	raw, err := r.SyscallConn()
+	if err != nil {
+		return // it is closed already
+	}
 	buf := make([]byte, 32<<10)
-	for {
-		n, err := r.Read(buf)
-		o.take(buf[:n])
-		if err != nil { // the end, or the deadline that was set after the process was gone
+	for more := true; more; {
+		// Read and taken in one go: what another program finds in the pipe has not been shown yet.
+		err := raw.Read(func(fd uintptr) bool {
+			if o.gate != nil {
+				o.gate.enter()
+				defer o.gate.leave()
+			}
+			var wait bool
+			more, wait = o.once(int(fd), buf)
+			return !wait
+		})
+		if err != nil { // the deadline that was set after the process was gone
 			o.flush("")
 			return
 		}
 	}
+}
+
+// once reads once. more says that there may be more, wait that there is nothing yet.
+func (o *output) once(fd int, buf []byte) (more, wait bool) {
+	n, err := syscall.Read(fd, buf)
+	switch {
+	case errors.Is(err, syscall.EAGAIN):
+		return true, true
+	case errors.Is(err, syscall.EINTR):
+		return true, false
+	case err != nil || n == 0:
+		o.flush("")
+		return false, false
+	}
+	o.take(buf[:n])
+	return true, false
 }
 
 func (o *output) take(b []byte) {

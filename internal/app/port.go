@@ -70,3 +70,12 @@ func givePort(port int) {
 	defer ports.Unlock()
 	delete(ports.taken, port)
 }
+
+// keepPort notes the port of a worker that was started by another program.
+func keepPort(port int) {
+	ports.Lock()
+	defer ports.Unlock()
+	if port != 0 {
+		ports.taken[port] = true
+	}
+}

@@ -50,7 +50,7 @@ func Launch(s *Starter, sink *Sink, runDir string, worker Spawn) (*Process, erro
 		return nil, err
 	}
 	p := &Process{id: id, Worker: worker.Worker, app: a, runDir: runDir, ended: make(chan struct{}), done: make(chan struct{})}
-	p.out = &output{who: a.Name + "/" + strconv.Itoa(worker.Place), sink: sink}
+	p.out = &output{who: a.Name + "/" + strconv.Itoa(worker.Place), sink: sink, gate: &s.reads}
 	p.own = map[string]string{"WORKER": strconv.Itoa(worker.Place), workerVariable: worker.Worker, runDirVariable: runDir}
 	var socket *os.File
 	if a.Handed {
@@ -117,11 +117,17 @@ func (p *Process) start(s *Starter, socket *os.File) error {
 		r.Close() //nolint:errcheck // nothing was read
 		return fmt.Errorf("cannot be started: %w", plain(err, p.app))
 	}
-	if raw, err := r.SyscallConn(); err == nil { // Fd would make it wait for a reader's turn in the kernel
-		raw.Control(func(fd uintptr) { p.pipe = int(fd) }) //nolint:errcheck // r is open
-	}
+	p.pipe = descriptor(r)
 	go p.wait(s, r)
 	return nil
+}
+
+// descriptor is a file's descriptor. Fd would make reading it wait in the kernel.
+func descriptor(f *os.File) (n int) {
+	if raw, err := f.SyscallConn(); err == nil {
+		raw.Control(func(fd uintptr) { n = int(fd) }) //nolint:errcheck // f is open
+	}
+	return n
 }
 
 // plain says what the kernel means by its refusal to run a program that is there and executable, without "fork/exec".
@@ -146,10 +152,12 @@ func plain(err error, a *config.App) error {
 	return fmt.Errorf("%s: %w", pe.Path, pe.Err)
 }
 
-// wait sees the process through to its end: the leader's, then its group's, then its output's.
+// wait sees the process through to its end: the leader's, then its group's, then its output's. From the first on it holds
+// Starter.Still off.
 func (p *Process) wait(s *Starter, r *os.File) {
 	read := make(chan struct{})
 	go func() { p.out.read(r); close(read) }()
+	s.Await(p.cmd)
 	err := s.Wait(p.cmd)
 	close(p.ended)
 	p.how = "exit status 0"
@@ -185,7 +193,7 @@ func (p *Process) Ward() Ward {
 	return Ward{Name: p.out.who, PID: p.PID(), Output: p.pipe, Signal: p.app.Stop.Signal, Within: p.app.Stop.Within.Milliseconds()}
 }
 
-// Done is closed when the leader, its process group and its output have ended.
+// Done is closed when the leader, its process group and its output have ended. Whoever takes note of it says so by Starter.Leave.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
 // Exit says how it ended ("exit status 1", "signal: killed") and its last line of output. Only after Done.

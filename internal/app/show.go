@@ -56,6 +56,14 @@ func (l *Life) Serving() []api.Worker {
 // Size returns how many workers there are to be now.
 func (l *Life) Size() int { return l.size }
 
+// Wished returns the ticket of what is being done; 0: nothing is.
+func (l *Life) Wished() int {
+	if l.wish == nil {
+		return 0
+	}
+	return l.wish.ticket
+}
+
 // Heirs returns the dead workers whose listening sockets are to be kept.
 func (l *Life) Heirs() []string {
 	var all []string

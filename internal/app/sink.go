@@ -26,6 +26,7 @@ type Sink struct {
 	dropped int
 	total   int
 	closed  bool
+	writing bool // a batch is on its way
 }
 
 // NewSink returns a sink that writes to out, in a form for it.
@@ -66,6 +67,18 @@ func (s *Sink) Dropped() int {
 	return s.total
 }
 
+// Flush waits until what was said before is written, for at most the given time.
+func (s *Sink) Flush(within time.Duration) {
+	for end := time.Now().Add(within); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		s.mu.Lock()
+		written := len(s.waiting) == 0 && s.dropped == 0 && !s.writing
+		s.mu.Unlock()
+		if written {
+			return
+		}
+	}
+}
+
 // Close writes what waits, for at most the given time: an output that nobody reads does not hold weir up.
 func (s *Sink) Close(within time.Duration) {
 	s.mu.Lock()
@@ -100,7 +113,7 @@ func (s *Sink) run() {
 				}
 				break
 			}
-			s.waiting, s.spare, s.dropped = s.spare, nil, 0 // two buffers, never one under both names
+			s.waiting, s.spare, s.dropped, s.writing = s.spare, nil, 0, true // two buffers, never one under both names
 			s.mu.Unlock()
 			// An output that fails (a closed terminal, a full disk) must not stop the workers; there is nowhere else to say so.
 			s.out.Write(batch) //nolint:errcheck // see above
@@ -108,7 +121,7 @@ func (s *Sink) run() {
 				s.out.Write(s.printer.Append(nil, time.Now(), "weir", slog.LevelWarn, fmt.Appendf(nil, "%d lines dropped: the output is too slow for them", dropped), "")) //nolint:errcheck // see above
 			}
 			s.mu.Lock()
-			s.spare = batch[:0]
+			s.spare, s.writing = batch[:0], false
 			s.mu.Unlock()
 		}
 	}

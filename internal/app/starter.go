@@ -8,13 +8,14 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
-// Starter starts processes, all from one operating system thread that lives as long as the starter: the kernel sends
-// the parent-death signal when the *thread* that started a process ends, not when its program does, and Go ends
-// threads as it likes. Any goroutine may use it.
+// Starter starts processes, all from one operating system thread that lives as long as the starter: see Thread. Any goroutine may
+// use it.
 type Starter struct {
-	work   chan func()
+	thread *Thread
+	lent   bool // the thread is somebody else's
 	done   chan struct{}
 	once   sync.Once
 	adopts bool
@@ -26,37 +27,42 @@ type Starter struct {
 	hurry   chan struct{} // closed when hooks are to end
 	hurried sync.Once
 	sockets sockets
+	work    gate // for whoever starts or collects a process, hooks and all
+	reads   gate // for whoever reads what one prints
 
 	own map[int]bool // on the thread: processes that somebody waits for
 }
 
-// NewStarter returns a starter. With adopt, processes whose parents die (daemons of workers) become children of this
-// program, which is then to call Reap whenever a child dies.
+// NewStarter returns a starter with a thread of its own. With adopt, processes whose parents die (daemons of workers) become
+// children of this program, which is then to call Reap whenever a child dies.
 func NewStarter(adopt bool) (*Starter, error) {
+	t := NewThread()
+	s, err := NewStarterOn(t, adopt)
+	if err != nil {
+		return nil, err
+	}
+	s.lent = false
+	go t.Run()
+	return s, nil
+}
+
+// NewStarterOn is NewStarter on a thread that stays the caller's.
+func NewStarterOn(t *Thread, adopt bool) (*Starter, error) {
 	if adopt {
 		if err := adoptOrphans(); err != nil {
 			return nil, fmt.Errorf("becoming the parent of orphans: %w", err)
 		}
 	}
-	s := &Starter{work: make(chan func()), done: make(chan struct{}), adopts: adopt, own: map[int]bool{}, hurry: make(chan struct{}), sockets: sockets{held: map[string]handed{}}}
-	go func() {
-		runtime.LockOSThread() // never unlocked: when this goroutine ends, so does the thread, and what is left of its children
-		for {
-			select {
-			case f := <-s.work:
-				f()
-			case <-s.done:
-				return
-			}
-		}
-	}()
-	return s, nil
+	return &Starter{thread: t, lent: true, done: make(chan struct{}), adopts: adopt, own: map[int]bool{}, hurry: make(chan struct{}), sockets: sockets{held: map[string]handed{}}}, nil
 }
 
-// Close ends the thread. Workers that still live and were started unguarded are killed by the kernel.
+// Close ends the thread, unless it was lent. Workers that still live and were started unguarded are killed by the kernel then.
 func (s *Starter) Close() {
 	s.Release("", nil)
 	s.once.Do(func() { close(s.done) })
+	if !s.lent {
+		s.thread.End()
+	}
 }
 
 var errStarterClosed = errors.New("weir is stopping")
@@ -65,7 +71,7 @@ var errStarterClosed = errors.New("weir is stopping")
 func (s *Starter) on(f func()) error {
 	done := make(chan struct{})
 	select {
-	case s.work <- func() { defer close(done); f() }:
+	case s.thread.work <- func() { defer close(done); f() }:
 		<-done
 		return nil
 	case <-s.done:
@@ -84,6 +90,37 @@ func (s *Starter) Start(cmd *exec.Cmd) error {
 		return e
 	}
 	return err
+}
+
+// Await waits until cmd, which Start has started, has ended, and leaves it for Wait to collect. Then it holds Still off until Leave.
+func (s *Starter) Await(cmd *exec.Cmd) {
+	awaitEnd(cmd.Process.Pid)
+	s.work.enter()
+}
+
+// Leave says that everybody who has to know of the end of a process does.
+func (s *Starter) Leave() { s.work.leave() }
+
+// Enter holds Still off until Leave.
+func (s *Starter) Enter() { s.work.enter() }
+
+// Still waits for a moment in which nothing is being started or collected, and keeps it so until Go; then nothing that a process
+// prints is read either. False: there was none within the time. One goroutine at a time.
+func (s *Starter) Still(within time.Duration) bool {
+	if !s.work.close(within) {
+		return false
+	}
+	if !s.reads.close(within) {
+		s.work.open()
+		return false
+	}
+	return true
+}
+
+// Go ends what Still began.
+func (s *Starter) Go() {
+	s.reads.open()
+	s.work.open()
 }
 
 // Wait waits for cmd, which Start has started, as cmd.Wait does.

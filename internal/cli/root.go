@@ -70,6 +70,7 @@ func rootCommand() *cobra.Command {
 		versionCommand(),
 		edgeCommand(),
 		guardCommand(),
+		takeoverCommand(),
 		cgiCommand(),
 	)
 	for _, c := range root.Commands() {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/spf13/cobra"
+	"github.com/weirhq/weir/internal/api"
+	"github.com/weirhq/weir/internal/app"
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/keeper"
 )
@@ -35,13 +37,22 @@ func runCommand() *cobra.Command {
 	return c
 }
 
+// The main goroutine stays on the main thread, the only one that there is still when another program takes this one's place: see
+// runSite.
+func init() { runtime.LockOSThread() }
+
+// runSite runs the keeper beside the main goroutine, which has the thread that processes are started from.
 func runSite(c *cobra.Command, file, runDir string) error {
+	estate := keeper.Estate()
 	loops, err := loops()
 	if err != nil {
 		return err
 	}
 	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGCHLD)
+	handle := func() {
+		signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGCHLD)
+	}
+	handle()
 	defer signal.Stop(signals)
 	outliveReaders()
 	above, err := supervisor()
@@ -49,11 +60,38 @@ func runSite(c *cobra.Command, file, runDir string) error {
 		return err
 	}
 	defer above.close()
-	return keeper.Run(c.Context(), keeper.Options{
-		Inherited: activation.Files(true), Notify: above.tell, Watchdog: above.watchdog,
+	o := keeper.Options{
+		Inherited: activation.Files(true), Notify: above.tell, Flush: above.flush, Watchdog: above.watchdog,
 		Load:  func() (*config.Config, []config.Warning, error) { return load(file, runDir) },
 		Loops: loops, Stdout: os.Stdout, Stderr: os.Stderr, Signals: signals, Version: version(), Adopt: true,
+		Parse: parseAgain, Thread: app.NewThread(), Estate: estate,
+	}
+	if runtime.GOOS != "linux" {
+		o.Parse = nil // nobody can take this program's place there
+	}
+	o.Unhandle = func() func() {
+		signal.Ignore(syscall.SIGHUP, syscall.SIGUSR1)
+		signal.Stop(signals)
+		return handle
+	}
+	if estate != nil {
+		app.Became("weir")
+	}
+	go func() {
+		defer o.Thread.End()
+		err = keeper.Run(c.Context(), o)
+	}()
+	o.Thread.Run()
+	return err
+}
+
+// parseAgain reads a configuration that was in force already, whatever the machine has of it now.
+func parseAgain(s api.Source) (*config.Config, error) {
+	cfg, _, err := config.Parse(s.Path, []byte(s.Text), func(name string) (string, bool) {
+		v, ok := s.Env[name]
+		return v, ok
 	})
+	return cfg, err
 }
 
 // outliveReaders has writes to an output that nobody reads any more fail, instead of ending this process: a site does not

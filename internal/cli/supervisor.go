@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -11,6 +12,7 @@ import (
 // above is whoever started weir and wants to know how it is: systemd, or another that speaks sd_notify(3).
 type above struct {
 	states   chan string
+	waiting  atomic.Int64 // states that have not been said
 	done     chan struct{}
 	watchdog time.Duration // between two signs of life; 0: nobody watches
 }
@@ -30,9 +32,18 @@ func supervisor() (*above, error) {
 
 // tell never waits: what a supervisor that does not read misses is said again, or out of date.
 func (a *above) tell(state string) {
+	a.waiting.Add(1)
 	select {
 	case a.states <- state:
 	default:
+		a.waiting.Add(-1)
+	}
+}
+
+// flush waits until what was told is said, for at most the given time.
+func (a *above) flush(within time.Duration) {
+	for end := time.Now().Add(within); a.waiting.Load() > 0 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
 	}
 }
 
@@ -44,6 +55,7 @@ func (a *above) run() {
 			said = true
 			slog.Warn("the supervisor cannot be told how weir is (NOTIFY_SOCKET)", "error", err)
 		}
+		a.waiting.Add(-1)
 	}
 }
 

@@ -38,7 +38,7 @@ func unitCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		cfg, _, err := load(file, "")
+		cfg, err := plan(file)
 		if err != nil {
 			return err
 		}
@@ -54,6 +54,16 @@ func unitCommand() *cobra.Command {
 		return err
 	}
 	return c
+}
+
+// plan reads a configuration for a machine that need not have yet what it names: the unit itself makes the cache's directory.
+func plan(file string) (*config.Config, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("the configuration cannot be read: %w", err)
+	}
+	cfg, _, err := config.Parse(file, text, os.LookupEnv)
+	return cfg, err
 }
 
 func socketUnit(cfg *config.Config) string {

@@ -21,6 +21,8 @@ func TestUnit(t *testing.T) {
 			[]string{"CAP_SETUID", "CAP_NET_BIND_SERVICE\n"}, []string{"User=", "NoNewPrivileges", "Ambient"}},
 		{"high port", strings.Replace(app, ":80", ":8080", 1), []string{"--user", "site"},
 			[]string{"User=site\n", "CapabilityBoundingSet=\n"}, []string{"CAP_NET_BIND_SERVICE"}},
+		{"a cache that is not there yet", app + "cache: {disk: {path: /var/cache/weir-is-to-be, size: 1GiB}}\n", nil,
+			[]string{"CacheDirectory=weir-is-to-be\n"}, []string{"ReadWritePaths=/"}},
 		{"socket", strings.Replace(app, ":80", ":80\", \"127.0.0.1:8080\", \"unix:/run/weir/100%.sock", 1), []string{"--socket"},
 			[]string{"ListenStream=80\n", "ListenStream=127.0.0.1:8080\n", "ListenStream=/run/weir/100%%.sock\n"}, []string{"ExecStart"}},
 	} {

@@ -4,15 +4,17 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+	"github.com/weirhq/weir/internal/api"
 )
 
 func upgradeCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "upgrade",
-		Short: "Replace the process that serves by a new one",
-		Long: "Start the process that serves anew beside the one that runs, and hand over to it: no connection is refused and no\n" +
-			"request is lost. The old process answers once more on each connection that it has, and gets timeouts.hard_stop for\n" +
-			"what takes longer. It answers when the new one serves. Workers are not touched.",
+		Short: "Put the program that is on the disk now in force",
+		Long: "Have the program that is on the disk now take the place of the one that runs: no connection is refused, no request is\n" +
+			"lost, no worker is touched. The new program is tried first; one that cannot take over changes nothing. `weir run` goes\n" +
+			"on in the same process, then a new process begins to serve, and the old one answers once more on each connection that\n" +
+			"it has, and gets timeouts.hard_stop for what takes longer. The answer comes when the new one serves.",
 		Args: noArguments,
 	}
 	runDir := runDirFlag(c)
@@ -22,10 +24,11 @@ func upgradeCommand() *cobra.Command {
 			return err
 		}
 		defer client.Close()
-		if err := client.Post(c.Context(), "/v1/upgrade", struct{}{}, nil); err != nil {
+		var done api.Upgraded
+		if err := client.Post(c.Context(), "/v1/upgrade", struct{}{}, &done); err != nil {
 			return err
 		}
-		_, err = fmt.Fprintln(c.OutOrStdout(), "upgraded")
+		_, err = fmt.Fprintf(c.OutOrStdout(), "upgraded: weir %s is in service (it was %s)\n", done.Version, done.Was)
 		return err
 	}
 	return c

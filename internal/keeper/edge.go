@@ -36,7 +36,8 @@ type edge struct {
 	problem string        // what it reported
 	told    snapshot
 	exited  chan struct{}
-	how     string // once exited
+	how     string    // once exited
+	until   time.Time // it may finish what it has, once it has been replaced
 }
 
 // door is where an edge is called. It outlives edges that die, so that nobody is refused while one is started again.
@@ -109,6 +110,8 @@ func (k *keeper) startEdge() {
 func (k *keeper) attend(e *edge) {
 	k.goes(func() { k.listenTo(e) })
 	k.goes(func() {
+		k.starter.Await(e.cmd)
+		defer k.starter.Leave()
 		err := k.starter.Wait(e.cmd)
 		e.how = "exit status 0"
 		if err != nil {
@@ -117,7 +120,7 @@ func (k *keeper) attend(e *edge) {
 		close(e.exited)
 		k.post(func() { k.edgeExited(e) })
 	})
-	k.after(startTime, func() {
+	k.after(max(startTime-time.Since(e.started), 0), func() {
 		if !e.ready && !e.dead() {
 			e.problem = fmt.Sprintf("it was not ready within %v", startTime)
 			k.log.Error("the edge is killed", "reason", e.problem)
@@ -189,8 +192,14 @@ func (e *edge) dead() bool {
 // listenTo takes an edge's reports until it is gone.
 func (k *keeper) listenTo(e *edge) {
 	for {
+		if err := api.AwaitReport(e.conn); err != nil {
+			return
+		}
+		// What this program has taken, another one that takes its place cannot take any more.
+		k.starter.Enter()
 		r, err := api.ReceiveReport(e.conn)
 		if err != nil {
+			k.starter.Leave()
 			return // its death is told by the process's exit; when it only closed the pair, it is as good as dead
 		}
 		k.post(func() {
@@ -213,6 +222,7 @@ func (k *keeper) listenTo(e *edge) {
 				k.goes(func() { k.watch(e) })
 			}
 		})
+		k.starter.Leave()
 	}
 }
 

@@ -26,6 +26,7 @@ type guard struct {
 	news chan []byte // the latest wards; holds one. Closed when there will be none
 	told string
 	done chan struct{}
+	shut bool // news is closed
 }
 
 const (
@@ -59,19 +60,93 @@ func (k *keeper) startGuard() {
 	}
 	k.guard = g
 	k.starter.Guarded.Store(true)
+	k.attendGuard(g)
+}
+
+// replaceGuard has a guard of this program take the place of the one that there is, which guards until the new one has been told
+// everything.
+func (k *keeper) replaceGuard() {
+	g, err := k.launchGuard()
+	if err != nil {
+		k.log.Error("the guard cannot be replaced: the old one goes on", "error", err)
+		return
+	}
+	k.former, k.guard = k.guard, g
+	k.attendGuard(g)
+}
+
+// dismiss lets the guard go that has been replaced. As an event.
+func (k *keeper) dismiss() {
+	g := k.former
+	if g == nil || g.shut {
+		return
+	}
+	g.leave()
+	k.goes(func() { k.endOf(g) })
+}
+
+// leave tells a guard that there is nobody left.
+func (g *guard) leave() {
+	line, err := json.Marshal(app.Wards{Keeper: os.Getpid()})
+	if err == nil {
+		g.tell(append(line, '\n'))
+	}
+	g.close()
+}
+
+// tell has a line written; what it has not been told yet is out of date. It never waits.
+func (g *guard) tell(line []byte) {
+	select {
+	case <-g.news:
+	default:
+	}
+	g.news <- line
+}
+
+func (g *guard) close() {
+	if !g.shut {
+		g.shut = true
+		close(g.news)
+	}
+}
+
+// endOf waits for the end of a guard that has been let go.
+func (k *keeper) endOf(g *guard) {
+	t := time.NewTimer(guardEnd)
+	defer t.Stop()
+	select {
+	case <-g.done:
+	case <-t.C: // stopped, or worse: neither it nor its full pipe is to hold weir up
+		g.cmd.Process.Kill() //nolint:errcheck // it has exited just now
+	}
+}
+
+// attendGuard sees a guard through to its end.
+func (k *keeper) attendGuard(g *guard) {
 	k.goes(func() {
 		for b := range g.news {
 			g.pipe.Write(b) //nolint:errcheck // if it is dead, its exit tells
+			k.post(func() {
+				if k.guard == g {
+					k.dismiss()
+				}
+			})
 		}
 		g.pipe.Close() //nolint:errcheck // as above
 	})
 	k.goes(func() {
+		k.starter.Await(g.cmd)
+		defer k.starter.Leave()
 		err := k.starter.Wait(g.cmd)
 		close(g.done)
 		k.post(func() {
+			g.close()
+			if k.former == g {
+				k.former = nil
+				return
+			}
 			k.guard = nil
-			close(g.news)
-			k.starter.Guarded.Store(false)
+			k.starter.Guarded.Store(k.former != nil && !k.former.shut)
 			if !k.stopping {
 				k.log.Error("the guard died: it is started again", "how", err, "next_start", guardAgain)
 				k.after(guardAgain, k.startGuard)
@@ -88,7 +163,7 @@ func (k *keeper) launchGuard() (*guard, error) {
 	defer r.Close() //nolint:errcheck // the child has its own
 	argv := k.opts.Guard
 	if argv == nil {
-		argv = []string{k.program.path(), "guard"}
+		argv = []string{k.self.path(), "guard"}
 	}
 	g := &guard{pipe: w, news: make(chan []byte, 1), done: make(chan struct{})}
 	// A session of its own, as the edge has.
@@ -120,11 +195,7 @@ func (k *keeper) tellGuard() {
 		return
 	}
 	g.told = string(line)
-	select { // what it has not been told yet is out of date
-	case <-g.news:
-	default:
-	}
-	g.news <- append(line, '\n')
+	g.tell(append(line, '\n'))
 }
 
 // endGuard lets the guard go: there is nothing left to guard. After the last event.
@@ -135,14 +206,6 @@ func (k *keeper) endGuard() {
 	}
 	k.edge, k.retired = nil, nil
 	k.tellGuard()
-	close(g.news)
-	k.goes(func() {
-		t := time.NewTimer(guardEnd)
-		defer t.Stop()
-		select {
-		case <-g.done:
-		case <-t.C: // stopped, or worse: neither it nor its full pipe is to hold weir up
-			g.cmd.Process.Kill() //nolint:errcheck // it has exited just now
-		}
-	})
+	g.close()
+	k.goes(func() { k.endOf(g) })
 }

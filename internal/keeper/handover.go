@@ -67,12 +67,12 @@ func escapeGlob(path string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
 }
 
-// replaceEdge has another edge take the place of the one that serves. Nothing is lost by it; on an error the one that
-// served goes on. Whoever calls it holds op.
-func (k *keeper) replaceEdge() error {
+// replaceEdge has an edge of a program take the place of the one that serves. Nothing is lost by it; on an error the one that
+// served goes on. Whoever calls it holds op. The program is its own from then on.
+func (k *keeper) replaceEdge(p *program) error {
 	var e *edge
 	var err error
-	if called := k.call(func() { e, err = k.beginHandover() }); called != nil || err != nil {
+	if called := k.call(func() { e, err = k.beginHandover(p) }); called != nil || err != nil {
 		return errors.Join(called, err)
 	}
 	select {
@@ -97,16 +97,14 @@ func (k *keeper) replaceEdge() error {
 }
 
 // beginHandover starts an edge that is to hold. As an event.
-func (k *keeper) beginHandover() (*edge, error) {
+func (k *keeper) beginHandover(p *program) (*edge, error) {
 	switch {
 	case k.stopping:
+		p.close()
 		return nil, errStopping
 	case k.edge == nil || !k.edge.ready:
+		p.close()
 		return nil, errors.New("the edge is being started: try again")
-	}
-	p, err := nextProgram()
-	if err != nil {
-		return nil, err
 	}
 	d, err := k.makeDoor()
 	if err != nil {
@@ -216,13 +214,18 @@ func (k *keeper) retire(old *edge) {
 		}
 		return
 	}
-	k.goes(func() {
-		if k.gone(old, limit+edgeGrace) || k.ctx.Err() != nil {
-			return
-		}
-		k.log.Warn("an edge that has been replaced did not finish in time: it is killed", "pid", old.cmd.Process.Pid)
-		old.signal(syscall.SIGKILL)
-	})
+	if err := k.call(func() { old.until = time.Now().Add(limit) }); err == nil {
+		k.goes(func() { k.limit(old) })
+	}
+}
+
+// limit kills an edge that has been replaced when it does not finish in time.
+func (k *keeper) limit(old *edge) {
+	if k.gone(old, max(time.Until(old.until), 0)+edgeGrace) || k.ctx.Err() != nil {
+		return
+	}
+	k.log.Warn("an edge that has been replaced did not finish in time: it is killed", "pid", old.cmd.Process.Pid)
+	old.signal(syscall.SIGKILL)
 }
 
 // leftOver sees to an edge that has exited and is not the one in force. As an event.
@@ -270,21 +273,4 @@ func (k *keeper) stopEdges(edges []*edge, drain time.Duration) {
 	for range edges {
 		<-done
 	}
-}
-
-// upgrade is what weir upgrade asks for.
-func (k *keeper) upgrade() error {
-	select {
-	case k.op <- struct{}{}:
-	default:
-		return errBusy
-	}
-	defer func() { <-k.op }()
-	began := time.Now()
-	if err := k.replaceEdge(); err != nil {
-		k.log.Error("the edge was not replaced", "error", err)
-		return err
-	}
-	k.log.Info("a new edge serves; the old one finishes what it has", "after", time.Since(began).Round(time.Millisecond))
-	return nil
 }

@@ -33,6 +33,15 @@ type Options struct {
 	Pulse   time.Duration                                    // between two signs of life of the edge; 0: five seconds
 	Ready   func()                                           // called once, when every app has a live worker; may be nil
 
+	// For another program to take this one's place (weir upgrade); without them only the edge is replaced.
+	Thread *app.Thread                              // the main thread, which processes are started from
+	Parse  func(api.Source) (*config.Config, error) // reads again what was read before, machine or not
+	Estate *os.File                                 // that another program has left, whose place this one has taken; nil: nobody has
+	Flush  func(within time.Duration)               // waits until what Notify was told is said; may be nil
+	// Unhandle gives up the handlers of Signals, until again is called: HUP and USR1 are ignored then, INT and TERM end the process. What
+	// has come before is in Signals when it returns. May be nil.
+	Unhandle func() (again func())
+
 	Inherited []*os.File         // listening sockets that were handed down: those that the configuration names are used
 	Notify    func(state string) // tells whoever started weir how it is (sd_notify(3)); it must not wait; may be nil
 	Watchdog  time.Duration      // between two signs of life by Notify; 0: none
@@ -53,9 +62,12 @@ type keeper struct {
 	runDir  string
 	since   time.Time
 	lock    *os.File
+	apiFile *os.File // the listening socket of the server
 	server  *http.Server
 	socket  net.Listener // the server's
 	secret  []byte       // that all edges have in common
+	self    *program     // that this process runs
+	heir    *heir        // until it has begun to go on in another program's place
 	ctx     context.Context
 	cancel  context.CancelFunc
 
@@ -70,7 +82,7 @@ type keeper struct {
 	cfg       *config.Config
 	source    api.Source
 	version   int64    // of the state told last
-	program   *program // in force
+	program   *program // that edges are started from
 	inherited []inherited
 	listeners map[string]*listener
 	apps      []*running
@@ -81,8 +93,9 @@ type keeper struct {
 	coming    *edge   // is made ready to take the edge's place
 	retired   []*edge // have been replaced, and finish what they have
 	guard     *guard
-	deaths    int // of edges that lived short, in a row
-	restarts  int // of the edge
+	former    *guard // has been replaced, and is let go
+	deaths    int    // of edges that lived short, in a row
+	restarts  int    // of the edge
 	dirty     bool
 	pushing   bool
 	proposal  *proposal
@@ -105,7 +118,11 @@ type keeper struct {
 // Run keeps everything that the configuration names until it is told to stop, and returns nil then. An error before
 // that is one line (more for a configuration with several errors) that a person can act on.
 func Run(ctx context.Context, o Options) error {
-	k, err := open(o)
+	begin := open
+	if o.Estate != nil {
+		begin = takeOver
+	}
+	k, err := begin(o)
 	if err != nil {
 		return err
 	}
@@ -114,24 +131,14 @@ func Run(ctx context.Context, o Options) error {
 
 // run is the one goroutine that handles events.
 func (k *keeper) run(ctx context.Context) error {
-	k.goes(func() {
-		if err := k.server.Serve(k.socket); !errors.Is(err, http.ErrServerClosed) {
-			k.log.Error("the control socket failed: weir status, reload and stop do not work until it is restarted", "error", err)
-		}
-	})
+	k.takeCalls()
 	if k.opts.Watchdog > 0 {
 		k.goes(func() { k.feed(k.opts.Watchdog) })
 	}
-	k.startGuard()
-	k.startEdge()
-	for _, a := range k.cfg.Apps {
-		begun := k.wish(k.add(a), func(t int) app.Event { return app.Begin{Ticket: t} })
-		cfg := k.cfg
-		k.goes(func() {
-			if err := k.answer(begun); err != nil && !k.ending() {
-				k.sayError(misses(cfg, a, err))
-			}
-		})
+	if k.heir != nil {
+		k.resume()
+	} else {
+		k.begin()
 	}
 	done := ctx.Done()
 	for {
@@ -152,6 +159,21 @@ func (k *keeper) run(ctx context.Context) error {
 			k.close()
 			return k.failure
 		}
+	}
+}
+
+// begin starts everything.
+func (k *keeper) begin() {
+	k.startGuard()
+	k.startEdge()
+	for _, a := range k.cfg.Apps {
+		begun := k.wish(k.add(a), func(t int) app.Event { return app.Begin{Ticket: t} })
+		cfg := k.cfg
+		k.goes(func() {
+			if err := k.answer(begun); err != nil && !k.ending() {
+				k.sayError(misses(cfg, a, err))
+			}
+		})
 	}
 }
 
@@ -256,7 +278,8 @@ type running struct {
 	procs  map[string]*app.Process
 	checks map[string]context.CancelFunc
 	tend   tending
-	handed bool // workers have been given sockets
+	handed bool         // workers have been given sockets
+	todo   []app.Action // to go on in another program's place
 
 	overrun, lost int // requests: see api.AppStatus
 }
@@ -321,8 +344,10 @@ func (k *keeper) do(r *running, a app.Action) {
 
 func (k *keeper) spawn(r *running, s app.Spawn) {
 	k.goes(func() {
+		k.starter.Enter()
 		p, err := app.Launch(k.starter, k.sink, k.runDir, s)
 		if err != nil {
+			defer k.starter.Leave()
 			k.post(func() {
 				var h *app.HookError
 				errors.As(err, &h)
@@ -339,20 +364,27 @@ func (k *keeper) spawn(r *running, s app.Spawn) {
 			r.procs[s.Worker] = p
 			k.step(r, app.Started{Worker: s.Worker, Address: p.Address, PID: p.PID()})
 		})
-		<-p.Done()
-		k.post(func() {
-			delete(r.procs, s.Worker)
-			if cancel := r.checks[s.Worker]; cancel != nil {
-				cancel()
-				delete(r.checks, s.Worker)
-			}
-			if err := p.Afterwards(); err != nil {
-				k.log.Warn("after a worker's end", "worker", s.Worker, "error", err)
-			}
-			how, words := p.Exit()
-			k.step(r, app.Exited{Worker: s.Worker, How: how, Words: words, Lines: p.Lines()})
-			k.release(r)
-		})
+		k.starter.Leave()
+		k.await(r, p)
+	})
+}
+
+// await waits for the end of a worker's process.
+func (k *keeper) await(r *running, p *app.Process) {
+	<-p.Done()
+	defer k.starter.Leave()
+	k.post(func() {
+		delete(r.procs, p.Worker)
+		if cancel := r.checks[p.Worker]; cancel != nil {
+			cancel()
+			delete(r.checks, p.Worker)
+		}
+		if err := p.Afterwards(); err != nil {
+			k.log.Warn("after a worker's end", "worker", p.Worker, "error", err)
+		}
+		how, words := p.Exit()
+		k.step(r, app.Exited{Worker: p.Worker, How: how, Words: words, Lines: p.Lines()})
+		k.release(r)
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,16 +20,31 @@ import (
 	"time"
 
 	"github.com/weirhq/weir/internal/api"
+	"github.com/weirhq/weir/internal/app"
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/testkit"
 	"go.uber.org/goleak"
 )
+
+// A keeper that another program takes the place of has the main thread.
+func init() {
+	if len(os.Args) > 1 && os.Args[1] == "keep" {
+		runtime.LockOSThread()
+	}
+}
 
 // The test binary is its own worker, edge and keeper: `keeper.test worker MODE`, `keeper.test edge DIR`,
 // `keeper.test keep DIR`.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 2 {
 		switch os.Args[1] {
+		case "takeover":
+			if err := Trial(os.Stdin, parseAgain); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			fmt.Printf(`{"version": "test", "format": %d}`, EstateFormat)
+			return
 		case "worker":
 			work(os.Args[2])
 			return
@@ -144,6 +160,13 @@ func fakeEdge(dir string) {
 			time.AfterFunc(20*time.Millisecond, func() { once.Do(func() { close(exit) }) })
 		}
 	})
+	var accepting []net.Listener // not the control socket, as in the real one
+	mux.HandleFunc("POST /v1/serve", func(w http.ResponseWriter, _ *http.Request) { api.Answer(w, 200, struct{}{}) })
+	mux.HandleFunc("POST /v1/retire", func(w http.ResponseWriter, _ *http.Request) {
+		note("retired")
+		api.Answer(w, 200, struct{}{})
+		time.AfterFunc(20*time.Millisecond, func() { once.Do(func() { close(exit) }) })
+	})
 	mux.HandleFunc("POST /v1/reopen", func(w http.ResponseWriter, _ *http.Request) {
 		note("reopen")
 		if is("no disk") {
@@ -175,7 +198,6 @@ func fakeEdge(dir string) {
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
 		api.Answer(w, 200, api.EdgeStatus{PID: os.Getpid()})
 	})
-	var accepting []net.Listener // not the control socket, as in the real one
 	go func() {
 		for {
 			h, files, err := api.ReceiveHandover(conn)
@@ -235,16 +257,50 @@ func fakeEdge(dir string) {
 
 // keep runs a keeper for DIR/site.json, a config.Config.
 func keep(dir string) {
+	o := Options{Thread: app.NewThread(), Estate: Estate()}
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGCHLD)
+	handle := func() { signal.Notify(signals, syscall.SIGTERM, syscall.SIGCHLD) }
+	handle()
+	o.Unhandle = func() func() { signal.Stop(signals); return handle }
+	o.Parse = func(s api.Source) (*config.Config, error) {
+		if text, err := os.ReadFile(filepath.Join(dir, "no heir")); err == nil { // once
+			os.Remove(filepath.Join(dir, "no heir"))
+			if string(text) == "panic" {
+				panic("the new program is broken")
+			}
+			return nil, errors.New("the new program does not like it")
+		}
+		return parseAgain(s)
+	}
+	defer o.Thread.Run()
+	go func() {
+		defer o.Thread.End()
+		keepOn(dir, o, signals)
+	}()
+}
+
+// parseAgain reads what the keeper's Load below made.
+func parseAgain(s api.Source) (*config.Config, error) {
+	text, err := os.ReadFile(s.Path)
+	if err != nil {
+		return nil, err
+	}
+	var c config.Config
+	return &c, json.Unmarshal(text, &c)
+}
+
+func keepOn(dir string, o Options, signals chan os.Signal) {
 	err := Run(context.Background(), Options{
+		Thread: o.Thread, Estate: o.Estate, Unhandle: o.Unhandle, Parse: o.Parse, Version: "test",
 		Load: func() (*config.Config, []config.Warning, error) {
 			text, err := os.ReadFile(filepath.Join(dir, "site.json"))
 			if err != nil {
 				return nil, nil, err
 			}
 			var c config.Config
-			return &c, nil, json.Unmarshal(text, &c)
+			err = json.Unmarshal(text, &c)
+			c.File = filepath.Join(dir, "site.json")
+			return &c, nil, err
 		},
 		Loops: 2, Edge: []string{os.Args[0], "edge", dir}, Guard: []string{os.Args[0], "guard"}, Stdout: os.Stdout, Stderr: os.Stderr, Signals: signals, Adopt: true,
 	})

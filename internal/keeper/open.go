@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -24,13 +22,6 @@ import (
 
 // open makes everything that can fail before anything is started. On an error nothing of it is left.
 func open(o Options) (*keeper, error) {
-	since := time.Now()
-	if o.Loops == 0 {
-		o.Loops = runtime.NumCPU()
-	}
-	if o.Pulse == 0 {
-		o.Pulse = defaultPulse
-	}
 	cfg, warnings, err := o.Load()
 	if err != nil {
 		return nil, err
@@ -40,16 +31,12 @@ func open(o Options) (*keeper, error) {
 			return nil, placed(cfg, err)
 		}
 	}
-	k := &keeper{
-		opts: o, since: since, secret: make([]byte, secretSize), runDir: cfg.RunDir, level: &slog.LevelVar{}, cfg: cfg, source: sourceOf(cfg, 1),
-		events: make(chan func()), ended: make(chan struct{}), finished: make(chan struct{}), now: make(chan struct{}),
-		op: make(chan struct{}, 1), listeners: map[string]*listener{}, used: map[string]map[int]int{}, tickets: map[int]chan string{}, warned: map[string]bool{},
-	}
+	k := newKeeper(o, cfg)
+	k.source, k.secret, k.program = sourceOf(cfg, 1), make([]byte, secretSize), thisProgram()
 	if _, err := rand.Read(k.secret); err != nil {
+		k.letGo()
 		return nil, err
 	}
-	k.program = thisProgram()
-	k.ctx, k.cancel = context.WithCancel(context.Background())
 	k.level.Set(levelOf(cfg.Log.Level))
 	if err := k.openAll(); err != nil {
 		k.letGo()
@@ -63,6 +50,24 @@ func open(o Options) (*keeper, error) {
 		k.log.Warn("processes of workers that an earlier weir left behind were killed", "count", n)
 	}
 	return k, nil
+}
+
+// newKeeper makes one that has nothing yet.
+func newKeeper(o Options, cfg *config.Config) *keeper {
+	if o.Loops == 0 {
+		o.Loops = runtime.NumCPU()
+	}
+	if o.Pulse == 0 {
+		o.Pulse = defaultPulse
+	}
+	k := &keeper{
+		opts: o, since: time.Now(), runDir: cfg.RunDir, level: &slog.LevelVar{}, cfg: cfg,
+		events: make(chan func()), ended: make(chan struct{}), finished: make(chan struct{}), now: make(chan struct{}),
+		op: make(chan struct{}, 1), listeners: map[string]*listener{}, used: map[string]map[int]int{}, tickets: map[int]chan string{}, warned: map[string]bool{},
+		self: thisProgram(),
+	}
+	k.ctx, k.cancel = context.WithCancel(context.Background())
+	return k
 }
 
 func (k *keeper) openAll() error {
@@ -86,7 +91,12 @@ func (k *keeper) openAll() error {
 	if err := k.pointTo(k.door); err != nil {
 		return err
 	}
-	if k.starter, err = app.NewStarter(k.opts.Adopt); err != nil {
+	if k.opts.Thread != nil {
+		k.starter, err = app.NewStarterOn(k.opts.Thread, k.opts.Adopt)
+	} else {
+		k.starter, err = app.NewStarter(k.opts.Adopt)
+	}
+	if err != nil {
 		return err
 	}
 	return k.openAPI()
@@ -189,12 +199,11 @@ func (k *keeper) openAPI() error {
 	if err != nil {
 		return err
 	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		return errors.Join(fmt.Errorf("making the control socket: %w", err), ln.Close())
+	k.apiFile, err = ln.File()
+	if err = errors.Join(err, ln.Close(), os.Chmod(path, 0o600)); err != nil {
+		return fmt.Errorf("making the control socket: %w", err)
 	}
-	k.server = &http.Server{Handler: k.routes(), ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return k.ctx }}
-	k.socket = ln
-	return nil
+	return k.serveAPI()
 }
 
 // warn tells what is allowed and probably not meant.
@@ -273,6 +282,10 @@ func (k *keeper) letGo() {
 		i.file.Close() //nolint:errcheck // it stays open where it came from
 	}
 	k.program.close()
+	k.self.close()
+	if k.apiFile != nil {
+		k.apiFile.Close() //nolint:errcheck // nothing was written to it
+	}
 	if k.door != nil {
 		k.door.close()
 	}

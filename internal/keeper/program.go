@@ -18,8 +18,10 @@ func thisProgram() *program {
 	if err != nil {
 		return nil // a system without it: the file on the disk has to do
 	}
-	return &program{f}
+	return programOf(f)
 }
+
+func programOf(f *os.File) *program { return &program{f} }
 
 // nextProgram is what is on the disk now where this process was started from.
 func nextProgram() (*program, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"slices"
@@ -34,6 +35,43 @@ func (k *keeper) routes() http.Handler {
 		api.AnswerError(w, http.StatusNotFound, fmt.Errorf("there is no %s %s here: GET /v1/status, GET /v1/cache, POST /v1/cache/look, POST /v1/reload, POST /v1/reopen, POST /v1/purge, POST /v1/intervention, GET /v1/interventions, POST /v1/stop, POST /v1/upgrade, POST /v1/chaos, POST /v1/chaos/stop, GET /v1/chaos", r.Method, r.URL.Path))
 	})
 	return mux
+}
+
+// serveAPI makes a server of the control socket.
+func (k *keeper) serveAPI() error {
+	ln, err := net.FileListener(k.apiFile) // a duplicate, so that the socket listens on when the server does not
+	if err != nil {
+		return err
+	}
+	k.server = &http.Server{Handler: k.routes(), ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return k.ctx }}
+	k.socket = ln
+	return nil
+}
+
+// takeCalls begins to answer calls.
+func (k *keeper) takeCalls() {
+	server, socket := k.server, k.socket
+	k.goes(func() {
+		if err := server.Serve(socket); !errors.Is(err, http.ErrServerClosed) {
+			k.log.Error("the control socket failed: weir status, reload and stop do not work until it is restarted", "error", err)
+		}
+	})
+}
+
+// endCalls takes no more calls, which wait from now on, and finishes those that are under way, if that can be soon.
+func (k *keeper) endCalls() {
+	ctx, cancel := context.WithTimeout(context.Background(), callsTime)
+	defer cancel()
+	k.server.Shutdown(ctx) //nolint:errcheck // who calls after that time has to call again
+}
+
+// resumeCalls takes calls again. As an event.
+func (k *keeper) resumeCalls() {
+	if err := k.serveAPI(); err != nil {
+		k.log.Error("the control socket failed: weir status, reload and stop do not work until it is restarted", "error", err)
+		return
+	}
+	k.takeCalls()
 }
 
 func (k *keeper) serveStatus(w http.ResponseWriter, r *http.Request) {
@@ -109,20 +147,6 @@ func (k *keeper) serveReopen(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	api.Answer(w, http.StatusOK, struct{}{})
-}
-
-// serveUpgrade replaces the edge.
-func (k *keeper) serveUpgrade(w http.ResponseWriter, r *http.Request) {
-	answer := make(chan error, 1)
-	k.goes(func() { answer <- k.upgrade() }) // to its end, as a reload
-	switch err := <-answer; {
-	case err == nil:
-		api.Answer(w, http.StatusOK, struct{}{})
-	case errors.Is(err, errBusy):
-		api.AnswerError(w, http.StatusConflict, err)
-	default:
-		api.AnswerError(w, http.StatusUnprocessableEntity, err)
-	}
 }
 
 // reopen has the edges open their access log anew. An edge that is started later, or instead, opens it anyway.

@@ -59,7 +59,7 @@ func (k *keeper) feed(every time.Duration) {
 
 // childEnv is what edge and guard get of the environment: what is meant for this process alone is taken out.
 func childEnv(env []string) []string {
-	own := []string{"NOTIFY_SOCKET=", "WATCHDOG_PID=", "WATCHDOG_USEC=", "LISTEN_PID=", "LISTEN_FDS=", "LISTEN_FDNAMES="}
+	own := []string{"NOTIFY_SOCKET=", "WATCHDOG_PID=", "WATCHDOG_USEC=", "LISTEN_PID=", "LISTEN_FDS=", "LISTEN_FDNAMES=", estateVariable + "="}
 	var all []string
 next:
 	for _, e := range env {

@@ -52,7 +52,7 @@ func (d *done) total() int64 { return d.before + d.last }
 // stamp is what changes when a file is touched or replaced.
 type stamp struct {
 	there bool
-	at    time.Time
+	at    int64 // nanoseconds
 	size  int64
 }
 
@@ -313,7 +313,7 @@ func (k *keeper) lookAtFile(r *running) {
 	k.goes(func() {
 		var now stamp
 		if info, err := os.Stat(path); err == nil {
-			now = stamp{true, info.ModTime(), info.Size()}
+			now = stamp{true, info.ModTime().UnixNano(), info.Size()}
 		}
 		k.post(func() {
 			r.tend.looking = false

@@ -114,7 +114,7 @@ type rule struct {
 }
 
 var rules = []rule{
-	{"golang.org/x/sys/unix", []string{"internal/loop", "internal/cache/store", "internal/testkit"}, true, "only the engine makes raw system calls, and the cache's store maps its memory, which lies outside Go's heap; testkit brings a loopback up"},
+	{"golang.org/x/sys/unix", []string{"internal/loop", "internal/cache/store", "internal/app", "internal/testkit"}, true, "only the engine makes raw system calls, the cache's store maps its memory, which lies outside Go's heap, app hands its processes from one program to the next, and testkit brings a loopback up"},
 	{"go.yaml.in/yaml", []string{"internal/config"}, false, "the configuration's syntax is config's business alone: others get checked values"},
 	{"gopkg.in/yaml.v2", nil, false, "unmaintained: config uses go.yaml.in/yaml/v4"},
 	{"gopkg.in/yaml.v3", nil, false, "unmaintained: config uses go.yaml.in/yaml/v4"},
@@ -133,7 +133,7 @@ var rules = []rule{
 	{"html/template", []string{"examples"}, false, "it calls methods by name, which turns the linker's dead code removal off for the whole program"},
 	{"text/template", []string{"examples"}, false, "it calls methods by name, which turns the linker's dead code removal off for the whole program"},
 	{"plugin", nil, false, "one binary"},
-	{"unsafe", []string{"internal/loop", "internal/cache/store", "bench/floor"}, true, "only the engine, memory outside of Go's heap, and the measure that makes bare system calls need what the compiler cannot check"},
+	{"unsafe", []string{"internal/loop", "internal/cache/store", "internal/app", "bench/floor"}, true, "only the engine, memory outside of Go's heap, the limit that a failed exec has changed, and the measure that makes bare system calls need what the compiler cannot check"},
 }
 
 // TestPlaces holds the rules about single imports.

@@ -262,7 +262,7 @@ func TestUpgradeTakesTheNewProgram(t *testing.T) {
 	if out, problem, code := w.Command("upgrade"); code == 0 {
 		t.Errorf("it upgraded to what is no program: %s", out)
 	} else {
-		oneLine(t, problem, "starting the new edge from", "the old one goes on")
+		oneLine(t, problem, "upgrading to the program "+w.Dir+"/weir: it is no program for this machine; the old one goes on")
 	}
 	if status, _ := w.Get("/"); status != 200 || w.Edge().PID != before {
 		t.Errorf("status %d, edge %d, was %d", status, w.Edge().PID, before)
