@@ -115,6 +115,7 @@ type Inherit struct {
 type Counts struct {
 	Accepted  uint64    `json:"accepted"`
 	Refused   uint64    `json:"refused"`
+	Strange   uint64    `json:"strange"` // connections without the PROXY header that they had to begin with
 	Requests  uint64    `json:"requests"`
 	Panics    uint64    `json:"panics"`
 	Refreshes uint64    `json:"refreshes"`
@@ -127,6 +128,7 @@ type Counts struct {
 func (c *Counts) Add(o *Counts) {
 	c.Accepted += o.Accepted
 	c.Refused += o.Refused
+	c.Strange += o.Strange
 	c.Requests += o.Requests
 	c.Panics += o.Panics
 	c.Refreshes += o.Refreshes
@@ -144,6 +146,7 @@ func (c *Counts) Since(o *Counts) Counts {
 	d := *c
 	d.Accepted -= o.Accepted
 	d.Refused -= o.Refused
+	d.Strange -= o.Strange
 	d.Requests -= o.Requests
 	d.Panics -= o.Panics
 	d.Refreshes -= o.Refreshes
@@ -165,7 +168,8 @@ type EdgeStatus struct {
 	Accepted    uint64       `json:"accepted"`
 	Requests    uint64       `json:"requests"`
 	Active      int64        `json:"active"`
-	Status      [6]uint64    `json:"status"` // responses by class: [1] is 1xx … [5] is 5xx
+	Status      [6]uint64    `json:"status"`            // responses by class: [1] is 1xx … [5] is 5xx
+	Strange     uint64       `json:"strange,omitempty"` // connections without the PROXY header that they had to begin with
 	Panics      uint64       `json:"panics"`
 	SlowTurns   uint64       `json:"slow_turns"`
 	LogDropped  uint64       `json:"log_dropped"`
