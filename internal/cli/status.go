@@ -109,6 +109,9 @@ func showEdge(b *strings.Builder, s api.Status) {
 	}
 	fmt.Fprintf(b, "edge      process %d, %s, %s, %s (%d now), 2xx %d, 3xx %d, 4xx %d, 5xx %d\n",
 		e.PID, count(s.EdgeRestarts, "restart"), count(e.Connections, "connection"), count(e.Requests, "request"), e.Active, e.Status[2], e.Status[3], e.Status[4], e.Status[5])
+	if e.Strange > 0 {
+		fmt.Fprintf(b, "          %s without a good PROXY header\n", count(e.Strange, "connection"))
+	}
 	if e.Panics+e.SlowTurns+e.LogDropped > 0 {
 		fmt.Fprintf(b, "          %s, %s, %s dropped\n", count(e.Panics, "fault"), count(e.SlowTurns, "slow turn"), count(e.LogDropped, "log line"))
 	}

@@ -39,6 +39,8 @@ type Edge struct {
 	connections atomic.Int64
 	successor   atomic.Pointer[successor] // nil: it serves
 	fullSaid    atomic.Int64              // when it was last said that connections are refused, in seconds
+	strangeSaid atomic.Int64              // when it was last said that connections had no good header, in seconds
+	strangers   atomic.Int64              // how many had none since
 	stopping    atomic.Bool
 
 	// mu guards the swap of trees and listeners.
@@ -387,6 +389,7 @@ func (e *Edge) Status() api.EdgeStatus {
 	all, active := e.sum()
 	s.Active = active
 	s.Accepted, s.Requests, s.Panics, s.Status = all.Accepted, all.Requests, all.Panics, all.Status
+	s.Strange = all.Strange
 	for _, l := range e.engine.Loops() {
 		st := l.Stats()
 		s.SlowTurns += st.SlowTurns
