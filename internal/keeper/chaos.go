@@ -15,7 +15,7 @@ import (
 )
 
 // Faults made on purpose. Those that kill are made here, the others by edges, which are told of them with each state: so they go
-// on over reloads, over edges that die and over those that are replaced, and end at their time whatever happens. They end with
+// on over reloads, upgrades and edges that die, and end at their time whatever happens. They end with
 // weir, and when a reload takes the leave away.
 
 const (
@@ -183,6 +183,19 @@ func (k *keeper) cause(f *api.Fault, told chan struct{}) error {
 	}
 	k.after(lasts, func() { k.over(id, "its time is over") })
 	return nil
+}
+
+// resumeChaos goes on with the faults of the program that this one follows. As an event.
+func (k *keeper) resumeChaos(faults []api.Fault) {
+	for _, f := range faults {
+		k.chaos.faults = append(k.chaos.faults, f)
+		k.chaos.last = max(k.chaos.last, f.ID)
+		k.after(max(time.Until(time.UnixMilli(f.Ends)), 0), func() { k.over(f.ID, "its time is over") })
+		if f.Do == "kill-worker" || f.Do == "kill-edge" {
+			k.after(time.Duration(f.Every)*time.Millisecond, func() { k.kill(f.ID) })
+		}
+	}
+	k.calmIfForbidden()
 }
 
 func faultAttrs(f *api.Fault) []any {

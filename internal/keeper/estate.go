@@ -57,6 +57,7 @@ type estate struct {
 	Restarts int                `json:"restarts"`
 	Hands    []api.Hand         `json:"hands,omitempty"`
 	Done     []api.Intervention `json:"done,omitempty"`
+	Faults   []api.Fault        `json:"faults,omitempty"` // that are made on purpose
 	Warned   map[string]bool    `json:"warned,omitempty"`
 	Problem  string             `json:"problem,omitempty"`
 	Told     bool               `json:"told"`
@@ -161,7 +162,7 @@ func (k *keeper) leaves(trial bool) (*estate, error) {
 	now := time.Now()
 	b := bequest{estate: estate{
 		Format: EstateFormat, Version: k.opts.Version, At: now.UnixNano(), Since: k.since.UnixNano(), RunDir: k.runDir, Source: k.source, State: k.version, Doors: k.doors,
-		Used: k.used, Ticket: k.ticket, Deaths: k.deaths, Restarts: k.restarts, Hands: k.people.hands, Done: k.people.done, Warned: k.warned, Problem: k.problem, Told: k.told, HUP: k.hup,
+		Used: k.used, Ticket: k.ticket, Deaths: k.deaths, Restarts: k.restarts, Hands: k.people.hands, Done: k.people.done, Faults: k.chaos.faults, Warned: k.warned, Problem: k.problem, Told: k.told, HUP: k.hup,
 	}}
 	number := b.numbers(k.cfg)
 	for _, r := range k.apps {

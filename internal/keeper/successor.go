@@ -292,6 +292,7 @@ func (k *keeper) resume() {
 	}
 	k.goes(k.starter.Reap)
 	k.dirty = true
+	k.resumeChaos(e.Faults)
 	if e.HUP {
 		k.hangup()
 	}

@@ -95,3 +95,25 @@ func TestChaosUnderLoad(t *testing.T) {
 	}
 	waitWorkers(t, w, "hello", 3)
 }
+
+// TestChaosOverUpgrade: faults go on in the program that follows, and end as they would have.
+func TestChaosOverUpgrade(t *testing.T) {
+	w := testkit.Run(t, testkit.Setup{Plain: true, Config: hello(2, "chaos: allow\n")})
+	waitWorkers(t, w, "hello", 2)
+	w.Do("chaos", "kill-worker", "hello", "--every", "200ms", "--for", "1h", "--by", "ann")
+	w.Do("chaos", "errors", "--route", "*/*", "--status", "503", "--share", "100%", "--for", "1h")
+	w.Do("upgrade")
+	all := w.Status().Faults
+	if len(all) != 2 || all[0].ID != 1 || all[0].By != "ann" || all[1].ID != 2 {
+		t.Fatalf("after an upgrade: %+v", all)
+	}
+	made := all[0].Made
+	testkit.Eventually(t, 20*time.Second, "workers are killed as before", func() bool { return w.Status().Faults[0].Made > made })
+	testkit.Eventually(t, 20*time.Second, "errors are made as before", func() bool { return request(w.Dial(), "/").Status == 503 })
+	w.Do("chaos", "stop")
+	if all := w.Status().Faults; len(all) != 0 {
+		t.Errorf("after the stop: %+v", all)
+	}
+	waitWorkers(t, w, "hello", 2)
+	testkit.Eventually(t, 20*time.Second, "all is well", func() bool { return request(w.Dial(), "/").Status == 200 })
+}
