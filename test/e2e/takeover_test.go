@@ -106,10 +106,10 @@ func clean(t *testing.T, p testkit.Process) {
 
 // TestTakeoverWithRaceDetector: the same program again and again, with everything between: deaths, reloads, a guard that is killed.
 func TestTakeoverWithRaceDetector(t *testing.T) {
-	w := testkit.Run(t, testkit.Setup{Config: hello(2, "    listen: handed\n    recycle: {after_requests: 300}\n")})
+	w := testkit.Run(t, testkit.Setup{Config: hello(2, "    listen: handed\n    recycle: {after_requests: 3000}\n")})
 	waitWorkers(t, w, "hello", 2)
 	f := testkit.Load{Address: w.Address, Conns: 4, Pause: time.Millisecond}.Start(t)
-	for range 6 {
+	for range 4 {
 		w.Do("upgrade")
 		all := waitWorkers(t, w, "hello", 2)
 		all[0].KillIfThere(t, syscall.SIGKILL)
