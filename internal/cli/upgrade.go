@@ -28,6 +28,10 @@ func upgradeCommand() *cobra.Command {
 		if err := client.Post(c.Context(), "/v1/upgrade", struct{}{}, &done); err != nil {
 			return err
 		}
+		if done.Version == "" { // a weir that runs from before it could say so
+			_, err = fmt.Fprintln(c.OutOrStdout(), "upgraded the process that serves")
+			return err
+		}
 		_, err = fmt.Fprintf(c.OutOrStdout(), "upgraded: weir %s is in service (it was %s)\n", done.Version, done.Was)
 		return err
 	}

@@ -106,10 +106,10 @@ func clean(t *testing.T, p testkit.Process) {
 
 // TestTakeoverWithRaceDetector: the same program again and again, with everything between: deaths, reloads, a guard that is killed.
 func TestTakeoverWithRaceDetector(t *testing.T) {
-	w := testkit.Run(t, testkit.Setup{Config: hello(2, "    listen: handed\n    recycle: {after_requests: 300}\n")})
+	w := testkit.Run(t, testkit.Setup{Config: hello(2, "    listen: handed\n    recycle: {after_requests: 3000}\n")})
 	waitWorkers(t, w, "hello", 2)
 	f := testkit.Load{Address: w.Address, Conns: 4, Pause: time.Millisecond}.Start(t)
-	for range 6 {
+	for range 4 {
 		w.Do("upgrade")
 		all := waitWorkers(t, w, "hello", 2)
 		all[0].KillIfThere(t, syscall.SIGKILL)
@@ -422,6 +422,74 @@ func TestFullDiskDuringUpgrade(t *testing.T) {
 	}
 	if out, err := do("upgrade"); err != nil {
 		t.Errorf("with room again: %s", out)
+	}
+	if status, _ := w.Get("/"); status != 200 {
+		t.Errorf("status %d", status)
+	}
+}
+
+// TestTransfersOverUpgrades: what takes long goes on over several upgrades, at the edge that began it, up to timeouts.hard_stop.
+func TestTransfersOverUpgrades(t *testing.T) {
+	w := testkit.Run(t, testkit.Setup{Plain: true, Config: hello(1, "timeouts: {hard_stop: 4s}")})
+	waitWorkers(t, w, "hello", 1)
+	slow, ticks := w.Dial(), w.Dial()
+	defer slow.Close()
+	defer ticks.Close()
+	slow.Send("GET /slow?ms=2000 HTTP/1.1\r\nHost: e2e.test\r\n\r\n")
+	ticks.Send("GET /ticks?n=100000&ms=20 HTTP/1.1\r\nHost: e2e.test\r\n\r\n")
+	ticks.Head()
+	first := w.Edge()
+	for range 4 {
+		w.Do("upgrade")
+	}
+	if !first.Alive() {
+		t.Fatal("the first process has ended with transfers under way")
+	}
+	if m := slow.Response("GET"); m.Status != 200 {
+		t.Errorf("what was under way: status %d", m.Status)
+	}
+	testkit.Eventually(t, testkit.Patience, "the first process has ended", func() bool { return !first.Alive() })
+	testkit.Eventually(t, testkit.Patience, "one process serves", func() bool { return edges(w) == 1 })
+}
+
+// TestUpgradeInACrashLoop: one app keeps dying and has hooks that take their time, another never gets ready; an upgrade waits for a
+// quiet moment, and all goes on where it was.
+func TestUpgradeInACrashLoop(t *testing.T) {
+	w := testkit.Run(t, testkit.Setup{Plain: true, Config: hello(1, `
+  broken:
+    command: "sh -c 'echo no such table >&2; exit 3'"
+    workers: 2
+    socket: true
+    ready: {within: 5s}
+    backoff: {min: 50ms, max: 200ms}
+    hooks: {before_start: "sleep 0.05", after_stop: "sleep 0.05"}
+  mute:
+    command: "sleep 1000"
+    workers: 1
+    socket: true
+    ready: {within: 10m}
+sites: [{hosts: ["*"], routes: [{pool: hello}]}]
+`)})
+	restarts := func() (n int) {
+		for _, a := range w.Status().Apps {
+			for _, k := range a.Workers {
+				if a.Name == "broken" {
+					n += k.Restarts
+				}
+				if a.Name == "mute" && k.State != "starting" {
+					t.Errorf("%s is %s", k.Name, k.State)
+				}
+			}
+		}
+		return n
+	}
+	for range 5 {
+		before := restarts()
+		w.Do("upgrade")
+		testkit.Eventually(t, testkit.Patience, "it goes on being started", func() bool { return restarts() > before })
+	}
+	if !strings.Contains(w.Output(), "CRASH LOOP: broken/1") {
+		t.Error("it does not tell of the crash loop")
 	}
 	if status, _ := w.Get("/"); status != 200 {
 		t.Errorf("status %d", status)
