@@ -34,6 +34,7 @@ defaults
 	retries 3
 	option redispatch 1
 	retry-on all-retryable-errors
+	option idle-close-on-response
 	option httpchk
 	http-check send meth GET uri /healthz ver HTTP/1.1 hdr Host localhost
 	default-server check inter 500ms fastinter 125ms fall 2 rise 2 observe layer4 error-limit 3 on-error mark-down
