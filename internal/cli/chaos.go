@@ -134,6 +134,12 @@ func killEdgeCommand() *cobra.Command {
 
 func killCommand(c *cobra.Command, do string) *cobra.Command {
 	f := byFaultFlags(c)
+	c.ValidArgsFunction = cobra.NoFileCompletions
+	if do == "kill-worker" {
+		c.ValidArgsFunction = func(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			return completeApp(c, args, *f.runDir)
+		}
+	}
 	every := c.Flags().Duration("every", 0, "kill again and again, with so much time between")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		fault := api.Fault{Do: do, Every: every.Milliseconds()}

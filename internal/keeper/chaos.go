@@ -173,15 +173,13 @@ func (k *keeper) cause(f *api.Fault, told chan struct{}) error {
 	f.ID, f.Since, f.Ends = k.chaos.last, now.UTC().Format(time.RFC3339), now.Add(lasts).UnixMilli()
 	k.chaos.faults = append(slices.Clone(k.chaos.faults), *f) // what was told to edges does not change
 	k.log.Warn(fmt.Sprintf("chaos: %s begins, by hand", f.Do), faultAttrs(f)...)
-	id := f.ID
-	if f.Do == "kill-worker" || f.Do == "kill-edge" {
+	if kills(f) {
 		close(told)
-		k.kill(id)
 	} else {
 		k.people.waiting = append(k.people.waiting, waiting{k.version + 1, told})
 		k.dirty = true
 	}
-	k.after(lasts, func() { k.over(id, "its time is over") })
+	k.seeThrough(*f)
 	return nil
 }
 
@@ -190,12 +188,22 @@ func (k *keeper) resumeChaos(faults []api.Fault) {
 	for _, f := range faults {
 		k.chaos.faults = append(k.chaos.faults, f)
 		k.chaos.last = max(k.chaos.last, f.ID)
-		k.after(max(time.Until(time.UnixMilli(f.Ends)), 0), func() { k.over(f.ID, "its time is over") })
-		if f.Do == "kill-worker" || f.Do == "kill-edge" {
-			k.after(time.Duration(f.Every)*time.Millisecond, func() { k.kill(f.ID) })
-		}
+	}
+	for _, f := range faults {
+		k.seeThrough(f)
 	}
 	k.calmIfForbidden()
+}
+
+// kills says whether it is the keeper that makes a fault.
+func kills(f *api.Fault) bool { return f.Do == "kill-worker" || f.Do == "kill-edge" }
+
+// seeThrough makes the kills of a fault that is in force, and ends it. As an event.
+func (k *keeper) seeThrough(f api.Fault) {
+	k.after(time.Until(time.UnixMilli(f.Ends)), func() { k.over(f.ID, "its time is over") })
+	if kills(&f) {
+		k.kill(f.ID)
+	}
 }
 
 func faultAttrs(f *api.Fault) []any {
@@ -238,7 +246,7 @@ func (k *keeper) over(id int, why string) {
 	}
 	ended := *f
 	k.chaos.faults = slices.DeleteFunc(slices.Clone(k.chaos.faults), func(o api.Fault) bool { return o.ID == id })
-	k.dirty = k.dirty || ended.Do == "latency" || ended.Do == "errors"
+	k.dirty = k.dirty || !kills(&ended)
 	if !k.stopping {
 		k.log.Warn(fmt.Sprintf("chaos: %s is over: %s", ended.Do, why), "id", id, "by", ended.By)
 	}
@@ -299,7 +307,7 @@ func (k *keeper) killWorker(f *api.Fault) {
 // afflictions are the faults that edges make.
 func (c *chaos) afflictions() (all []api.Fault) {
 	for _, f := range c.faults {
-		if f.Do == "latency" || f.Do == "errors" {
+		if !kills(&f) {
 			all = append(all, f)
 		}
 	}

@@ -30,10 +30,11 @@ defaults
 	timeout server 30s
 	timeout queue 30s
 	timeout http-request 10s
-	timeout check 1s
+	timeout check 2s
 	retries 3
 	option redispatch 1
 	retry-on all-retryable-errors
+	option idle-close-on-response
 	option httpchk
 	http-check send meth GET uri /healthz ver HTTP/1.1 hdr Host localhost
 	default-server check inter 500ms fastinter 125ms fall 2 rise 2 observe layer4 error-limit 3 on-error mark-down
@@ -51,7 +52,7 @@ backend django
 	balance leastconn
 %[5]sbackend fixed
 	balance roundrobin
-	timeout server 5s
+	timeout server 10s
 %[6]s`
 
 // haproxyStack is HAProxy, with workers that a plain supervisor keeps: this file.
@@ -178,7 +179,7 @@ func (h *haproxyStack) watch(w *supervised) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	h.tending.Go(func() { <-h.stopping; cancel() })
-	every, limit := 500*time.Millisecond, time.Second
+	every, limit := 500*time.Millisecond, 2*time.Second
 	if w.backend == "django" {
 		every, limit = time.Second, 5*time.Second
 	}

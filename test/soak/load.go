@@ -35,6 +35,7 @@ func (l *load) start(to rates, first *tally) {
 	ctx, cancel := context.WithCancel(context.Background())
 	l.cancel = cancel
 	l.tally.Store(first)
+	l.done.Go(func() { l.clock(ctx) })
 	for i, s := range []struct {
 		rate float64
 		make func(id string, post bool, r *rand.Rand) *ask
@@ -44,6 +45,17 @@ func (l *load) start(to rates, first *tally) {
 		{to.fixed, func(id string, post bool, r *rand.Rand) *ask { return askApp(fixedHost, id, post, r) }},
 	} {
 		l.done.Go(func() { l.stream(ctx, s.rate, s.make, rand.New(rand.NewPCG(uint64(i), 7))) })
+	}
+}
+
+// clock notes when this process stood still: a machine that has no time for it has none for the servers and checks either.
+func (l *load) clock(ctx context.Context) {
+	const step = 20 * time.Millisecond
+	for last := time.Now(); pause(ctx, step); {
+		now := time.Now()
+		t := l.tally.Load()
+		t.stall.Store(max(t.stall.Load(), int64(now.Sub(last)-step)))
+		last = now
 	}
 }
 

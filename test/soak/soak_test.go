@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirhq/weir/internal/testkit"
 	"go.uber.org/goleak"
 )
 
@@ -169,17 +170,11 @@ func TestClientSeesTheEnd(t *testing.T) {
 		if r := c.do(askApp(appHost, "1", false, nil), time.Now()); r.outcome != good || r.repeated {
 			t.Errorf("%v %v %s", r.outcome, r.repeated, r.detail)
 		}
-		for end := time.Now().Add(10 * time.Second); time.Now().Before(end); { // until the end has come
+		testkit.Eventually(t, testkit.Patience, "the end has come", func() bool {
 			k := c.pop()
-			if k == nil || !k.alive() {
-				if k != nil {
-					c.put(k)
-				}
-				break
-			}
-			c.put(k)
-			time.Sleep(time.Millisecond)
-		}
+			defer c.put(k)
+			return !k.alive()
+		})
 	}
 	if n := connections.Load(); n != 3 {
 		t.Errorf("%d connections", n)
@@ -229,14 +224,10 @@ func TestLoadCounts(t *testing.T) {
 	l := &load{c: &client{address: server.Listener.Addr().String(), limit: 20 * time.Second}, side: "x"}
 	first, second := newTally("first"), newTally("second")
 	l.start(rates{app: 200, fixed: 200}, first)
-	for first.under.Load() < 20 {
-		time.Sleep(time.Millisecond)
-	}
+	testkit.Eventually(t, testkit.Patience, "requests are under way", func() bool { return first.under.Load() >= 20 })
 	turned := make(chan struct{})
 	go func() { defer close(turned); l.turn(context.Background(), second) }()
-	for second.under.Load() < 20 {
-		time.Sleep(time.Millisecond)
-	}
+	testkit.Eventually(t, testkit.Patience, "later ones are", func() bool { return second.under.Load() >= 20 })
 	select {
 	case <-turned:
 		t.Error("it does not wait for those that began before")

@@ -68,11 +68,15 @@ func (p *place) closeServers() (err error) {
 // moods is the fault of a fixed server that is ill for a while, and then well again.
 func (p *place) moods(is string) func(ctx context.Context) (bool, error) {
 	n := 0
+	lasts := 3 * time.Second // its check finds it out meanwhile
+	if is == hangs {
+		lasts = 6 * time.Second
+	}
 	return func(ctx context.Context) (bool, error) {
 		m := p.ill[n%len(p.ill)]
 		n++
 		m.be(is)
-		pause(ctx, 3*time.Second) // its check finds it out meanwhile
+		pause(ctx, lasts)
 		m.be(well)
 		return true, nil
 	}

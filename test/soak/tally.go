@@ -46,6 +46,7 @@ type tally struct {
 	made int // faults
 
 	under atomic.Int64 // way
+	stall atomic.Int64 // nanoseconds: the longest for which this process did not run though it should have
 
 	mu       sync.Mutex
 	get      [outcomes]int

@@ -38,7 +38,7 @@ apps:
     socket: true
     workers: 3
     ready: {path: /healthz, within: 20s, every: 50ms}
-    alive: {path: /healthz, every: 500ms, timeout: 1s, fall: 2}
+    alive: {path: /healthz, every: 500ms, timeout: 2s, fall: 2}
     recycle: {memory: 200MiB}
 pools:
   django: {app: django, max_conn: 4, queue: {size: 5000, timeout: 30s}}
@@ -46,8 +46,8 @@ pools:
   fixed:
     servers: [%[6]s]
     balance: round_robin
-    health: {path: /healthz, every: 500ms, timeout: 1s, rise: 2, fall: 2}
-    timeouts: {first_byte: 5s}
+    health: {path: /healthz, every: 500ms, timeout: 2s, rise: 2, fall: 2}
+    timeouts: {first_byte: 10s}
 sites:
   - {hosts: [django.test], routes: [{pool: django}]}
   - {hosts: [app.test], routes: [{pool: app}]}
