@@ -1,10 +1,6 @@
 package cli
 
-import (
-	"fmt"
-
-	"github.com/spf13/cobra"
-)
+import "github.com/spf13/cobra"
 
 func upgradeCommand() *cobra.Command {
 	c := &cobra.Command{
@@ -17,16 +13,7 @@ func upgradeCommand() *cobra.Command {
 	}
 	runDir := runDirFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		client, err := keeperClient(*runDir)
-		if err != nil {
-			return err
-		}
-		defer client.Close()
-		if err := client.Post(c.Context(), "/v1/upgrade", struct{}{}, nil); err != nil {
-			return err
-		}
-		_, err = fmt.Fprintln(c.OutOrStdout(), "upgraded")
-		return err
+		return tellKeeper(c, *runDir, "/v1/upgrade", struct{}{}, "upgraded")
 	}
 	return c
 }
