@@ -2,7 +2,6 @@ package cli
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 	"github.com/weirhq/weir/internal/api"
@@ -28,20 +27,11 @@ func reloadCommand() *cobra.Command {
 		return completeApp(c, args, *runDir)
 	}
 	c.RunE = func(c *cobra.Command, args []string) error {
-		client, err := keeperClient(*runDir)
-		if err != nil {
-			return err
-		}
-		defer client.Close()
 		what, in := "the configuration", api.Reload{}
 		if len(args) == 1 {
 			what, in.App = "app "+args[0], args[0]
 		}
-		if err := client.Post(c.Context(), "/v1/reload", in, nil); err != nil {
-			return err
-		}
-		_, err = fmt.Fprintf(c.OutOrStdout(), "reloaded %s\n", what)
-		return err
+		return tellKeeper(c, *runDir, "/v1/reload", in, "reloaded "+what)
 	}
 	return c
 }

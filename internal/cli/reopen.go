@@ -1,10 +1,6 @@
 package cli
 
-import (
-	"fmt"
-
-	"github.com/spf13/cobra"
-)
+import "github.com/spf13/cobra"
 
 func reopenCommand() *cobra.Command {
 	c := &cobra.Command{
@@ -16,16 +12,7 @@ func reopenCommand() *cobra.Command {
 	}
 	runDir := runDirFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		client, err := keeperClient(*runDir)
-		if err != nil {
-			return err
-		}
-		defer client.Close()
-		if err := client.Post(c.Context(), "/v1/reopen", struct{}{}, nil); err != nil {
-			return err
-		}
-		_, err = fmt.Fprintln(c.OutOrStdout(), "opened the access log anew")
-		return err
+		return tellKeeper(c, *runDir, "/v1/reopen", struct{}{}, "opened the access log anew")
 	}
 	return c
 }

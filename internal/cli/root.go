@@ -123,3 +123,17 @@ func keeperClient(dir string) (*api.Client, error) {
 	}
 	return api.NewClient(api.KeeperSocket(dir)), nil
 }
+
+// tellKeeper has the weir of a run directory do something, and says so when it is done.
+func tellKeeper(c *cobra.Command, runDir, path string, in any, done string) error {
+	client, err := keeperClient(runDir)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if err := client.Post(c.Context(), path, in, nil); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(c.OutOrStdout(), done)
+	return err
+}

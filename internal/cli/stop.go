@@ -27,16 +27,7 @@ func stopCommand() *cobra.Command {
 			}
 			in.Within = d.Milliseconds()
 		}
-		client, err := keeperClient(*runDir)
-		if err != nil {
-			return err
-		}
-		defer client.Close()
-		if err := client.Post(c.Context(), "/v1/stop", in, nil); err != nil {
-			return err
-		}
-		_, err = fmt.Fprintln(c.OutOrStdout(), "stopped")
-		return err
+		return tellKeeper(c, *runDir, "/v1/stop", in, "stopped")
 	}
 	return c
 }

@@ -7,21 +7,26 @@ import (
 	"time"
 )
 
-// percentKind is a share from low to high per cent.
-func percentKind(low, high int) kind[int] {
+// percentKind is a share from low to high per cent, in so many parts of one: 1 takes whole ones, 10 makes thousandths of
+// the whole.
+func percentKind(low, high, parts int) kind[int] {
+	form, digits := `^[0-9]+%$`, "0123456789"
+	if parts > 1 {
+		form, digits = `^[0-9]+(\.[0-9]+)?%$`, digits+"."
+	}
 	words := "a share from " + strconv.Itoa(low) + "% to " + strconv.Itoa(high) + "%"
-	return scalar(words, patternShape(`^[0-9]+%$`), func(s string) (int, *complaint) {
+	return scalar(words, &shape{AnyOf: []*shape{{Type: "string", Pattern: form}, variableShape()}}, func(s string) (int, *complaint) {
 		number, ok := strings.CutSuffix(s, "%")
-		n, err := strconv.Atoi(number)
+		n, err := strconv.ParseFloat(number, 64)
 		switch {
-		case err != nil || n < 0 || len(number) > 1 && number[0] == '0':
+		case err != nil || strings.Trim(number, digits) != "" || len(number) > 1 && number[0] == '0' && number[1] != '.':
 			return 0, &complaint{}
 		case !ok:
 			return 0, &complaint{", which has no %", "write " + s + "%"}
-		case n < low || n > high:
+		case n < float64(low) || n > float64(high):
 			return 0, &complaint{}
 		}
-		return n, nil
+		return int(math.Round(n * float64(parts))), nil
 	})
 }
 
@@ -85,7 +90,7 @@ func recycleObject(t *table) *object[Recycle] {
 		"When it and all processes that it has started take so much memory: their own and their share of what they have in "+
 			"common (PSS), or where weir may not see that, what each has resident (RSS).")
 	add(o, "age", durationKind(0), func(r *Recycle) *time.Duration { return &r.Age }, "0s", "When it has served for so long.")
-	add(o, "jitter", percentKind(0, 90), func(r *Recycle) *int { return &r.Jitter }, "10%",
+	add(o, "jitter", percentKind(0, 90, 1), func(r *Recycle) *int { return &r.Jitter }, "10%",
 		"So much of each limit is taken off, more or less of it for each worker, so that they do not go together.")
 	return o
 }
@@ -98,7 +103,7 @@ type reloadDraft struct {
 
 func reloadObject(t *table) *object[reloadDraft] {
 	o := newObject[reloadDraft](t, "reload", "reload", "How workers are replaced.")
-	number, percent := intKind(1, 1000), percentKind(1, 100)
+	number, percent := intKind(1, 1000), percentKind(1, 100, 1)
 	add(o, "at_once", kind[Reload]{words: number.words + ", or a share such as 25%", shape: &shape{AnyOf: []*shape{number.shape, percent.shape}},
 		read: func(d *decoder, v value) (Reload, bool) {
 			if v.isScalar() && strings.HasSuffix(v.node.Value, "%") {

@@ -1,9 +1,7 @@
 package config
 
 import (
-	"math"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -103,27 +101,10 @@ func retryObject(t *table) *object[Retry] {
 	addTo(o, "on", on, func(r *Retry, got Retry) { got.Attempts, got.Budget = r.Attempts, r.Budget; *r = got }, "[connect_error, empty_response]",
 		"connect_error: no connection, so nothing was sent. empty_response: the server died before its first byte, and the "+
 			"method is idempotent. 503: the server said so, and the method is idempotent.")
-	add(o, "budget", thousandthsKind(0, 1000), func(r *Retry) *int { return &r.Budget }, "20%",
+	add(o, "budget", percentKind(0, 1000, 10), func(r *Retry) *int { return &r.Budget }, "20%",
 		"Further tries that fail too, or are not answered yet, as a share of the pool's requests in the last 10s; 10 a second are "+
 			"free. So a pool whose servers all fail does not get a multiple of its load. 1000%: no bound.")
 	return o
-}
-
-// thousandthsKind is a share from low to high per cent, finer than percentKind: in thousandths of the whole.
-func thousandthsKind(low, high int) kind[int] {
-	words := "a share from " + itoa(low) + "% to " + itoa(high) + "%"
-	form := &shape{AnyOf: []*shape{{Type: "string", Pattern: `^[0-9]+(\.[0-9]+)?%$`}, variableShape()}}
-	return scalar(words, form, func(s string) (int, *complaint) {
-		number, ok := strings.CutSuffix(s, "%")
-		if _, err := strconv.ParseFloat(s, 64); err == nil {
-			return 0, &complaint{", which has no %", "write " + s + "%"}
-		}
-		n, err := strconv.ParseFloat(number, 64)
-		if !ok || err != nil || strings.Trim(number, "0123456789.") != "" || n < float64(low) || n > float64(high) {
-			return 0, &complaint{}
-		}
-		return int(math.Round(n * 10)), nil
-	})
 }
 
 func hedgeKind(t *table) kind[Hedge] {
@@ -146,7 +127,7 @@ func hedgeKind(t *table) kind[Hedge] {
 	after.shape = &shape{AnyOf: []*shape{{Enum: []any{"p95"}}, d.shape}}
 	add(o, "after", after, func(h *Hedge) *time.Duration { return &h.After }, "p95",
 		"After so long without the first byte. p95: what 95 of 100 requests of late took no longer than.")
-	add(o, "at_most", thousandthsKind(0, 100), func(h *Hedge) *int { return &h.AtMost }, "5%",
+	add(o, "at_most", percentKind(0, 100, 10), func(h *Hedge) *int { return &h.AtMost }, "5%",
 		"So many of the requests that could be; a server that is slow with all of them does not double the load.")
 	return short(o.kind(), after, false, func(_ *decoder, _ value, d time.Duration) Hedge {
 		h := o.zero
@@ -158,7 +139,7 @@ func hedgeKind(t *table) kind[Hedge] {
 func breakerObject(t *table) *object[Breaker] {
 	o := newObject[Breaker](t, "breaker", "breaker", "When most requests at a pool fail, it is asked nothing for a while: requests get "+
 		"503 at once, or what the cache has. Then a few try it.")
-	add(o, "errors", thousandthsKind(1, 100), func(b *Breaker) *int { return &b.Errors }, "50%",
+	add(o, "errors", percentKind(1, 100, 10), func(b *Breaker) *int { return &b.Errors }, "50%",
 		"So many of the requests of the last 5s to 10s failed: no connection, no whole response, a time limit, or a status of 5xx.")
 	add(o, "of", intKind(1, 1<<20), func(b *Breaker) *int { return &b.Of }, "20", "Of so many requests at least.")
 	add(o, "for", durationKind(100*time.Millisecond), func(b *Breaker) *time.Duration { return &b.For }, "10s",

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/testkit"
 )
 
@@ -165,7 +166,7 @@ func TestAnswersNeverRead(t *testing.T) {
 	testkit.Leaks(t)
 	s := newHostileServer(t, []answerRow{{send: okHead + fmt.Sprintf("Content-Length: %d\r\n\r\n", 4*mebi) + strings.Repeat("x", 4*mebi)}})
 	for _, more := range []string{", buffer: {responses: true, memory: 256KiB, file: 1MiB}", ", buffer: {responses: true, memory: 64MiB}"} {
-		w := plainly(t, "servers: ['"+s.l.Addr().String()+"']"+more, "timeouts: {send: 1s}\n")
+		w := plainly(t, "servers: ['"+s.l.Addr().String()+"']"+more, "timeouts: {send: 5s}\n") // time for all of them to come
 		edge := w.Edge()
 		before := edge.Now()
 		stop := served(t, w.Address)
@@ -176,11 +177,15 @@ func TestAnswersNeverRead(t *testing.T) {
 			}
 		}
 		peak := before.RSS
-		testkit.Eventually(t, patience, "all of them wait", func() bool { return w.Status().Edge.Requests >= 20 && w.Status().Edge.Active >= 60 })
-		testkit.Eventually(t, patience, "those who read nothing are let go", func() bool {
-			peak = max(peak, edge.Now().RSS)
-			return w.Status().Edge.Active <= 1
-		})
+		asks := func(is func(*api.EdgeStatus) bool) func() bool {
+			return func() bool {
+				peak = max(peak, edge.Now().RSS)
+				s, err := w.Look()
+				return err == nil && s.Edge != nil && is(s.Edge)
+			}
+		}
+		testkit.Eventually(t, patience, "all of them wait", asks(func(s *api.EdgeStatus) bool { return s.Requests >= 20 && s.Active >= 60 }))
+		testkit.Eventually(t, patience, "those who read nothing are let go", asks(func(s *api.EdgeStatus) bool { return s.Active <= 1 }))
 		n, slowest := stop()
 		t.Logf("%s: %d others, the slowest in %v; %.1f MiB more", more, n, slowest, float64(peak-before.RSS)/mebi)
 		if grown := peak - before.RSS; n < 20 || grown > 128*mebi {
