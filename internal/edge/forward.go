@@ -211,7 +211,7 @@ func (h *handler) converse(p *pool.Pool, cfg *config.Pool) outcome {
 	}
 	h.x.Journal.Mark(journal.Sent, h.l.loop.Now())
 	o := h.receive(p, cfg, sendErr)
-	if h.up.gate != nil && h.gate.vigil.stop(h) {
+	if h.up.gate != nil && h.gate.vigil.stop(h) || o != done && h.forsaken() {
 		return done
 	}
 	if o != done {
@@ -287,6 +287,9 @@ func (h *handler) receive(p *pool.Pool, cfg *config.Pool, sendErr error) outcome
 	}
 	deadline, hedge := h.by(cfg.Timeouts.FirstByte), h.hedgeAt(cfg)
 	for informational := 0; ; {
+		if u.gate != nil && u.gate.vigil.gone {
+			return late
+		}
 		if !u.in.empty() {
 			n, wrong := h.parseHead()
 			if wrong != "" {
