@@ -18,6 +18,7 @@ const (
 	drained                       // it has drained for as long as sessions may stay
 	askedDrain                    // its app asks for no new sessions
 	askedDown                     // its app asks for nothing
+	second                        // another server counts as the primary
 )
 
 // passing are the reasons that end by themselves: their time runs out, then one request tries the server, and how it ends decides.
@@ -27,7 +28,7 @@ const passing = rest | ejected
 const illness = check | ejected
 
 // barring are those that let nobody in, not even where all servers are closed.
-const barring = check | maint | drained | askedDown
+const barring = check | maint | drained | askedDown | second
 
 // keeping are those that leave a server to those who have a session there.
 const keeping = drain | weightless | askedDrain
@@ -40,7 +41,7 @@ const draining = drain | askedDrain
 func (r reason) words() string {
 	var all []string
 	for i, w := range []string{"no connection", "check fails", "ejected", "drained by hand", "in maintenance by hand", "weight 0",
-		"its sessions had their time", "its app asks to be drained", "its app asks for nothing"} {
+		"its sessions had their time", "its app asks to be drained", "its app asks for nothing", "another server is the primary"} {
 		if r&(1<<i) != 0 {
 			all = append(all, w)
 		}
