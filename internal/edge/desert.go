@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"errors"
 	"time"
 
 	"github.com/weirhq/weir/internal/config"
@@ -18,12 +19,20 @@ func watched(cfg *config.Pool) bool { return cfg.Health != nil || cfg.Eject != n
 // glance is how often a request that waits for a response looks whether its server was given up.
 const glance = 250 * time.Millisecond
 
+// lookOut is how often it looks whether its client is still there.
+const lookOut = time.Second
+
 // nextGlance is when a request that waits until deadline looks up.
 func (h *handler) nextGlance(cfg *config.Pool, deadline loop.Time) loop.Time {
-	if !watched(cfg) {
+	at := h.l.loop.Now()
+	switch {
+	case watched(cfg):
+		at += int64(glance)
+	case h.looksOut():
+		at += int64(lookOut)
+	default:
 		return deadline
 	}
-	at := h.l.loop.Now() + int64(glance)
 	if deadline != 0 && deadline < at {
 		return deadline
 	}
@@ -33,13 +42,45 @@ func (h *handler) nextGlance(cfg *config.Pool, deadline loop.Time) loop.Time {
 // glanced says what a request does whose wait was over: try elsewhere (deserted), go on waiting, or, at the deadline, neither.
 func (h *handler) glanced(cfg *config.Pool, deadline loop.Time) (o outcome, on bool) {
 	u := &h.up
-	if !watched(cfg) {
+	out := h.looksOut()
+	if !watched(cfg) && !out {
 		return done, false
 	}
-	if u.s.GivenUp(&h.turn) && h.retries(deserted, cfg) {
+	if out {
+		h.lookOut()
+	}
+	if watched(cfg) && u.s.GivenUp(&h.turn) && h.retries(deserted, cfg) {
 		u.fault = pool.TimedOut
 		h.x.Journal.Cause = journal.FirstByteTimeout
 		return deserted, false
 	}
 	return done, deadline == 0 || h.l.loop.Now() < deadline
+}
+
+// looksOut says whether it matters to an HTTP/1 server that its client leaves: nobody else waits for the response.
+func (h *handler) looksOut() bool {
+	return h.up.gate == nil && h.up.sent && !h.left && !h.alone && !h.isPart && h.sink == nil && !h.kept.asks
+}
+
+// lookOut passes a client's hang-up on to the server. Only our sending side is closed: a server that minds (most that do not give a whole
+// process to each request) ends its work and closes, and one that does not is busy until it answers, so that its place is not free
+// before that; and a client that has only closed its sending side still gets its response.
+func (h *handler) lookOut() {
+	if errors.Is(h.conn.Watch(h.t, true), loop.ErrHangup) {
+		h.left = h.up.c.CloseWrite() == nil
+	}
+	_ = h.conn.Watch(nil, false) // it cannot fail
+}
+
+// forsaken ends a request whose client left and whose server then ended it without a response.
+func (h *handler) forsaken() bool {
+	if !h.left {
+		return false
+	}
+	if h.up.fault != pool.TimedOut {
+		h.up.fault = pool.Aborted
+	}
+	h.keep, h.cut = false, true
+	h.x.Journal.Cause, h.x.Journal.Detail = journal.ClientGone, ""
+	return true
 }

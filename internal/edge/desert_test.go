@@ -85,3 +85,41 @@ func TestDeserted(t *testing.T) {
 		}
 	})
 }
+
+// A server learns that its client has left, and is not asked again elsewhere. One that goes on keeps its place taken, and who only
+// closed his sending side gets his response.
+func TestClientLeaves(t *testing.T) {
+	eachBody(t, func(t *testing.T, body loop.Config) {
+		came := make(chan struct{}, 8)
+		var answer atomic.Bool
+		origin := testkit.ServeOrigin(t, "tcp", func(_ int, c *testkit.Conn) {
+			c.Request()
+			came <- struct{}{}
+			c.Closed()
+			if answer.Load() {
+				c.Send(wire(ok))
+			}
+		})
+		log, file := logged(t)
+		r := serveEdge(t, body, log+onePool("", origin.Address))
+		c := testkit.Dial(t, r.addr)
+		c.Send(wire(get))
+		<-came
+		c.Close()
+		idle(t, r)
+		if l := readLog(t, file, 1)[0]; l.Cause != "client_gone" || l.Retries != 0 {
+			t.Errorf("%+v", l)
+		}
+		answer.Store(true)
+		c = testkit.Dial(t, r.addr)
+		c.Send(wire(get))
+		<-came
+		c.CloseWrite()
+		if m := c.Response("GET"); m.Status != 200 {
+			t.Errorf("%+v", m)
+		}
+		if len(came) != 0 || r.Status().Pools[0].Servers[0].Errors != 0 {
+			t.Error("it was asked again, or counts as an error")
+		}
+	})
+}

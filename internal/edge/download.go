@@ -117,7 +117,7 @@ func (d *downloader) Run(t *loop.Task) {
 	defer func() { // deferred: the handler's task waits for it even if we panic
 		if !sent && !d.failed {
 			d.failed = true
-			h.up.closeConn() // wakes the handler's task, which may be waiting for the server
+			h.up.abandon(h) // wakes the handler's task, which may be waiting for the server
 		}
 		d.running, d.t = false, nil
 		h.t.Wake()

@@ -261,7 +261,7 @@ func (h *handler) ask(p *pool.Pool, cfg *config.Pool, made *fault) (o outcome, o
 	}
 	h.x.Journal.Mark(journal.Sent, h.l.loop.Now())
 	o = h.receive(p, cfg, sendErr)
-	if h.up.gate != nil && h.gate.vigil.stop(h) {
+	if h.up.gate != nil && h.gate.vigil.stop(h) || o != done && h.forsaken() {
 		return done, true
 	}
 	return o, false
@@ -307,6 +307,9 @@ func (h *handler) receive(p *pool.Pool, cfg *config.Pool, sendErr error) outcome
 	}
 	deadline, hedge := h.by(cfg.Timeouts.FirstByte), h.hedgeAt(cfg)
 	for informational := 0; ; {
+		if u.gate != nil && u.gate.vigil.gone {
+			return late
+		}
 		if !u.in.empty() {
 			n, wrong := h.parseHead()
 			if wrong != "" {

@@ -62,7 +62,7 @@ type handler struct {
 
 	deadline  loop.Time // of the try under way at a server, 0: none
 	whenOver  loop.Time // of the whole request at all servers, 0: none
-	overrun   loop.Time // deadline, where it is the worker's own
+	overrun   loop.Time // when the worker has had its time, 0: it has no limit
 	alone     bool      // there is no client: cl and conn are nil
 	keep      bool      // the connection lives on after this request
 	rests     bool      // the connection was given back to the loop
@@ -71,6 +71,7 @@ type handler struct {
 	chunked   bool      // the response goes out chunked
 	cut       bool      // the response broke off: the client must be able to see it
 	continued bool      // 100 (Continue) was sent or is not wanted
+	left      bool      // the client hung up, and the server was told that nothing more comes
 	spent     bool      // the last failed try was not repeated because the pool's budget is used up
 	lingers   bool      // the client may still be sending: read that off before closing
 }
@@ -150,7 +151,7 @@ func (h *handler) begin() {
 	h.site, h.route = nil, nil
 	h.upload.err, h.upload.ended = nil, 0
 	h.held, h.spooled = nil, false
-	h.deadline, h.whenOver, h.overrun, h.unranged, h.spent = 0, 0, 0, false, false
+	h.deadline, h.whenOver, h.overrun, h.unranged, h.spent, h.left = 0, 0, 0, false, false, false
 	h.session.forget()
 	h.keep, h.parsed, h.answered, h.chunked, h.cut, h.continued, h.lingers = true, false, false, false, false, false, false
 }

@@ -32,6 +32,8 @@ type hedge struct {
 	runs bool
 	won  bool
 
+	worker        time.Duration // how long a try at a worker may take, 0: there is no limit
+	overrun       loop.Time     // when this one has taken that long; 0: nothing was sent
 	connectBy, by loop.Time
 	send          time.Duration
 }
@@ -73,6 +75,7 @@ func (h *handler) hedges(p *pool.Pool, cfg *config.Pool, by loop.Time) {
 	b.h, b.p, b.not = h, p, h.up.s
 	b.head = append(b.head[:0], h.out...)
 	b.of = h.up.of
+	b.worker = cfg.Timeouts.Worker
 	b.connectBy, b.by, b.send = h.by(cfg.Timeouts.Connect), by, h.tree.cfg.Timeouts.Send
 	b.runs = true
 	h.hedge = b
@@ -140,6 +143,9 @@ func (b *hedge) ask(t *loop.Task) pool.Outcome {
 	if b.send > 0 {
 		b.c.WriteBy(b.l.loop.Now() + int64(b.send))
 	}
+	if b.worker > 0 {
+		b.overrun = b.l.loop.Now() + int64(b.worker)
+	}
 	if _, err := b.c.Write(b.head); err != nil {
 		return pool.EmptyResponse
 	}
@@ -172,6 +178,10 @@ func (b *hedge) ask(t *loop.Task) pool.Outcome {
 
 // free gives back what the hedge holds.
 func (b *hedge) free(o pool.Outcome) {
+	if b.c != nil && b.overrun != 0 && (o == pool.Aborted || o == pool.TimedOut) {
+		b.l.outlasts(b.s, &b.turn, b.c, b.overrun, true)
+		b.c, b.s = nil, nil
+	}
 	if b.c != nil {
 		_ = b.c.Close() // what is still to come on it is not wanted
 		b.c = nil
@@ -181,7 +191,7 @@ func (b *hedge) free(o pool.Outcome) {
 		b.s = nil
 	}
 	b.in.free(b.l.loop)
-	b.h, b.p, b.not, b.won = nil, nil, nil, false
+	b.h, b.p, b.not, b.won, b.overrun = nil, nil, nil, false, 0
 	if len(b.l.hedges) < maxFreeHedges {
 		b.l.hedges = append(b.l.hedges, b)
 	}
@@ -196,8 +206,13 @@ func (h *handler) endHedge() {
 		b.free(pool.Aborted)
 		return
 	}
-	if b.c != nil {
-		_ = b.c.Close() // ends what its task waits in
+	switch { // ends what its task waits in
+	case b.c == nil:
+	case b.overrun != 0:
+		b.c.WriteBy(1)
+		b.c.ReadBy(1)
+	default:
+		_ = b.c.Close()
 	}
 }
 
@@ -210,13 +225,22 @@ func (h *handler) hedgeWins(o pool.Outcome) bool {
 	}
 	u := &h.up
 	h.tookHedgeable() // so long at least
+	if h.overrun != 0 && u.c != nil && h.l.loop.Now() < h.overrun {
+		u.fault = o
+		u.leaveBusy(h)
+		u.fault = pool.OK
+	}
 	u.closeConn()
-	u.s.Done(&h.turn, o)
+	if u.s != nil {
+		u.s.Done(&h.turn, o)
+	}
 	u.in.free(h.l.loop)
 	h.turn.TakeOver(&b.turn)
 	u.s, u.c, u.in, u.wrote, u.sent, u.late = b.s, b.c, b.in, true, true, lateness{}
 	b.s, b.c, b.in, b.won = nil, nil, window{}, false
-	h.hedge = nil
+	if h.hedge = nil; b.overrun != 0 {
+		h.limitWorker(b.overrun) // the time is a worker's own
+	}
 	b.free(pool.Aborted)
 	h.x.Journal.Server, h.x.Journal.Hedge = u.s.Name(), journal.HedgeWon
 	return true

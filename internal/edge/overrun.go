@@ -77,9 +77,15 @@ func (h *handler) limitTry(t *config.PoolTimeouts, now loop.Time) {
 	}
 	h.deadline, h.overrun = h.whenOver, 0
 	if t.Worker > 0 {
-		if at := now + int64(t.Worker); h.deadline == 0 || at < h.deadline {
-			h.deadline, h.overrun = at, at
-		}
+		h.limitWorker(now + int64(t.Worker))
+	}
+}
+
+// limitWorker sets when the worker of this try has had its time, and ends the try then if nothing does before.
+func (h *handler) limitWorker(at loop.Time) {
+	h.overrun, h.deadline = at, at
+	if h.whenOver != 0 {
+		h.deadline = min(at, h.whenOver)
 	}
 }
 

@@ -45,7 +45,7 @@ func (u *upstream) release(h *handler) {
 	}
 	h.upload.settle()
 	// On a connection that still waits for the rest of a body the next request would be taken for that.
-	if u.c != nil && u.sent && u.keeps(h) {
+	if u.c != nil && u.sent && !h.left && u.keeps(h) {
 		u.c.ReadBy(0)
 		u.c.WriteBy(0)
 		u.keep()
@@ -100,6 +100,9 @@ func (u *upstream) drop(h *handler) {
 	if h.hedge != nil {
 		h.endHedge()
 	}
+	if h.overrun != 0 && u.c != nil && u.sent && h.l.loop.Now() < h.overrun {
+		u.leaveBusy(h)
+	}
 	if u.c != nil || h.upload.running {
 		h.upload.stop()
 		u.closeConn()
@@ -117,6 +120,30 @@ func (u *upstream) drop(h *handler) {
 	u.fault = pool.OK
 	u.late = lateness{}
 	u.in.free(h.l.loop)
+}
+
+// leaveBusy gives up a worker that has not answered yet and has time left, so that it is told of if it never does.
+func (u *upstream) leaveBusy(h *handler) {
+	repeatable := h.x.Req.Method.Idempotent()
+	switch u.fault {
+	case pool.OK, pool.Aborted:
+		h.l.outlasts(u.s, &h.turn, u.c, h.overrun, repeatable)
+		u.s = nil
+	case pool.TimedOut: // by a shorter limit, which the server is to blame for now
+		h.l.outlasts(u.s, nil, u.c, h.overrun, repeatable)
+	default:
+		return
+	}
+	u.c, h.overrun = nil, 0
+}
+
+// abandon ends what the handler's task waits for at the server.
+func (u *upstream) abandon(h *handler) {
+	if h.overrun != 0 && u.c != nil {
+		u.c.ReadBy(1) // closing it is for drop
+		return
+	}
+	u.closeConn()
 }
 
 // gather decodes what has been read, in place, and returns the body bytes of it in one piece, with room for two

@@ -44,7 +44,7 @@ func (v *vigil) Run(t *loop.Task) {
 	}
 	if errors.Is(err, loop.ErrHangup) && !v.over {
 		v.gone = true
-		v.h.up.closeConn() // ends the handler's wait
+		v.h.up.abandon(v.h) // ends the handler's wait
 	}
 }
 

@@ -73,11 +73,12 @@ func (p *Pool) PickOther(t *loop.Task, turn *Turn, not *Server) *Server {
 	return s
 }
 
-// TakeOver makes the place that from holds t's. t holds none; both are of one loop.
+// TakeOver makes the place that from holds t's. t holds none, and is used on the loop of from.
 func (t *Turn) TakeOver(from *Turn) {
-	if t.server != nil || from.server == nil || t.lane != from.lane {
+	if t.server != nil || from.server == nil {
 		panic("pool: TakeOver with a place in hand, or of none")
 	}
+	t.lane = from.lane
 	t.server, t.trial, t.counted, t.gauged, t.round = from.server, from.trial, from.counted, from.gauged, from.round
 	t.fallen, t.since, t.answered, t.status = from.fallen, from.since, from.answered, from.status
 	from.server, from.trial, from.counted, from.gauged, from.round = nil, false, false, false, 0
