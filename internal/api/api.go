@@ -115,6 +115,7 @@ type Inherit struct {
 type Counts struct {
 	Accepted  uint64    `json:"accepted"`
 	Refused   uint64    `json:"refused"`
+	Strange   uint64    `json:"strange"` // connections without the PROXY header that they had to begin with
 	Requests  uint64    `json:"requests"`
 	Sessions  uint64    `json:"sessions,omitempty"` // of TCP
 	Panics    uint64    `json:"panics"`
@@ -128,6 +129,7 @@ type Counts struct {
 func (c *Counts) Add(o *Counts) {
 	c.Accepted += o.Accepted
 	c.Refused += o.Refused
+	c.Strange += o.Strange
 	c.Requests += o.Requests
 	c.Sessions += o.Sessions
 	c.Panics += o.Panics
@@ -146,6 +148,7 @@ func (c *Counts) Since(o *Counts) Counts {
 	d := *c
 	d.Accepted -= o.Accepted
 	d.Refused -= o.Refused
+	d.Strange -= o.Strange
 	d.Requests -= o.Requests
 	d.Sessions -= o.Sessions
 	d.Panics -= o.Panics
@@ -171,6 +174,7 @@ type EdgeStatus struct {
 	Status      [6]uint64    `json:"status"`                 // responses by class: [1] is 1xx … [5] is 5xx
 	Sessions    uint64       `json:"sessions,omitempty"`     // of TCP
 	SessionsNow int64        `json:"sessions_now,omitempty"` // of these under way
+	Strange     uint64       `json:"strange,omitempty"`      // connections without the PROXY header that they had to begin with
 	Panics      uint64       `json:"panics"`
 	SlowTurns   uint64       `json:"slow_turns"`
 	LogDropped  uint64       `json:"log_dropped"`

@@ -112,6 +112,9 @@ func showEdge(b *strings.Builder, s api.Status) {
 	if e.Sessions > 0 {
 		fmt.Fprintf(b, "tcp       %s, %d now\n", count(e.Sessions, "session"), e.SessionsNow)
 	}
+	if e.Strange > 0 {
+		fmt.Fprintf(b, "          %s without a good PROXY header\n", count(e.Strange, "connection"))
+	}
 	if e.Panics+e.SlowTurns+e.LogDropped > 0 {
 		fmt.Fprintf(b, "          %s, %s, %s dropped\n", count(e.Panics, "fault"), count(e.SlowTurns, "slow turn"), count(e.LogDropped, "log line"))
 	}

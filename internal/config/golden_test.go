@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 	"testing/fstest"
+	"time"
 )
 
 // fakeMachine is a machine with a few files, the same everywhere.
@@ -98,6 +99,7 @@ func (m fakeMachine) uid() int {
 }
 func (fakeMachine) userName() string { return "me" }
 func (fakeMachine) cpus() int        { return 4 }
+func (fakeMachine) now() time.Time   { return time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC) }
 func (fakeMachine) temp() string     { return "/var/tmp" }
 func (fakeMachine) self() string     { return "/usr/bin/weir" }
 

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // machine is what a configuration is checked against, so that tests can have another one.
@@ -33,6 +34,7 @@ type machine interface {
 	uid() int
 	userName() string
 	cpus() int
+	now() time.Time
 	temp() string
 	// self is the path of this program.
 	self() string
@@ -167,6 +169,8 @@ func (here) self() string {
 	return "weir" // the PATH has it
 }
 
+func (here) now() time.Time { return time.Now() }
+
 // nowhere is a machine without files, for the defaults.
 type nowhere struct{}
 
@@ -175,6 +179,7 @@ func (nowhere) read(string, int64) ([]byte, error)    { return nil, fs.ErrNotExi
 func (nowhere) readable(string) error                 { return fs.ErrNotExist }
 func (nowhere) writable(string) error                 { return fs.ErrNotExist }
 func (nowhere) names(string, func(string) bool) error { return fs.ErrNotExist }
+func (nowhere) now() time.Time                        { return time.Time{} }
 func (nowhere) memory() int64                         { return 0 }
 func (nowhere) room(string) int64                     { return 0 }
 func (nowhere) hasUser(string) error                  { return fs.ErrNotExist }

@@ -153,8 +153,12 @@ func parseServerAddress(s string) (string, *complaint) {
 	if strings.HasPrefix(s, "/") {
 		return "", &complaint{"", `write "unix:` + s + `"`}
 	}
-	if strings.HasPrefix(s, "https://") {
-		return "", &complaint{", and TLS to servers is not in this version of weir yet", ""}
+	if rest, ok := strings.CutPrefix(s, "https://"); ok {
+		address, c := parseServerAddress(strings.TrimRight(rest, "/"))
+		if c != nil && c.hint == portHint(rest, ":8080") && c.hint != "" {
+			c.hint = portHint(rest, ":443")
+		}
+		return "https://" + address, c
 	}
 	if rest, ok := strings.CutPrefix(s, "http://"); ok {
 		return "", &complaint{"", "write " + strings.TrimRight(rest, "/") + ", without http://"}

@@ -60,6 +60,7 @@ type table struct {
 	coding    *kind[Compress]    // likewise
 	including *kind[ESI]         // likewise
 	script    *object[Script]    // of pools and of apps
+	tls       *kind[ServerTLS]   // of pools and of servers
 	match     *object[Match]     // of routes, and of what a cache passes by
 }
 

@@ -34,8 +34,7 @@ func topObject(t *table) *object[raw] {
 	store, caching := cacheObject(t), cachePolicy(t)
 	one := short(listen.kind(), list(listenKind(), "an address, or a list of them", true, false), true,
 		func(_ *decoder, _ value, got []Listen) listening { return listening{http: got} })
-	holder := convert(one, func(l listening) []Listen { return l.http })
-	add(o, "listen", holder, func(r *raw) *[]Listen { return &r.Listen }, `":8080"`,
+	addTo(o, "listen", one, func(r *raw, l listening) { r.Listen, r.ProxyProtocol = l.http, l.proxy }, `":8080"`,
 		"Where weir accepts plain HTTP.")
 	add(o, "apps", named(apps, "an app", func(a *App, name string, p Place) { a.Name, a.Place = name, p }),
 		func(r *raw) *[]*App { return &r.Apps }, "", "Commands that weir runs as workers, by name.")
@@ -71,14 +70,18 @@ func topObject(t *table) *object[raw] {
 	return o
 }
 
-type listening struct{ http []Listen }
+type listening struct {
+	http  []Listen
+	proxy *ProxyProtocol
+}
 
 func listenObject(t *table) *object[listening] {
 	o := newObject[listening](t, "listen", "listen", "Where weir accepts connections.")
 	add(o, "http", list(listenKind(), "an address, or a list of them", true, false),
 		func(l *listening) *[]Listen { return &l.http }, `":8080"`, "Addresses for plain HTTP.")
 	o.later("https", "TLS and certificates")
-	o.later("proxy_protocol", "the PROXY protocol")
+	add(o, "proxy_protocol", pointer(mapped(proxyProtocolObject(t).kind(), "write {from: [10.0.0.7]}, with the addresses of the balancers that speak it")),
+		func(l *listening) **ProxyProtocol { return &l.proxy }, "", "Who tells whose connections they pass on. Without it: nobody.")
 	return o
 }
 

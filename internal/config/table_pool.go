@@ -60,6 +60,11 @@ func poolObject(t *table) *object[poolDraft] {
 		"Time limits towards servers. 0s: none.")
 	add(o, "keep", intKind(0, 1<<16), func(p *poolDraft) *int { return &p.Keep }, "64",
 		"Idle connections that are kept, for each server and each of weir's loops. 0 when it is not said and the servers do not speak HTTP.")
+	add(o, "tls", pointer(t.serverTLS()), func(p *poolDraft) **ServerTLS { return &p.TLS }, "",
+		"TLS to the servers, and how. true: with certificates that this machine trusts. Without it: none.")
+	add(o, "send_proxy", sendProxyKind(), func(p *poolDraft) *int { return &p.SendProxy }, "",
+		"Connections to the servers begin with a header of the PROXY protocol, version 1 or 2, which tells them the client's address. Without it: none. "+
+			"A connection is then kept for the same client only.")
 	add(o, "protocol", protocolKind(protocolNames...), func(p *poolDraft) *Protocol { return &p.Protocol }, "http1",
 		"What the servers speak: HTTP/1.1, FastCGI (as PHP-FPM does), uwsgi or SCGI; tcp: anything, and weir passes it on unread, from the "+
 			"addresses in tcp. An app says it for its workers.")
@@ -82,6 +87,8 @@ func serverKind(t *table) kind[Server] {
 		"It is used while no other server of the pool is open.")
 	add(o, "zone", zoneKind(), func(s *Server) *string { return &s.Zone }, "",
 		"Where it stands. Servers in the zone that the file names for weir are preferred, as long as at least half of them are open.")
+	add(o, "tls", pointer(t.serverTLS()), func(s *Server) **ServerTLS { return &s.TLS }, "(the pool's)",
+		"TLS to this server, and how. An address that begins with https:// means true.")
 	return short(o.kind(), serverAddressKind(), false, func(_ *decoder, _ value, address string) Server {
 		return Server{Address: address, Weight: 1}
 	})
@@ -138,6 +145,7 @@ func (d *decoder) finishPool(at value, given map[string]value, p *poolDraft) {
 	if p.Buffer.Dir == "" {
 		p.Buffer.Dir = d.host.temp()
 	}
+	d.followTLS(servers, given, &p.Pool)
 	d.checkServers(servers, p.Servers)
 	d.followProtocol(given, p)
 	d.finishTCPPool(given, p)

@@ -14,6 +14,7 @@ type Config struct {
 	UsedEnv        map[string]string // the environment variables that ${NAME} took; what was not set is not in it
 	RunDir         string            // where the Unix sockets are
 	Listen         []Listen
+	ProxyProtocol  *ProxyProtocol `json:",omitempty"` // nil: nobody speaks it
 	TrustedProxies []netip.Prefix
 	Zone           string  // where this weir stands; empty: it does not say
 	Apps           []*App  // in the order of the file
@@ -144,7 +145,9 @@ type Pool struct {
 	Retry     Retry
 	Buffer    Buffer
 	Timeouts  PoolTimeouts
-	Keep      int // idle connections kept per server and loop
+	Keep      int        // idle connections kept per server and loop
+	SendProxy int        `json:",omitempty"` // the version of the PROXY protocol by which servers are told whose connection it is; 0: none
+	TLS       *ServerTLS `json:",omitempty"` // to servers that people add; nil: none. Those of the file have theirs
 
 	Health    *Health // nil: no checks
 	Eject     *Eject  // nil: none is ejected
@@ -165,6 +168,7 @@ type Server struct {
 	Weight  int    // 0: no request is balanced to it
 	Backup  bool   // it is used while no other server is open
 	Zone    string
+	TLS     *ServerTLS `json:",omitempty"` // nil: none
 }
 
 // Sticky keeps the requests of one session at one server. One of Cookie, Learn and Source says how they are known.

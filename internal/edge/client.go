@@ -36,6 +36,9 @@ func (ln *listener) Accept(c *loop.Conn) {
 		}
 	}
 	cl := &client{conn: c, l: l, scheme: ln.scheme}
+	if p := tree.cfg.ProxyProtocol; p != nil && introduces(p, c.Peer()) {
+		cl = await(*cl)
+	}
 	c.Rest(cl, l.after(tree.firstByte))
 }
 
@@ -45,6 +48,7 @@ type client struct {
 	conn   *loop.Conn
 	l      *local
 	scheme string
+	via    *introduction // nil: it has none
 }
 
 // Ready implements loop.Rester: the first byte of a request is there, or the client closed.
@@ -71,6 +75,9 @@ func (cl *client) Run(t *loop.Task) {
 	h := cl.l.handler()
 	h.t, h.cl, h.conn = t, cl, cl.conn
 	defer h.leave()
+	if cl.via != nil && cl.via.awaited && !h.meet() {
+		return
+	}
 	for {
 		switch h.readHead() {
 		case headNone:
@@ -118,7 +125,11 @@ func (h *handler) readHead() headRead {
 			if err != nil {
 				h.identify()
 				h.keep = false
-				h.fail(err.Status, journal.BadRequest, err.Reason)
+				reason := err.Reason
+				if h.uninvited() {
+					reason = unasked
+				}
+				h.fail(err.Status, journal.BadRequest, reason)
 				return headBad
 			}
 			if n > 0 {

@@ -40,6 +40,8 @@ type Edge struct {
 	relays      atomic.Int64              // sessions of TCP with a connection to a server
 	successor   atomic.Pointer[successor] // nil: it serves
 	fullSaid    atomic.Int64              // when it was last said that connections are refused, in seconds
+	strangeSaid atomic.Int64              // when it was last said that connections had no good header, in seconds
+	strangers   atomic.Int64              // how many had none since
 	stopping    atomic.Bool
 
 	// mu guards the swap of trees and listeners.
@@ -395,6 +397,7 @@ func (e *Edge) Status() api.EdgeStatus {
 	s.Active = active
 	s.Accepted, s.Requests, s.Panics, s.Status = all.Accepted, all.Requests, all.Panics, all.Status
 	s.Sessions, s.SessionsNow = all.Sessions, sessions
+	s.Strange = all.Strange
 	for _, l := range e.engine.Loops() {
 		st := l.Stats()
 		s.SlowTurns += st.SlowTurns

@@ -95,7 +95,7 @@ func (h *handler) try(p *pool.Pool, cfg *config.Pool) outcome {
 		}
 		c, reused, err := h.connect(s, fresh, h.by(cfg.Timeouts.Connect))
 		if err != nil {
-			h.x.Journal.Cause = journal.ConnectError
+			h.x.Journal.Cause, h.x.Journal.Detail = journal.ConnectError, linkFault(err)
 			if isTimeout(err) {
 				h.x.Journal.Cause = h.limit(journal.ConnectTimeout)
 			}
@@ -128,7 +128,7 @@ const fileWait = 5 * time.Millisecond
 // connect gets a connection to a server. Without a descriptor for one it waits until another request has let go of its own.
 func (h *handler) connect(s *pool.Server, fresh bool, by loop.Time) (*loop.Conn, bool, error) {
 	for {
-		c, reused, err := s.Connect(h.t, fresh, by)
+		c, reused, err := s.ConnectFor(h.t, h.origin(s), fresh, by)
 		if err == nil || !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.ENFILE) {
 			return c, reused, err
 		}
@@ -191,8 +191,12 @@ func (h *handler) untried(o outcome) {
 		h.fail(431, cause, errUnpacked.Error())
 	case o == noConnect && h.spent:
 		h.fail(502, cause, "the server could not be reached, and retry.budget is used up")
-	case o == noConnect:
+	case o == noConnect, o == unsent && cause == journal.ConnectError:
+		why := h.x.Journal.Detail
 		h.fail(502, cause, "the server could not be reached")
+		if why != "" {
+			h.x.Journal.Detail = why // for the log: names and authorities inside are not a client's affair
+		}
 	case o == broken:
 		h.fail(502, cause, h.x.Journal.Detail)
 	case h.spent:
@@ -387,7 +391,11 @@ func (h *handler) died(err, sendErr error) outcome {
 	if errors.Is(err, io.EOF) {
 		h.x.Journal.Cause = journal.EmptyResponse
 	}
-	switch {
+	switch why := h.up.s.Refused(err); {
+	case why != nil: // nothing of the request was looked at
+		h.up.fault = pool.ConnectError
+		h.x.Journal.Cause, h.x.Journal.Detail = journal.ConnectError, linkFault(why)
+		return unsent
 	case h.upload.err != nil:
 		h.up.fault = pool.Aborted // we cut it off, since the client's body did not come whole
 	case sendErr != nil && !h.up.wrote:

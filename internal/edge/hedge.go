@@ -8,6 +8,7 @@ import (
 	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/message"
 	"github.com/weirhq/weir/internal/pool"
+	"github.com/weirhq/weir/internal/pool/link"
 )
 
 // hedge is a second request for the same, to another server, because the first one takes long. It runs on a task of its own,
@@ -27,6 +28,7 @@ type hedge struct {
 	c    *loop.Conn
 	in   window
 	head []byte // of the request
+	of   link.Origin
 	runs bool
 	won  bool
 
@@ -70,6 +72,7 @@ func (h *handler) hedges(p *pool.Pool, cfg *config.Pool, by loop.Time) {
 	b := h.l.newHedge()
 	b.h, b.p, b.not = h, p, h.up.s
 	b.head = append(b.head[:0], h.out...)
+	b.of = h.up.of
 	b.connectBy, b.by, b.send = h.by(cfg.Timeouts.Connect), by, h.tree.cfg.Timeouts.Send
 	b.runs = true
 	h.hedge = b
@@ -112,7 +115,7 @@ func (b *hedge) Run(t *loop.Task) {
 	}
 	b.h.x.Journal.Hedge = journal.HedgeLost // until it wins
 	for fresh := false; b.h != nil; fresh = true {
-		c, reused, err := b.s.Connect(t, fresh, b.connectBy)
+		c, reused, err := b.s.ConnectFor(t, &b.of, fresh, b.connectBy)
 		if err != nil {
 			fault = pool.ConnectError
 			return

@@ -10,6 +10,7 @@ import (
 	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/message"
 	"github.com/weirhq/weir/internal/pool"
+	"github.com/weirhq/weir/internal/pool/link"
 )
 
 // upstream is the place at a server that a request holds, the connection to it, and what has been read from that.
@@ -20,8 +21,9 @@ type upstream struct {
 	dec   http1.Decoder
 	gate  *gate // nil: it speaks HTTP/1
 	fault pool.Outcome
-	wrote bool // some of the request went out
-	sent  bool // all of it did
+	of    link.Origin // whose request it is, where the server is told
+	wrote bool        // some of the request went out
+	sent  bool        // all of it did
 }
 
 // tail is kept free behind what is read from a server, so that the end of a chunk can be put there.
@@ -45,7 +47,7 @@ func (u *upstream) release(h *handler) {
 	if u.c != nil && u.sent && u.keeps(h) {
 		u.c.ReadBy(0)
 		u.c.WriteBy(0)
-		u.s.Keep(u.c)
+		u.keep()
 		u.c = nil
 	}
 	h.upload.stop()
@@ -54,6 +56,15 @@ func (u *upstream) release(h *handler) {
 	u.s.Done(&h.turn, verdict(h.x.Resp.Status))
 	u.s = nil
 	h.deadline = 0 // from here on it is between the client and us
+}
+
+// keep lets the connection rest.
+func (u *upstream) keep() {
+	if u.s.Introduced() {
+		u.s.KeepFor(u.c, &u.of)
+		return
+	}
+	u.s.Keep(u.c)
 }
 
 // verdict is what the status of a response that came whole says of its server. 501 and 505 speak of the request

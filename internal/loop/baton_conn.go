@@ -269,9 +269,13 @@ func (c *Conn) found(k *look) {
 	if c.rester == nil {
 		return
 	}
+	if c.sec != nil && c.std.has && c.sec.quiet() {
+		c.lookAhead(c.restBy) // it was part of a session ticket
+		return
+	}
 	r := c.rester
 	c.rester = nil
-	if c.std.has || c.std.err != nil {
+	if c.std.has || c.sec != nil && c.sec.spoke || c.std.err != nil {
 		c.loop.callReady(r, c)
 	} else {
 		c.loop.callExpired(r, c)

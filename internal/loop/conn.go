@@ -14,6 +14,7 @@ type Conn struct {
 	// Never change.
 	loop *Loop
 	std  *stdConn // the goroutine body's socket
+	sec  *secured // TLS; nil: none. Set before anybody else has the connection
 	peer netip.AddrPort
 
 	// Owned by the loop.
@@ -50,6 +51,13 @@ func (c *Conn) Loop() *Loop { return c.loop }
 
 // Read reads what is there, parking the running task until there is something. io.EOF when the peer closed its side.
 func (c *Conn) Read(p []byte) (int, error) {
+	if c.sec != nil {
+		return c.sec.read(p)
+	}
+	return c.readBelow(p)
+}
+
+func (c *Conn) readBelow(p []byte) (int, error) {
 	if c.std != nil {
 		return c.readBaton(p)
 	}
@@ -58,6 +66,10 @@ func (c *Conn) Read(p []byte) (int, error) {
 
 // Write writes all of p, parking as needed.
 func (c *Conn) Write(p []byte) (int, error) {
+	if c.sec != nil {
+		n, err := c.sec.send([][]byte{p})
+		return int(n), err
+	}
 	if c.std != nil {
 		return c.writeBaton(p)
 	}
@@ -66,6 +78,13 @@ func (c *Conn) Write(p []byte) (int, error) {
 
 // Write2 writes all of a, then all of b, in one system call where the socket takes it.
 func (c *Conn) Write2(a, b []byte) (int64, error) {
+	if c.sec != nil {
+		return c.sec.send([][]byte{a, b})
+	}
+	return c.write2Below(a, b)
+}
+
+func (c *Conn) write2Below(a, b []byte) (int64, error) {
 	if c.std != nil {
 		return c.write2Baton(a, b)
 	}
@@ -75,10 +94,23 @@ func (c *Conn) Write2(a, b []byte) (int64, error) {
 // WriteAll writes all of the pieces in order, several of them in one system call. It moves the slices in pieces along, so
 // that they are empty or what is left when it returns.
 func (c *Conn) WriteAll(pieces [][]byte) (int64, error) {
+	if c.sec != nil {
+		n, err := c.sec.send(pieces)
+		advance(pieces, n)
+		return n, err
+	}
 	if c.std != nil {
 		return c.writeAllBaton(pieces)
 	}
 	return c.writeAllFiber(pieces)
+}
+
+// advance moves pieces along by n bytes.
+func advance(pieces [][]byte, n int64) {
+	for i, p := range pieces {
+		m := min(n, int64(len(p)))
+		pieces[i], n = p[m:], n-m
+	}
 }
 
 // SendFile writes n bytes of f from offset off. The disk is waited for off the loop; no more than LargeBufferSize bytes that
@@ -86,6 +118,9 @@ func (c *Conn) WriteAll(pieces [][]byte) (int64, error) {
 // when f has less. f must stay open and the connection must not be written to meanwhile.
 func (c *Conn) SendFile(t *Task, f *os.File, off, n int64) (int64, error) {
 	t.mustRun("SendFile")
+	if c.sec != nil {
+		return c.sec.sendFile(t, f, off, n)
+	}
 	if c.std != nil {
 		return c.sendFileBaton(f, off, n)
 	}
@@ -183,10 +218,31 @@ func (c *Conn) netAddr(ip netip.AddrPort, path string) net.Addr {
 // Peer is the peer's address without allocation; the zero value for a Unix socket.
 func (c *Conn) Peer() netip.AddrPort { return c.peer }
 
-// CloseWrite sends FIN: the peer reads io.EOF, and can still write.
+// Represent makes Peer and RemoteAddr tell of another peer: whose connection it is, where a proxy has made it for somebody.
+func (c *Conn) Represent(peer netip.AddrPort) { c.peer = peer }
+
+// Local is this side's address; the zero value for a Unix socket. It asks the system.
+func (c *Conn) Local() netip.AddrPort {
+	if c.std != nil {
+		if a, ok := c.std.LocalAddr().(*net.TCPAddr); ok {
+			a := a.AddrPort()
+			return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+		}
+		return netip.AddrPort{}
+	}
+	ip, _, _, _ := c.names()
+	return ip
+}
+
+// CloseWrite sends FIN: the peer reads io.EOF, and can still write. With TLS it says so there too, which may have to wait.
 func (c *Conn) CloseWrite() error {
 	if c.state&closed != 0 {
 		return ErrClosed
+	}
+	if c.sec != nil {
+		if err := c.sec.closeWrite(); err != nil {
+			return err
+		}
 	}
 	if c.std != nil {
 		return c.std.closeWrite()
@@ -202,6 +258,10 @@ func (c *Conn) CloseWrite() error {
 func (c *Conn) Close() error {
 	if c.state&closed != 0 {
 		return ErrClosed
+	}
+	if c.sec != nil {
+		c.sec.bye()
+		c.sec.free()
 	}
 	c.end()
 	return nil
@@ -283,6 +343,9 @@ func (c *Conn) Rest(r Rester, until Time) {
 		return
 	}
 	c.rester, c.restBy = r, until
+	if c.sec != nil {
+		c.sec.rest()
+	}
 	if c.std != nil {
 		c.restBaton(until)
 		return
@@ -296,8 +359,14 @@ func (c *Conn) Alive() bool {
 	if c.state&(closed|finished|broken) != 0 {
 		return false
 	}
+	if c.sec != nil && !c.sec.quiet() {
+		return false
+	}
 	if c.std != nil {
 		return c.aliveBaton()
+	}
+	if c.sec != nil {
+		return true
 	}
 	var b [1]byte
 	_, e := sysRecv(int(c.fd), b[:], sysPeek)
@@ -313,6 +382,9 @@ func (c *Conn) Unrest() bool {
 	}
 	if c.std != nil {
 		return c.unrestBaton()
+	}
+	if c.sec != nil && c.state&readable != 0 {
+		return c.sec.quiet()
 	}
 	return c.state&(readable|finished|broken) == 0
 }

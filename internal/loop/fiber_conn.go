@@ -83,6 +83,9 @@ func (l *Loop) event(fd int, serial, what uint32) {
 }
 
 func (c *Conn) wakeRest() {
+	if c.sec != nil && c.sec.quiet() {
+		return // it was a session ticket
+	}
 	r := c.rester
 	c.rester = nil
 	c.loop.callReady(r, c)
@@ -357,7 +360,7 @@ func (c *Conn) endFiber() {
 // restFiber: an event may have come that no read has answered yet, and then no other will.
 func (c *Conn) restFiber(until Time) {
 	l := c.loop
-	if c.state&readable != 0 && c.state&finished == 0 {
+	if c.state&readable != 0 && c.state&finished == 0 && c.sec == nil {
 		// The last read was exactly full, so perhaps there is nothing more. A task for nothing would cost more than this
 		// call, and would stay.
 		var b [1]byte

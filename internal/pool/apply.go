@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/weirhq/weir/internal/config"
+	"github.com/weirhq/weir/internal/pool/link"
 )
 
 // apply makes the core be as cfg says, with these servers; key is the machine's, for sticky sessions. Servers of the same name and address stay, with their
@@ -37,9 +38,8 @@ func (c *core) applyLocked(cfg *config.Pool, ws []want, key []byte) error {
 	var chosen []want
 	for _, w := range ws {
 		s := have[w.name]
-		if s == nil || s.to != w.to || s.protocol != cfg.Protocol {
+		if s == nil || s.to != w.to || s.spec != w.spec {
 			s = c.newServer(w)
-			s.protocol = cfg.Protocol
 		}
 		if listed[s] {
 			continue
@@ -84,7 +84,7 @@ func (c *core) applyLocked(cfg *config.Pool, ws []want, key []byte) error {
 }
 
 func (c *core) newServer(w want) *Server {
-	s := &Server{name: w.name, address: w.address, to: w.to, worker: w.worker, host: w.host, core: c, lanes: make([]lane, len(c.loops))}
+	s := &Server{spec: w.spec, link: link.New(w.spec, w.tls), name: w.name, address: w.address, to: w.to, worker: w.worker, host: w.host, core: c, lanes: make([]lane, len(c.loops))}
 	s.identity = w.name
 	if i := strings.LastIndexByte(w.name, '.'); w.worker != "" && i > 0 {
 		s.identity = w.name[:i]

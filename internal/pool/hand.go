@@ -110,7 +110,7 @@ func handed(cfg *config.Pool, hands []api.Hand) *config.Pool {
 			if h.Weight != nil {
 				w = *h.Weight
 			}
-			out.Servers = append(out.Servers, config.Server{Address: h.Server, Weight: max(w, 1)})
+			out.Servers = append(out.Servers, config.Server{Address: h.Server, Weight: max(w, 1), TLS: cfg.TLS})
 		}
 	}
 	return out

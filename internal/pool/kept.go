@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/weirhq/weir/internal/loop"
+	"github.com/weirhq/weir/internal/pool/link"
 )
 
 // keepFor is how long a connection rests at the most. It is below the 5 s after which several application servers (Node,
@@ -30,10 +31,11 @@ type kept struct {
 	lane       *lane
 	conn       *loop.Conn
 	prev, next *kept // prev is nearer to the top
+	of         link.Origin
 }
 
-// push lets c rest, or closes it when there are limit already.
-func (l *lane) push(c *loop.Conn, limit int, until loop.Time) {
+// push lets c, which was made for an origin (nil: for any), rest, or closes it when there are limit already.
+func (l *lane) push(c *loop.Conn, of *link.Origin, limit int, until loop.Time) {
 	if int(l.idle.Load()) >= limit {
 		c.Close()
 		return
@@ -45,6 +47,9 @@ func (l *lane) push(c *loop.Conn, limit int, until loop.Time) {
 		k = &kept{lane: l}
 	}
 	k.conn, k.prev, k.next = c, nil, l.top
+	if of != nil {
+		k.of = *of
+	}
 	if l.top != nil {
 		l.top.prev = k
 	}
@@ -64,6 +69,23 @@ func (l *lane) pop() *loop.Conn {
 			return c
 		}
 		c.Close()
+	}
+	return nil
+}
+
+// popOf is pop among those that were made for an origin.
+func (l *lane) popOf(of *link.Origin) *loop.Conn {
+	for k := l.top; k != nil; {
+		next := k.next
+		if of != nil && k.of == *of {
+			c := k.conn
+			l.drop(k)
+			if c.Unrest() {
+				return c
+			}
+			c.Close()
+		}
+		k = next
 	}
 	return nil
 }

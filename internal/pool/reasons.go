@@ -124,6 +124,7 @@ func (c *core) failed(s *Server, err error) {
 		return
 	}
 	fails := s.fails.Add(1)
+	s.refusal = err
 	c.bar(s, rest)
 	if s.timer == nil {
 		s.timer = time.AfterFunc(restFor(fails), func() { c.rested(s) })

@@ -8,6 +8,7 @@ import (
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/pool/balance"
+	"github.com/weirhq/weir/internal/pool/link"
 )
 
 // Outcome is how a request at a server ended, as far as the server is concerned.
@@ -38,7 +39,8 @@ type Server struct {
 	core     *core
 	lanes    []lane // by loop
 
-	protocol config.Protocol // of its connections
+	spec link.Spec  // how its connections begin, and what is spoken on them
+	link *link.Link // nil: they begin at once
 
 	auto  atomic.Pointer[auto] // finds its limit; nil: that is given
 	fails atomic.Int32         // connects failed in a row; changed under core.mu
@@ -53,6 +55,7 @@ type Server struct {
 	over    reason        // those reasons whose time is over: one request may try
 	drained chan struct{} // made when the server is shut, closed when nobody is left
 	gone    bool          // a shut worker that its keeper's list no longer has
+	refusal error         // why the last connect failed, while the server rests for that
 	vitals  vitals
 }
 
@@ -64,7 +67,7 @@ func (s *Server) Address() string { return s.address }
 
 // Speaks reports whether the server's connections are of this protocol: while a configuration changes it, requests of the old one
 // still come. They must not use, or leave behind, a connection of the other kind.
-func (s *Server) Speaks(p config.Protocol) bool { return s.protocol == p }
+func (s *Server) Speaks(p config.Protocol) bool { return s.spec.Protocol == p }
 
 // Connect returns a connection to the server: the kept one of the task's loop that was used last, unless fresh, or a new
 // one, dialled until the deadline. In a task that holds a place at the server. The caller owns the connection, and
@@ -72,14 +75,31 @@ func (s *Server) Speaks(p config.Protocol) bool { return s.protocol == p }
 // them as they like; then Connect fresh. A failed dial lets the server rest, so that other requests do not try it; a
 // dial that the task's own end cut short does not.
 func (s *Server) Connect(t *loop.Task, fresh bool, deadline loop.Time) (c *loop.Conn, reused bool, err error) {
+	return s.ConnectFor(t, nil, fresh, deadline)
+}
+
+// ConnectFor is Connect for somebody's request. Where servers are told whose connection it is (Introduced), a kept connection is
+// one that was made for the same origin.
+func (s *Server) ConnectFor(t *loop.Task, of *link.Origin, fresh bool, deadline loop.Time) (c *loop.Conn, reused bool, err error) {
 	l := t.Loop()
 	if !fresh {
-		if c = s.lanes[l.Index()].pop(); c != nil {
+		if s.spec.Proxy == 0 {
+			c = s.lanes[l.Index()].pop()
+		} else {
+			c = s.lanes[l.Index()].popOf(of)
+		}
+		if c != nil {
 			return c, true, nil
 		}
 	}
-	c, err = l.Dial(t, s.to, deadline)
+	if c, err = l.Dial(t, s.to, deadline); err == nil && s.link != nil {
+		if err = s.link.Begin(c, of, deadline); err != nil {
+			_ = c.Close() // it has served no purpose
+			c = nil
+		}
+	}
 	switch {
+	case err == nil && s.spec.TLS: // whether the server takes our certificate is known when it answers
 	case err == nil:
 		if s.fails.Load() != 0 || s.reasons()&rest != 0 {
 			s.core.recovered(s)
@@ -90,6 +110,21 @@ func (s *Server) Connect(t *loop.Task, fresh bool, deadline loop.Time) (c *loop.
 	return c, false, err
 }
 
+// Introduced reports whether the server is told whose connection it is.
+func (s *Server) Introduced() bool { return s.spec.Proxy != 0 }
+
+// Refused learns that a server ended a new connection with err before it answered anything. It returns nil, or, when the server did
+// not take the connection at all, why: then no other request is to try it, as after a failed connect.
+func (s *Server) Refused(err error) error {
+	if !s.spec.TLS {
+		return nil
+	}
+	if err = link.Refused(err); err != nil {
+		s.core.failed(s, err)
+	}
+	return err
+}
+
 // serversFault tells a failed connect from one that was given up on our side.
 func serversFault(err error) bool {
 	return !errors.Is(err, loop.ErrClosed) && !errors.Is(err, loop.ErrHangup)
@@ -97,19 +132,25 @@ func serversFault(err error) bool {
 
 // Keep takes a connection over that may be used for another request. It rests on its loop, for a while and with
 // others up to the pool's limit; else it is closed. On the connection's loop.
-func (s *Server) Keep(c *loop.Conn) {
+func (s *Server) Keep(c *loop.Conn) { s.KeepFor(c, nil) }
+
+// KeepFor is Keep of a connection that was made for an origin.
+func (s *Server) KeepFor(c *loop.Conn, of *link.Origin) {
 	if s.places.IsShut() || s.reasons()&(maint|askedDown) != 0 {
 		c.Close()
 		return
 	}
 	l := c.Loop()
-	s.lanes[l.Index()].push(c, s.core.view.Load().keep, l.Now()+int64(keepFor))
+	s.lanes[l.Index()].push(c, of, s.core.view.Load().keep, l.Now()+int64(keepFor))
 }
 
 // Done gives turn's place at the server back, and counts how the request ended. Once for each Pick, on the turn's loop.
 func (s *Server) Done(turn *Turn, o Outcome) {
 	if turn.server != s {
 		panic("pool: Done without a place at this server")
+	}
+	if s.spec.TLS && (o == OK || o == ServerError) && s.fails.Load() != 0 {
+		s.core.recovered(s)
 	}
 	if o != OK && o != Aborted && o != ServerError {
 		s.lanes[turn.lane].errors.Add(1)

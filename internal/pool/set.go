@@ -13,6 +13,7 @@ import (
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/loop"
+	"github.com/weirhq/weir/internal/pool/link"
 )
 
 // Env is what pools need from the process that builds them.
@@ -75,6 +76,11 @@ func Build(cfg *config.Config, e Env, old *Set) (*Set, error) {
 	}
 	if err := s.findKey(cfg, old); err != nil {
 		return nil, err
+	}
+	if slices.ContainsFunc(cfg.Pools, func(p *config.Pool) bool {
+		return p.TLS != nil || slices.ContainsFunc(p.Servers, func(s config.Server) bool { return s.TLS != nil })
+	}) {
+		link.Prepare()
 	}
 	s.watch = newWatcher(s, hosts)
 	s.hosts = s.watch.first(known)
@@ -154,7 +160,7 @@ func (s *Set) applyCore(c *core, cfg *config.Pool) {
 	var ws []want
 	var err error
 	if cfg.App != "" {
-		if ws, err = wantWorkers(cfg.App, s.workers); err != nil {
+		if ws, err = wantWorkers(cfg, s.workers); err != nil {
 			s.note(event{pool: cfg.Name, err: err, what: badWorker})
 		}
 	} else if ws, _, err = wantFixed(handed(cfg, s.hands), s.hosts); err != nil {

@@ -172,6 +172,8 @@ func (t *vitals) show(s *Server, st *api.ServerStatus) {
 			if s.over&ejected != 0 {
 				words += "; one request tries it"
 			}
+		case r == rest && s.refusal != nil:
+			words += ": " + s.refusal.Error()
 		case r&(drain|maint) != 0 && t.hand != nil:
 			words += " (" + t.hand.By
 			if t.hand.Reason != "" {

@@ -11,6 +11,7 @@ import (
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/loop"
+	"github.com/weirhq/weir/internal/pool/link"
 )
 
 // want is one server as it should be.
@@ -22,6 +23,8 @@ type want struct {
 	zone          string
 	backup        bool
 	leaving       bool
+	spec          link.Spec
+	tls           *config.ServerTLS // what spec is made of
 }
 
 // target is an address as configured: an address to dial, or a host name to resolve and a port.
@@ -53,6 +56,17 @@ func parseAddress(a string) (target, error) {
 	return target{host: host, port: uint16(n)}, nil
 }
 
+// hostname is what a certificate at the target is for; empty for a Unix socket.
+func (t *target) hostname() string {
+	switch {
+	case t.host != "":
+		return t.host
+	case t.to.Unix != "":
+		return ""
+	}
+	return t.to.IP.Addr().String()
+}
+
 // maxAddresses bounds how many servers one name can become.
 const maxAddresses = 64
 
@@ -72,8 +86,9 @@ func wantFixed(cfg *config.Pool, names map[string][]netip.Addr) (ws []want, miss
 		if err != nil {
 			return nil, nil, fmt.Errorf("pool %q: %w", cfg.Name, err)
 		}
+		spec := link.SpecOf(cfg, s.TLS, t.hostname())
 		if t.host == "" {
-			add(want{name: s.Address, address: s.Address, to: t.to, weight: s.Weight, zone: s.Zone, backup: s.Backup})
+			add(want{name: s.Address, address: s.Address, to: t.to, weight: s.Weight, zone: s.Zone, backup: s.Backup, spec: spec, tls: s.TLS})
 			continue
 		}
 		ips := names[t.host]
@@ -83,16 +98,16 @@ func wantFixed(cfg *config.Pool, names map[string][]netip.Addr) (ws []want, miss
 		for _, ip := range ips {
 			to := netip.AddrPortFrom(ip, t.port)
 			add(want{name: s.Address + "/" + ip.String(), address: to.String(), to: loop.Addr{IP: to}, weight: s.Weight,
-				zone: s.Zone, backup: s.Backup, host: t.host})
+				zone: s.Zone, backup: s.Backup, host: t.host, spec: spec, tls: s.TLS})
 		}
 	}
 	return ws, missing, nil
 }
 
 // wantWorkers lists the servers of an app's pool. Workers whose address makes no sense are left out and told of.
-func wantWorkers(app string, workers []api.Worker) (ws []want, err error) {
+func wantWorkers(cfg *config.Pool, workers []api.Worker) (ws []want, err error) {
 	for _, w := range workers {
-		if w.App != app {
+		if w.App != cfg.App {
 			continue
 		}
 		t, bad := parseAddress(w.Address)
@@ -103,7 +118,7 @@ func wantWorkers(app string, workers []api.Worker) (ws []want, err error) {
 			err = fmt.Errorf("worker %q: %w", w.Name, bad)
 			continue
 		}
-		ws = append(ws, want{name: w.Name, address: w.Address, to: t.to, weight: 1, worker: w.Name, leaving: w.State != "ready"})
+		ws = append(ws, want{name: w.Name, address: w.Address, to: t.to, weight: 1, worker: w.Name, spec: link.SpecOf(cfg, nil, ""), leaving: w.State != "ready"})
 	}
 	return ws, err
 }

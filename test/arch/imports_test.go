@@ -31,6 +31,9 @@ var tiers = map[string]int{
 	// What a TLS client says first.
 	"clienthello": 0,
 
+	// Bytes alone: the edge reads and writes these headers, and probes write them.
+	"proxyproto": 0,
+
 	// Of the tier of cache: the edge joins them.
 	"esi":      4,
 	"compress": 4,

@@ -15,7 +15,6 @@ import (
 	"strings"
 
 	"github.com/weirhq/weir/internal/config"
-	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/pool/health"
 )
 
@@ -29,7 +28,7 @@ func addrPort(a netip.AddrPort, port int) netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr(), uint16(port))
 }
 
-func checkHTTP(ctx context.Context, to loop.Addr, h *config.Health, field string) (said, wish string, err error) {
+func checkHTTP(ctx context.Context, to place, h *config.Health, field string) (said, wish string, err error) {
 	c, err := dial(ctx, to)
 	if err != nil {
 		return "", "", err
@@ -120,7 +119,19 @@ func match(body io.Reader, h *config.Health) error {
 	}
 }
 
-func checkTLS(ctx context.Context, to loop.Addr, name string) (string, error) {
+func checkTLS(ctx context.Context, to place, name string) (string, error) {
+	if to.link.Secured() { // as requests do it
+		c, err := dial(ctx, to)
+		if err != nil {
+			return "", err
+		}
+		defer c.Close() //nolint:errcheck // all that counts has been said
+		t, ok := c.Conn.(*tls.Conn)
+		if !ok {
+			return "", errors.New("TLS was not begun")
+		}
+		return tls.VersionName(t.ConnectionState().Version), nil
+	}
 	c, err := dial(ctx, to)
 	if err != nil {
 		return "", err

@@ -13,7 +13,6 @@ import (
 	"strconv"
 
 	"github.com/weirhq/weir/internal/config"
-	"github.com/weirhq/weir/internal/loop"
 )
 
 // found is what a check of a database found out.
@@ -43,7 +42,7 @@ var sslRequest = []byte{0, 0, 0, 8, 4, 210, 22, 47}
 // roleQuery asks for the role, and for the timeline on which a primary writes: each promotion begins a higher one.
 const roleQuery = "SELECT pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() THEN '' ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END"
 
-func checkPostgres(ctx context.Context, to loop.Addr, h *config.Health) (found, error) {
+func checkPostgres(ctx context.Context, to place, h *config.Health) (found, error) {
 	c, err := dial(ctx, to)
 	if err != nil {
 		return found{}, err

@@ -5,9 +5,11 @@ package probe
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -17,12 +19,14 @@ import (
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/pool/health"
+	"github.com/weirhq/weir/internal/pool/link"
 )
 
 // Target is the server to be asked.
 type Target struct {
 	Pool, Server string // their names
 	To           loop.Addr
+	Link         *link.Link // how its connections begin; nil: at once
 }
 
 // Check makes one check, for h.Timeout at most. wish is the value of the field of that name in the server's response, if
@@ -42,7 +46,7 @@ func Check(ctx context.Context, t Target, h *config.Health, field string) (r hea
 		case "tls":
 			said, err = checkTLS(ctx, to, h.Host)
 		case "command":
-			said, err = checkCommand(ctx, t.command(to, h.Argv))
+			said, err = checkCommand(ctx, t.command(to.To, h.Argv))
 		case "postgres":
 			db, err = checkPostgres(ctx, to, h)
 			said = db.said
@@ -60,18 +64,25 @@ func Check(ctx context.Context, t Target, h *config.Health, field string) (r hea
 	return health.Result{OK: true, Message: clean(said) + " in " + brief(now.Sub(began)), At: now, Certain: db.certain, Term: db.term}, wish
 }
 
-// at is where a check connects: the server's own address, or another port of the same host.
-func (t Target) at(port int) (loop.Addr, error) {
-	switch {
-	case port == 0:
-		return t.To, nil
-	case t.To.Unix != "":
-		return t.To, errors.New("a Unix socket has no port to check")
-	}
-	return loop.Addr{IP: addrPort(t.To.IP, port)}, nil
+// place is where a check connects, and how.
+type place struct {
+	To   loop.Addr
+	link *link.Link
 }
 
-func checkTCP(ctx context.Context, to loop.Addr) (string, error) {
+// at is the server's own address, or another port of the same host: what listens there is something else, and is asked in plain.
+func (t Target) at(port int) (place, error) {
+	switch {
+	case port == 0:
+		return place{t.To, t.Link}, nil
+	case t.To.Unix != "":
+		return place{To: t.To}, errors.New("a Unix socket has no port to check")
+	}
+	return place{To: loop.Addr{IP: addrPort(t.To.IP, port)}}, nil
+}
+
+// checkTCP sends nothing but what a connection begins with.
+func checkTCP(ctx context.Context, to place) (string, error) {
 	c, err := dial(ctx, to)
 	if err != nil {
 		return "", err
@@ -90,7 +101,49 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-func dial(ctx context.Context, to loop.Addr) (*conn, error) {
+// dial connects, and begins the connection as the server's connections begin.
+func dial(ctx context.Context, to place) (*conn, error) {
+	c, err := connect(ctx, to.To)
+	if err != nil || to.link == nil {
+		return c, err
+	}
+	if err := c.begin(ctx, to.link); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
+func (c *conn) begin(ctx context.Context, l *link.Link) error {
+	if err := l.Ready(); err != nil {
+		return err
+	}
+	if l.Proxied() {
+		if _, err := c.Conn.Write(l.AppendCheck(nil, addressOf(c.LocalAddr()), addressOf(c.RemoteAddr()))); err != nil {
+			return err
+		}
+	}
+	if l.Secured() {
+		t := tls.Client(c.Conn, l.TLS())
+		if err := t.HandshakeContext(ctx); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return l.Explain(err)
+		}
+		c.Conn = t
+	}
+	return nil
+}
+
+// addressOf is not valid for a Unix socket.
+func addressOf(a net.Addr) netip.AddrPort {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		return tcp.AddrPort()
+	}
+	return netip.AddrPort{}
+}
+
+func connect(ctx context.Context, to loop.Addr) (*conn, error) {
 	network, address := "tcp", to.IP.String()
 	if to.Unix != "" {
 		network, address = "unix", to.Unix
@@ -111,7 +164,7 @@ func dial(ctx context.Context, to loop.Addr) (*conn, error) {
 		}
 	}
 	out := &conn{Conn: c}
-	out.stop = context.AfterFunc(ctx, func() { c.Close() }) //nolint:errcheck // it is given up
+	out.stop = context.AfterFunc(ctx, func() { c.Close() }) //nolint:errcheck // it is given up: what lies in it ends, too
 	return out, nil
 }
 

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/weirhq/weir/internal/config"
-	"github.com/weirhq/weir/internal/loop"
 )
 
 // maxTotalRedis bounds what of a Redis server's words is read.
@@ -18,7 +17,7 @@ const maxTotalRedis = 4 << 10
 
 var errNoRedis = errors.New("what it says is not Redis's protocol")
 
-func checkRedis(ctx context.Context, to loop.Addr, h *config.Health) (found, error) {
+func checkRedis(ctx context.Context, to place, h *config.Health) (found, error) {
 	c, err := dial(ctx, to)
 	if err != nil {
 		return found{}, err
