@@ -387,6 +387,7 @@ func (s *tcpSession) connect(t *loop.Task, cfg *config.Pool) bool {
 	}
 	s.up, s.journal.Cause = c, journal.NoCause
 	s.journal.Mark(journal.Connected, l.Now())
+	s.turn.Answered(0, l.Now()) // a connection is all the answer there is: the try is paid back
 	s.idle = cfg.Timeouts.Idle
 	if len(s.head) == 0 {
 		return true

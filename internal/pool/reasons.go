@@ -24,6 +24,9 @@ const (
 // passing are the reasons that end by themselves: their time runs out, then one request tries the server, and how it ends decides.
 const passing = rest | ejected
 
+// illness are those that say that requests that wait there wait in vain.
+const illness = check | ejected
+
 // barring are those that let nobody in, not even where all servers are closed.
 const barring = check | maint | drained | askedDown | second
 
@@ -70,6 +73,9 @@ func (s *Server) settleOn(why reason) {
 	if is := why&drain != 0; is != (old&drain != 0) {
 		why &^= drained
 		s.drains(is)
+	}
+	if why&^old&illness != 0 {
+		s.fallen.Add(1)
 	}
 	if old != why {
 		s.vitals.turned(old, why, time.Now())
