@@ -418,6 +418,9 @@ func (s *tcpSession) origin() *link.Origin {
 	if !s.server.Introduced() {
 		return nil
 	}
+	if !s.client.IsValid() { // by a Unix socket: HAProxy (2.6) takes no header of an unknown family, and one of our own it does
+		return &link.Origin{Own: true}
+	}
 	if !s.local.IsValid() {
 		s.local = s.conn.Local()
 	}
