@@ -54,6 +54,8 @@ func tcpObject(t *table) *object[tcpDraft] {
 	}, "close", "With sni: the pool for other names and for clients that name none. close: they are told so, and closed; what is not TLS is closed in any case.")
 	add(o, "from", list(prefixKind(), "a list of addresses and networks", true, false), func(e *tcpDraft) *[]netip.Prefix { return &e.From }, "(everybody)",
 		"Who is let in; others are closed.")
+	add(o, "proxy_protocol", pointer(mapped(proxyProtocolObject(t).kind(), "write {from: [10.0.0.7]}, with the addresses of the balancers that speak it")),
+		func(e *tcpDraft) **ProxyProtocol { return &e.Proxy }, "", "Who tells here whose connections they pass on; what listen says of that is of HTTP. Without it: nobody.")
 	o.done = (*decoder).finishTCP
 	return o
 }
@@ -184,6 +186,7 @@ var onlyHTTP = []struct{ outer, name, hint string }{
 	{"sticky", "", "balance: source_hash keeps a client's address at one server: write that, or take it out"},
 	{"buffer", "", "bytes are passed on as they come: take it out"},
 	{"keep", "", "each session has a connection of its own: take it out"},
+	{"tls", "", "bytes are passed on as they are: let clients speak TLS to the servers, or take it out"},
 	{"hedge", "", "only requests by HTTP are sent twice: take it out"},
 	{"eject", "", "a server that takes no connection is left alone by itself, and health: finds the others: take it out"},
 	{"breaker", "", "a server that takes no connection is left alone by itself: take it out"},
@@ -217,6 +220,9 @@ func (d *decoder) finishTCPPool(given map[string]value, p *poolDraft) {
 		d.failKey(v, "retry.on in a pool for TCP has more than connect_error", "once bytes have been passed on nothing can be tried again: write [connect_error], or take it out")
 	}
 	p.Retry.EmptyResponse, p.Retry.Status503 = false, false
+	if _, said := given["tls"]; !said && slices.ContainsFunc(p.Servers, func(s Server) bool { return s.TLS != nil }) {
+		d.failKey(given["servers"], "TLS to a server of a pool for TCP", "bytes are passed on as they are: let clients speak TLS to the servers, or take it out")
+	}
 	if v, ok := given["balance"]; ok {
 		switch p.by.method {
 		case "uri_hash", "header_hash", "cookie_hash":

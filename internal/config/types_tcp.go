@@ -8,7 +8,8 @@ type TCP struct {
 	From  []netip.Prefix // who is let in; empty: everybody
 	Pool  string         // where all sessions go; empty: what their hello says (SNI)
 	SNI   []NameRule
-	Else  string // the pool of those that no rule takes; empty: they are closed
+	Proxy *ProxyProtocol `json:",omitempty"` // who begins connections with a header of the PROXY protocol; nil: nobody
+	Else  string         // the pool of those that no rule takes; empty: they are closed
 }
 
 // NameRule leads sessions of TLS to a pool by what their hello says. An exact name comes before the longest wildcard, and

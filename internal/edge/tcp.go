@@ -15,6 +15,8 @@ import (
 	"github.com/weirhq/weir/internal/pool"
 	"github.com/weirhq/weir/internal/pool/balance"
 	"github.com/weirhq/weir/internal/pool/limit"
+	"github.com/weirhq/weir/internal/pool/link"
+	"github.com/weirhq/weir/internal/proxyproto"
 )
 
 // Sessions of TCP: bytes that are passed on unread. A session is a task until it has its server; from then on its two
@@ -119,9 +121,11 @@ type tcpSession struct {
 	server     *pool.Server // it has a place there
 	turn       pool.Turn
 	tie        pool.Tie
-	head       []byte // what was read before there was a server; a buffer of the loop's
-	name       string // of the server, as its hello asks for it
-	client     netip.Addr
+	head       []byte         // what was read before there was a server; a buffer of the loop's
+	name       string         // of the server, as its hello asks for it
+	client     netip.AddrPort // as a balancer that is believed says
+	local      netip.AddrPort // where the client connected to, likewise; not valid until it is needed
+	awaited    bool           // the connection begins with a header of the PROXY protocol, which has not come yet
 	journal    journal.Journal
 	in, out    pump
 	last       loop.Time // when anything moved, in either direction
@@ -133,22 +137,30 @@ type tcpSession struct {
 func (l *local) session(c *loop.Conn, t *tree, e *tcpEntry) {
 	l.count.Sessions++
 	l.relayed++
-	s := &tcpSession{l: l, conn: c, tree: t, entry: e, next: l.sessions, client: c.Peer().Addr().Unmap()}
+	s := &tcpSession{l: l, conn: c, tree: t, entry: e, next: l.sessions, client: c.Peer()}
 	if s.next != nil {
 		s.next.prev = s
 	}
 	l.sessions = s
 	s.journal.Start = l.loop.Wall()
 	s.journal.Mark(journal.Begun, l.loop.Now())
+	s.awaited = e.config.Proxy != nil && introduces(e.config.Proxy, s.client)
 	switch {
-	case len(e.config.From) > 0 && !contains(e.config.From, s.client):
-		s.end(403, journal.Refused, "the client's address is not allowed here")
-	case e.rules != nil:
+	case !s.awaited && !s.allowed():
+	case s.awaited, e.rules != nil:
 		c.Rest(s, l.after(t.cfg.Timeouts.Head)) // a client that says nothing has neither task nor buffer
 	default:
-		s.pool = e.pool
 		l.loop.Go(s)
 	}
+}
+
+// allowed ends a session that is not let in.
+func (s *tcpSession) allowed() bool {
+	if from := s.entry.config.From; len(from) == 0 || contains(from, s.client.Addr().Unmap()) {
+		return true
+	}
+	s.end(403, journal.Refused, "the client's address is not allowed here")
+	return false
 }
 
 // Ready implements loop.Rester: the first bytes of a hello are there.
@@ -163,7 +175,12 @@ func (s *tcpSession) Expired(*loop.Conn) {
 func (s *tcpSession) Run(t *loop.Task) {
 	defer s.freeHead()
 	defer s.protect()
-	if s.entry.rules != nil && !s.readHello() {
+	if s.awaited && !s.meet() {
+		return
+	}
+	if s.entry.rules == nil {
+		s.pool = s.entry.pool
+	} else if !s.readHello() {
 		return
 	}
 	if !s.reach(t) || s.over {
@@ -192,51 +209,82 @@ func (s *tcpSession) protect() {
 // unrecognized is the alert unrecognized_name (RFC 6066, section 3).
 var unrecognized = []byte{21, 3, 3, 0, 2, 2, 112}
 
-// readHello finds the pool by what the client says first. What was read stays in s.head.
-func (s *tcpSession) readHello() bool {
-	l := s.l.loop
-	buf := l.Buffer()
-	s.head = buf[:0]
-	if limit := s.tree.cfg.Timeouts.Head; limit > 0 {
-		s.conn.ReadBy(s.journal.At[journal.Begun] + int64(limit))
+// more reads on into s.head, until the time for what has to come first is over. False: there is no more, and the session has ended.
+func (s *tcpSession) more() bool {
+	if s.head == nil {
+		s.head = s.l.loop.Buffer()[:0]
+		if limit := s.tree.cfg.Timeouts.Head; limit > 0 {
+			s.conn.ReadBy(s.journal.At[journal.Begun] + int64(limit))
+		}
 	}
-	for {
-		n, err := s.conn.Read(buf[len(s.head):])
-		if s.over {
-			return false
-		}
-		s.head = buf[:len(s.head)+n]
-		if n == 0 {
-			s.helloCut(err)
-			return false
-		}
-		hello, err := clienthello.Parse(s.head)
-		if err == clienthello.ErrMore {
-			continue
-		}
-		if err != nil {
-			s.end(400, journal.BadHello, err.Error())
-			return false
-		}
-		s.conn.ReadBy(0)
-		if s.name, s.pool = hello.Name, s.entry.find(&hello); s.pool != nil {
-			return true
-		}
-		if _, err := s.conn.Write(unrecognized); err == nil {
-			s.conn.CloseWrite() //nolint:errcheck // it is closed next
-		}
-		s.end(404, journal.NoRoute, "no rule of sni has this name")
+	n, err := s.conn.Read(s.head[len(s.head):cap(s.head)])
+	if s.over {
 		return false
 	}
+	s.head = s.head[:len(s.head)+n]
+	if n == 0 {
+		s.helloCut(err)
+		return false
+	}
+	return true
+}
+
+// meet reads the header in which a balancer says whose connection it is. What came behind it stays.
+func (s *tcpSession) meet() bool {
+	for s.more() {
+		header, n, wrong := proxyproto.Parse(s.head)
+		if wrong != nil {
+			s.l.count.Strange++
+			s.end(400, journal.BadHello, wrong.Reason)
+			return false
+		}
+		if n == 0 {
+			continue
+		}
+		s.awaited = false
+		s.head = s.head[:copy(s.head, s.head[n:])]
+		if header.Kind == proxyproto.TCP {
+			s.client, s.local = header.Source, header.Destination
+		}
+		return s.allowed()
+	}
+	return false
+}
+
+// readHello finds the pool by what the client says first. What was read stays in s.head.
+func (s *tcpSession) readHello() bool {
+	hello, err := clienthello.Parse(s.head)
+	for err == clienthello.ErrMore {
+		if !s.more() {
+			return false
+		}
+		hello, err = clienthello.Parse(s.head)
+	}
+	if err != nil {
+		s.end(400, journal.BadHello, err.Error())
+		return false
+	}
+	s.conn.ReadBy(0)
+	if s.name, s.pool = hello.Name, s.entry.find(&hello); s.pool != nil {
+		return true
+	}
+	if _, err := s.conn.Write(unrecognized); err == nil {
+		s.conn.CloseWrite() //nolint:errcheck // it is closed next
+	}
+	s.end(404, journal.NoRoute, "no rule of sni has this name")
+	return false
 }
 
 // helloCut ends a session whose hello did not come whole.
 func (s *tcpSession) helloCut(err error) {
-	if isTimeout(err) {
+	switch {
+	case isTimeout(err) && s.awaited:
+		s.end(408, journal.HeadTimeout, "the PROXY header did not come within timeouts.head")
+	case isTimeout(err):
 		s.end(408, journal.HeadTimeout, "the hello did not come within timeouts.head")
-		return
+	default:
+		s.end(400, journal.ClientGone, "the client closed before it had said what comes first")
 	}
-	s.end(400, journal.ClientGone, "the client closed within its hello")
 }
 
 // reach gets a place at a server and a connection to it. Nothing has been sent, so another server will do as well.
@@ -284,11 +332,11 @@ func (s *tcpSession) begins(p *pool.Pool) {
 	s.turn.Reset()
 	var client uint64
 	if cfg.Queue.Fair {
-		client = clientKey(s.client)
+		client = clientKey(s.client.Addr().Unmap())
 	}
 	s.turn.Rank(limit.Normal, client)
 	if p.ByKey() && s.client.IsValid() {
-		b := s.client.As16()
+		b := s.client.Addr().Unmap().As16()
 		s.turn.Key(balance.Hash(0, b[:]))
 	}
 }
@@ -313,9 +361,10 @@ func (s *tcpSession) unpicked(err error) {
 func (s *tcpSession) connect(t *loop.Task, cfg *config.Pool) bool {
 	l := s.l.loop
 	by := s.l.after(cfg.Timeouts.Connect)
-	c, _, err := s.server.Connect(t, true, by)
+	of := s.origin()
+	c, _, err := s.server.ConnectFor(t, of, true, by)
 	for err != nil && outOfFiles(err) && !s.over && (by == 0 || l.Now() < by) && t.Sleep(fileWait) == nil {
-		c, _, err = s.server.Connect(t, true, by)
+		c, _, err = s.server.ConnectFor(t, of, true, by)
 	}
 	switch {
 	case s.over:
@@ -362,6 +411,20 @@ func (s *tcpSession) connect(t *loop.Task, cfg *config.Pool) bool {
 		return false
 	}
 	return true
+}
+
+// origin is whose session it is, for servers that are told so; nil for others.
+func (s *tcpSession) origin() *link.Origin {
+	if !s.server.Introduced() {
+		return nil
+	}
+	if !s.client.IsValid() { // by a Unix socket: HAProxy (2.6) takes no header of an unknown family, and one of our own it does
+		return &link.Origin{Own: true}
+	}
+	if !s.local.IsValid() {
+		s.local = s.conn.Local()
+	}
+	return &link.Origin{Client: s.client, Server: s.local}
 }
 
 func outOfFiles(err error) bool {
@@ -442,7 +505,7 @@ func (s *tcpSession) account() {
 		return
 	}
 	line := &l.line
-	*line = journal.Line{Client: s.client, Listen: s.entry.listen, Name: s.name}
+	*line = journal.Line{Client: s.client.Addr().Unmap(), Listen: s.entry.listen, Name: s.name}
 	l.id = l.appendID(l.id[:0])
 	line.ID = l.id
 	line.Take(&s.journal, l.loop.Now())

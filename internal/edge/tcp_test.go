@@ -333,6 +333,67 @@ func TestTCPAllowed(t *testing.T) {
 	})
 }
 
+// TestTCPIntroduced: a balancer says whose connection it is, and servers are told.
+func TestTCPIntroduced(t *testing.T) {
+	eachBody(t, func(t *testing.T, body loop.Config) {
+		flight := string(firstFlight(t, &tls.Config{ServerName: "a.example"}))
+		v1 := "PROXY TCP4 192.0.2.9 198.51.100.1 5000 443\r\n"
+		for _, row := range []struct{ name, entry, send, sent, want string }{
+			{"in alone", "pool: p, proxy_protocol: {from: 127.0.0.1}", "", v1 + "x", "x"},
+			{"in, and a name", "sni: [{names: a.example, pool: p}], proxy_protocol: {from: 127.0.0.1}", "", v1 + flight, flight},
+			{"in and out", "pool: p, proxy_protocol: {from: 127.0.0.1}", "v1", v1 + "x", v1 + "x"},
+			{"in and out in binary", "pool: p, proxy_protocol: {from: 127.0.0.1}", "v2", v1 + "x",
+				"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xc0\x00\x02\x09\xc6\x33\x64\x01\x13\x88\x01\xbbx"},
+			{"out alone", "pool: p", "v1", "x", "PROXY TCP4 127.0.0.1 127.0.0.1 CLIENT HERE\r\nx"},
+			{"from somebody else", "pool: p, proxy_protocol: {from: 10.0.0.1}", "", v1 + "x", v1 + "x"},
+			{"no header", "pool: p, proxy_protocol: {from: 127.0.0.1}", "", "hello", ""},
+			{"a client who is not let in", "pool: p, from: 127.0.0.1, proxy_protocol: {from: 127.0.0.1}", "", v1 + "x", ""},
+			{"a client who is", "pool: p, from: 192.0.2.0/24, proxy_protocol: {from: 127.0.0.1}", "", v1 + "x", "x"},
+		} {
+			t.Run(row.name, func(t *testing.T) {
+				got := make(chan string, 1)
+				o := testkit.ServeOrigin(t, "tcp", func(_ int, c *testkit.Conn) { got <- c.Rest() })
+				log, file := logged(t)
+				pool := ""
+				if row.send != "" {
+					pool = "send_proxy: " + row.send
+				}
+				r := serveTCP(t, body, row.entry, log+tcpPool(pool, o.Address))
+				nc, err := net.Dial("tcp", r.addr)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer nc.Close()
+				for _, b := range []byte(row.sent[:min(len(row.sent), 60)]) { // in as many pieces as may be
+					if _, err := nc.Write([]byte{b}); err != nil {
+						break
+					}
+				}
+				nc.Write([]byte(row.sent[min(len(row.sent), 60):])) //nolint:errcheck // it may be closed
+				nc.(*net.TCPConn).CloseWrite()                      //nolint:errcheck // likewise
+				nc.SetDeadline(time.Now().Add(testkit.Patience))
+				io.Copy(io.Discard, nc) //nolint:errcheck // until it ends, in whatever way
+				_, port, _ := net.SplitHostPort(nc.LocalAddr().String())
+				_, here, _ := net.SplitHostPort(r.addr)
+				want := strings.NewReplacer("CLIENT", port, "HERE", here).Replace(row.want)
+				text := readText(t, file, 1)
+				if row.want == "" {
+					if !strings.Contains(text, `"cause":"bad_hello"`) && !strings.Contains(text, `"cause":"refused"`) {
+						t.Error(text)
+					}
+					return
+				}
+				if text := <-got; text != want {
+					t.Errorf("the server got %q, want %q", text, want)
+				}
+				if is := strings.Contains(text, `"client":"192.0.2.9"`); is != (strings.HasPrefix(row.sent, v1) && row.name != "from somebody else") {
+					t.Error(text)
+				}
+			})
+		}
+	})
+}
+
 // firstFlight is what a TLS client sends first.
 func firstFlight(t testing.TB, cfg *tls.Config) []byte {
 	t.Helper()

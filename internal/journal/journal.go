@@ -59,7 +59,7 @@ const (
 	BreakerOpen
 	IdleTimeout // of a session of TCP: silent in both directions
 	ServerDown  // its server must have no sessions any more
-	BadHello    // what came is no hello of TLS
+	BadHello    // what came first is no hello of TLS, or no PROXY header
 	numCauses
 )
 

@@ -83,7 +83,9 @@ func TestTCPMaint(t *testing.T) {
 	w.Do("ready", "p/"+one.Address)
 	c = testkit.Dial(t, address)
 	c.Expect("one ")
-	c.Close()
+	w.Do("upgrade") // it stays at the process that is replaced, which is told all the same
+	w.Do("maint", "p/"+one.Address)
+	c.Closed()
 }
 
 // TestTLSByName: browsers reach servers that have the certificates, by way of a weir that has none.
