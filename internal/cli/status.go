@@ -112,6 +112,9 @@ func showEdge(b *strings.Builder, s api.Status) {
 	if e.Strange > 0 {
 		fmt.Fprintf(b, "          %s without a good PROXY header\n", count(e.Strange, "connection"))
 	}
+	if e.Sessions > 0 {
+		fmt.Fprintf(b, "tcp       %s, %d now\n", count(e.Sessions, "session"), e.SessionsNow)
+	}
 	if e.Panics+e.SlowTurns+e.LogDropped > 0 {
 		fmt.Fprintf(b, "          %s, %s, %s dropped\n", count(e.Panics, "fault"), count(e.SlowTurns, "slow turn"), count(e.LogDropped, "log line"))
 	}
@@ -179,7 +182,11 @@ func healthOf(s api.ServerStatus) string {
 	} else if strings.Contains(s.Why, fails) {
 		s.Why, check = strings.Replace(s.Why, fails, fails+": "+s.Check, 1), ""
 	}
-	for _, text := range []string{s.Why, check} {
+	passed := ""
+	if s.In+s.Out > 0 {
+		passed = fmt.Sprintf("%s in, %s out", bytesOf(int64(s.In)), bytesOf(int64(s.Out)))
+	}
+	for _, text := range []string{s.Why, check, passed} {
 		if text != "" {
 			all = append(all, text)
 		}

@@ -16,6 +16,7 @@ type poolDraft struct {
 	keeps             bool // keep is given
 	keepAt            value
 	healthAt, hedgeAt value
+	onDown            string // as it was written
 }
 
 // balancing is the method and what belongs to it.
@@ -64,8 +65,10 @@ func poolObject(t *table) *object[poolDraft] {
 	add(o, "send_proxy", sendProxyKind(), func(p *poolDraft) *int { return &p.SendProxy }, "",
 		"Connections to the servers begin with a header of the PROXY protocol, version 1 or 2, which tells them the client's address. Without it: none. "+
 			"A connection is then kept for the same client only.")
-	add(o, "protocol", protocolKind(), func(p *poolDraft) *Protocol { return &p.Protocol }, "http1",
-		"What the servers speak: HTTP/1.1, FastCGI (as PHP-FPM does), uwsgi or SCGI. An app says it for its workers.")
+	add(o, "protocol", protocolKind(protocolNames...), func(p *poolDraft) *Protocol { return &p.Protocol }, "http1",
+		"What the servers speak: HTTP/1.1, FastCGI (as PHP-FPM does), uwsgi or SCGI; tcp: anything, and weir passes it on unread, from the "+
+			"addresses in tcp. An app says it for its workers.")
+	addTCPKeys(o)
 	add(o, "fastcgi", pointer(scriptObject(t).kind()), func(p *poolDraft) **Script { return &p.Script }, "",
 		"Which program FastCGI servers run for a path.")
 	addHealth(t, o)
@@ -119,6 +122,7 @@ func poolTimeoutsObject(t *table) *object[PoolTimeouts] {
 		"Without a byte while a response is received.")
 	add(o, "request", k, func(t *PoolTimeouts) *time.Duration { return &t.Request }, "0s",
 		"The whole request at a server, from its first byte to the response's last.")
+	addSessionIdle(o)
 	return o
 }
 
@@ -144,6 +148,7 @@ func (d *decoder) finishPool(at value, given map[string]value, p *poolDraft) {
 	d.followTLS(servers, given, &p.Pool)
 	d.checkServers(servers, p.Servers)
 	d.followProtocol(given, p)
+	d.finishTCPPool(given, p)
 }
 
 func orElse(said *bool, other bool) bool {

@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/weirhq/weir/internal/config"
+	"github.com/weirhq/weir/internal/journal"
 	"github.com/weirhq/weir/internal/loop"
+	"github.com/weirhq/weir/internal/pool/link"
 	"github.com/weirhq/weir/internal/proxyproto"
 )
 
@@ -66,7 +68,7 @@ func (h *handler) meet() bool {
 	for {
 		header, n, wrong := proxyproto.Parse(h.in.bytes())
 		if wrong != nil {
-			h.strange(wrong.Reason)
+			h.l.strange(h.conn, wrong.Reason)
 			return false
 		}
 		if n > 0 {
@@ -82,9 +84,9 @@ func (h *handler) meet() bool {
 		switch {
 		case h.in.empty(): // a balancer that looks whether somebody listens
 		case errors.Is(err, loop.ErrTimeout):
-			h.strange("a PROXY header that did not come in time")
+			h.l.strange(h.conn, lateHeader)
 		default:
-			h.strange("the connection closed within a PROXY header")
+			h.l.strange(h.conn, "the connection closed within a PROXY header")
 		}
 		return false
 	}
@@ -112,9 +114,71 @@ func (cl *client) accept(header *proxyproto.Header) {
 // strangeEvery is how often it is said that connections had no good header.
 const strangeEvery = 10 * time.Second
 
+// meet is the same for a session of TCP. What came behind the header is in s.head.
+func (s *tcpSession) meet() bool {
+	s.head = s.l.loop.Buffer()[:0]
+	buf := s.head[:cap(s.head)]
+	within := 5 * time.Second
+	if p := s.tree.cfg.ProxyProtocol; p != nil {
+		within = p.Within
+	}
+	s.conn.ReadBy(s.l.after(within))
+	for {
+		n, err := s.conn.Read(buf[len(s.head):])
+		if s.over {
+			return false
+		}
+		s.head = buf[:len(s.head)+n]
+		header, at, wrong := proxyproto.Parse(s.head)
+		switch {
+		case at > 0:
+			s.head = buf[:copy(buf, s.head[at:])]
+			s.conn.ReadBy(0)
+			s.awaited = false
+			if header.Kind == proxyproto.TCP {
+				s.conn.Represent(header.Source)
+				s.client, s.target = header.Source.Addr().Unmap(), header.Destination
+			}
+			if from := s.entry.config.From; len(from) > 0 && !contains(from, s.client) {
+				s.end(403, journal.Refused, "the client's address is not allowed here")
+				return false
+			}
+			s.pool = s.entry.pool
+			return true
+		case wrong == nil && n > 0:
+			continue
+		case wrong == nil && len(s.head) == 0:
+			s.end(0, journal.ClientGone, "it closed before its PROXY header")
+			return false
+		}
+		reason := "the connection closed within a PROXY header"
+		if wrong != nil {
+			reason = wrong.Reason
+		} else if errors.Is(err, loop.ErrTimeout) {
+			reason = lateHeader
+		}
+		s.l.strange(s.conn, reason)
+		s.end(400, journal.BadRequest, reason)
+		return false
+	}
+}
+
+// origin is whose session it is, for servers that are told so; nil for others.
+func (s *tcpSession) origin() *link.Origin {
+	if !s.server.Introduced() {
+		return nil
+	}
+	if s.of = (link.Origin{Client: s.conn.Peer(), Server: s.target}); !s.target.IsValid() {
+		s.of.Server = s.conn.Local()
+	}
+	return &s.of
+}
+
+const lateHeader = "a PROXY header that did not come in time"
+
 // strange counts a connection that ends because it had no good header, and says so now and then.
-func (h *handler) strange(reason string) {
-	l, e := h.l, h.l.edge
+func (l *local) strange(c *loop.Conn, reason string) {
+	e := l.edge
 	l.count.Strange++
 	since := e.strangers.Add(1)
 	at, last := l.loop.Wall().Unix(), e.strangeSaid.Load()
@@ -123,7 +187,7 @@ func (h *handler) strange(reason string) {
 	}
 	e.strangers.Add(-since)
 	peer := "a Unix socket"
-	if p := h.conn.Peer(); p.IsValid() {
+	if p := c.Peer(); p.IsValid() {
 		peer = p.Addr().Unmap().String()
 	}
 	slog.Warn("connections are closed: they have to begin with a PROXY header (listen.proxy_protocol.from)", "from", peer, "why", reason, "connections", since)
