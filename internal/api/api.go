@@ -173,9 +173,9 @@ type EdgeStatus struct {
 	Requests    uint64       `json:"requests"`
 	Active      int64        `json:"active"`
 	Status      [6]uint64    `json:"status"`                 // responses by class: [1] is 1xx … [5] is 5xx
+	Strange     uint64       `json:"strange,omitempty"`      // connections without the PROXY header that they had to begin with
 	Sessions    uint64       `json:"sessions,omitempty"`     // of TCP
 	SessionsNow int64        `json:"sessions_now,omitempty"` // of these under way
-	Strange     uint64       `json:"strange,omitempty"`      // connections without the PROXY header that they had to begin with
 	Panics      uint64       `json:"panics"`
 	SlowTurns   uint64       `json:"slow_turns"`
 	LogDropped  uint64       `json:"log_dropped"`

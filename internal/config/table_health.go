@@ -55,7 +55,7 @@ func healthKind(t *table) kind[healthDraft] {
 		return s, nil
 	}), func(h *healthDraft) *string { return &h.Method }, "GET", "Its method.")
 	add(o, "host", fieldValueKind("the name of a host"), func(h *healthDraft) *string { return &h.Host }, "(localhost)",
-		"Its Host field. Of a tls check: the name that the certificate must be for; without it, any certificate will do.")
+		"Its Host field. Of a tls check in a pool without tls: the name that the certificate must be for; without it, any certificate will do.")
 	add(o, "headers", fieldsKind(), func(h *healthDraft) *[]NameValue { return &h.Headers }, "{}", "Further fields.")
 	addTo(o, "expect", expect.kind(), func(h *healthDraft, got healthDraft) {
 		h.Status, h.match, h.Body, h.Pattern = got.Status, got.match, got.Body, got.Pattern

@@ -118,9 +118,13 @@ func (r *running) offer() string {
 func (r *running) apply(text string, more ...string) error {
 	r.t.Helper()
 	if !strings.Contains(text, "log:") {
-		text = "log: {access: {to: none}}\n" + text
+		text += "\nlog: {access: {to: none}}\n"
 	}
-	listen := "listen: ['" + strings.Join(append([]string{r.addr}, more...), "', '") + "']\n"
+	listen := "['" + strings.Join(append([]string{r.addr}, more...), "', '") + "']"
+	if first, rest, ok := strings.Cut(text, "\n"); ok && strings.HasPrefix(first, "proxy_protocol:") {
+		listen, text = "{http: "+listen+", "+first+"}", rest
+	}
+	listen = "listen: " + listen + "\n"
 	r.version++
 	return r.Apply(api.EdgeState{Version: r.version, Source: api.Source{
 		Path: r.t.TempDir() + "/weir.yaml", Text: listen + text, Revision: r.version}, RunDir: r.dir})
