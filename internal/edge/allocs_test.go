@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/weirhq/weir/internal/testkit"
 )
 
 // frugal is a client's or server's end of a connection that allocates nothing once it is made.
@@ -58,38 +60,15 @@ var (
 // frugalOrigin answers every request that ends in an empty line, or in end, with the same bytes.
 func frugalOrigin(t testing.TB, network, end, answer string) string {
 	t.Helper()
-	address := "127.0.0.1:0"
-	if network == "unix" {
-		address = t.TempDir() + "/o.sock"
-	}
-	ln, err := net.Listen(network, address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all sync.WaitGroup
-	all.Go(func() {
-		for {
-			nc, err := ln.Accept()
-			if err != nil {
+	return testkit.Serve(t, network, func(nc net.Conn) {
+		f := &frugal{nc, make([]byte, 16<<10)}
+		end, answer := []byte(end), []byte(answer)
+		for f.upTo(end) == nil {
+			if _, err := f.Write(answer); err != nil {
 				return
 			}
-			all.Go(func() {
-				defer nc.Close()
-				f := &frugal{nc, make([]byte, 16<<10)}
-				end, answer := []byte(end), []byte(answer)
-				for f.upTo(end) == nil {
-					if _, err := f.Write(answer); err != nil {
-						return
-					}
-				}
-			})
 		}
 	})
-	t.Cleanup(func() { ln.Close(); all.Wait() })
-	if network == "unix" {
-		return "unix:" + address
-	}
-	return ln.Addr().String()
 }
 
 // A request allocates nothing, proxied or answered from the cache, once the loops have what they need.

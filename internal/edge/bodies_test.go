@@ -143,32 +143,15 @@ func (c *plainConn) body(head string, to io.Writer) error {
 // plainOrigin serves connections by a function until it returns false.
 func plainOrigin(t testing.TB, serve func(c *plainConn, head string) bool) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
+	return testkit.Serve(t, "tcp", func(nc net.Conn) {
+		c := &plainConn{nc, bufio.NewReader(nc)}
 		for {
-			nc, err := ln.Accept()
-			if err != nil {
+			head, err := c.head()
+			if err != nil || !serve(c, head) {
 				return
 			}
-			go func() {
-				defer nc.Close()
-				c := &plainConn{nc, bufio.NewReader(nc)}
-				for {
-					head, err := c.head()
-					if err != nil || !serve(c, head) {
-						return
-					}
-				}
-			}()
 		}
-	}()
-	t.Cleanup(func() { ln.Close(); <-done })
-	return ln.Addr().String()
+	})
 }
 
 // buffers are the ways in which a body may be held: in memory, in a file from the first byte, in both.

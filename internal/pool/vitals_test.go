@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/config"
+	"github.com/weirhq/weir/internal/testkit"
 )
 
 // wellness is a server that answers checks with what it is told to.
@@ -266,25 +268,14 @@ func TestAgents(t *testing.T) {
 	word := atomic.Pointer[string]{}
 	say := func(s string) { word.Store(&s) }
 	say("up")
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	address := testkit.Serve(t, "tcp", func(c net.Conn) { io.WriteString(c, *word.Load()+"\n") })
+	_, text, _ := net.SplitHostPort(address)
+	port, err := strconv.Atoi(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			io.WriteString(c, *word.Load()+"\n")
-			c.Close()
-		}
-	}()
-	defer func() { ln.Close(); <-done }()
 	cfg := fixed("web", 0, "127.0.0.1:1")
-	cfg.Agent = &config.Agent{Port: ln.Addr().(*net.TCPAddr).Port, Every: 20 * time.Millisecond, Timeout: time.Second}
+	cfg.Agent = &config.Agent{Port: port, Every: 20 * time.Millisecond, Timeout: time.Second}
 	s := build(t, pools(cfg), Env{}, nil)
 	is := func(state string, share int) {
 		t.Helper()

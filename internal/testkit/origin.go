@@ -3,7 +3,6 @@ package testkit
 import (
 	"errors"
 	"net"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"testing"
@@ -35,18 +34,8 @@ func NewOrigin(t testing.TB, scripts ...string) *Origin {
 // connections from 0. When serve returns, the connection is closed.
 func ServeOrigin(t testing.TB, network string, serve func(n int, c *Conn)) *Origin {
 	t.Helper()
-	address := "127.0.0.1:0"
-	if network == "unix" {
-		address = filepath.Join(t.TempDir(), "origin.sock")
-	}
-	l, err := net.Listen(network, address)
-	if err != nil {
-		t.Fatalf("origin: %v", err)
-	}
-	o := &Origin{t: t, l: l, serve: serve, gates: newGates(), Address: l.Addr().String()}
-	if network == "unix" {
-		o.Address = "unix:" + address
-	}
+	l, address := listen(t, network)
+	o := &Origin{t: t, l: l, serve: serve, gates: newGates(), Address: address}
 	o.running.Go(o.accept)
 	t.Cleanup(o.Close)
 	return o

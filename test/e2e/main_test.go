@@ -9,7 +9,10 @@ import (
 	"github.com/weirhq/weir/internal/testkit"
 )
 
-func TestMain(m *testing.M) { testkit.Main(m) }
+// Alone are those that hold a rate for some seconds and count who is served in time.
+func TestMain(m *testing.M) {
+	testkit.Main(m, "TestTenTimesTheLoad", "TestOneGreedyClient", "TestNewestFirst", "TestMaxConnIsFound")
+}
 
 // site is a configuration with one app, hello, behind every host. Each %s takes further lines: of the app, of its
 // pool, and of the whole.

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -49,15 +48,7 @@ func endless(t testing.TB) (address string, coming, asked *atomic.Int64) {
 			w.(http.Flusher).Flush()
 		}
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	app := &http.Server{Handler: http.HandlerFunc(handle)}
-	var running sync.WaitGroup
-	running.Go(func() { app.Serve(l) }) //nolint:errcheck // it ends when it is closed
-	t.Cleanup(func() { app.Close(); running.Wait() })
-	return l.Addr().String(), coming, asked
+	return testkit.ServeHTTP(t, http.HandlerFunc(handle)), coming, asked
 }
 
 func endlessSite(t testing.TB, address string) *testkit.Weir {

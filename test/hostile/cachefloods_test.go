@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -72,15 +71,7 @@ func excess(t testing.TB) (address string, favourite *atomic.Int64) {
 		}
 		io.WriteString(w, text) //nolint:errcheck // who has left, has left
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	app := &http.Server{Handler: http.HandlerFunc(handle)}
-	var running sync.WaitGroup
-	running.Go(func() { app.Serve(l) }) //nolint:errcheck // it ends when it is closed
-	t.Cleanup(func() { app.Close(); running.Wait() })
-	return l.Addr().String(), favourite
+	return testkit.ServeHTTP(t, http.HandlerFunc(handle)), favourite
 }
 
 func excessSite(t testing.TB, address string) *testkit.Weir {

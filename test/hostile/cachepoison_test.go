@@ -3,7 +3,6 @@ package hostile
 import (
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -168,15 +167,7 @@ func TestPoisoning(t *testing.T) {
 }
 
 func testPoisoning(t *testing.T, more string) {
-	app := &http.Server{Handler: http.HandlerFunc(confide)}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var running sync.WaitGroup
-	running.Go(func() { app.Serve(l) }) //nolint:errcheck // it ends when it is closed
-	t.Cleanup(func() { app.Close(); running.Wait() })
-	w := testkit.Run(t, testkit.Setup{Config: fmt.Sprintf(confidingSite, l.Addr()) + more})
+	w := testkit.Run(t, testkit.Setup{Config: fmt.Sprintf(confidingSite, testkit.ServeHTTP(t, http.HandlerFunc(confide))) + more})
 	rows, plays, hits := poisonings(), 0, 0
 	var mu sync.Mutex
 	var playing sync.WaitGroup

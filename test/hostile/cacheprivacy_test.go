@@ -3,7 +3,6 @@ package hostile
 import (
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -139,15 +138,8 @@ func secrets() []secret {
 // TestSecrets: what an app tells one client, no other gets.
 func TestSecrets(t *testing.T) {
 	testkit.Leaks(t)
-	app := &http.Server{Handler: http.HandlerFunc(greet)}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var running, playing sync.WaitGroup
-	running.Go(func() { app.Serve(l) }) //nolint:errcheck // it ends when it is closed
-	t.Cleanup(func() { app.Close(); running.Wait() })
-	w := testkit.Run(t, testkit.Setup{Config: fmt.Sprintf(greetingSite, l.Addr())})
+	var playing sync.WaitGroup
+	w := testkit.Run(t, testkit.Setup{Config: fmt.Sprintf(greetingSite, testkit.ServeHTTP(t, http.HandlerFunc(greet)))})
 	turns := make(chan struct{}, 24)
 	plays := 0
 	for i, row := range secrets() {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -121,15 +120,7 @@ func TestVersions(t *testing.T) {
 
 func testVersions(t *testing.T, more string) {
 	v := &versions{}
-	app := &http.Server{Handler: v}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var running sync.WaitGroup
-	running.Go(func() { app.Serve(l) }) //nolint:errcheck // it ends when it is closed
-	t.Cleanup(func() { app.Close(); running.Wait() })
-	w := testkit.Run(t, testkit.Setup{Config: fmt.Sprintf(versionsSite, l.Addr(), more)})
+	w := testkit.Run(t, testkit.Setup{Config: fmt.Sprintf(versionsSite, testkit.ServeHTTP(t, v), more)})
 	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Second)
 	defer cancel()
 	var floors [len(v.now)]atomic.Int64

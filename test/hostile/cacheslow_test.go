@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -32,7 +31,7 @@ func dialNarrow(address string) (net.Conn, error) {
 // nor keep others out.
 func TestSlowReadersLeaveRoom(t *testing.T) {
 	large := strings.Repeat("x", 8<<20)
-	app := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	app := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "max-age=60")
 		text := large[:2000]
 		if strings.HasPrefix(r.URL.Path, "/large") {
@@ -42,21 +41,15 @@ func TestSlowReadersLeaveRoom(t *testing.T) {
 			w.Header().Set("Content-Length", fmt.Sprint(len(text)))
 		}
 		io.WriteString(w, text) //nolint:errcheck // who has left, has left
-	})}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var running sync.WaitGroup
-	running.Go(func() { app.Serve(l) }) //nolint:errcheck // it ends when it is closed
-	t.Cleanup(func() { app.Close(); running.Wait() })
+	})
+	address := testkit.ServeHTTP(t, app)
 	w := testkit.Run(t, testkit.Setup{Plain: true, Config: fmt.Sprintf(`
 listen: {http: ["@ADDRESS@"]}
 log: {access: {to: none}}
 pools: {app: {servers: ["%s"]}}
 sites: [{hosts: ["*"], routes: [{pool: app}]}]
 cache: {memory: 64MiB}
-`, l.Addr())})
+`, address)})
 	hits := func(name string, n int) (hits int) {
 		for i := range n {
 			_, body, status, err := exchange(w.Address, "GET", fmt.Sprintf("GET /%s%d HTTP/1.1\r\nHost: a.test\r\n\r\n", name, i))

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -35,34 +34,18 @@ sites:
 
 // earlyServer answers every request as soon as its head is there, and reads nothing of the body.
 func earlyServer(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var running sync.WaitGroup
-	running.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return // closed
+	return testkit.Serve(t, "tcp", func(c net.Conn) {
+		c.SetDeadline(time.Now().Add(patience)) //nolint:errcheck // a read then fails
+		b, n := make([]byte, 8<<10), 0
+		for n < len(b) && !strings.Contains(string(b[:n]), "\r\n\r\n") {
+			m, err := c.Read(b[n:])
+			if n += m; err != nil {
+				return
 			}
-			running.Go(func() {
-				defer c.Close()
-				c.SetDeadline(time.Now().Add(patience)) //nolint:errcheck // a read then fails
-				b, n := make([]byte, 8<<10), 0
-				for n < len(b) && !strings.Contains(string(b[:n]), "\r\n\r\n") {
-					m, err := c.Read(b[n:])
-					if n += m; err != nil {
-						return
-					}
-				}
-				io.WriteString(c, "HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 5\r\n\r\nearly") //nolint:errcheck // the client's side tells
-				_, _ = io.Copy(io.Discard, c)
-			})
 		}
+		io.WriteString(c, "HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 5\r\n\r\nearly") //nolint:errcheck // the client's side tells
+		_, _ = io.Copy(io.Discard, c)
 	})
-	t.Cleanup(func() { l.Close(); running.Wait() })
-	return l.Addr().String()
 }
 
 // TestUnreadBodies: a body that nobody wants is never taken for a request, whoever answers before it is there.

@@ -22,6 +22,7 @@ import (
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/pool/health"
+	"github.com/weirhq/weir/internal/testkit"
 	"go.uber.org/goleak"
 )
 
@@ -30,25 +31,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // origin answers each connection by a function, and ends with the test.
 func origin(t *testing.T, serve func(net.Conn)) Target {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			c.SetDeadline(time.Now().Add(10 * time.Second))
-			serve(c)
-			c.Close()
-		}
-	}()
-	t.Cleanup(func() { ln.Close(); <-done })
-	return Target{Pool: "web", Server: "s", To: loop.Addr{IP: netip.MustParseAddrPort(ln.Addr().String())}}
+	address := testkit.Serve(t, "tcp", func(c net.Conn) {
+		c.SetDeadline(time.Now().Add(testkit.Patience))
+		serve(c)
+	})
+	return Target{Pool: "web", Server: "s", To: loop.Addr{IP: netip.MustParseAddrPort(address)}}
 }
 
 // head reads a request's head.
