@@ -19,6 +19,7 @@ var tiers = map[string]int{
 	"pool":    4,
 	"app":     4,
 	"http1":   3,
+	"http2":   3,
 	"loop":    1,
 	"config":  1,
 	"api":     1,
