@@ -32,7 +32,7 @@ func addHealth(t *table, o *object[poolDraft]) {
 		"Where the app asks for less traffic by itself.")
 }
 
-var checkTypes = []string{"http", "tcp", "tls", "command"}
+var checkTypes = []string{"http", "grpc", "tcp", "tls", "command"}
 
 func healthKind(t *table) kind[healthDraft] {
 	expect := newObject[healthDraft](t, "health_expect", "health.expect", "What a server that is well answers.")
@@ -42,9 +42,9 @@ func healthKind(t *table) kind[healthDraft] {
 		"What the first 64 KiB of its body contain: a text, or between slashes a pattern (RE2).")
 	expect.done = func(d *decoder, _ value, given map[string]value, h *healthDraft) { d.finishExpect(given, h) }
 
-	o := newObject[healthDraft](t, "health", "health", "Checks of a pool's servers. A text alone is a path, or tcp, or tls.")
+	o := newObject[healthDraft](t, "health", "health", "Checks of a pool's servers. A text alone is a path, or tcp, tls or grpc.")
 	add(o, "type", enumKind(checkTypes...), func(h *healthDraft) *string { return &h.Type }, "(command with a command, else http)",
-		"http: what it answers. tcp: it takes a connection. tls: it takes one and shakes hands. command: a program says so, by its exit status.")
+		"http: what it answers. grpc: what its health service (grpc.health.v1.Health) says. tcp: it takes a connection. tls: it takes one and shakes hands. command: a program says so, by its exit status.")
 	add(o, "path", healthPathKind(), func(h *healthDraft) *string { return &h.Path }, "/", "What an http check asks for.")
 	add(o, "method", scalar("a method such as GET, HEAD or OPTIONS", stringShape(), func(s string) (string, *complaint) {
 		if !tokenForm.MatchString(s) || s == "CONNECT" || s != strings.ToUpper(s) {
@@ -66,15 +66,17 @@ func healthKind(t *table) kind[healthDraft] {
 		"How long a check may take. One that takes longer has failed.")
 	add(o, "rise", intKind(1, 100), func(h *healthDraft) *int { return &h.Rise }, "2", "Good checks in a row after which a closed server is open again.")
 	add(o, "fall", intKind(1, 100), func(h *healthDraft) *int { return &h.Fall }, "3", "Failed checks in a row after which an open server is closed.")
-	add(o, "port", intKind(1, 65535), func(h *healthDraft) *int { return &h.Port }, "(the server's own)", "Where checks connect.")
+	add(o, "port", intKind(1, 65535), func(h *healthDraft) *int { return &h.Port }, "(the server's own)", "Where checks connect. There HTTP/1.1 is spoken, also to servers that speak h2c.")
 	add(o, "command", commandKind(), func(h *healthDraft) *string { return &h.command }, "",
 		"A program and its arguments, divided as a shell divides them; no shell is started. $WEIR_POOL, $WEIR_SERVER, $WEIR_HOST and "+
 			"$WEIR_PORT in its environment say whom to check. Exit status 0 is well; its first line of output is shown.")
+	add(o, "service", fieldValueKind("the name of a service such as shop.Orders"), func(h *healthDraft) *string { return &h.Service }, "",
+		"Whose health a grpc check asks for. Without it, that of the server as a whole.")
 	add(o, "track", textKind("POOL or POOL/SERVER"), func(h *healthDraft) *string { return &h.track }, "",
 		"Make no checks, and do as those of another pool say: each server as the one there at the same address or host, or all as the one that is named.")
 	o.done = (*decoder).finishHealth
-	brief := scalar("a path such as /alive, tcp or tls", stringShape(), func(s string) (string, *complaint) {
-		if s == "tcp" || s == "tls" {
+	brief := scalar("a path such as /alive, tcp, tls or grpc", stringShape(), func(s string) (string, *complaint) {
+		if s == "tcp" || s == "tls" || s == "grpc" {
 			return s, nil
 		}
 		return s, checkHealthPath(s)
@@ -138,7 +140,7 @@ func (d *decoder) finishExpect(given map[string]value, h *healthDraft) {
 }
 
 // keysOf are the keys that only checks of one type have.
-var keysOf = map[string][]string{"http": {"path", "method", "headers", "expect"}, "command": {"command"}}
+var keysOf = map[string][]string{"http": {"path", "method", "headers", "expect"}, "command": {"command"}, "grpc": {"service"}}
 
 func (d *decoder) finishHealth(_ value, given map[string]value, h *healthDraft) {
 	if v, ok := given["track"]; ok {

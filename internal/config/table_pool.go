@@ -60,7 +60,7 @@ func poolObject(t *table) *object[poolDraft] {
 	add(o, "keep", intKind(0, 1<<16), func(p *poolDraft) *int { return &p.Keep }, "64",
 		"Idle connections that are kept, for each server and each of weir's loops. 0 when it is not said and the servers do not speak HTTP.")
 	add(o, "protocol", protocolKind(), func(p *poolDraft) *Protocol { return &p.Protocol }, "http1",
-		"What the servers speak: HTTP/1.1, FastCGI (as PHP-FPM does), uwsgi or SCGI. An app says it for its workers.")
+		"What the servers speak: HTTP/1.1, FastCGI (as PHP-FPM does), uwsgi, SCGI, or HTTP/2 without TLS (h2c: with prior knowledge, as gRPC servers do). An app says it for its workers.")
 	add(o, "fastcgi", pointer(scriptObject(t).kind()), func(p *poolDraft) **Script { return &p.Script }, "",
 		"Which program FastCGI servers run for a path.")
 	addHealth(t, o)

@@ -134,8 +134,11 @@ func (d *decoder) followProtocol(given map[string]value, p *poolDraft) {
 	}
 }
 
-// needsHTTP refuses what asks servers in HTTP where they do not speak it.
+// needsHTTP refuses what asks servers in a protocol that they do not speak.
 func (d *decoder) needsHTTP(p *poolDraft) {
+	if p.health != nil && p.health.Type == "grpc" && p.Protocol != H2C {
+		d.failKey(p.healthAt, "a check by gRPC of servers that speak "+p.Protocol.String(), "gRPC goes over HTTP/2: write protocol: h2c")
+	}
 	if p.Protocol == HTTP1 {
 		return
 	}

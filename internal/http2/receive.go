@@ -51,7 +51,7 @@ func (s *Session) step(p []byte) (e Event, data []byte, n int, err *Error) {
 	case atPriority:
 		n = s.skip(p)
 		if s.have == s.want {
-			s.at = atBlock
+			s.at, s.have = atBlock, 0
 			e, data, err = s.reached()
 		}
 		return e, data, n, err
@@ -338,12 +338,12 @@ func (s *Session) end() *Error {
 func (s *Session) readBlock(p []byte) (e Event, data []byte, n int, err *Error) {
 	n = min(s.rest-s.pad, len(p))
 	s.rest -= n
-	if s.rest == s.pad && s.flags&flagEndHeaders != 0 && s.scratch != nil && len(s.scratch.block) == 0 {
-		e, data, err = s.endFragment(p[:n]) // whole: read where it stands
-		return e, data, n, err
-	}
 	if s.blockSize += n; s.blockSize > s.lim.Head {
 		return Nothing, nil, n, errHeadSize
+	}
+	if s.rest == s.pad && s.flags&flagEndHeaders != 0 && s.blockSize == n {
+		e, data, err = s.endFragment(p[:n]) // whole: read where it stands
+		return e, data, n, err
 	}
 	if s.scratch != nil {
 		s.scratch.block = append(s.scratch.block, p[:n]...)
