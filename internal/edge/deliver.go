@@ -158,10 +158,15 @@ func (h *handler) deliverStraight(cfg *config.Pool, data []byte) outcome {
 
 // trailers returns what the server sent behind its chunks, when the client said that it wants it.
 func (h *handler) trailers() *message.Fields {
-	if t := h.up.trailers(); len(t.List) > 0 && (h.streams() || hasToken(&h.x.Req.Fields, message.TE, "trailers")) {
+	if t := h.up.trailers(); len(t.List) > 0 && h.wantsTrailers() {
 		return t
 	}
 	return nil
+}
+
+// wantsTrailers reports whether the client gets them. A call of gRPC is nothing without.
+func (h *handler) wantsTrailers() bool {
+	return h.streams() || hasToken(&h.x.Req.Fields, message.TE, "trailers")
 }
 
 // frame makes data a chunk when the response goes out chunked: the size line is appended to head, the end goes into

@@ -232,9 +232,15 @@ func (st *stream) takeTrailers(h *handler, lines []byte) {
 
 var lastChunk = []byte("0\r\n")
 
-// parsed looks at the final head of a response.
-func (st *stream) parsed(resp *message.Response) {
+// parsed looks at the final head of a response. HTTP/1 has no trailers behind a body of known length, so one that announces some for
+// a client that wants them goes on without its length; that it has it is seen to all the same.
+func (st *stream) parsed(h *handler) {
 	st.headed = true
+	resp := &h.x.Resp
+	if resp.Body == message.ByLength && resp.Fields.Has(message.Trailer) && h.x.Req.Minor > 0 && h.wantsTrailers() {
+		resp.Body, resp.Length = message.UntilClose, 0
+		resp.Fields.Del(message.ContentLength)
+	}
 	if st.grpc {
 		st.noteStatus(&resp.Fields)
 	}

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/testkit"
@@ -133,5 +132,3 @@ func TestH2C(t *testing.T) {
 		}
 	})
 }
-
-var _ = time.Second

@@ -199,7 +199,7 @@ func (h *handler) parseHead() (n int, wrong string) {
 			return 0, err.Reason
 		}
 		if u.gate != nil && n > 0 && h.x.Resp.Status >= 200 {
-			u.gate.stream.parsed(&h.x.Resp)
+			u.gate.stream.parsed(h)
 		}
 		return n, ""
 	}
