@@ -132,3 +132,28 @@ func TestH2C(t *testing.T) {
 		}
 	})
 }
+
+// A pool whose backup speaks another protocol: each is spoken to in its own.
+func TestBackupOfOtherProtocol(t *testing.T) {
+	eachBody(t, func(t *testing.T, body loop.Config) {
+		addr, _ := h2cServer(t, "tcp", func(w http.ResponseWriter, r *http.Request) {
+			b, _ := io.ReadAll(r.Body)
+			fmt.Fprintf(w, "%s %s", r.Proto, b)
+		})
+		one := answers(t, "tcp", ok)
+		for _, c := range []struct{ first, second, want string }{
+			{"servers: ['" + testkit.DeadAddress(t) + "']", "servers: ['" + addr + "'], protocol: h2c", "HTTP/2.0 hi"},
+			{"protocol: h2c, servers: ['" + testkit.DeadAddress(t) + "']", "servers: ['" + one.Address + "']", ""},
+		} {
+			r := serveEdge(t, body, "pools: {p: {backup: b, "+c.first+"}, b: {"+c.second+"}}\nsites: [{hosts: ['*'], routes: [{pool: p}]}]\n")
+			client := testkit.Dial(t, r.addr)
+			for range 3 {
+				client.Send(wire(h2Post))
+				if m := client.Response("POST"); m.Status != 200 || c.want != "" && m.Body != c.want {
+					t.Errorf("%d %q", m.Status, m.Body)
+				}
+			}
+			client.Close()
+		}
+	})
+}

@@ -44,7 +44,7 @@ var tiers = map[string]int{
 	"representation": 3,
 }
 
-var tierNames = []string{"the leaves", "{loop, config, api}", "{fcgi, uwsgi, scgi}", "{http1, cgi, exchange, representation}", "{route, files, cache, pool, app}",
+var tierNames = []string{"the leaves", "{loop, config, api}", "{fcgi, uwsgi, scgi}", "{http1, http2, cgi, exchange, representation}", "{route, files, cache, pool, app}",
 	"{keeper, edge, desk}", "cli"}
 
 // unit returns the part of weir that a package belongs to ("pool" for internal/pool/balance), "" for what is not
