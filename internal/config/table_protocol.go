@@ -14,10 +14,11 @@ const (
 	FastCGI
 	UWSGI
 	SCGI
-	H2C // HTTP/2 with prior knowledge (RFC 9113, section 3.3)
+	H2C    // HTTP/2 with prior knowledge (RFC 9113, section 3.3)
+	RawTCP // bytes are passed on unread
 )
 
-var protocolNames = []string{"http1", "fastcgi", "uwsgi", "scgi", "h2c"}
+var protocolNames = []string{"http1", "fastcgi", "uwsgi", "scgi", "h2c", "tcp"}
 
 // String returns the protocol's name in a configuration.
 func (p Protocol) String() string { return protocolNames[p] }
@@ -33,8 +34,9 @@ type Script struct {
 	File  string   // an absolute path: the program for paths that name none, or no file; empty: 404
 }
 
-func protocolKind() kind[Protocol] {
-	return convert(enumKind(protocolNames...), func(name string) Protocol {
+// protocolKind is one of some protocols.
+func protocolKind(names ...string) kind[Protocol] {
+	return convert(enumKind(names...), func(name string) Protocol {
 		for p, n := range protocolNames {
 			if n == name {
 				return Protocol(p)
@@ -139,7 +141,7 @@ func (d *decoder) needsHTTP(p *poolDraft) {
 	if p.health != nil && p.health.Type == "grpc" && p.Protocol != H2C {
 		d.failKey(p.healthAt, "a check by gRPC of servers that speak "+p.Protocol.String(), "gRPC goes over HTTP/2: write protocol: h2c")
 	}
-	if p.Protocol == HTTP1 {
+	if p.Protocol == HTTP1 || p.Protocol == RawTCP {
 		return
 	}
 	if p.health != nil && p.health.Type == "http" && !p.Protocol.HTTP() {

@@ -7,7 +7,7 @@ import (
 
 // Health says how a pool's servers are checked.
 type Health struct {
-	Type    string // "http", "grpc", "tcp", "tls" or "command"; empty: Track counts
+	Type    string // "http", "grpc", "tcp", "tls", "command", "postgres" or "redis"; empty: Track counts
 	Path    string
 	Method  string
 	Host    string      // Host field, or the name that the certificate must be for
@@ -24,6 +24,10 @@ type Health struct {
 	Argv    []string // of a command, divided into words
 	Service string   // of a grpc check; empty: the server as a whole
 	Track   Tracked  // do as that one's checks say
+
+	// Of a database's server.
+	Role                     string // what it has to be: Primary, Replica or AnyRole; empty: it is none
+	User, Password, Database string
 }
 
 // Tracked is whose checks count for a pool's servers: those of the server of that name, or where that is empty, each of the
