@@ -148,7 +148,7 @@ func plainDial(err error) error {
 }
 
 // ask sends one GET over conn and returns the status of the answer, as a number and in words.
-func ask(ctx context.Context, conn net.Conn, host, path, agent string) (int, string, error) {
+func ask(ctx context.Context, conn net.Conn, h2c bool, host, path, agent string) (int, string, error) {
 	used := false
 	t := &http.Transport{
 		DisableKeepAlives: true,
@@ -161,6 +161,10 @@ func ask(ctx context.Context, conn net.Conn, host, path, agent string) (int, str
 		},
 	}
 	defer t.CloseIdleConnections()
+	if h2c {
+		t.Protocols = new(http.Protocols)
+		t.Protocols.SetUnencryptedHTTP2(true)
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://worker"+path, nil)
 	if err != nil {
 		return 0, "", fmt.Errorf("asking: %w", err)

@@ -40,8 +40,8 @@ func (p *Process) ask(ctx context.Context, host, path, agent string) (int, strin
 	if host == "" {
 		host = "localhost"
 	}
-	if p.app.Protocol == config.HTTP1 {
-		return ask(ctx, conn, host, path, agent)
+	if p.app.Protocol.HTTP() {
+		return ask(ctx, conn, p.app.Protocol == config.H2C, host, path, agent)
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() }) //nolint:errcheck // what is read from it says so
 	defer stop()

@@ -23,6 +23,9 @@ func (e *explanation) speaks(r *config.Route, path string) {
 			continue
 		}
 		e.line("protocol", "%s", p.Protocol)
+		if p.Protocol == config.H2C {
+			continue
+		}
 		decoded, ok := cgi.AppendDecoded(nil, []byte(path))
 		if !ok {
 			e.line("program", "400: decoded, the path has a NUL or a dot segment in it")

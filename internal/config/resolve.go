@@ -253,7 +253,7 @@ func (d *decoder) gatherPools(r *raw, own poolDraft) {
 		p.Buffer = own.buffer.Buffer
 		p.Buffer.Requests, p.Buffer.Responses, p.Buffer.Dir = true, true, d.host.temp()
 		p.Protocol, p.Script = a.Protocol, a.Script
-		if p.Protocol != HTTP1 {
+		if !p.Protocol.HTTP() {
 			p.Keep = 0
 		}
 		r.Pools = append(r.Pools, &p)

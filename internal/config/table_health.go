@@ -33,7 +33,7 @@ func addHealth(t *table, o *object[poolDraft]) {
 		"Where the app asks for less traffic by itself.")
 }
 
-var checkTypes = []string{"http", "tcp", "tls", "command", "postgres", "redis"}
+var checkTypes = []string{"http", "grpc", "tcp", "tls", "command", "postgres", "redis"}
 
 func healthKind(t *table) kind[healthDraft] {
 	expect := newObject[healthDraft](t, "health_expect", "health.expect", "What a server that is well answers.")
@@ -43,10 +43,10 @@ func healthKind(t *table) kind[healthDraft] {
 		"What the first 64 KiB of its body contain: a text, or between slashes a pattern (RE2).")
 	expect.done = func(d *decoder, _ value, given map[string]value, h *healthDraft) { d.finishExpect(given, h) }
 
-	o := newObject[healthDraft](t, "health", "health", "Checks of a pool's servers. A text alone is a path, or tcp, tls or redis.")
+	o := newObject[healthDraft](t, "health", "health", "Checks of a pool's servers. A text alone is a path, or tcp, tls, grpc or redis.")
 	add(o, "type", enumKind(checkTypes...), func(h *healthDraft) *string { return &h.Type }, "(command with a command, else http)",
-		"http: what it answers. tcp: it takes a connection. tls: it takes one and shakes hands. command: a program says so, by its exit status. "+
-			"postgres, redis: a database that answers, and has the role.")
+		"http: what it answers. grpc: what its health service (grpc.health.v1.Health) says. tcp: it takes a connection. tls: it takes one and "+
+			"shakes hands. command: a program says so, by its exit status. postgres, redis: a database that answers, and has the role.")
 	add(o, "path", healthPathKind(), func(h *healthDraft) *string { return &h.Path }, "/", "What an http check asks for.")
 	add(o, "method", scalar("a method such as GET, HEAD or OPTIONS", stringShape(), func(s string) (string, *complaint) {
 		if !tokenForm.MatchString(s) || s == "CONNECT" || s != strings.ToUpper(s) {
@@ -68,16 +68,18 @@ func healthKind(t *table) kind[healthDraft] {
 		"How long a check may take. One that takes longer has failed.")
 	add(o, "rise", intKind(1, 100), func(h *healthDraft) *int { return &h.Rise }, "2", "Good checks in a row after which a closed server is open again.")
 	add(o, "fall", intKind(1, 100), func(h *healthDraft) *int { return &h.Fall }, "3", "Failed checks in a row after which an open server is closed.")
-	add(o, "port", intKind(1, 65535), func(h *healthDraft) *int { return &h.Port }, "(the server's own)", "Where checks connect.")
+	add(o, "port", intKind(1, 65535), func(h *healthDraft) *int { return &h.Port }, "(the server's own)", "Where checks connect. There HTTP/1.1 is spoken, also to servers that speak h2c.")
 	add(o, "command", commandKind(), func(h *healthDraft) *string { return &h.command }, "",
 		"A program and its arguments, divided as a shell divides them; no shell is started. $WEIR_POOL, $WEIR_SERVER, $WEIR_HOST and "+
 			"$WEIR_PORT in its environment say whom to check. Exit status 0 is well; its first line of output is shown.")
+	add(o, "service", fieldValueKind("the name of a service such as shop.Orders"), func(h *healthDraft) *string { return &h.Service }, "",
+		"Whose health a grpc check asks for. Without it, that of the server as a whole.")
 	add(o, "track", textKind("POOL or POOL/SERVER"), func(h *healthDraft) *string { return &h.track }, "",
 		"Make no checks, and do as those of another pool say: each server as the one there at the same address or host, or all as the one that is named.")
 	addDatabaseKeys(o)
 	o.done = (*decoder).finishHealth
-	brief := scalar("a path such as /alive, tcp, tls or redis", stringShape(), func(s string) (string, *complaint) {
-		if s == "tcp" || s == "tls" || s == "redis" {
+	brief := scalar("a path such as /alive, tcp, tls, grpc or redis", stringShape(), func(s string) (string, *complaint) {
+		if s == "tcp" || s == "tls" || s == "grpc" || s == "redis" {
 			return s, nil
 		}
 		return s, checkHealthPath(s)
@@ -144,8 +146,8 @@ func (d *decoder) finishExpect(given map[string]value, h *healthDraft) {
 }
 
 // keysOf are the keys that only checks of one type have.
-var keysOf = map[string][]string{"http": {"path", "method", "headers", "expect"}, "command": {"command"}, "postgres": {"role", "user", "password", "database"},
-	"redis": {"role", "user", "password"}}
+var keysOf = map[string][]string{"http": {"path", "method", "headers", "expect"}, "command": {"command"}, "grpc": {"service"},
+	"postgres": {"role", "user", "password", "database"}, "redis": {"role", "user", "password"}}
 
 func (d *decoder) finishHealth(_ value, given map[string]value, h *healthDraft) {
 	if v, ok := given["track"]; ok {

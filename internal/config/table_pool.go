@@ -61,8 +61,8 @@ func poolObject(t *table) *object[poolDraft] {
 	add(o, "keep", intKind(0, 1<<16), func(p *poolDraft) *int { return &p.Keep }, "64",
 		"Idle connections that are kept, for each server and each of weir's loops. 0 when it is not said and the servers do not speak HTTP.")
 	add(o, "protocol", protocolKind(protocolNames...), func(p *poolDraft) *Protocol { return &p.Protocol }, "http1",
-		"What the servers speak: HTTP/1.1, FastCGI (as PHP-FPM does), uwsgi or SCGI; tcp: anything, and weir passes it on unread, from the "+
-			"addresses in tcp. An app says it for its workers.")
+		"What the servers speak: HTTP/1.1, FastCGI (as PHP-FPM does), uwsgi, SCGI, or HTTP/2 without TLS (h2c: with prior knowledge, as gRPC "+
+			"servers do); tcp: anything, and weir passes it on unread, from the addresses in tcp. An app says it for its workers.")
 	addTCPKeys(o)
 	add(o, "tls", pointer(t.serverTLS()), func(p *poolDraft) **ServerTLS { return &p.TLS }, "",
 		"TLS to the servers, and how. true: with certificates that this machine trusts. Without it: none.")

@@ -14,13 +14,17 @@ const (
 	FastCGI
 	UWSGI
 	SCGI
+	H2C    // HTTP/2 with prior knowledge (RFC 9113, section 3.3)
 	RawTCP // bytes are passed on unread
 )
 
-var protocolNames = []string{"http1", "fastcgi", "uwsgi", "scgi", "tcp"}
+var protocolNames = []string{"http1", "fastcgi", "uwsgi", "scgi", "h2c", "tcp"}
 
 // String returns the protocol's name in a configuration.
 func (p Protocol) String() string { return protocolNames[p] }
+
+// HTTP reports whether it is a version of HTTP.
+func (p Protocol) HTTP() bool { return p == HTTP1 || p == H2C }
 
 // Script says which program a FastCGI server is told to run for a path (SCRIPT_FILENAME).
 type Script struct {
@@ -132,23 +136,26 @@ func (d *decoder) followProtocol(given map[string]value, p *poolDraft) {
 	}
 }
 
-// needsHTTP refuses what asks servers in HTTP where they do not speak it.
+// needsHTTP refuses what asks servers in a protocol that they do not speak.
 func (d *decoder) needsHTTP(p *poolDraft) {
+	if p.health != nil && p.health.Type == "grpc" && p.Protocol != H2C {
+		d.failKey(p.healthAt, "a check by gRPC of servers that speak "+p.Protocol.String(), "gRPC goes over HTTP/2: write protocol: h2c")
+	}
 	if p.Protocol == HTTP1 || p.Protocol == RawTCP {
 		return
 	}
-	if p.health != nil && p.health.Type == "http" {
+	if p.health != nil && p.health.Type == "http" && !p.Protocol.HTTP() {
 		d.failKey(p.healthAt, "a check by HTTP of servers that speak "+p.Protocol.String(), "write type: tcp, or type: command; an app's workers have alive")
 	}
 	if p.Hedge != nil {
-		d.failKey(p.hedgeAt, "hedge for servers that speak "+p.Protocol.String(), "only requests by HTTP are sent twice: take it out")
+		d.failKey(p.hedgeAt, "hedge for servers that speak "+p.Protocol.String(), "only requests by HTTP/1 are sent twice: take it out")
 	}
 }
 
 // unkeep keeps no connection where nobody asked for it and it would do harm: one that rests holds a whole process of PHP-FPM.
 // uwsgi and SCGI have none to keep.
 func (p *poolDraft) unkeep() {
-	if p.Protocol != HTTP1 && !p.keeps {
+	if !p.Protocol.HTTP() && !p.keeps {
 		p.Keep = 0
 	}
 }

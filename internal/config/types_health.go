@@ -7,7 +7,7 @@ import (
 
 // Health says how a pool's servers are checked.
 type Health struct {
-	Type    string // "http", "tcp", "tls", "command", "postgres" or "redis"; empty: Track counts
+	Type    string // "http", "grpc", "tcp", "tls", "command", "postgres" or "redis"; empty: Track counts
 	Path    string
 	Method  string
 	Host    string      // Host field, or the name that the certificate must be for
@@ -22,6 +22,7 @@ type Health struct {
 	Fall    int
 	Port    int      // 0: the server's own
 	Argv    []string // of a command, divided into words
+	Service string   // of a grpc check; empty: the server as a whole
 	Track   Tracked  // do as that one's checks say
 
 	// Of a database's server.

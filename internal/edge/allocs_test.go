@@ -104,6 +104,8 @@ func TestNoAllocations(t *testing.T) {
 		{"GET that begins a session", "tcp", "sticky: {cookie: SRV}", "", ask, "\r\n\r\n", answer, len(body)},
 		{"GET by FastCGI", "unix", "protocol: fastcgi, keep: 64", "", ask, "\x01\x05\x00\x01\x00\x00\x00\x00", fout("Content-Type: a/b\r\n\r\n"+body) + fend(0), len(body)},
 		{"POST by FastCGI with buffers", "unix", "protocol: fastcgi, keep: 64, " + bothBuffers, "", send, "\x01\x05\x00\x01\x00\x00\x00\x00", fout("Content-Type: a/b\r\n\r\n"+body) + fend(0), len(body)},
+		{"GET by h2c", "tcp", "protocol: h2c", "", ask, "h2c", body, len(body)},
+		{"POST by h2c with buffers", "unix", "protocol: h2c, " + bothBuffers, "", send, "h2c", body, len(body)},
 		{"GET where servers are watched and weighed", "tcp", "health: {type: tcp, every: 1h, fast: 1h}, eject: {rate: 50% of 20, slow: 3x}, slow_start: 1m, agent: X-Weight", "", ask, "\r\n\r\n",
 			strings.Replace(answer, "Content-Type", "X-Weight: 50%\r\nContent-Type", 1), len(body)},
 		{"a hit", "tcp", "", "", ask, "\r\n\r\n", kept, len(body)},
@@ -112,7 +114,12 @@ func TestNoAllocations(t *testing.T) {
 		{"a hit of one variant of several", "tcp", "", "", ask, "\r\n\r\n", varied, len(body)},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			origin := frugalOrigin(t, row.network, row.reads, row.answer)
+			origin := ""
+			if row.reads == "h2c" {
+				origin = frugalH2Origin(t, row.network, row.answer)
+			} else {
+				origin = frugalOrigin(t, row.network, row.reads, row.answer)
+			}
 			log := ""
 			if row.log != "" {
 				log, _ = logged(t)

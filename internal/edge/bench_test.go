@@ -157,3 +157,15 @@ func BenchmarkPage(b *testing.B) {
 	b.ResetTimer()
 	ask(b.N/conns + 1)
 }
+
+// BenchmarkProxiedH2C is BenchmarkProxied with a server that is spoken to in HTTP/2.
+func BenchmarkProxiedH2C(b *testing.B) {
+	const conns = 64
+	origin := frugalH2Origin(b, "tcp", strings.Repeat("x", 1024))
+	r := serveEdge(b, loop.Config{Loops: 2}, "pools: {p: {protocol: h2c, servers: [\""+origin+"\"]}}\nsites: [{hosts: ['*'], routes: [{pool: p}]}]\n")
+	ask := steadyClients(b, r.addr, conns)
+	ask(100)
+	b.ReportAllocs()
+	b.ResetTimer()
+	ask(b.N/conns + 1)
+}

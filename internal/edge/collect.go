@@ -23,7 +23,7 @@ func (h *handler) hold(cfg *config.Pool) bool {
 	if req.Body == message.ByLength && req.Length <= int64(len(h.in.bytes())) {
 		return h.holdHere()
 	}
-	if (!cfg.Buffer.Requests || req.Upgrade) && !h.collects() {
+	if (!cfg.Buffer.Requests || req.Upgrade || h.streams()) && !h.collects() {
 		return true
 	}
 	if req.Body == message.ByLength && req.Length > max(cfg.Buffer.File, h.memoryFor(&cfg.Buffer)) {

@@ -53,7 +53,7 @@ func (h *handler) deliver(cfg *config.Pool) outcome {
 			return h.breaks("the response could not be compressed")
 		}
 	}
-	if whole && len(u.dec.Trailers().List) == 0 {
+	if whole && len(u.trailers().List) == 0 {
 		// The worker is free before its answer is on the way: the client's speed is not its affair.
 		h.x.Journal.Mark(journal.Received, h.l.loop.Now())
 		u.release(h)
@@ -80,6 +80,9 @@ const holdBack = 256 << 10
 func (h *handler) straight() bool {
 	f := &h.x.Resp.Fields
 	if message.EqualFold(f.Get(message.XAccelBuffering), "no") {
+		return true
+	}
+	if h.streams() && isGRPC(f) {
 		return true
 	}
 	ct := f.Get(message.ContentType)
@@ -155,10 +158,15 @@ func (h *handler) deliverStraight(cfg *config.Pool, data []byte) outcome {
 
 // trailers returns what the server sent behind its chunks, when the client said that it wants it.
 func (h *handler) trailers() *message.Fields {
-	if t := h.up.dec.Trailers(); len(t.List) > 0 && hasToken(&h.x.Req.Fields, message.TE, "trailers") {
+	if t := h.up.trailers(); len(t.List) > 0 && h.wantsTrailers() {
 		return t
 	}
 	return nil
+}
+
+// wantsTrailers reports whether the client gets them. A call of gRPC is nothing without.
+func (h *handler) wantsTrailers() bool {
+	return h.streams() || hasToken(&h.x.Req.Fields, message.TE, "trailers")
 }
 
 // frame makes data a chunk when the response goes out chunked: the size line is appended to head, the end goes into

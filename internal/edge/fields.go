@@ -93,6 +93,9 @@ func (h *handler) appendRequest(dst []byte) []byte {
 	case req.Fields.Has(message.ContentLength) && !h.kept.keeps():
 		dst = append(dst, "Content-Length: 0\r\n"...)
 	}
+	if h.up.gate != nil && h.up.gate.h2 && req.Body == message.Chunked && req.Fields.Has(message.Trailer) {
+		dst = appendField(dst, "Trailer", req.Fields.Get(message.Trailer)) // they go on: see endData
+	}
 	if h.waits100() {
 		dst = append(dst, "Expect: 100-continue\r\n"...)
 	}

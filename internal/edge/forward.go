@@ -43,6 +43,9 @@ func (h *handler) forward(p *pool.Pool) {
 		if b := p.StandIn(); b != p { // the last server of the pool was lost
 			p, cfg = b, b.Config()
 			h.x.Journal.Pool = cfg.Name
+			if !h.speak(cfg) || !h.whole() && !h.hold(cfg) {
+				return
+			}
 			h.begins(p)
 		}
 		s, err := h.pick(p, cfg)

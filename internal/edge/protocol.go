@@ -22,7 +22,7 @@ import (
 // The rejected way was an interface with HTTP/1 as one of its implementations: four calls through it for each request, and
 // the parser's results through memory.
 
-// gate speaks FastCGI, uwsgi or SCGI for one handler, which uses it again.
+// gate speaks FastCGI, uwsgi, SCGI or HTTP/2 for one handler, which uses it again.
 type gate struct {
 	cfg     *config.Pool
 	request cgi.Request
@@ -34,6 +34,8 @@ type gate struct {
 	surplus bool // something came behind the response's end: the connection cannot be used again
 	said    remarks
 	vigil   vigil
+	h2      bool // stream counts, and nothing of the above but packet
+	stream  stream
 }
 
 // packetSize is what a packet takes at first, and up to which a body goes in one record with it.
@@ -50,8 +52,12 @@ func (h *handler) speak(cfg *config.Pool) bool {
 	}
 	g := h.gate
 	h.up.gate = g
-	g.cfg = cfg
+	g.cfg, g.h2 = cfg, cfg.Protocol == config.H2C
 	h.x.Req.Upgrade = false // none of these protocols has a second protocol inside
+	if g.h2 {
+		h.speakHTTP2(g)
+		return true
+	}
 	g.told = cgi.Gateway{Scheme: h.x.Scheme, Minor: h.x.Req.Minor}
 	if !h.findScript(cfg.Script) {
 		return false
@@ -68,7 +74,9 @@ func (h *handler) speak(cfg *config.Pool) bool {
 }
 
 // collects reports whether the body must be held before a server is picked, whatever the buffers say: its length goes before it.
-func (h *handler) collects() bool { return h.up.gate != nil && h.x.Req.Body == message.Chunked }
+func (h *handler) collects() bool {
+	return h.up.gate != nil && !h.up.gate.h2 && h.x.Req.Body == message.Chunked
+}
 
 // errUnpacked means that the head does not fit into the protocol.
 var errUnpacked = errors.New("the request's head does not fit into the protocol of the server")
@@ -76,7 +84,11 @@ var errUnpacked = errors.New("the request's head does not fit into the protocol 
 // sendPacket is send for a gate.
 func (h *handler) sendPacket() error {
 	g := h.up.gate
-	g.headed, g.surplus, g.vigil.gone = false, false, false
+	g.vigil.gone = false
+	if g.h2 {
+		return h.sendStream()
+	}
+	g.headed, g.surplus = false, false
 	g.records.Reset()
 	g.said.reset()
 	h.out = h.appendRequest(h.out[:0]) // what an HTTP server would get: the cache, fragments and proxies have had their say in it
@@ -136,6 +148,9 @@ func (u *upstream) receiveNow(h *handler, p []byte) (int, error) {
 
 // read is receive for a gate. io.EOF is the end that the protocol sets to a response, or the server's before it has begun.
 func (g *gate) read(h *handler, p []byte) (int, error) {
+	if g.h2 {
+		return g.stream.read(h, p)
+	}
 	if g.records.Ended() {
 		return 0, io.EOF
 	}
@@ -186,10 +201,13 @@ func (g *gate) unwrap(h *handler, p []byte) (kept int, err error) {
 // parseHead parses what has come of the response's head. wrong is the rule that it breaks.
 func (h *handler) parseHead() (n int, wrong string) {
 	u := &h.up
-	if u.gate == nil {
+	if u.gate == nil || u.gate.h2 {
 		n, err := http1.ParseResponse(u.in.bytes(), h.x.Req.Method, &h.x.Resp, &h.tree.responseLimits)
 		if err != nil {
 			return 0, err.Reason
+		}
+		if u.gate != nil && n > 0 && h.x.Resp.Status >= 200 {
+			u.gate.stream.parsed(h)
 		}
 		return n, ""
 	}
@@ -203,7 +221,12 @@ func (h *handler) parseHead() (n int, wrong string) {
 }
 
 // ends reports whether no more of the response will come, which the server's protocol has said.
-func (g *gate) ends() bool { return g.records.Ended() }
+func (g *gate) ends() bool {
+	if g.h2 {
+		return g.stream.ends()
+	}
+	return g.records.Ended()
+}
 
 // keeps reports whether the connection can be used again.
 func (u *upstream) keeps(h *handler) bool {
@@ -211,6 +234,9 @@ func (u *upstream) keeps(h *handler) bool {
 		return h.x.Resp.KeepAlive && u.in.empty() && h.x.Resp.Body != message.UntilClose && u.s.Speaks(config.HTTP1)
 	}
 	g := u.gate
+	if g.h2 {
+		return g.stream.keeps(h)
+	}
 	if g.cfg.Protocol != config.FastCGI || !u.s.Speaks(config.FastCGI) || g.cfg.Keep == 0 || g.surplus {
 		return false
 	}
@@ -228,6 +254,9 @@ func (u *upstream) keeps(h *handler) bool {
 
 // refusal tells why a server ended a request before it answered: an outcome other than done.
 func (g *gate) refusal(h *handler) outcome {
+	if g.h2 {
+		return g.stream.refusal(h)
+	}
 	if g.cfg.Protocol != config.FastCGI || !g.records.Ended() {
 		return done
 	}

@@ -34,7 +34,10 @@ func (u *uploader) Run(t *loop.Task) {
 		u.ended = h.l.loop.Now()
 		h.t.Wake()
 	}()
-	if g := h.up.gate; g != nil && g.cfg.Protocol == config.FastCGI {
+	if g := h.up.gate; g != nil && g.h2 {
+		u.sendStream(t)
+		return
+	} else if g != nil && g.cfg.Protocol == config.FastCGI {
 		u.sendInput(t)
 		return
 	}
@@ -108,6 +111,9 @@ func (u *uploader) stop() {
 		h.conn.ReadBy(1) // ends the read that it may be waiting in
 	}
 	h.up.closeConn()
+	if g := h.gate; g != nil && g.stream.up != nil {
+		g.stream.up.WakeHere() // it may be waiting for room
+	}
 	for u.running {
 		if h.t.Park(0) != nil {
 			return // the engine stops, and the upload with it

@@ -53,8 +53,11 @@ func (u *upstream) release(h *handler) {
 	}
 	h.upload.stop()
 	u.closeConn()
+	if u.gate != nil {
+		u.gate.stream.raw.free(h.l.loop)
+	}
 	h.turn.Took(int64(h.x.Journal.Between(journal.Sent, journal.FirstByte)))
-	u.s.Done(&h.turn, verdict(h.x.Resp.Status))
+	u.s.Done(&h.turn, u.verdict(h.x.Resp.Status))
 	u.s = nil
 	h.deadline = 0 // from here on it is between the client and us
 }
@@ -116,6 +119,9 @@ func (u *upstream) drop(h *handler) {
 		}
 		u.s.Done(&h.turn, u.fault)
 		u.s = nil
+	}
+	if u.gate != nil {
+		u.gate.stream.raw.free(h.l.loop)
 	}
 	u.fault = pool.OK
 	u.late = lateness{}

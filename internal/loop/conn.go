@@ -29,6 +29,7 @@ type Conn struct {
 	writeBy Time
 	restBy  Time
 	timer   timer // due no later than the first of the deadlines that something waits for
+	memory  any
 }
 
 // connState is what is known of a connection.
@@ -48,6 +49,12 @@ const (
 
 // Loop is the loop to which the connection belongs. From any goroutine.
 func (c *Conn) Loop() *Loop { return c.loop }
+
+// Memory is what Remember was given last, nil at first.
+func (c *Conn) Memory() any { return c.memory }
+
+// Remember keeps what a protocol has to know of the connection from one task to the next. A pointer costs no allocation.
+func (c *Conn) Remember(v any) { c.memory = v }
 
 // Read reads what is there, parking the running task until there is something. io.EOF when the peer closed its side.
 func (c *Conn) Read(p []byte) (int, error) {

@@ -258,7 +258,7 @@ func (k *checker) lookCheck(c *core, s *Server, cfg *config.Pool, r *round) {
 }
 
 func (c *core) targetOf(s *Server) probe.Target {
-	return probe.Target{Pool: c.name, Server: s.name, To: s.to, Link: s.link}
+	return probe.Target{Pool: c.name, Server: s.name, To: s.to, Link: s.link, H2C: s.spec.Protocol == config.H2C}
 }
 
 func paceOf(h *config.Health) health.Pace {

@@ -116,9 +116,23 @@ func (l *lane) closeAll() {
 	l.free = nil
 }
 
+// Listener is what a kept connection remembers (loop.Conn.Remember) if its protocol lets a server speak unasked.
+type Listener interface {
+	// Spoken is called on the loop, outside of a task, when the server has sent something, or has closed. The connection is the
+	// listener's from then on, to keep again or to close.
+	Spoken(c *loop.Conn)
+}
+
 // Ready is called when the server closed the connection, or sent something that nobody asked for: either way it is
-// of no more use.
-func (k *kept) Ready(c *loop.Conn) { k.end(c) }
+// of no more use, if nobody listens.
+func (k *kept) Ready(c *loop.Conn) {
+	if l, ok := c.Memory().(Listener); ok && k.conn == c {
+		k.lane.drop(k)
+		l.Spoken(c)
+		return
+	}
+	k.end(c)
+}
 
 // Expired is called when it rested long enough.
 func (k *kept) Expired(c *loop.Conn) { k.end(c) }

@@ -19,6 +19,7 @@ var tiers = map[string]int{
 	"pool":    4,
 	"app":     4,
 	"http1":   3,
+	"http2":   3,
 	"loop":    1,
 	"config":  1,
 	"api":     1,
@@ -48,7 +49,7 @@ var tiers = map[string]int{
 	"representation": 3,
 }
 
-var tierNames = []string{"the leaves", "{loop, config, api}", "{fcgi, uwsgi, scgi}", "{http1, cgi, exchange, representation}", "{route, files, cache, pool, app}",
+var tierNames = []string{"the leaves", "{loop, config, api}", "{fcgi, uwsgi, scgi}", "{http1, http2, cgi, exchange, representation}", "{route, files, cache, pool, app}",
 	"{keeper, edge, desk}", "cli"}
 
 // unit returns the part of weir that a package belongs to ("pool" for internal/pool/balance), "" for what is not

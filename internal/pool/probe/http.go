@@ -28,16 +28,17 @@ func addrPort(a netip.AddrPort, port int) netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr(), uint16(port))
 }
 
-func checkHTTP(ctx context.Context, to place, h *config.Health, field string) (said, wish string, err error) {
+func checkHTTP(ctx context.Context, to place, h2c bool, h *config.Health, field string) (said, wish string, err error) {
 	c, err := dial(ctx, to)
 	if err != nil {
 		return "", "", err
 	}
 	defer c.Close() //nolint:errcheck // all that counts has been read
-	resp, err := ask(c, h.Method, h.Path, h.Host, h.Headers)
+	resp, err := ask(ctx, c, h2c, h.Method, h.Path, h.Host, h.Headers)
 	if err != nil {
 		return "", "", err
 	}
+	defer resp.Body.Close() //nolint:errcheck // likewise
 	if field != "" {
 		wish = resp.Header.Get(field)
 	}
@@ -54,7 +55,7 @@ func checkHTTP(ctx context.Context, to place, h *config.Health, field string) (s
 }
 
 // ask sends a request and reads the head of its final response. Of what comes no more is read than limits allow.
-func ask(c *conn, method, path, host string, fields []config.NameValue) (*http.Response, error) {
+func ask(ctx context.Context, c *conn, h2c bool, method, path, host string, fields []config.NameValue) (*http.Response, error) {
 	u, err := url.ParseRequestURI(path)
 	if err != nil {
 		return nil, fmt.Errorf("the path is none: %w", err)
@@ -65,6 +66,9 @@ func ask(c *conn, method, path, host string, fields []config.NameValue) (*http.R
 			req.Host = f.Value
 		}
 		req.Header.Set(f.Name, f.Value)
+	}
+	if h2c {
+		return askH2C(ctx, c, req)
 	}
 	if err := req.Write(c); err != nil {
 		return nil, err
@@ -178,13 +182,14 @@ func askWord(ctx context.Context, t Target, a *config.Agent) ([]byte, error) {
 	defer c.Close() //nolint:errcheck // all that counts has been read
 	from := io.Reader(c)
 	if a.Path != "" {
-		resp, err := ask(c, http.MethodGet, a.Path, "localhost", nil)
+		resp, err := ask(ctx, c, t.H2C && a.Port == 0, http.MethodGet, a.Path, "localhost", nil)
 		if err != nil {
 			return nil, err
 		}
 		if resp.StatusCode != http.StatusOK {
 			return nil, fmt.Errorf("it answered %s", clean(resp.Status))
 		}
+		defer resp.Body.Close() //nolint:errcheck // likewise
 		from = resp.Body
 	}
 	word := make([]byte, 0, maxWord)

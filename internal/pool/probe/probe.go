@@ -27,6 +27,7 @@ type Target struct {
 	Pool, Server string // their names
 	To           loop.Addr
 	Link         *link.Link // how its connections begin; nil: at once
+	H2C          bool       // it is spoken to in HTTP/2 with prior knowledge
 }
 
 // Check makes one check, for h.Timeout at most. wish is the value of the field of that name in the server's response, if
@@ -42,7 +43,9 @@ func Check(ctx context.Context, t Target, h *config.Health, field string) (r hea
 	if err == nil {
 		switch h.Type {
 		case "http":
-			said, wish, err = checkHTTP(ctx, to, h, field)
+			said, wish, err = checkHTTP(ctx, to, t.H2C && h.Port == 0, h, field)
+		case "grpc":
+			said, err = checkGRPC(ctx, to, h.Service)
 		case "tls":
 			said, err = checkTLS(ctx, to, h.Host)
 		case "command":
