@@ -102,6 +102,8 @@ func enumShape(values []string) *shape {
 		all = append(all, v)
 		if n, err := strconv.Atoi(v); err == nil {
 			all = append(all, n) // 503 is a number unless it has quotes
+		} else if f, err := strconv.ParseFloat(v, 64); err == nil {
+			all = append(all, f) // 1.3 likewise
 		}
 	}
 	return &shape{AnyOf: []*shape{{Enum: all}, variableShape()}}
