@@ -296,8 +296,7 @@ func TestUpgradeToWhatCannotTakeOver(t *testing.T) {
 	}
 }
 
-// TestUpgradeRefusesTheConfiguration: what is in force goes on, also when the file has been edited since; what the new program
-// cannot have is refused.
+// TestUpgradeIsNoReload: what is in force goes on, also when the file has been edited since.
 func TestUpgradeIsNoReload(t *testing.T) {
 	w := testkit.Run(t, testkit.Setup{Plain: true, Config: hello(1, "")})
 	w.Write("weir.yaml", "listen: 7\n")
