@@ -39,6 +39,10 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 2 {
 		switch os.Args[1] {
 		case "takeover":
+			if _, err := os.Stat(filepath.Join(os.Args[len(os.Args)-1], "no trial")); err == nil {
+				fmt.Fprintln(os.Stderr, "weir: the configuration\nis not for it")
+				os.Exit(1)
+			}
 			if err := Trial(os.Stdin, parseAgain); err != nil {
 				fmt.Fprintln(os.Stderr, err)
 				os.Exit(1)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -258,8 +259,13 @@ func (k *keeper) close() {
 	defer cancel()
 	close(k.ended)
 	k.endGuard()
-	if err := k.server.Shutdown(ctx); err != nil {
-		k.server.Close() //nolint:errcheck // it is the end
+	for _, server := range []*http.Server{k.server, k.calls} {
+		if server == nil {
+			continue
+		}
+		if err := server.Shutdown(ctx); err != nil {
+			server.Close() //nolint:errcheck // it is the end
+		}
 	}
 	k.cancel()
 	k.work.Wait()

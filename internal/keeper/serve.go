@@ -67,6 +67,7 @@ func (k *keeper) endCalls() {
 
 // resumeCalls takes calls again. As an event.
 func (k *keeper) resumeCalls() {
+	k.calls = k.server
 	if err := k.serveAPI(); err != nil {
 		k.log.Error("the control socket failed: weir status, reload and stop do not work until it is restarted", "error", err)
 		return

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/app"
 	"github.com/weirhq/weir/internal/config"
@@ -35,7 +37,7 @@ func (s *site) numbers() string {
 	return out
 }
 
-// TestNoWayBack: a signal that comes at the very last moment, each time: the program that is there goes on as if nothing had been.
+// TestUpgradeThatIsNotToBe: a signal that comes at the very last moment, each time: the program that is there goes on as if nothing had been.
 func TestUpgradeThatIsNotToBe(t *testing.T) {
 	s := newSite(t, newApp("web", "serve", 2))
 	site := filepath.Join(s.dir, "site.json")
@@ -87,6 +89,13 @@ func TestOldProgramComesBack(t *testing.T) {
 	s.cfg.Apps[0].Handed = false
 	first := s.keep("log")
 	until(t, "it is ready", func() bool { return s.up("web/1.1=live web/2.1=live") })
+	s.touch("no trial")
+	if _, err := s.upgrade(); err == nil || !strings.Contains(err.Error(), "it cannot take over: the configuration; is not for it; the old one goes on") {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(s.dir, "no trial")); err != nil {
+		t.Fatal(err)
+	}
 	for how, want := range map[string]string{"": "the new program does not like it", "panic": "panic: the new program is broken"} {
 		before := s.numbers()
 		if err := os.WriteFile(filepath.Join(s.dir, "no heir"), []byte(how), 0o644); err != nil {
@@ -171,4 +180,60 @@ func FuzzEstate(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		Trial(strings.NewReader(string(text)), func(api.Source) (*config.Config, error) { return &config.Config{}, nil })
 	})
+}
+
+// TestAppsPassThroughEstates: every field of an app, and of what it is made of, is the same on the other side.
+func TestAppsPassThroughEstates(t *testing.T) {
+	var a, b config.App
+	fill(t, reflect.ValueOf(&a).Elem())
+	text, err := json.Marshal(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &b); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(a, b); diff != "" {
+		t.Errorf("an app changes when another program takes over: %s", diff)
+	}
+}
+
+// fill gives everything a value that is not zero.
+func fill(t *testing.T, v reflect.Value) {
+	t.Helper()
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if !v.Type().Field(i).IsExported() {
+				t.Errorf("%v.%s is not exported: it would not be passed on", v.Type(), v.Type().Field(i).Name)
+				continue
+			}
+			fill(t, v.Field(i))
+		}
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(t, v.Elem())
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		fill(t, v.Index(0))
+		fill(t, v.Index(1))
+	case reflect.Map:
+		key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+		fill(t, key)
+		fill(t, value)
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(key, value)
+	case reflect.String:
+		v.SetString("a “text”\n")
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		v.SetInt(101)
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		v.SetUint(102)
+	case reflect.Float32, reflect.Float64:
+		v.SetFloat(0.5)
+	default:
+		t.Errorf("a field of kind %v: say here how it passes", v.Kind())
+	}
 }
