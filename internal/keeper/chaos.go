@@ -136,7 +136,7 @@ func (k *keeper) disturb(f *api.Fault) error {
 	}
 	var wrong error
 	told := make(chan struct{})
-	if err := k.call(func() { wrong = k.cause(f, told) }); err != nil || wrong != nil {
+	if err := k.call(func() { wrong = k.beginFault(f, told) }); err != nil || wrong != nil {
 		return errors.Join(err, wrong)
 	}
 	late := time.NewTimer(callTime)
@@ -151,8 +151,8 @@ func (k *keeper) disturb(f *api.Fault) error {
 	}
 }
 
-// cause puts a fault in force. told is closed when it is. As an event.
-func (k *keeper) cause(f *api.Fault, told chan struct{}) error {
+// beginFault puts a fault in force. told is closed when it is. As an event.
+func (k *keeper) beginFault(f *api.Fault, told chan struct{}) error {
 	switch {
 	case k.stopping:
 		return errStopping

@@ -35,6 +35,9 @@ func TestChaosNeedsLeave(t *testing.T) {
 	if n := bad(); n != 500 {
 		t.Errorf("after an upgrade: status %d", n)
 	}
+	if text := w.Do("chaos", "list"); !strings.Contains(text, "errors 500") || !strings.Contains(text, "kill-worker hello every 1h") {
+		t.Errorf("after an upgrade:\n%s", text)
+	}
 	w.Do("reload")
 	if n := bad(); n != 500 {
 		t.Errorf("after a reload: status %d", n)
