@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/user"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -40,8 +41,9 @@ func myself() string {
 	return os.Getenv("USER")
 }
 
-// do has the keeper intervene.
-func (f handFlags) do(ctx context.Context, in api.Intervention) (api.Intervention, error) {
+// do has the keeper intervene, and warns of a pool that has nobody left for new requests then.
+func (f handFlags) do(c *cobra.Command, in api.Intervention) (api.Intervention, error) {
+	ctx := c.Context()
 	client, err := keeperClient(*f.runDir)
 	if err != nil {
 		return in, err
@@ -49,8 +51,25 @@ func (f handFlags) do(ctx context.Context, in api.Intervention) (api.Interventio
 	defer client.Close()
 	in.By, in.Reason = *f.by, *f.reason
 	var out api.Intervention
-	err = client.Post(ctx, "/v1/intervention", in, &out)
-	return out, err
+	if err = client.Post(ctx, "/v1/intervention", in, &out); err != nil {
+		return out, err
+	}
+	if in.Do == "ready" || in.Do == "add" || in.Do == "weight" && (in.Weight == nil || *in.Weight > 0) {
+		return out, nil
+	}
+	var s api.Status
+	if err := client.Get(ctx, "/v1/status", &s); err != nil {
+		return out, fmt.Errorf("it is done; looking at what is left: %w", err)
+	}
+	if s.Edge != nil && slices.ContainsFunc(s.Edge.Pools, func(p api.PoolStatus) bool { return p.Name == out.Pool && !takesRequests(p) }) {
+		c.PrintErrf("warning: no server of the pool %s takes new requests now\n", out.Pool)
+	}
+	return out, nil
+}
+
+// takesRequests says whether any server of a pool does, other than those of sessions that are there.
+func takesRequests(p api.PoolStatus) bool {
+	return slices.ContainsFunc(p.Servers, func(s api.ServerStatus) bool { return s.State == "ready" || s.State == "starting" })
 }
 
 // poolServer reads POOL/SERVER. A server's name may have slashes in it, a pool's has none.
@@ -95,7 +114,7 @@ func stateCommand(do, short, long, done string) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		in, err := f.do(c.Context(), api.Intervention{Do: do, Pool: pool, Server: server})
+		in, err := f.do(c, api.Intervention{Do: do, Pool: pool, Server: server})
 		if err != nil {
 			return err
 		}
@@ -176,7 +195,7 @@ func weightCommand() *cobra.Command {
 			}
 			in.Weight = &n
 		}
-		if in, err = f.do(c.Context(), in); err != nil {
+		if in, err = f.do(c, in); err != nil {
 			return err
 		}
 		text := "its configured weight again"
@@ -215,7 +234,7 @@ func listCommand(do, short, done string) *cobra.Command {
 		weight = c.Flags().Int("weight", 1, "its share of the requests, against the others' weights")
 	}
 	c.RunE = func(c *cobra.Command, args []string) error {
-		in, err := f.do(c.Context(), api.Intervention{Do: do, Pool: args[0], Server: args[1], Weight: weight})
+		in, err := f.do(c, api.Intervention{Do: do, Pool: args[0], Server: args[1], Weight: weight})
 		if err != nil {
 			return err
 		}

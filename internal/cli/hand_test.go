@@ -112,3 +112,27 @@ func TestWaitUntilIdle(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Who takes the last server away is told so.
+func TestNobodyIsLeft(t *testing.T) {
+	var in api.Intervention
+	status := api.Status{Edge: &api.EdgeStatus{Pools: []api.PoolStatus{
+		{Name: "web", Servers: []api.ServerStatus{{Name: "a:1", State: "draining"}, {Name: "b:1", State: "down"}}},
+		{Name: "other", Servers: []api.ServerStatus{{Name: "a:1", State: "maint"}, {Name: "b:1", State: "ready"}}},
+		{Name: "none"}}}}
+	dir := handKeeper(t, &in, status)
+	const words = "warning: no server of the pool "
+	for args, want := range map[string]bool{
+		"drain web/a:1": true, "maint web/a:1": true, "weight web/a:1 0": true, "server remove none a:1": true,
+		"ready web/a:1": false, "weight web/a:1 3": false, "server add none a:1": false, "drain other/a:1": false,
+	} {
+		var out, errs bytes.Buffer
+		root := rootCommand()
+		root.SetArgs(append(strings.Fields(args), "--run-dir", dir))
+		root.SetOut(&out)
+		root.SetErr(&errs)
+		if err := root.ExecuteContext(t.Context()); err != nil || strings.Contains(errs.String(), words) != want {
+			t.Errorf("%s: %q, %q, %v", args, out.String(), errs.String(), err)
+		}
+	}
+}

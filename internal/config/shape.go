@@ -65,7 +65,7 @@ type table struct {
 }
 
 // mainObjects are those whose keys people put in the wrong one of, with what a hint calls them.
-var mainObjects = map[string]string{"app": "an app", "pool": "a pool", "site": "a site", "route": "a route", "match": "a match",
+var mainObjects = map[string]string{"app": "an app", "pool": "a pool", "server": "a server in servers:", "site": "a site", "route": "a route", "match": "a match",
 	"cache": "the cache: of the whole file", "cache_policy": "the cache: of a site or a route"}
 
 // owner is the one of them that has a key of this name, in words; "" when it is none or several.

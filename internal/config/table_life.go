@@ -81,6 +81,9 @@ func aliveKind(t *table) kind[Alive] {
 	})
 }
 
+// leastMemory is what a limit on a worker's memory has to be at least, in bytes: whoever writes less has forgotten the unit.
+const leastMemory = 1 << 20
+
 func recycleObject(t *table) *object[Recycle] {
 	o := newObject[Recycle](t, "recycle", "recycle", "When a worker is replaced although it is well. Its successor is started "+
 		"and ready first, so nothing is taken away. 0: never.")
@@ -92,6 +95,11 @@ func recycleObject(t *table) *object[Recycle] {
 	add(o, "age", durationKind(0), func(r *Recycle) *time.Duration { return &r.Age }, "0s", "When it has served for so long.")
 	add(o, "jitter", percentKind(0, 90, 1), func(r *Recycle) *int { return &r.Jitter }, "10%",
 		"So much of each limit is taken off, more or less of it for each worker, so that they do not go together.")
+	o.done = func(d *decoder, _ value, given map[string]value, r *Recycle) {
+		if r.Memory > 0 && r.Memory < leastMemory {
+			d.fail(given["memory"], "memory is less than any process takes", "write a size with its unit, such as 300MiB")
+		}
+	}
 	return o
 }
 

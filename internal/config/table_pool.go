@@ -149,6 +149,17 @@ func (d *decoder) finishPool(at value, given map[string]value, p *poolDraft) {
 	d.checkServers(servers, p.Servers)
 	d.followProtocol(given, p)
 	d.finishTCPPool(given, p)
+	d.warnIdle(given, hasApp, p)
+}
+
+// warnIdle warns of what can have no effect in a pool.
+func (d *decoder) warnIdle(given map[string]value, hasApp bool, p *poolDraft) {
+	if hedge, has := given["hedge"]; has && p.Hedge != nil && p.Sticky != nil {
+		d.warn(hedge, "no request of a pool with sticky is hedged", "another server does not know the session: take hedge or sticky out")
+	}
+	if queue, has := given["queue"]; has && !hasApp && p.MaxConn == 0 && p.TotalConn == 0 && p.AutoConn == nil {
+		d.warn(queue, "nobody waits in this queue, since the servers take any number of requests", "write max_conn: with a number, or auto")
+	}
 }
 
 func orElse(said *bool, other bool) bool {

@@ -39,9 +39,12 @@ func (h *handler) nextGlance(cfg *config.Pool, deadline loop.Time) loop.Time {
 	return at
 }
 
-// glanced says what a request does whose wait was over: try elsewhere (deserted), go on waiting, or, at the deadline, neither.
+// glanced says what a request does whose wait was over: try elsewhere (deserted), end since the client has left (late), go on waiting, or, at the deadline, neither.
 func (h *handler) glanced(cfg *config.Pool, deadline loop.Time) (o outcome, on bool) {
 	u := &h.up
+	if u.gate != nil && u.gate.vigil.gone {
+		return late, false
+	}
 	out := h.looksOut()
 	if !watched(cfg) && !out {
 		return done, false

@@ -310,9 +310,6 @@ func (h *handler) receive(p *pool.Pool, cfg *config.Pool, sendErr error) outcome
 	}
 	deadline, hedge := h.by(cfg.Timeouts.FirstByte), h.hedgeAt(cfg)
 	for informational := 0; ; {
-		if u.gate != nil && u.gate.vigil.gone {
-			return late
-		}
 		if !u.in.empty() {
 			n, wrong := h.parseHead()
 			if wrong != "" {

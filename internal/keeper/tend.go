@@ -298,7 +298,7 @@ func (k *keeper) overran(o api.Overrun) {
 	}
 	r.overrun += o.Requests
 	r.lost += o.Lost
-	k.log.Warn("requests took longer than request_timeout and were answered 504", "worker", o.Worker, "requests", o.Requests, "not_repeatable", o.Lost)
+	k.log.Warn("requests took longer than request_timeout", "worker", o.Worker, "requests", o.Requests, "not_repeatable", o.Lost)
 	k.step(r, app.Overdue{Worker: o.Worker})
 }
 
