@@ -12,6 +12,7 @@ import (
 	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/spf13/cobra"
 	"github.com/weirhq/weir/internal/config"
+	"github.com/weirhq/weir/internal/edge"
 	"github.com/weirhq/weir/internal/keeper"
 )
 
@@ -51,7 +52,7 @@ func runSite(c *cobra.Command, file, runDir string) error {
 	defer above.close()
 	return keeper.Run(c.Context(), keeper.Options{
 		Inherited: activation.Files(true), Notify: above.tell, Watchdog: above.watchdog,
-		Load:  func() (*config.Config, []config.Warning, error) { return load(file, runDir) },
+		Open:  func(read int64) (*config.Main, error) { return openMain(file, runDir, read, keeper.Preflight) },
 		Loops: loops, Stdout: os.Stdout, Stderr: os.Stderr, Signals: signals, Version: version(), Adopt: true,
 	})
 }
@@ -60,19 +61,18 @@ func runSite(c *cobra.Command, file, runDir string) error {
 // go down with what collects its logs. The signal is caught, for what is ignored would be ignored by workers too.
 func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
-// load reads a configuration and puts its sockets where the flag or the environment says.
-func load(file, runDir string) (*config.Config, []config.Warning, error) {
-	cfg, warnings, err := loadWhole(file)
-	if err != nil {
-		return nil, warnings, err
-	}
+// openMain reads a configuration's own file, and puts its sockets where the flag or the environment says. also is what it has
+// to be good for besides, with each file that it includes.
+func openMain(file, runDir string, read int64, also func(*config.Config) error) (*config.Main, error) {
 	if runDir == "" {
 		runDir = os.Getenv("WEIR_RUN_DIR")
 	}
-	if runDir != "" {
-		cfg, err = cfg.WithRunDir(runDir)
-	}
-	return cfg, warnings, err
+	return config.OpenFile(file, read, config.Options{Env: os.LookupEnv, Strict: true, RunDir: runDir, Also: func(c *config.Config) error {
+		if err := edge.Check(c); err != nil {
+			return err
+		}
+		return also(c)
+	}})
 }
 
 // loops is how many loops the edge has: WEIR_LOOPS, or one per processor.

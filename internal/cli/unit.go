@@ -38,10 +38,18 @@ func unitCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		cfg, _, err := load(file, "")
+		main, err := openMain(file, "", 1, func(*config.Config) error { return nil })
 		if err != nil {
 			return err
 		}
+		joined, wrong, err := main.Read()
+		if err != nil {
+			return err
+		}
+		for _, e := range wrong { // that site is not served; the others are
+			c.PrintErrln(e)
+		}
+		cfg := joined.Config
 		if *socket {
 			_, err = io.WriteString(c.OutOrStdout(), socketUnit(cfg))
 			return err

@@ -33,7 +33,10 @@ type decoder struct {
 	bound      map[string]bound // explicit addresses in commands, by Listen.socket
 	pages      map[string]page  // error pages that were read
 	hosts      map[string]Place // the site that has a host
+	hostAt     map[string]hostAt
 	routeNames map[string]Place
+	outer      *Main  // that includes this file; nil: it is the configuration's own
+	stem       string // of this file's own names
 }
 
 // said is what makes an error the same as another.

@@ -274,10 +274,8 @@ func (k *keeper) stopEdges(edges []*edge, drain time.Duration) {
 
 // upgrade is what weir upgrade asks for.
 func (k *keeper) upgrade() error {
-	select {
-	case k.op <- struct{}{}:
-	default:
-		return errBusy
+	if err := k.take(); err != nil {
+		return err
 	}
 	defer func() { <-k.op }()
 	began := time.Now()

@@ -31,14 +31,12 @@ func open(o Options) (*keeper, error) {
 	if o.Pulse == 0 {
 		o.Pulse = defaultPulse
 	}
-	cfg, warnings, err := o.Load()
+	files, cfg, warnings, err := readAll(o)
 	if err != nil {
 		return nil, err
 	}
-	for _, a := range cfg.Apps {
-		if err := app.Preflight(a, cfg.RunDir); err != nil {
-			return nil, placed(cfg, err)
-		}
+	if err := Preflight(cfg); err != nil {
+		return nil, err
 	}
 	k := &keeper{
 		opts: o, since: since, secret: make([]byte, secretSize), runDir: cfg.RunDir, level: &slog.LevelVar{}, cfg: cfg, source: sourceOf(cfg, 1),
@@ -49,6 +47,9 @@ func open(o Options) (*keeper, error) {
 		return nil, err
 	}
 	k.program = thisProgram()
+	if k.included = files; files != nil {
+		files.k = k
+	}
 	k.ctx, k.cancel = context.WithCancel(context.Background())
 	k.level.Set(levelOf(cfg.Log.Level))
 	if err := k.openAll(); err != nil {
@@ -58,6 +59,9 @@ func open(o Options) (*keeper, error) {
 	k.sink = app.NewSink(o.Stderr, notice.FormFor(o.Stderr, os.Getenv))
 	k.log = k.sink.Logger("weir", k.level)
 	k.warn(cfg, warnings)
+	if files != nil {
+		files.sayAll()
+	}
 	k.unclaimed()
 	if n := app.KillLeftovers(k.runDir); n > 0 {
 		k.log.Warn("processes of workers that an earlier weir left behind were killed", "count", n)
@@ -225,7 +229,11 @@ func levelOf(name string) slog.Level {
 }
 
 func sourceOf(cfg *config.Config, revision int64) api.Source {
-	return api.Source{Path: cfg.File, Text: cfg.Text, Env: cfg.UsedEnv, Revision: revision}
+	s := api.Source{Path: cfg.File, Text: cfg.Text, Env: cfg.UsedEnv, Revision: revision, Read: cfg.Read}
+	for _, f := range cfg.Files {
+		s.Files = append(s.Files, api.SourceFile{Path: f.Path, Text: f.Text, Read: f.Read})
+	}
+	return s
 }
 
 // placed gives an app's fault the place of the key that it comes from.
