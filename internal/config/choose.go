@@ -8,11 +8,12 @@ package config
 //  3. A version that is wrong, or whose names are taken, is not taken; the file's next version is tried.
 //  4. A change by which another file would have none left at all is not taken.
 
-// version is what is to be known of one version of a file.
+// version is one version of a file.
 type version struct {
 	proven bool
-	wrong  bool     // it cannot be used, whatever the others are
-	claims []string // what it must have for itself: hosts, names
+	// is says whether it cannot be used, whatever the others are, and what it must have for itself: hosts, names. It is asked
+	// of those versions alone that come into question.
+	is func() (wrong bool, claims []string)
 }
 
 // clash says that a version of a file was not taken because of a claim.
@@ -83,23 +84,24 @@ func rank(versions []version) int {
 // give finds a file's version. It returns what keeps the file from its proven one, when no other is left.
 func (t *trial) give(f int, versions []version) (blocked *clash) {
 	t.chosen[f] = -1
-	for v, is := range versions {
-		if is.wrong {
+	for v, version := range versions {
+		wrong, claims := version.is()
+		if wrong {
 			continue
 		}
 		if c, no := t.out[[2]int{f, v}]; no {
 			t.clashes = append(t.clashes, c)
 			continue
 		}
-		c := t.fits(f, v, is.claims)
+		c := t.fits(f, v, claims)
 		if c == nil {
 			t.chosen[f] = v
-			for _, claim := range is.claims {
+			for _, claim := range claims {
 				t.held[claim] = f
 			}
 			return nil
 		}
-		if t.clashes = append(t.clashes, *c); is.proven {
+		if t.clashes = append(t.clashes, *c); version.proven {
 			blocked = c
 		}
 	}

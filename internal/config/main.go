@@ -155,6 +155,7 @@ type Joined struct {
 type Refused struct {
 	Path    string
 	Version int // of the Choice's
+	Proven  bool
 	Errors  Errors
 }
 
@@ -165,19 +166,22 @@ func (m *Main) Join(choices []Choice) (*Joined, error) {
 	defer m.mu.Unlock()
 	parts := make([][]*part, len(choices))
 	versions := make([][]version, len(choices))
-	kept, room := map[string]*part{}, maxIncludedText
+	kept, room := make(map[string]*part, len(choices)), maxIncludedText
 	for i, c := range choices {
-		for _, v := range c.Versions {
-			room -= len(v.Text)
-			p := m.part(c.Path, v, room < 0 && !v.Proven)
-			parts[i] = append(parts[i], p)
-			versions[i] = append(versions[i], version{proven: v.Proven, wrong: len(p.errs) > 0, claims: p.names})
-			if kept[c.Path] == nil || !v.Proven {
-				kept[c.Path] = p
+		parts[i] = make([]*part, len(c.Versions))
+		for n, v := range c.Versions {
+			if n == 0 {
+				room -= len(v.Text)
 			}
+			full := room < 0 && !v.Proven
+			versions[i] = append(versions[i], version{proven: v.Proven, is: func() (bool, []string) {
+				if parts[i][n] == nil {
+					parts[i][n] = m.part(c.Path, v, full)
+				}
+				return len(parts[i][n].errs) > 0, parts[i][n].names
+			}})
 		}
 	}
-	m.parts = kept
 	held := make([]string, len(m.claims))
 	for i, c := range m.claims {
 		held[i] = c.name()
@@ -187,10 +191,12 @@ func (m *Main) Join(choices []Choice) (*Joined, error) {
 		return nil, Errors{m.clashError(*stuck, parts, chosen)}
 	}
 	for i, c := range choices {
-		if n := len(c.Versions); chosen[i] < 0 && n > 0 && c.Versions[n-1].Proven && len(parts[i][n-1].errs) > 0 {
-			return nil, parts[i][n-1].errs
+		if n := slices.IndexFunc(c.Versions, func(v Version) bool { return v.Proven }); chosen[i] < 0 && n >= 0 {
+			return nil, parts[i][n].errs // what is in force needs something that this configuration has no more
 		}
+		kept[c.Path] = parts[i][max(chosen[i], 0)]
 	}
+	m.parts = kept
 	j := &Joined{}
 	for i, c := range choices {
 		for v, p := range parts[i] {
@@ -202,7 +208,7 @@ func (m *Main) Join(choices []Choice) (*Joined, error) {
 				errs = Errors{m.clashError(clashes[at], parts, chosen)}
 			}
 			if len(errs) > 0 {
-				j.Refused = append(j.Refused, Refused{c.Path, v, errs})
+				j.Refused = append(j.Refused, Refused{c.Path, v, c.Versions[v].Proven, errs})
 			}
 		}
 	}
@@ -248,7 +254,9 @@ func (m *Main) clashError(c clash, parts [][]*part, chosen []int) *Error {
 			others = parts[c.holder][v].claims
 		} else {
 			for _, o := range parts[c.holder] {
-				others = append(others, o.claims...)
+				if o != nil {
+					others = append(others, o.claims...)
+				}
 			}
 		}
 	}

@@ -111,6 +111,9 @@ func (m *Main) part(path string, v Version, full bool) *part {
 	}
 	if err != nil {
 		p.errs = errorsOf(err, name)
+		if e := p.errs[0]; e.Hint == emptyHint {
+			e.Hint = "delete it to take its sites out"
+		}
 		return p
 	}
 	p.claims = d.claims(&p.raw)

@@ -326,11 +326,15 @@ func (d *decoder) defaultSite(at value, given map[string]value, r *raw) {
 		pools = slices.DeleteFunc(pools, func(p *Pool) bool { return p.Own && served[p.App] })
 	}
 	switch {
+	case r.Include != nil && len(pools) == 1 && pools[0].Own:
+		// The sites are in other files, and lead to this one. That it should answer every host besides, nobody has said.
+		d.warnAt(pools[0].Place, len(pools[0].Name), "no site of this file leads to "+pools[0].Name+", as one does by itself without include",
+			"write sites:, or sites: [] if only those of included files are to")
+	case r.Include != nil:
 	case len(pools) == 1:
 		place := pools[0].Place
 		route := Route{Name: "*#1", Place: place, Body: -1, Pool: pools[0].Name}
 		r.Sites = []*Site{{Hosts: []string{"*"}, Routes: []*Route{&route}, Place: place}}
-	case r.Include != nil: // the sites are in other files, which may lead to these
 	case len(pools) == 0 && len(given) == 0:
 		d.failKey(at, "there is nothing to serve", emptyHint)
 	case len(pools) == 0:

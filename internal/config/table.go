@@ -48,7 +48,7 @@ func topObject(t *table, w *wholeTable) *object[raw] {
 	add(o, "pools", poolsKind, func(r *raw) *[]*poolDraft { return &r.pools }, "(each app has a pool of its name)",
 		"Servers among which requests are balanced, by name.")
 	sitesKind := list(convert(sites.kind(), func(s siteDraft) *Site { return &s.Site }), "a list of sites, each with hosts: and routes:", false, true)
-	add(o, "sites", sitesKind, func(r *raw) *[]*Site { return &r.Sites }, "(every host goes to the one app or pool there is)",
+	add(o, "sites", sitesKind, func(r *raw) *[]*Site { return &r.Sites }, "(every host goes to the one app or pool there is, unless files are included)",
 		"Host names and their routes.")
 	add(o, "trusted_proxies", list(prefixKind(), "a list of addresses and networks", true, true),
 		func(r *raw) *[]netip.Prefix { return &r.TrustedProxies }, "[]",

@@ -123,7 +123,7 @@ func (f *included) wants(again, forced, leaves bool) (wanted map[string]config.V
 			if s.failed.text != s.disk.text {
 				s.problem = "" // what was wrong has been taken back
 			}
-			if forced || again && s.problem != "" {
+			if forced && s.force.Read < f.reread || again && s.problem != "" {
 				wanted[path] = config.Version{Text: s.disk.text, Read: f.k.reads.Add(1)}
 			}
 		case leaves && s.force == nil:
@@ -307,6 +307,8 @@ func (f *included) apply(of map[string][]config.Version) (*config.Joined, error)
 		return nil, err
 	}
 	f.took(joined)
+	f.anew.Store(true)
+	f.stir()
 	return joined, nil
 }
 
@@ -643,7 +645,8 @@ func (f *included) enter(path string, v config.Version, apps []*running, begun t
 // reloadMain reads the configuration's own file anew and puts it in force with the files as they are, or where they do not go
 // with it any more, as they are on disk. With the token.
 func (f *included) reloadMain() error {
-	main, err := f.k.opts.Open(f.k.reads.Add(1))
+	reread := f.k.reads.Add(1)
+	main, err := f.k.opts.Open(reread)
 	if err != nil {
 		return err
 	}
@@ -658,10 +661,14 @@ func (f *included) reloadMain() error {
 		if s == nil || s.force == nil {
 			continue // it comes by itself
 		}
-		versions := s.inForce()
-		if is := f.watch.readNow(path, now); is.missing == "" && is.text != s.force.Text && s.change == nil {
-			s.disk = is
-			versions = append(versions, config.Version{Text: is.text, Read: f.k.reads.Add(1)})
+		is, versions := f.watch.readNow(path, now), s.inForce()
+		s.disk = is
+		switch again := (config.Version{Text: is.text, Read: reread}); {
+		case is.missing != "" || s.change != nil:
+		case is.text == s.force.Text: // what it names may have changed
+			versions = append([]config.Version{again}, versions...)
+		default:
+			versions = append(versions, again)
 		}
 		of[path] = versions
 	}
@@ -681,6 +688,7 @@ func (f *included) reloadMain() error {
 		f.main.Store(main)
 		f.took(joined)
 		f.mu.Lock()
+		f.reread = reread
 		defer f.mu.Unlock()
 		for _, path := range gone {
 			if s := f.files[path]; s.change != nil {

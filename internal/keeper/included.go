@@ -29,9 +29,11 @@ type included struct {
 
 	asks  chan chan error // somebody wants to know when all that is on disk has been tried
 	stirs chan struct{}   // a change has ended
+	anew  atomic.Bool     // something has come into force: what was in another's way may fit now
 
 	mu     sync.Mutex // what follows is read by the status
 	files  map[string]*file
+	reread int64 // what was read earlier has to be read again when somebody asks
 	unseen []config.Unseen
 }
 
@@ -107,7 +109,7 @@ func (f *included) took(j *config.Joined) {
 func (f *included) refused(j *config.Joined, now time.Time) (news []*file) {
 	for _, r := range j.Refused {
 		s := f.files[r.Path]
-		if s.disk != nil && s.fails(*s.disk, r.Errors.Error(), false, now) {
+		if s.disk != nil && !r.Proven && s.fails(*s.disk, r.Errors.Error(), false, now) {
 			news = append(news, s)
 		}
 	}
@@ -191,7 +193,7 @@ func (f *included) run() {
 	defer f.watch.close()
 	var retried time.Time
 	for {
-		next := f.turn(false, time.Since(retried) > retry, func() { retried = time.Now() })
+		next := f.turn(false, f.anew.Swap(false) || time.Since(retried) > retry, func() { retried = time.Now() })
 		timer := time.NewTimer(next)
 		select {
 		case <-f.k.ended:
