@@ -306,3 +306,61 @@ func (f *included) choices(of map[string][]config.Version) (all []config.Choice)
 	}
 	return all
 }
+
+// reloadMain reads the configuration's own file anew and puts it in force with the files as they are, or where they do not go
+// with it any more, as they are on disk. With the token.
+func (f *included) reloadMain() error {
+	reread := f.k.reads.Add(1)
+	main, err := f.k.opts.Open(reread)
+	if err != nil {
+		return err
+	}
+	listing := main.List()
+	of := map[string][]config.Version{}
+	now := time.Now()
+	f.mu.Lock()
+	there := map[string]bool{}
+	for _, path := range listing.Paths {
+		there[path] = true
+		s := f.files[path]
+		if s == nil || s.force == nil {
+			continue // it comes by itself
+		}
+		is, versions := f.watch.readNow(path, now), s.inForce()
+		s.disk = is
+		switch again := (config.Version{Text: is.text, Read: reread}); {
+		case is.missing != "" || s.change != nil:
+		case is.text == s.force.Text: // what it names may have changed
+			versions = append([]config.Version{again}, versions...)
+		default:
+			versions = append(versions, again)
+		}
+		of[path] = versions
+	}
+	var gone []string
+	for path, s := range f.files {
+		if s.force != nil && !there[path] && !listing.Keeps(path) {
+			of[path], gone = nil, append(gone, path)
+		}
+	}
+	choices := f.choices(of)
+	f.mu.Unlock()
+	joined, err := main.Join(choices)
+	if err != nil {
+		return err
+	}
+	return f.k.become(joined.Config, joined.Warnings, func() {
+		f.main.Store(main)
+		f.took(joined)
+		f.mu.Lock()
+		f.reread = reread
+		defer f.mu.Unlock()
+		for _, path := range gone {
+			if s := f.files[path]; s.change != nil {
+				s.change.stop()
+			}
+			delete(f.files, path)
+			f.watch.forget(path)
+		}
+	})
+}
