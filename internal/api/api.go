@@ -125,6 +125,7 @@ type Counts struct {
 	Accepted  uint64    `json:"accepted"`
 	Refused   uint64    `json:"refused"`
 	Requests  uint64    `json:"requests"`
+	Sessions  uint64    `json:"sessions,omitempty"` // of TCP
 	Panics    uint64    `json:"panics"`
 	Refreshes uint64    `json:"refreshes"`
 	Purges    uint64    `json:"purges"`
@@ -137,6 +138,7 @@ func (c *Counts) Add(o *Counts) {
 	c.Accepted += o.Accepted
 	c.Refused += o.Refused
 	c.Requests += o.Requests
+	c.Sessions += o.Sessions
 	c.Panics += o.Panics
 	c.Refreshes += o.Refreshes
 	c.Purges += o.Purges
@@ -154,6 +156,7 @@ func (c *Counts) Since(o *Counts) Counts {
 	d.Accepted -= o.Accepted
 	d.Refused -= o.Refused
 	d.Requests -= o.Requests
+	d.Sessions -= o.Sessions
 	d.Panics -= o.Panics
 	d.Refreshes -= o.Refreshes
 	d.Purges -= o.Purges
@@ -174,7 +177,9 @@ type EdgeStatus struct {
 	Accepted    uint64       `json:"accepted"`
 	Requests    uint64       `json:"requests"`
 	Active      int64        `json:"active"`
-	Status      [6]uint64    `json:"status"` // responses by class: [1] is 1xx … [5] is 5xx
+	Status      [6]uint64    `json:"status"`                 // responses by class: [1] is 1xx … [5] is 5xx
+	Sessions    uint64       `json:"sessions,omitempty"`     // of TCP
+	SessionsNow int64        `json:"sessions_now,omitempty"` // of these under way
 	Panics      uint64       `json:"panics"`
 	SlowTurns   uint64       `json:"slow_turns"`
 	LogDropped  uint64       `json:"log_dropped"`
@@ -185,6 +190,7 @@ type EdgeStatus struct {
 type PoolStatus struct {
 	Name    string         `json:"name"`
 	App     string         `json:"app,omitempty"` // whose workers are the servers
+	TCP     bool           `json:"tcp,omitempty"` // what is counted are sessions, not requests
 	MaxConn int            `json:"max_conn"`      // per server; 0: no limit
 	Queued  int64          `json:"queued"`
 	Servers []ServerStatus `json:"servers"`
@@ -206,6 +212,8 @@ type ServerStatus struct {
 	Idle     int64  `json:"idle"`
 	Requests uint64 `json:"requests"`
 	Errors   uint64 `json:"errors"`
+	In       uint64 `json:"in,omitempty"`  // bytes passed on to it, of sessions of TCP
+	Out      uint64 `json:"out,omitempty"` // and from it
 }
 
 // AppStatus is an app and its workers as the keeper sees them.

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirhq/weir/internal/testkit"
 	"go.uber.org/goleak"
 )
 
@@ -23,6 +24,7 @@ func TestMain(m *testing.M) {
 		work(os.Args[2], os.Args[3:])
 		return
 	}
+	testkit.Divide()
 	goleak.VerifyTestMain(m)
 }
 

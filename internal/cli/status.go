@@ -150,6 +150,9 @@ func showEdge(b *strings.Builder, s api.Status) {
 	}
 	fmt.Fprintf(b, "edge      process %d, %s, %s, %s (%d now), 2xx %d, 3xx %d, 4xx %d, 5xx %d\n",
 		e.PID, count(s.EdgeRestarts, "restart"), count(e.Connections, "connection"), count(e.Requests, "request"), e.Active, e.Status[2], e.Status[3], e.Status[4], e.Status[5])
+	if e.Sessions > 0 {
+		fmt.Fprintf(b, "tcp       %s, %d now\n", count(e.Sessions, "session"), e.SessionsNow)
+	}
 	if e.Panics+e.SlowTurns+e.LogDropped > 0 {
 		fmt.Fprintf(b, "          %s, %s, %s dropped\n", count(e.Panics, "fault"), count(e.SlowTurns, "slow turn"), count(e.LogDropped, "log line"))
 	}
@@ -217,7 +220,11 @@ func healthOf(s api.ServerStatus) string {
 	} else if strings.Contains(s.Why, fails) {
 		s.Why, check = strings.Replace(s.Why, fails, fails+": "+s.Check, 1), ""
 	}
-	for _, text := range []string{s.Why, check} {
+	passed := ""
+	if s.In+s.Out > 0 {
+		passed = fmt.Sprintf("%s in, %s out", bytesOf(int64(s.In)), bytesOf(int64(s.Out)))
+	}
+	for _, text := range []string{s.Why, check, passed} {
 		if text != "" {
 			all = append(all, text)
 		}

@@ -178,6 +178,7 @@ func (d *decoder) finishIncluded(at value, given map[string]value, r *raw, own p
 	d.gatherPools(r, own)
 	d.gatherCGI(r, own, usual)
 	d.followPools(given, r)
+	d.followTCP(r)
 	d.followBackups(r)
 	for _, p := range r.Pools {
 		p.Zone = r.Zone

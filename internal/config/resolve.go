@@ -141,12 +141,14 @@ func (d *decoder) resolve(at value, given map[string]value, r *raw, own poolDraf
 			r.Listen[i].Place = Place{File: d.src.name}
 		}
 	}
+	d.gatherTCP(given, r)
 	d.checkListen(r.Listen)
 	d.finishTracks(r)
 	d.gatherPools(r, own)
 	d.gatherCGI(r, own, usual)
 	d.defaultSite(at, given, r)
 	d.followPools(given, r)
+	d.followTCP(r)
 	d.followBackups(r)
 	for _, p := range r.Pools {
 		p.Zone = r.Zone
@@ -316,7 +318,11 @@ func (d *decoder) defaultSite(at value, given map[string]value, r *raw) {
 		}
 		return
 	}
-	pools := slices.Clone(r.Pools)
+	pools := slices.DeleteFunc(slices.Clone(r.Pools), func(p *Pool) bool { return p.Protocol == RawTCP })
+	if len(pools) == 0 && len(r.Pools)+len(r.tcp) > 0 && r.Include == nil {
+		d.onlyForTCP(at, r)
+		return
+	}
 	if len(r.pools) > 0 {
 		// An app that a named pool already serves is not a second thing to choose from.
 		served := map[string]bool{}
@@ -378,7 +384,7 @@ func (d *decoder) followPools(given map[string]value, r *raw) {
 		return // those of included files may lead there
 	}
 	for _, p := range r.Pools {
-		if !p.Own && !used[p.Name] {
+		if !p.Own && !used[p.Name] && p.Protocol != RawTCP {
 			d.warnAt(p.Place, len(p.Name), "no route leads to the pool "+p.Name, "write pool: "+p.Name+" in a route, or take it out")
 		}
 	}

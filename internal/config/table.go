@@ -26,6 +26,7 @@ type wholeTable struct {
 type raw struct {
 	Config
 	pools []*poolDraft
+	tcp   []*tcpDraft
 	store Cache // what stands for the cache that nobody wrote down
 }
 
@@ -50,6 +51,8 @@ func topObject(t *table, w *wholeTable) *object[raw] {
 	sitesKind := list(convert(sites.kind(), func(s siteDraft) *Site { return &s.Site }), "a list of sites, each with hosts: and routes:", false, true)
 	add(o, "sites", sitesKind, func(r *raw) *[]*Site { return &r.Sites }, "(every host goes to the one app or pool there is, unless files are included)",
 		"Host names and their routes.")
+	add(o, "tcp", list(convert(tcpObject(t).kind(), func(e tcpDraft) *tcpDraft { return &e }), "a list of entries, each with listen: and pool:", false, true),
+		func(r *raw) *[]*tcpDraft { return &r.tcp }, "", "Addresses at which weir passes bytes on without reading them, for databases and for TLS that servers end themselves.")
 	add(o, "trusted_proxies", list(prefixKind(), "a list of addresses and networks", true, true),
 		func(r *raw) *[]netip.Prefix { return &r.TrustedProxies }, "[]",
 		"Whose X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host, Forwarded and X-Request-ID are believed.")

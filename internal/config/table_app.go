@@ -47,7 +47,7 @@ func appObject(t *table) *object[App] {
 	add(o, "listen", convert(enumKind("own", "handed"), func(s string) bool { return s == "handed" }), func(a *App) *bool { return &a.Handed }, "own",
 		"Who makes the socket that a worker listens on. own: the worker. handed: weir, and gives it to the worker as descriptor 3 "+
 			"(LISTEN_FDS, as systemd does); it stays open while a worker that died is started again, so that no connection is refused.")
-	add(o, "protocol", protocolKind(), func(a *App) *Protocol { return &a.Protocol }, "http1",
+	add(o, "protocol", protocolKind(protocolNames[:RawTCP]...), func(a *App) *Protocol { return &a.Protocol }, "http1",
 		"What the workers speak: HTTP/1.1, FastCGI (as PHP-FPM does), uwsgi or SCGI.")
 	add(o, "fastcgi", pointer(scriptObject(t).kind()), func(a *App) **Script { return &a.Script }, "",
 		"Which program FastCGI workers run for a path.")

@@ -18,6 +18,7 @@ type healthDraft struct {
 	track   string  // as it was written
 	trackAt value   // and where
 	trackOf []value // for messages: what else was given
+	role    string  // as it was written
 }
 
 // addHealth gives a pool its keys about the health of servers.
@@ -32,7 +33,7 @@ func addHealth(t *table, o *object[poolDraft]) {
 		"Where the app asks for less traffic by itself.")
 }
 
-var checkTypes = []string{"http", "tcp", "tls", "command"}
+var checkTypes = []string{"http", "tcp", "tls", "command", "postgres", "redis"}
 
 func healthKind(t *table) kind[healthDraft] {
 	expect := newObject[healthDraft](t, "health_expect", "health.expect", "What a server that is well answers.")
@@ -42,9 +43,10 @@ func healthKind(t *table) kind[healthDraft] {
 		"What the first 64 KiB of its body contain: a text, or between slashes a pattern (RE2).")
 	expect.done = func(d *decoder, _ value, given map[string]value, h *healthDraft) { d.finishExpect(given, h) }
 
-	o := newObject[healthDraft](t, "health", "health", "Checks of a pool's servers. A text alone is a path, or tcp, or tls.")
+	o := newObject[healthDraft](t, "health", "health", "Checks of a pool's servers. A text alone is a path, or tcp, tls or redis.")
 	add(o, "type", enumKind(checkTypes...), func(h *healthDraft) *string { return &h.Type }, "(command with a command, else http)",
-		"http: what it answers. tcp: it takes a connection. tls: it takes one and shakes hands. command: a program says so, by its exit status.")
+		"http: what it answers. tcp: it takes a connection. tls: it takes one and shakes hands. command: a program says so, by its exit status. "+
+			"postgres, redis: a database that answers, and has the role.")
 	add(o, "path", healthPathKind(), func(h *healthDraft) *string { return &h.Path }, "/", "What an http check asks for.")
 	add(o, "method", scalar("a method such as GET, HEAD or OPTIONS", stringShape(), func(s string) (string, *complaint) {
 		if !tokenForm.MatchString(s) || s == "CONNECT" || s != strings.ToUpper(s) {
@@ -72,9 +74,10 @@ func healthKind(t *table) kind[healthDraft] {
 			"$WEIR_PORT in its environment say whom to check. Exit status 0 is well; its first line of output is shown.")
 	add(o, "track", textKind("POOL or POOL/SERVER"), func(h *healthDraft) *string { return &h.track }, "",
 		"Make no checks, and do as those of another pool say: each server as the one there at the same address or host, or all as the one that is named.")
+	addDatabaseKeys(o)
 	o.done = (*decoder).finishHealth
-	brief := scalar("a path such as /alive, tcp or tls", stringShape(), func(s string) (string, *complaint) {
-		if s == "tcp" || s == "tls" {
+	brief := scalar("a path such as /alive, tcp, tls or redis", stringShape(), func(s string) (string, *complaint) {
+		if s == "tcp" || s == "tls" || s == "redis" {
 			return s, nil
 		}
 		return s, checkHealthPath(s)
@@ -85,6 +88,9 @@ func healthKind(t *table) kind[healthDraft] {
 			h.Type = got
 		} else {
 			h.Path = got
+		}
+		if h.Database = ""; h.Type == "redis" {
+			h.Role = Primary
 		}
 		return h.usual()
 	})
@@ -138,7 +144,8 @@ func (d *decoder) finishExpect(given map[string]value, h *healthDraft) {
 }
 
 // keysOf are the keys that only checks of one type have.
-var keysOf = map[string][]string{"http": {"path", "method", "headers", "expect"}, "command": {"command"}}
+var keysOf = map[string][]string{"http": {"path", "method", "headers", "expect"}, "command": {"command"}, "postgres": {"role", "user", "password", "database"},
+	"redis": {"role", "user", "password"}}
 
 func (d *decoder) finishHealth(_ value, given map[string]value, h *healthDraft) {
 	if v, ok := given["track"]; ok {
@@ -152,7 +159,7 @@ func (d *decoder) finishHealth(_ value, given map[string]value, h *healthDraft) 
 		for _, o := range h.trackOf {
 			d.failKey(o, o.name()+" beside track", "who follows another's checks makes none: take one of them out")
 		}
-		h.Type = ""
+		h.Type, h.Database = "", ""
 		return
 	}
 	if h.Type == "" {
@@ -161,9 +168,11 @@ func (d *decoder) finishHealth(_ value, given map[string]value, h *healthDraft) 
 			h.Type = "command"
 		}
 	}
+	said := map[string]bool{}
 	for _, kind := range checkTypes {
 		for _, name := range keysOf[kind] {
-			if v, ok := given[name]; ok && kind != h.Type {
+			if v, ok := given[name]; ok && !said[name] && !slices.Contains(keysOf[h.Type], name) {
+				said[name] = true
 				d.failKey(v, name+" in a check of type "+h.Type, "take it out, or write type: "+kind)
 			}
 		}
@@ -179,6 +188,7 @@ func (d *decoder) finishHealth(_ value, given map[string]value, h *healthDraft) 
 	} else if h.Type == "command" && !ok {
 		d.failKey(given["type"], "a check by a command, without the command", "write command: with a program and its arguments")
 	}
+	d.finishDatabase(given, h)
 	*h = h.usual()
 }
 

@@ -104,8 +104,8 @@ func retryObject(t *table) *object[Retry] {
 		"connect_error: no connection, so nothing was sent. empty_response: the server died before its first byte, and the "+
 			"method is idempotent. 503: the server said so, and the method is idempotent.")
 	add(o, "budget", thousandthsKind(0, 1000), func(r *Retry) *int { return &r.Budget }, "20%",
-		"Further tries, as a share of the pool's requests in the last 10s; 10 a second are free. So a pool whose servers all fail "+
-			"does not get a multiple of its load. 1000%: no bound.")
+		"Further tries that fail too, or are not answered yet, as a share of the pool's requests in the last 10s; 10 a second are "+
+			"free. So a pool whose servers all fail does not get a multiple of its load. 1000%: no bound.")
 	return o
 }
 

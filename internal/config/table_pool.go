@@ -16,6 +16,7 @@ type poolDraft struct {
 	keeps             bool // keep is given
 	keepAt            value
 	healthAt, hedgeAt value
+	onDown            string // as it was written
 }
 
 // balancing is the method and what belongs to it.
@@ -59,8 +60,10 @@ func poolObject(t *table) *object[poolDraft] {
 		"Time limits towards servers. 0s: none.")
 	add(o, "keep", intKind(0, 1<<16), func(p *poolDraft) *int { return &p.Keep }, "64",
 		"Idle connections that are kept, for each server and each of weir's loops. 0 when it is not said and the servers do not speak HTTP.")
-	add(o, "protocol", protocolKind(), func(p *poolDraft) *Protocol { return &p.Protocol }, "http1",
-		"What the servers speak: HTTP/1.1, FastCGI (as PHP-FPM does), uwsgi or SCGI. An app says it for its workers.")
+	add(o, "protocol", protocolKind(protocolNames...), func(p *poolDraft) *Protocol { return &p.Protocol }, "http1",
+		"What the servers speak: HTTP/1.1, FastCGI (as PHP-FPM does), uwsgi or SCGI; tcp: anything, and weir passes it on unread, from the "+
+			"addresses in tcp. An app says it for its workers.")
+	addTCPKeys(o)
 	add(o, "fastcgi", pointer(scriptObject(t).kind()), func(p *poolDraft) **Script { return &p.Script }, "",
 		"Which program FastCGI servers run for a path.")
 	addHealth(t, o)
@@ -112,6 +115,7 @@ func poolTimeoutsObject(t *table) *object[PoolTimeouts] {
 		"Without a byte while a response is received.")
 	add(o, "request", k, func(t *PoolTimeouts) *time.Duration { return &t.Request }, "0s",
 		"The whole request at a server, from its first byte to the response's last.")
+	addSessionIdle(o)
 	return o
 }
 
@@ -136,6 +140,7 @@ func (d *decoder) finishPool(at value, given map[string]value, p *poolDraft) {
 	}
 	d.checkServers(servers, p.Servers)
 	d.followProtocol(given, p)
+	d.finishTCPPool(given, p)
 }
 
 func orElse(said *bool, other bool) bool {

@@ -14,9 +14,10 @@ const (
 	FastCGI
 	UWSGI
 	SCGI
+	RawTCP // bytes are passed on unread
 )
 
-var protocolNames = []string{"http1", "fastcgi", "uwsgi", "scgi"}
+var protocolNames = []string{"http1", "fastcgi", "uwsgi", "scgi", "tcp"}
 
 // String returns the protocol's name in a configuration.
 func (p Protocol) String() string { return protocolNames[p] }
@@ -29,8 +30,9 @@ type Script struct {
 	File  string   // an absolute path: the program for paths that name none, or no file; empty: 404
 }
 
-func protocolKind() kind[Protocol] {
-	return convert(enumKind(protocolNames...), func(name string) Protocol {
+// protocolKind is one of some protocols.
+func protocolKind(names ...string) kind[Protocol] {
+	return convert(enumKind(names...), func(name string) Protocol {
 		for p, n := range protocolNames {
 			if n == name {
 				return Protocol(p)
@@ -132,7 +134,7 @@ func (d *decoder) followProtocol(given map[string]value, p *poolDraft) {
 
 // needsHTTP refuses what asks servers in HTTP where they do not speak it.
 func (d *decoder) needsHTTP(p *poolDraft) {
-	if p.Protocol == HTTP1 {
+	if p.Protocol == HTTP1 || p.Protocol == RawTCP {
 		return
 	}
 	if p.health != nil && p.health.Type == "http" {

@@ -35,11 +35,12 @@ type Place struct {
 	Line, Column int
 }
 
-// Listen is one address to accept plain HTTP on.
+// Listen is one address to accept connections on.
 type Listen struct {
 	Network string // "tcp" or "unix"
 	Address string // host:port (host may be empty: every address), or the path of a socket
 	Place   Place
+	TCP     *TCP `json:",omitempty"` // what becomes of connections there; nil: they speak HTTP
 }
 
 // App is a command that weir runs as several workers.
@@ -157,6 +158,8 @@ type Pool struct {
 	AutoConn  *AutoConn // MaxConn is found; nil: it is given
 	Breaker   *Breaker  // nil: there is none
 	Hedge     *Hedge    // nil: no request is sent twice at a time
+
+	CloseOnDown bool // sessions of TCP end with their server's check
 }
 
 // Server is one fixed server of a pool.
@@ -228,6 +231,7 @@ type Buffer struct {
 // PoolTimeouts limit the phases at a server. 0 is no limit.
 type PoolTimeouts struct {
 	Connect, FirstByte, BetweenBytes, Request time.Duration
+	Idle                                      time.Duration // a session of TCP
 	Worker                                    time.Duration // one try at a worker: its app's RequestTimeout
 }
 

@@ -14,13 +14,14 @@ import (
 type listener struct {
 	l      *local
 	scheme string
+	key    string // of the address, as in tree.tcp
 }
 
 // Accept implements loop.Acceptor.
 func (ln *listener) Accept(c *loop.Conn) {
 	l := ln.l
 	tree := l.edge.tree.Load()
-	if max := l.edge.roomFor(tree.cfg); l.edge.connections.Load() >= max {
+	if max := l.edge.roomFor(tree.cfg); l.edge.connections.Load() >= max || l.edge.crowded() {
 		l.count.Refused++
 		l.edge.sayFull(max, l.loop.Wall())
 		_ = c.Reset() // nothing can be told to a client that is refused unheard
@@ -28,6 +29,12 @@ func (ln *listener) Accept(c *loop.Conn) {
 	}
 	l.edge.connections.Add(1)
 	l.count.Accepted++
+	if len(tree.tcp) > 0 {
+		if e := tree.tcp[ln.key]; e != nil {
+			l.session(c, tree, e)
+			return
+		}
+	}
 	cl := &client{conn: c, l: l, scheme: ln.scheme}
 	c.Rest(cl, l.after(tree.firstByte))
 }

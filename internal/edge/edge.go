@@ -37,6 +37,7 @@ type Edge struct {
 	// Read by the loops.
 	tree        atomic.Pointer[tree]
 	connections atomic.Int64
+	relays      atomic.Int64              // of these, sessions of TCP: each has a server's connection too
 	successor   atomic.Pointer[successor] // nil: it serves
 	fullSaid    atomic.Int64              // when it was last said that connections are refused, in seconds
 	stopping    atomic.Bool
@@ -64,7 +65,11 @@ type local struct {
 	pages    []*assembler
 	hedges   []*hedge
 	active   int64
-	spooled  int64 // bytes of bodies held in memory
+	sessions *tcpSession  // the first of those of TCP
+	relayed  int64        // how many these are
+	line     journal.Line // of one of them that has ended
+	id       []byte       // likewise
+	spooled  int64        // bytes of bodies held in memory
 	encoders *compress.Pool
 	ids      uint64
 	idPrefix []byte
@@ -270,7 +275,7 @@ func (e *Edge) listen(want []config.Listen) error {
 		delete(e.sockets, key)
 		for i, f := range files {
 			l := e.locals[i%len(e.locals)]
-			ln, err := l.loop.Listen(f, &listener{l: l, scheme: "http"})
+			ln, err := l.loop.Listen(f, &listener{l: l, scheme: "http", key: key})
 			if err != nil {
 				return fmt.Errorf("listening on %s: %w", w.Address, err)
 			}
@@ -328,6 +333,7 @@ func (e *Edge) Stop(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+	e.onLoops((*local).endSessions)
 	err = errors.Join(err, e.engine.Close())
 	e.handing.Wait()
 	e.teller.stop()
@@ -358,7 +364,7 @@ func (e *Edge) active() (n int64) {
 	var mu sync.Mutex
 	e.onLoops(func(l *local) {
 		mu.Lock()
-		n += l.active
+		n += l.active + l.relayed
 		mu.Unlock()
 	})
 	return n
@@ -385,6 +391,7 @@ func (e *Edge) Status() api.EdgeStatus {
 	all, active := e.sum()
 	s.Active = active
 	s.Accepted, s.Requests, s.Panics, s.Status = all.Accepted, all.Requests, all.Panics, all.Status
+	s.Sessions, s.SessionsNow = all.Sessions, e.relays.Load()
 	for _, l := range e.engine.Loops() {
 		st := l.Stats()
 		s.SlowTurns += st.SlowTurns

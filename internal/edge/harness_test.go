@@ -23,6 +23,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	testkit.Divide()
 	// What a process with two loops has (Main): with fewer, the goroutines beside the loops wait for milliseconds.
 	runtime.GOMAXPROCS(4)
 	slog.SetDefault(slog.New(slog.NewTextHandler(io.Discard, nil))) // faults are provoked here on purpose

@@ -24,6 +24,9 @@ func (e *Edge) roomFor(cfg *config.Config) int64 {
 	return e.room
 }
 
+// crowded reports whether sessions of TCP, of which each takes two descriptors, leave no room for a further connection.
+func (e *Edge) crowded() bool { return e.connections.Load()+e.relays.Load() >= e.room }
+
 // fullEvery is how often it is said that connections are refused: whoever floods weir does not flood its log.
 const fullEvery = 10 * time.Second
 

@@ -29,9 +29,10 @@ type tree struct {
 	table          *route.Table
 	pools          *pool.Set
 	sites          []siteTree
-	routes         []routeTree // by route.Route.Index
-	scoped         bool        // a client's request may take a route with a cache that another's for the same URL does not take
-	dormant        bool        // a route has had a cache, in this process, that it has no more: what it kept may be wanted again
+	routes         []routeTree          // by route.Route.Index
+	tcp            map[string]*tcpEntry // by network and address: where no HTTP is spoken
+	scoped         bool                 // a client's request may take a route with a cache that another's for the same URL does not take
+	dormant        bool                 // a route has had a cache, in this process, that it has no more: what it kept may be wanted again
 	limits         http1.Limits
 	responseLimits http1.Limits
 	firstByte      time.Duration // for the first byte on a new connection
@@ -157,6 +158,7 @@ func newTree(cfg *config.Config, env pool.Env, old *tree, c *caching) (*tree, er
 	if t.pools, err = pool.Build(cfg, env, oldPools); err != nil {
 		return nil, err
 	}
+	t.tcp = newTCPEntries(cfg, t.pools)
 	t.routes = make([]routeTree, len(t.table.Routes()))
 	for _, r := range t.table.Routes() {
 		t.routes[r.Index] = t.newRoute(r, roots[r.Index])

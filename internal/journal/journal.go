@@ -57,6 +57,9 @@ const (
 	NoScript
 	Overloaded
 	BreakerOpen
+	IdleTimeout // of a session of TCP: silent in both directions
+	ServerDown  // its server must have no sessions any more
+	BadHello    // what came is no hello of TLS
 	numCauses
 )
 
@@ -64,7 +67,7 @@ var causes = [numCauses]string{"", "bad_request", "bad_response", "no_site", "no
 	"queue_timeout", "connect_error", "connect_timeout", "empty_response", "server_reset", "first_byte_timeout",
 	"between_bytes_timeout", "request_timeout", "head_timeout", "body_timeout", "send_timeout", "client_gone",
 	"body_too_large", "response_too_large", "refused", "panic", "stopping", "internal",
-	"no_script", "overloaded", "breaker_open"}
+	"no_script", "overloaded", "breaker_open", "idle_timeout", "server_down", "bad_hello"}
 
 // String returns the cause as the access log spells it, "" for NoCause.
 func (c Cause) String() string {

@@ -24,6 +24,8 @@ type Line struct {
 	Referer   []byte
 	UserAgent []byte
 	ID        []byte // the request's id
+	Listen    string // of a session of TCP: the address that it came to; such a line has nothing of a request. Empty: it is a request's
+	Name      string // likewise: the name that its hello asked for
 
 	Site, Route, Pool, Server string
 	Cause                     Cause
@@ -63,6 +65,9 @@ func (l *Line) Take(j *Journal, now int64) {
 // AppendJSON appends l to dst as one JSON object and a line feed. It is always valid JSON on one line, whatever
 // bytes a client sent: see appendQuoted.
 func AppendJSON(dst []byte, l *Line) []byte {
+	if l.Listen != "" {
+		return appendSession(dst, l)
+	}
 	dst = append(dst, `{"time":"`...)
 	dst = appendRFC3339(dst, l.Time)
 	dst = append(dst, `","client":"`...)
@@ -133,7 +138,9 @@ func AppendCombined(dst []byte, l *Line) []byte {
 	dst = append(dst, " - - ["...)
 	dst = appendCommonTime(dst, l.Time)
 	dst = append(dst, `] "`...)
-	if len(l.Method) > 0 {
+	if l.Listen != "" {
+		dst = appendAddressed(dst, l)
+	} else if len(l.Method) > 0 {
 		dst = appendEscaped(dst, l.Method)
 		dst = append(dst, ' ')
 		dst = appendEscaped(dst, l.Target)

@@ -260,6 +260,9 @@ func (l *listener) url() string {
 	if a, err := netip.ParseAddr(host); err == nil && a.IsUnspecified() {
 		host = "localhost"
 	}
+	if l.spec.TCP != nil {
+		return "tcp://" + net.JoinHostPort(host, port)
+	}
 	if port == "80" {
 		return "http://" + host
 	}

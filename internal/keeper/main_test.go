@@ -20,6 +20,7 @@ import (
 
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/config"
+	"github.com/weirhq/weir/internal/testkit"
 	"go.uber.org/goleak"
 )
 
@@ -45,6 +46,7 @@ func TestMain(m *testing.M) {
 			return
 		}
 	}
+	testkit.Divide()
 	os.Setenv("GORACE", "atexit_sleep_ms=0") // else the race detector makes every edge and guard take a second to exit
 	goleak.VerifyTestMain(m)
 }

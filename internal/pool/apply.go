@@ -30,7 +30,7 @@ func (c *core) applyLocked(cfg *config.Pool, ws []want, key []byte) error {
 		have[s.name] = s
 	}
 	v := &view{core: c, limit: int64(max(cfg.MaxConn, 0)), total: int64(max(cfg.TotalConn, 0)), keep: cfg.Keep, fixed: cfg.App == "", cfg: cfg}
-	v.gauged = cfg.Breaker != nil || cfg.AutoConn != nil
+	v.gauged = cfg.Breaker != nil || cfg.AutoConn != nil || asksForPrimary(cfg)
 	v.waits = !v.fixed || v.limit > 0 || v.total > 0 || cfg.AutoConn != nil
 	listed := make(map[*Server]bool, len(ws))
 	var shut []*Server

@@ -271,22 +271,36 @@ func (c *core) checked(s *Server, h *config.Health, result health.Result, cut bo
 	t := &s.vitals
 	t.busy = false
 	var e event
+	var es []event
 	if !cut && t.begun { // else it says nothing, or nobody wants to know any more
 		since, pace := t.check.Since, paceOf(h)
+		if result.OK {
+			t.term = result.Term
+		}
 		turned := t.check.Take(result, pace)
 		t.due = result.At.Add(t.check.Next(pace, rand.Float64()))
 		switch {
 		case turned && result.OK:
 			e = event{server: s.name, what: checkPassed, text: result.Message, time: result.At.Sub(since)}
+			if h.Role == config.Primary {
+				c.bar(s, second) // until it is known that no other is
+			}
 			c.unbar(s, check)
 		case turned:
 			e = event{server: s.name, what: checkFailed, text: result.Message}
 			c.bar(s, check)
+			c.cut(s)
+		}
+		if v := c.view.Load(); asksForPrimary(v.cfg) {
+			es = c.elect(v)
 		}
 	}
 	c.mu.Unlock()
 	c.report(e)
-	if e.what != nothing {
+	for _, e := range es {
+		c.report(e)
+	}
+	if e.what != nothing || len(es) > 0 {
 		c.settle()
 	}
 }
@@ -306,7 +320,7 @@ func (k *checker) follow(c *core, track config.Tracked, r *round) {
 	other.c.mu.Lock()
 	for _, s := range other.c.view.Load().servers {
 		if s.vitals.begun {
-			all = append(all, found{s.name, s.to.String(), hostOf(s), s.vitals.check.Well, s.vitals.check.Last})
+			all = append(all, found{s.name, s.to.String(), hostOf(s), s.vitals.check.Well && s.reasons()&second == 0, s.vitals.check.Last})
 		}
 	}
 	other.c.mu.Unlock()
@@ -332,6 +346,7 @@ func (k *checker) follow(c *core, track config.Tracked, r *round) {
 			r.events = append(r.events, event{server: s.name, what: checkPassed, text: t.check.Last.Message, time: r.now.Sub(was.Since)})
 		case !well && c.bar(s, check):
 			r.events = append(r.events, event{server: s.name, what: checkFailed, text: t.check.Last.Message})
+			c.cut(s)
 		default:
 			t.check.Since = was.Since
 		}

@@ -24,14 +24,20 @@ type tally struct {
 const freeRetries = 100
 
 // MayRetry asks whether the budget has one more try for a request that failed at this server, and takes it. On the turn's loop.
-func (s *Server) MayRetry(turn *Turn) bool {
+func (s *Server) MayRetry(turn *Turn) (ok bool) {
 	c := s.core
 	l := c.loops[turn.lane]
-	return c.tallies[turn.lane].budget.Spend(l.Now(), c.view.Load().cfg.Retry.Budget, max(freeRetries/len(c.loops), 1))
+	turn.retry, ok = c.tallies[turn.lane].budget.Spend(l.Now(), c.view.Load().cfg.Retry.Budget, max(freeRetries/len(c.loops), 1))
+	return ok
 }
 
-// Answered notes the status of the final response, when its head is there.
-func (t *Turn) Answered(status int, now loop.Time) { t.status, t.answered = status, now }
+// Answered notes the status of the final response, when its head is there. On the turn's loop.
+func (t *Turn) Answered(status int, now loop.Time) {
+	t.status, t.answered = status, now
+	if status < 500 {
+		t.retry.PayBack()
+	}
+}
 
 // allow asks the breaker, if there is one.
 func (c *core) allow(v *view, turn *Turn, now loop.Time) bool {

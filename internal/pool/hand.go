@@ -79,6 +79,7 @@ func (c *core) obey(s *Server) {
 	c.unbar(s, (drain|maint)&^why)
 	if c.bar(s, why) && why == maint {
 		c.closeKept(s)
+		c.cut(s)
 	}
 }
 

@@ -69,8 +69,7 @@ func (p *Pool) PickOther(t *loop.Task, turn *Turn, not *Server) *Server {
 		c.tryOver(turn, limit.Unknown, l.Now())
 		return nil
 	}
-	turn.server, turn.since = s, l.Now()
-	s.lanes[turn.lane].requests.Add(1)
+	turn.begin(s, l.Now())
 	return s
 }
 
@@ -80,6 +79,6 @@ func (t *Turn) TakeOver(from *Turn) {
 		panic("pool: TakeOver with a place in hand, or of none")
 	}
 	t.server, t.trial, t.counted, t.gauged, t.round = from.server, from.trial, from.counted, from.gauged, from.round
-	t.since, t.answered, t.status = from.since, from.answered, from.status
+	t.fallen, t.since, t.answered, t.status = from.fallen, from.since, from.answered, from.status
 	from.server, from.trial, from.counted, from.gauged, from.round = nil, false, false, false, 0
 }

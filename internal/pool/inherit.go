@@ -2,11 +2,11 @@ package pool
 
 import "github.com/weirhq/weir/internal/api"
 
-// Counts are the requests and errors of servers, by pool and server.
+// Counts are the requests, errors and bytes of servers, by pool and server.
 type Counts map[[2]string]Count
 
 // Count is one server's.
-type Count struct{ Requests, Errors uint64 }
+type Count struct{ Requests, Errors, In, Out uint64 }
 
 // Since returns what servers have counted since an earlier call, and what they had counted by then.
 func (s *Set) Since(before Counts) (news []api.PoolStatus, now Counts) {
@@ -17,9 +17,11 @@ func (s *Set) Since(before Counts) (news []api.PoolStatus, now Counts) {
 		for j := range p.Servers {
 			sv := &p.Servers[j]
 			key := [2]string{p.Name, sv.Name}
-			now[key] = Count{sv.Requests, sv.Errors}
+			now[key] = Count{sv.Requests, sv.Errors, sv.In, sv.Out}
 			sv.Requests -= before[key].Requests
 			sv.Errors -= before[key].Errors
+			sv.In -= before[key].In
+			sv.Out -= before[key].Out
 		}
 	}
 	return news, now
@@ -40,6 +42,8 @@ func (s *Set) Credit(pools []api.PoolStatus) {
 				if sv.name == o.Name && len(sv.lanes) > 0 {
 					sv.lanes[0].requests.Add(o.Requests)
 					sv.lanes[0].errors.Add(o.Errors)
+					sv.lanes[0].in.Add(o.In)
+					sv.lanes[0].out.Add(o.Out)
 				}
 			}
 		}

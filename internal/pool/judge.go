@@ -45,9 +45,11 @@ func (s *Server) judge(turn *Turn, o Outcome, e *config.Eject) {
 	}
 }
 
-// GivenUp says that the server turned out to be ill, so that who has waited there in turn had better go elsewhere. The one
-// that tries it out has to wait.
-func (s *Server) GivenUp(turn *Turn) bool { return s.reasons()&(check|ejected) != 0 && !turn.trial }
+// GivenUp says that the server turned out to be ill, so that who has waited there in turn had better go elsewhere: it is ill, or was
+// since turn got its place, for who is well again need not remember what it was asked for. The one that tries it out has to wait.
+func (s *Server) GivenUp(turn *Turn) bool {
+	return !turn.trial && s.reasons()&illness != 0 || s.fallen.Load() != turn.fallen
+}
 
 // sample adds up what the loops counted.
 func (s *Server) sample() (t health.Sample) {

@@ -20,7 +20,9 @@ type lane struct {
 	requests atomic.Uint64
 	errors   atomic.Uint64
 	judged   judged
-	_        [56]byte
+	ties     *Tie          // sessions of TCP
+	in, out  atomic.Uint64 // bytes that they passed on
+	_        [32]byte
 }
 
 // kept is a resting connection. Nodes are made as the stack grows, never more than the limit, and used again.

@@ -143,9 +143,7 @@ func (p *Pool) Pick(t *loop.Task, turn *Turn, client *loop.Conn) (*Server, error
 	}
 	if c.waiting.Load() == 0 {
 		if s := v.take(&c.cursors[turn.lane], turn); s != nil {
-			turn.server = s
-			turn.since = l.Now()
-			s.lanes[turn.lane].requests.Add(1)
+			turn.begin(s, l.Now())
 			return s, nil
 		}
 		if c.waiting.Load() > 0 {
@@ -163,9 +161,14 @@ func (p *Pool) Pick(t *loop.Task, turn *Turn, client *loop.Conn) (*Server, error
 		c.tryOver(turn, limit.Unknown, l.Now())
 		return nil, err
 	}
-	turn.since = l.Now()
-	s.lanes[turn.lane].requests.Add(1)
+	turn.begin(s, l.Now())
 	return s, nil
+}
+
+// begin notes when, and at which server, turn got its place.
+func (t *Turn) begin(s *Server, now loop.Time) {
+	t.server, t.since, t.fallen = s, now, s.fallen.Load()
+	s.lanes[t.lane].requests.Add(1)
 }
 
 // take takes a place for turn. nil: there is none that it should have now. In a pool with a limit of its own, a place of the

@@ -39,15 +39,17 @@ const maxTried = 8
 // Turn is what one request needs to pick and queue, kept in the request's own memory. It belongs to the request's task
 // and may be used again after Reset. It must not be copied.
 type Turn struct {
-	server   *Server     // whose place it holds
-	lane     int         // index of the task's loop
-	trial    bool        // it tries its server out for all others
-	counted  bool        // its place counts against the limit of the whole pool
-	gauged   bool        // how it ends counts
-	round    limit.Round // it tries the pool out for all others
-	since    loop.Time   // when it got its place
-	answered loop.Time   // when the head of a final response was there, 0: none came
-	status   int         // of that
+	server   *Server       // whose place it holds
+	lane     int           // index of the task's loop
+	trial    bool          // it tries its server out for all others
+	counted  bool          // its place counts against the limit of the whole pool
+	gauged   bool          // how it ends counts
+	round    limit.Round   // it tries the pool out for all others
+	retry    limit.Receipt // of its latest further try
+	since    loop.Time     // when it got its place
+	fallen   uint32        // how often its server had been given up by then
+	answered loop.Time     // when the head of a final response was there, 0: none came
+	status   int           // of that
 	ntried   int
 	tried    [maxTried]*balance.Places
 	took     int64   // see Took
@@ -69,6 +71,7 @@ func (t *Turn) Reset() {
 	}
 	clear(t.tried[:])
 	t.ntried = 0
+	t.retry = limit.Receipt{}
 	t.wait.Class, t.wait.Key = limit.Normal, 0
 	t.hash, t.keyed, t.stay, t.moved = 0, false, nil, false
 }

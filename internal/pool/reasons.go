@@ -18,13 +18,17 @@ const (
 	drained                       // it has drained for as long as sessions may stay
 	askedDrain                    // its app asks for no new sessions
 	askedDown                     // its app asks for nothing
+	second                        // another server counts as the primary
 )
 
 // passing are the reasons that end by themselves: their time runs out, then one request tries the server, and how it ends decides.
 const passing = rest | ejected
 
+// illness are those that say that requests that wait there wait in vain.
+const illness = check | ejected
+
 // barring are those that let nobody in, not even where all servers are closed.
-const barring = check | maint | drained | askedDown
+const barring = check | maint | drained | askedDown | second
 
 // keeping are those that leave a server to those who have a session there.
 const keeping = drain | weightless | askedDrain
@@ -33,7 +37,7 @@ const keeping = drain | weightless | askedDrain
 func (r reason) words() string {
 	var all []string
 	for i, w := range []string{"no connection", "check fails", "ejected", "drained by hand", "in maintenance by hand", "weight 0",
-		"its sessions had their time", "its app asks to be drained", "its app asks for nothing"} {
+		"its sessions had their time", "its app asks to be drained", "its app asks for nothing", "another server is the primary"} {
 		if r&(1<<i) != 0 {
 			all = append(all, w)
 		}
@@ -69,6 +73,9 @@ func (s *Server) settleOn(why reason) {
 	if is := why&drain != 0; is != (old&drain != 0) {
 		why &^= drained
 		s.drains(is)
+	}
+	if why&^old&illness != 0 {
+		s.fallen.Add(1)
 	}
 	if old != why {
 		s.vitals.turned(old, why, time.Now())

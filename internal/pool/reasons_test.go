@@ -61,3 +61,35 @@ func TestReasonDuringTrial(t *testing.T) {
 		t.Fatal("no trial after one that came to nothing")
 	}
 }
+
+// Who waits at a server that was ill in the meantime goes elsewhere, however short that was; who came later stays.
+func TestGivenUp(t *testing.T) {
+	c := newCore("p", nil)
+	s := c.newServer(want{name: "s"})
+	at := func() *Turn { return &Turn{server: s, fallen: s.fallen.Load()} }
+	before := at()
+	for _, r := range []reason{check, ejected} {
+		early := at()
+		c.bar(s, r)
+		during, trial := at(), at()
+		trial.trial = true
+		if !s.GivenUp(early) || !s.GivenUp(during) || s.GivenUp(trial) {
+			t.Errorf("%q: early %v, during %v, trial %v", r.words(), s.GivenUp(early), s.GivenUp(during), s.GivenUp(trial))
+		}
+		c.unbar(s, r)
+		if !s.GivenUp(early) || s.GivenUp(during) || s.GivenUp(at()) {
+			t.Errorf("well after %q: early %v, during %v, late %v", r.words(), s.GivenUp(early), s.GivenUp(during), s.GivenUp(at()))
+		}
+	}
+	for _, r := range []reason{rest, drain, maint, weightless, askedDown} {
+		patient := at()
+		c.bar(s, r)
+		c.unbar(s, r)
+		if s.GivenUp(patient) {
+			t.Errorf("%q makes those who wait leave", r.words())
+		}
+	}
+	if !s.GivenUp(before) {
+		t.Error("it was forgotten")
+	}
+}

@@ -40,11 +40,12 @@ type Server struct {
 
 	protocol config.Protocol // of its connections
 
-	auto  atomic.Pointer[auto] // finds its limit; nil: that is given
-	fails atomic.Int32         // connects failed in a row; changed under core.mu
-	why   atomic.Uint32        // a reason: why it takes no requests; changed under core.mu
-	bad   atomic.Int32         // requests that failed in a row, while failing ones are ejected
-	heard atomic.Pointer[heard]
+	auto   atomic.Pointer[auto] // finds its limit; nil: that is given
+	fails  atomic.Int32         // connects failed in a row; changed under core.mu
+	why    atomic.Uint32        // a reason: why it takes no requests; changed under core.mu
+	fallen atomic.Uint32        // how often it was given up: see GivenUp
+	bad    atomic.Int32         // requests that failed in a row, while failing ones are ejected
+	heard  atomic.Pointer[heard]
 
 	// guarded by core.mu
 	weight  int           // as configured

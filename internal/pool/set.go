@@ -315,7 +315,7 @@ func (c *core) status() api.PoolStatus {
 	defer c.mu.Unlock()
 	c.prune()
 	all := c.all()
-	ps := api.PoolStatus{Name: c.name, App: c.view.Load().cfg.App, MaxConn: c.view.Load().cfg.MaxConn, Queued: c.waiting.Load(), Servers: make([]api.ServerStatus, 0, len(all))}
+	ps := api.PoolStatus{Name: c.name, App: c.view.Load().cfg.App, MaxConn: c.view.Load().cfg.MaxConn, TCP: c.view.Load().cfg.Protocol == config.RawTCP, Queued: c.waiting.Load(), Servers: make([]api.ServerStatus, 0, len(all))}
 	for _, sv := range all {
 		ps.Servers = append(ps.Servers, sv.status())
 	}
@@ -331,6 +331,8 @@ func (s *Server) status() api.ServerStatus {
 		st.Idle += l.idle.Load()
 		st.Requests += l.requests.Load()
 		st.Errors += l.errors.Load()
+		st.In += l.in.Load()
+		st.Out += l.out.Load()
 	}
 	return st
 }

@@ -21,6 +21,11 @@ type vitals struct {
 	due   time.Time // the next one
 	busy  bool      // one is under way
 
+	role    string // that checks ask for
+	term    uint64 // the last that it told as a primary
+	elected bool   // it counts as the primary
+	rival   bool   // it says that it is, and another one counts
+
 	window   health.Window
 	ejection health.Ejection
 
@@ -67,6 +72,7 @@ func (c *core) attend(v, old *view) {
 		}
 		c.obey(s)
 	}
+	c.elect(v) // what changed is told when a check has said more
 	c.stir()
 }
 
@@ -81,9 +87,9 @@ func (c *core) attendCheck(s *Server, h *config.Health, joins bool, now time.Tim
 		c.unbar(s, check)
 	case h.Track.Pool != "":
 		t.begun = false // follow sees to it
-	case !t.begun:
-		t.begun, t.due = true, now
-		if t.check = health.Presumed(now); joins {
+	case !t.begun || t.role != h.Role:
+		t.begun, t.due, t.role, t.elected = true, now, h.Role, false
+		if t.check = health.Presumed(now); joins || asksForRole(h) {
 			t.check = health.Awaited(now)
 			t.check.Last.Message = "not checked yet"
 			c.bar(s, check)

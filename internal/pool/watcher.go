@@ -34,6 +34,8 @@ const (
 	agentFails
 	breakerOpen
 	breakerClosed
+	newPrimary
+	twoPrimaries
 )
 
 // event is something that the log should know. Loops hand it over rather than write it: a log may block.
@@ -128,6 +130,10 @@ func (w *watcher) log(e event) {
 		log.Warn("most requests fail: the pool is asked nothing for a while")
 	case breakerClosed:
 		log.Info("requests are well again: the pool is asked as before")
+	case newPrimary:
+		log.Info("server is the primary", "server", e.server, "check", e.text)
+	case twoPrimaries:
+		log.Warn("two servers say that they are the primary: this one gets nothing", "server", e.server, "primary", e.text)
 	case badWorker:
 		log.Error("worker is left out", "error", e.err)
 	case checkFailed:

@@ -1,11 +1,7 @@
 package testkit
 
 import (
-	"fmt"
-	"net"
 	"sync"
-	"syscall"
-	"testing"
 	"time"
 )
 
@@ -34,35 +30,4 @@ func (c *Clock) Advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.passed += d
-}
-
-// DeadAddress returns an address of the loopback on which nothing listens, and nothing else can until the test ends: a
-// connection to it is refused.
-func DeadAddress(t testing.TB) string {
-	t.Helper()
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
-	if err != nil {
-		t.Fatalf("making a socket: %v", err)
-	}
-	t.Cleanup(func() { syscall.Close(fd) })
-	syscall.CloseOnExec(fd)
-	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		t.Fatalf("taking a port: %v", err)
-	}
-	a, err := syscall.Getsockname(fd)
-	if err != nil {
-		t.Fatalf("taking a port: %v", err)
-	}
-	return fmt.Sprintf("127.0.0.1:%d", a.(*syscall.SockaddrInet4).Port)
-}
-
-// FreeAddress returns an address of the loopback to listen on. Somebody else may be faster.
-func FreeAddress(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatalf("looking for a free port: %v", err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }

@@ -57,6 +57,36 @@ func TestSizes(t *testing.T) {
 	}
 }
 
+// TestPlainTestsAreRun: tests that leave the race detector out are run without it, and all that `make test` names has some.
+func TestPlainTestsAreRun(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := regexp.MustCompile(`(?m)^PLAIN = (.*)$`).FindSubmatch(text)
+	if line == nil {
+		t.Fatal("the Makefile does not say which packages are tested without the race detector (PLAIN)")
+	}
+	named := map[string]bool{}
+	for _, dir := range strings.Fields(string(line[1])) {
+		named[strings.TrimPrefix(dir, "./")] = false
+	}
+	for _, f := range goFiles(t) {
+		if !f.test || !bytes.HasPrefix(f.text, []byte("//go:build !race\n")) || !bytes.Contains(f.text, []byte("\nfunc Test")) {
+			continue
+		}
+		if _, ok := named[f.dir]; !ok {
+			t.Errorf("%s is tested without the race detector only, and nobody runs it so: name ./%s in PLAIN of the Makefile", f.path, f.dir)
+		}
+		named[f.dir] = true
+	}
+	for dir, some := range named {
+		if !some {
+			t.Errorf("PLAIN of the Makefile names %s, which has no tests that leave the race detector out", dir)
+		}
+	}
+}
+
 // TestNames: a package is a noun of the domain.
 func TestNames(t *testing.T) {
 	vague := map[string]bool{"util": true, "utils": true, "common": true, "helper": true, "helpers": true, "manager": true, "misc": true, "shared": true, "base": true}

@@ -104,7 +104,6 @@ pools:
   web:
     servers: [%q, %q, %q]
     balance: round_robin
-    retry: {budget: 1000%%}
 %s
 `
 

@@ -44,7 +44,7 @@ listen: {http: ["@ADDRESS@"]}
 log: {access: {to: none}}
 apps:
   site:
-    command: uwsgi_python3 --` + protocol + `-socket $SOCKET --wsgi-file app.py --processes 2 --master --die-on-term --disable-logging
+    command: uwsgi_python3 --` + protocol + `-socket $SOCKET --wsgi-file app.py --processes 2 --master --die-on-term --worker-reload-mercy 5 --disable-logging
     workers: 2
     protocol: ` + protocol + `
     ready: /healthz
@@ -87,7 +87,8 @@ pools:
 			}
 			load.After(t, 50)
 			noneFailed(t, "GET while workers are reloaded and die", load.Stop(), 150)
-			waitWorkers(t, w, "site", 2) // uWSGI does not hear a TERM while it starts
+			// uWSGI hears no TERM while it starts, nor do its processes while they do: those it kills after its mercy.
+			waitWorkers(t, w, "site", 2)
 		})
 	}
 }

@@ -31,6 +31,8 @@ func (s *server) run(c net.Conn, headers []scgi.Header, body []byte, length int6
 	p, ok := s.find(value(headers, "PATH_INFO"))
 	if !ok {
 		_, err := io.WriteString(c, "Status: 404 Not Found\r\nContent-Type: text/plain\r\n\r\nThere is no such program.\n")
+		hangUp(c)
+		_, _ = io.Copy(io.Discard, c) // a body that nobody wants
 		return err
 	}
 	ctx, cancel := context.WithTimeoutCause(s.ctx, s.opt.Within, errLate)
@@ -58,7 +60,7 @@ func (s *server) run(c net.Conn, headers []scgi.Header, body []byte, length int6
 	go func() {
 		defer close(fed)
 		feed(stdin, c, body, length)
-		cancel() // the edge has hung up, or the answer is out and the connection was closed here
+		cancel() // the edge has hung up, or the answer is out
 	}()
 	go func() {
 		defer close(ended)
@@ -70,9 +72,21 @@ func (s *server) run(c net.Conn, headers []scgi.Header, body []byte, length int6
 		cancel() // nobody takes the answer any more
 	}
 	<-ended
-	c.Close() //nolint:errcheck // it ends the feeding too
+	hangUp(c)
 	<-fed
 	return nil
+}
+
+// lastInput is how long the other side may take to see that the answer has ended.
+const lastInput = 2 * time.Second
+
+// hangUp ends the answer, and soon the reading too. Closing at once would do both, but a socket that is closed with something unread in it
+// resets the connection, and the other side could not tell the end of the answer from a broken one.
+func hangUp(c net.Conn) {
+	if h, ok := c.(interface{ CloseWrite() error }); ok {
+		_ = h.CloseWrite() // the other side may have gone
+	}
+	_ = c.SetReadDeadline(time.Now().Add(lastInput)) // likewise
 }
 
 var errLate = errors.New("it took too long")

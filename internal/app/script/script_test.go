@@ -94,6 +94,7 @@ func dial(t *testing.T, address string) net.Conn {
 func ask(t *testing.T, address, body string, headers ...string) string {
 	t.Helper()
 	c := dial(t, address)
+	defer c.Close()
 	go io.WriteString(c, packet(t, len(body), headers...)+body) //nolint:errcheck // a program need not read its input
 	b, err := io.ReadAll(c)
 	if err != nil {

@@ -587,14 +587,13 @@ func fillWithReaders(s *Store, key, version uint64, size int, abort bool) error 
 	along, _ := f.Ref()
 	failed := make(chan error, 1)
 	go func() {
-		defer along.Release()
-		for {
-			filling, _ := along.Filling()
-			if err := checkBody(along, key, version, along.Size()); err != nil || !filling {
-				failed <- err
-				return
-			}
+		filling, err := true, error(nil)
+		for filling && err == nil {
+			filling, _ = along.Filling()
+			err = checkBody(along, key, version, along.Size())
 		}
+		along.Release() // before anybody hears of it, who may go on to look whether all is released
+		failed <- err
 	}()
 	body := bodyOf(key, version, size)
 	for len(body) > 0 && err == nil {

@@ -10,6 +10,8 @@ type Result struct {
 	OK      bool
 	Message string // for people: "200 in 3ms", "connection refused"
 	At      time.Time
+	Certain bool   // the server has said so itself, and once is enough: what a database's role is
+	Term    uint64 // of a database that takes writes: one that began to later has more; 0: it does not say
 }
 
 // Pace says how often a server is checked and how many results in a row decide.
@@ -43,7 +45,7 @@ func (c *Check) Take(r Result, p Pace) (turned bool) {
 		return false
 	}
 	c.Against++
-	if c.Against < c.need(p) {
+	if c.Against < c.need(p) && !r.Certain {
 		return false
 	}
 	c.Well, c.Proved, c.Against, c.Since = r.OK, true, 0, r.At

@@ -2,9 +2,11 @@ package limit
 
 // Budget allows a share of what was asked for within the last ten seconds, and a few beyond that: tries of requests whose first
 // try failed. Retries help when a server dies, and finish off those that are left when all are in trouble: three tries of
-// every request are three times the load. With a budget the load grows by its share, whatever happens. (The same in Finagle,
-// RetryBudget: 20 % over 10 s, and 10 a second.) It counts and does not wait. Not safe for concurrent use: each loop has its
-// own. The zero value is ready.
+// every request are three times the load. (The same in Finagle, RetryBudget: 20 % over 10 s, and 10 a second.) A try that was
+// answered is paid back, since it is no load on top: its first try was none. So one bad server among good ones
+// uses nothing up, and where tries fail again the load grows by the share, whatever happens. (gRPC's throttle of
+// retries, proposal A6, lets successes pay back too.) It counts and does not wait. Not safe for concurrent use: each loop
+// has its own. The zero value is ready.
 type Budget struct {
 	slots        [budgetSlots]spending
 	asked, spent uint64 // of all slots
@@ -28,18 +30,39 @@ func (b *Budget) Asked(now int64) {
 	b.asked++
 }
 
+// Receipt is for one try that was allowed. The zero value is for none.
+type Receipt struct {
+	from  *Budget
+	until int64 // the end of the slot that it was spent in
+}
+
 // Spend asks for one more try. share is in thousandths of the requests; reserve is how many are allowed in any ten
 // seconds, however few requests there were.
-func (b *Budget) Spend(now int64, share, reserve int) bool {
+func (b *Budget) Spend(now int64, share, reserve int) (Receipt, bool) {
 	if now >= b.until {
 		b.roll(now)
 	}
 	if b.spent*1000 >= b.asked*uint64(share)+uint64(reserve)*1000 {
-		return false
+		return Receipt{}, false
 	}
 	b.slots[b.at].spent++
 	b.spent++
-	return true
+	return Receipt{b, b.until}, true
+}
+
+// PayBack undoes what was spent for a try, once, on the budget's loop. What ten seconds have forgotten needs none.
+func (r *Receipt) PayBack() {
+	b := r.from
+	if b == nil {
+		return
+	}
+	r.from = nil
+	age := (b.until - r.until) / budgetSlot
+	if age >= budgetSlots {
+		return
+	}
+	b.slots[(b.at+budgetSlots-int(age))%budgetSlots].spent--
+	b.spent--
 }
 
 // roll forgets the slots that are over.

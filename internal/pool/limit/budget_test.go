@@ -10,7 +10,7 @@ func TestBudget(t *testing.T) {
 	const second = int64(time.Second)
 	spend := func(b *Budget, now int64, share, reserve, tries int) (got int) {
 		for range tries {
-			if b.Spend(now, share, reserve) {
+			if _, ok := b.Spend(now, share, reserve); ok {
 				got++
 			}
 		}
@@ -43,25 +43,70 @@ func TestBudget(t *testing.T) {
 	if got := spend(&b, now, 1000, 0, 1000); got < 90 || got > 100 {
 		t.Errorf("of 600 requests in a minute, 100 in the last 10 s: %d, want 90 to 100", got)
 	}
-	if b.Spend(now, 0, 0) {
+	if _, ok := b.Spend(now, 0, 0); ok {
 		t.Error("nothing of nothing was allowed")
 	}
 }
 
+// One server of three fails each request it gets, and the others answer: however many there are, each is tried again.
+func TestAnsweredTriesArePaidBack(t *testing.T) {
+	var b Budget
+	now := int64(1)
+	under := make([]Receipt, 0, 8)
+	for i := range 100_000 {
+		now += 500_000
+		b.Asked(now)
+		if i%3 != 0 {
+			continue
+		}
+		r, ok := b.Spend(now, 0, 8)
+		if !ok {
+			t.Fatalf("try %d was not allowed", i)
+		}
+		if under = append(under, r); len(under) == cap(under) { // they are answered some ms later, eight at a time
+			for i := range under {
+				under[i].PayBack()
+				under[i].PayBack() // once is enough: the second does nothing
+			}
+			under = under[:0]
+		}
+	}
+	if b.spent != uint64(len(under)) {
+		t.Errorf("%d are spent, %d are under way", b.spent, len(under))
+	}
+}
+
 // In any ten seconds no more is spent than the share of what was asked for in them and in the second before, and the reserve.
+// What is paid back, however late, is as if it had not been.
 func TestBudgetHolds(t *testing.T) {
 	for seed := range uint64(20) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		var b Budget
 		var asked, spent []int64
+		var under []Receipt
 		now := int64(1)
 		for range 20000 {
 			now += r.Int64N(1 << r.IntN(28))
 			if r.IntN(3) == 0 {
 				b.Asked(now)
 				asked = append(asked, now)
-			} else if b.Spend(now, 200, 3) {
+			} else if receipt, ok := b.Spend(now, 200, 3); ok && r.IntN(2) == 0 {
+				under = append(under, receipt)
+			} else if ok {
 				spent = append(spent, now)
+			}
+			if len(under) > 0 && r.IntN(3) == 0 {
+				i := r.IntN(len(under))
+				under[i].PayBack()
+				under[i] = under[len(under)-1]
+				under = under[:len(under)-1]
+			}
+			var sum uint64
+			for _, s := range b.slots {
+				sum += uint64(s.spent)
+			}
+			if sum != b.spent {
+				t.Fatalf("seed %d: the slots have %d spent, together %d", seed, sum, b.spent)
 			}
 		}
 		within := func(all []int64, from, to int64) (n int) {

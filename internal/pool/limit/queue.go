@@ -9,9 +9,12 @@ package limit
 //	Low     ─► …
 //
 // The clients of a class are hashed into a fixed number of buckets that are served in turn: stochastic fair queueing
-// (P. McKenney, "Stochastic Fairness Queuing", INFOCOM 1990). Two clients in one bucket share a turn, and so that they do
-// not share it for ever, the hash changes from time to time. When the queue is full, the longest bucket of the
-// lowest class makes room, as there. A list for each client was rejected: their number is for the clients to choose.
+// (P. McKenney, "Stochastic Fairness Queuing", INFOCOM 1990). Two clients in one bucket share a turn: one that asks for
+// little would starve behind one that asks for much. So the hash names a set of eight buckets, as in a processor's cache and
+// in CAKE (T. Høiland-Jørgensen et al., LANMAN 2018), and a client takes one that is empty or its own: two share one only
+// where more than eight who wait have the same set, and not for ever, for the hash changes from time to time. When the
+// queue is full, the longest bucket of the lowest class makes room, as there. A list for each client was rejected: their
+// number is for the clients to choose.
 
 // Class is how important a request is against others of its pool.
 type Class int8
@@ -29,6 +32,7 @@ func (c Class) index() int { return int(High - min(max(c, Low), High)) }
 
 const (
 	numBuckets = 128  // of each class
+	numWays    = 8    // buckets of a set
 	reseedTime = 10e9 // nanoseconds after which clients may be hashed into other buckets
 )
 
@@ -54,6 +58,7 @@ type bucket[T any] struct {
 	of         *class[T] // nil: the retries
 	head, tail *Waiter[T]
 	n          int
+	key        uint64 // who was the first to wait here
 	prev, next *bucket[T]
 }
 
@@ -93,6 +98,9 @@ func (q *Queue[T]) Put(w *Waiter[T], fair bool, now int64) {
 		b.tail.next = w
 	}
 	b.tail = w
+	if b.n == 0 {
+		b.key = w.Key
+	}
 	b.n++
 	q.n++
 	if c := b.of; c != nil {
@@ -117,10 +125,29 @@ func (q *Queue[T]) bucketOf(w *Waiter[T], fair bool, now int64) *bucket[T] {
 		if now >= q.until {
 			q.seed, q.until = mix(q.seed^uint64(now)), now+reseedTime
 		}
-		b = &c.many[mix(w.Key^q.seed)%numBuckets]
+		b = c.way(w.Key, mix(w.Key^q.seed))
 	}
 	b.of = c
 	return b
+}
+
+// way returns the client's bucket of the set that its hash names: its own, else an empty one, else one that it shares.
+func (c *class[T]) way(key, hash uint64) *bucket[T] {
+	set := c.many[hash%(numBuckets/numWays)*numWays:][:numWays]
+	first := hash >> 32
+	var empty *bucket[T]
+	for i := range uint64(numWays) {
+		switch b := &set[(first+i)%numWays]; {
+		case b.n > 0 && b.key == key:
+			return b
+		case b.n == 0 && empty == nil:
+			empty = b
+		}
+	}
+	if empty != nil {
+		return empty
+	}
+	return &set[first%numWays]
 }
 
 // mix spreads a word over all its bits (the finaliser of SplitMix64).

@@ -227,6 +227,36 @@ func TestGreedyClient(t *testing.T) {
 	}
 }
 
+// Whatever the hash is, a few clients have buckets of their own, and more than there are buckets share them.
+func TestBucketsOfTheirOwn(t *testing.T) {
+	for seed := range int64(500) {
+		var q Queue[int]
+		const few = 20
+		ws := make([]Waiter[int], 2*few+4*numBuckets)
+		owners := map[*bucket[int]]uint64{}
+		for i := range ws {
+			w := &ws[i]
+			if w.Key = uint64(i); i < 2*few {
+				w.Key %= few // each comes twice
+			}
+			q.Put(w, true, seed)
+			if owner, taken := owners[w.in]; i < 2*few && taken && owner != w.Key {
+				t.Fatalf("seed %d: the clients %d and %d share a bucket", seed, owner, w.Key)
+			}
+			owners[w.in] = w.Key
+		}
+		if len(owners) != numBuckets {
+			t.Fatalf("seed %d: %d buckets are in use by %d clients", seed, len(owners), len(ws))
+		}
+		for range ws {
+			q.Serve(q.Next(false))
+		}
+		if q.Len() != 0 {
+			t.Fatalf("%d are left", q.Len())
+		}
+	}
+}
+
 // Clients that share a bucket do not share it for ever.
 func TestReseed(t *testing.T) {
 	var q Queue[int]

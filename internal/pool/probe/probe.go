@@ -33,6 +33,7 @@ func Check(ctx context.Context, t Target, h *config.Health, field string) (r hea
 	defer cancel()
 	var err error
 	var said string
+	var db found
 	to, err := t.at(h.Port)
 	if err == nil {
 		switch h.Type {
@@ -42,15 +43,21 @@ func Check(ctx context.Context, t Target, h *config.Health, field string) (r hea
 			said, err = checkTLS(ctx, to, h.Host)
 		case "command":
 			said, err = checkCommand(ctx, t.command(to, h.Argv))
+		case "postgres":
+			db, err = checkPostgres(ctx, to, h)
+			said = db.said
+		case "redis":
+			db, err = checkRedis(ctx, to, h)
+			said = db.said
 		default:
 			said, err = checkTCP(ctx, to)
 		}
 	}
 	now := time.Now()
 	if err != nil {
-		return health.Result{Message: clean(words(err, h.Timeout)), At: now}, wish
+		return health.Result{Message: clean(words(err, h.Timeout)), At: now, Certain: db.certain}, wish
 	}
-	return health.Result{OK: true, Message: clean(said) + " in " + brief(now.Sub(began)), At: now}, wish
+	return health.Result{OK: true, Message: clean(said) + " in " + brief(now.Sub(began)), At: now, Certain: db.certain, Term: db.term}, wish
 }
 
 // at is where a check connects: the server's own address, or another port of the same host.

@@ -1,0 +1,450 @@
+package edge
+
+import (
+	"errors"
+	"net/netip"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/weirhq/weir/internal/clienthello"
+	"github.com/weirhq/weir/internal/config"
+	"github.com/weirhq/weir/internal/journal"
+	"github.com/weirhq/weir/internal/loop"
+	"github.com/weirhq/weir/internal/pool"
+	"github.com/weirhq/weir/internal/pool/balance"
+	"github.com/weirhq/weir/internal/pool/limit"
+)
+
+// Sessions of TCP: bytes that are passed on unread. A session is a task until it has its server; from then on its two
+// connections rest, and a pump runs for as long as it takes to move what has come (see tcprelay.go).
+
+// tcpEntry is an address at which TCP is passed on, as one configuration has it.
+type tcpEntry struct {
+	config *config.TCP
+	listen string     // the address, for the log
+	pool   *pool.Pool // nil: by name, and else nobody's
+	rules  map[string][]nameRule
+}
+
+// nameRule is what one rule says of one name.
+type nameRule struct {
+	alpn []string
+	pool *pool.Pool
+}
+
+func newTCPEntries(cfg *config.Config, pools *pool.Set) map[string]*tcpEntry {
+	var all map[string]*tcpEntry
+	for _, l := range cfg.Listen {
+		if l.TCP == nil {
+			continue
+		}
+		if all == nil {
+			all = map[string]*tcpEntry{}
+		}
+		all[l.Network+" "+l.Address] = newTCPEntry(l, pools)
+	}
+	return all
+}
+
+func newTCPEntry(l config.Listen, pools *pool.Set) *tcpEntry {
+	c := l.TCP
+	e := &tcpEntry{config: c, listen: l.Address}
+	if l.Network == "unix" {
+		e.listen = "unix:" + l.Address
+	}
+	switch {
+	case c.Pool != "":
+		e.pool = pools.Pool(c.Pool)
+		return e
+	case c.Else != "":
+		e.pool = pools.Pool(c.Else)
+	}
+	e.rules = map[string][]nameRule{}
+	for _, r := range c.SNI {
+		for _, name := range r.Names {
+			e.rules[name] = append(e.rules[name], nameRule{alpn: r.ALPN, pool: pools.Pool(r.Pool)})
+		}
+	}
+	return e
+}
+
+// find is the pool for a hello: by its exact name, then by the longest wildcard, then by "*", then what is left. nil: nobody's.
+func (e *tcpEntry) find(h *clienthello.Hello) *pool.Pool {
+	if h.Name != "" {
+		if p := match(e.rules[h.Name], h); p != nil {
+			return p
+		}
+		for name := h.Name; ; {
+			i := strings.IndexByte(name, '.')
+			if i < 0 {
+				break
+			}
+			name = name[i+1:]
+			if p := match(e.rules["*."+name], h); p != nil {
+				return p
+			}
+		}
+		if p := match(e.rules["*"], h); p != nil {
+			return p
+		}
+	}
+	return e.pool
+}
+
+func match(rules []nameRule, h *clienthello.Hello) *pool.Pool {
+	for _, r := range rules {
+		if len(r.alpn) == 0 {
+			return r.pool
+		}
+		for _, p := range r.alpn {
+			if h.Offers(p) {
+				return r.pool
+			}
+		}
+	}
+	return nil
+}
+
+// tcpSession is one session. It belongs to its loop.
+type tcpSession struct {
+	l          *local
+	prev, next *tcpSession // those of its loop
+	conn       *loop.Conn  // the client's
+	up         *loop.Conn  // the server's; nil: there is none yet
+	entry      *tcpEntry
+	tree       *tree // in force when it began
+	pool       *pool.Pool
+	server     *pool.Server // it has a place there
+	turn       pool.Turn
+	tie        pool.Tie
+	head       []byte // what was read before there was a server; a buffer of the loop's
+	name       string // of the server, as its hello asks for it
+	client     netip.Addr
+	journal    journal.Journal
+	in, out    pump
+	last       loop.Time // when anything moved, in either direction
+	idle       time.Duration
+	over       bool
+}
+
+// session begins one. Not in a task.
+func (l *local) session(c *loop.Conn, t *tree, e *tcpEntry) {
+	l.edge.relays.Add(1)
+	l.count.Sessions++
+	l.relayed++
+	s := &tcpSession{l: l, conn: c, tree: t, entry: e, next: l.sessions, client: c.Peer().Addr().Unmap()}
+	if s.next != nil {
+		s.next.prev = s
+	}
+	l.sessions = s
+	s.journal.Start = l.loop.Wall()
+	s.journal.Mark(journal.Begun, l.loop.Now())
+	switch {
+	case len(e.config.From) > 0 && !contains(e.config.From, s.client):
+		s.end(403, journal.Refused, "the client's address is not allowed here")
+	case e.rules != nil:
+		c.Rest(s, l.after(t.cfg.Timeouts.Head)) // a client that says nothing has neither task nor buffer
+	default:
+		s.pool = e.pool
+		l.loop.Go(s)
+	}
+}
+
+// Ready implements loop.Rester: the first bytes of a hello are there.
+func (s *tcpSession) Ready(*loop.Conn) { s.l.loop.Go(s) }
+
+// Expired implements loop.Rester: no byte of a hello came.
+func (s *tcpSession) Expired(*loop.Conn) {
+	s.end(408, journal.HeadTimeout, "no hello came within timeouts.head")
+}
+
+// Run implements loop.Runner: it brings the session to its server.
+func (s *tcpSession) Run(t *loop.Task) {
+	defer s.freeHead()
+	defer s.protect()
+	if s.entry.rules != nil && !s.readHello() {
+		return
+	}
+	if !s.reach(t) || s.over {
+		return
+	}
+	s.start()
+}
+
+// freeHead gives the buffer back that was read into before there was a server.
+func (s *tcpSession) freeHead() {
+	if s.head != nil {
+		s.l.loop.Release(s.head[:cap(s.head)])
+		s.head = nil
+	}
+}
+
+// protect ends one session, and not the edge, when our own code panics.
+func (s *tcpSession) protect() {
+	if v := recover(); v != nil {
+		s.l.edge.panicked(v, debug.Stack())
+		s.l.count.Panics++
+		s.end(500, journal.Panicked, "a fault of weir's own; its log has the stack")
+	}
+}
+
+// unrecognized is the alert unrecognized_name (RFC 6066, section 3).
+var unrecognized = []byte{21, 3, 3, 0, 2, 2, 112}
+
+// readHello finds the pool by what the client says first. What was read stays in s.head.
+func (s *tcpSession) readHello() bool {
+	l := s.l.loop
+	buf := l.Buffer()
+	s.head = buf[:0]
+	if limit := s.tree.cfg.Timeouts.Head; limit > 0 {
+		s.conn.ReadBy(s.journal.At[journal.Begun] + int64(limit))
+	}
+	for {
+		n, err := s.conn.Read(buf[len(s.head):])
+		if s.over {
+			return false
+		}
+		s.head = buf[:len(s.head)+n]
+		if n == 0 {
+			s.helloCut(err)
+			return false
+		}
+		hello, err := clienthello.Parse(s.head)
+		if err == clienthello.ErrMore {
+			continue
+		}
+		if err != nil {
+			s.end(400, journal.BadHello, err.Error())
+			return false
+		}
+		s.conn.ReadBy(0)
+		if s.name, s.pool = hello.Name, s.entry.find(&hello); s.pool != nil {
+			return true
+		}
+		if _, err := s.conn.Write(unrecognized); err == nil {
+			s.conn.CloseWrite() //nolint:errcheck // it is closed next
+		}
+		s.end(404, journal.NoRoute, "no rule of sni has this name")
+		return false
+	}
+}
+
+// helloCut ends a session whose hello did not come whole.
+func (s *tcpSession) helloCut(err error) {
+	if isTimeout(err) {
+		s.end(408, journal.HeadTimeout, "the hello did not come within timeouts.head")
+		return
+	}
+	s.end(400, journal.ClientGone, "the client closed within its hello")
+}
+
+// reach gets a place at a server and a connection to it. Nothing has been sent, so another server will do as well.
+func (s *tcpSession) reach(t *loop.Task) bool {
+	var p *pool.Pool
+	for {
+		if b := s.pool.StandIn(); b != p {
+			p = b
+			s.begins(p)
+		}
+		cfg := p.Config()
+		s.journal.Mark(journal.Queued, s.l.loop.Now())
+		server, err := p.Pick(t, &s.turn, s.conn)
+		if s.over {
+			if err == nil {
+				server.Done(&s.turn, pool.Aborted)
+			}
+			return false
+		}
+		if err != nil {
+			s.unpicked(err)
+			return false
+		}
+		s.server, s.journal.Server = server, server.Name()
+		s.journal.Mark(journal.Picked, s.l.loop.Now())
+		if s.connect(t, cfg) {
+			return true
+		}
+		if s.over {
+			return false
+		}
+		if s.journal.Retries >= cfg.Retry.Attempts || !cfg.Retry.ConnectError || !server.MayRetry(&s.turn) {
+			s.end(502, s.journal.Cause, "the server could not be reached")
+			return false
+		}
+		s.journal.Retries++
+	}
+}
+
+// begins makes the turn ready for a pool.
+func (s *tcpSession) begins(p *pool.Pool) {
+	cfg := p.Config()
+	s.journal.Pool = cfg.Name
+	s.turn.Reset()
+	var client uint64
+	if cfg.Queue.Fair {
+		client = clientKey(s.client)
+	}
+	s.turn.Rank(limit.Normal, client)
+	if p.ByKey() && s.client.IsValid() {
+		b := s.client.As16()
+		s.turn.Key(balance.Hash(0, b[:]))
+	}
+}
+
+// unpicked ends a session that got no place.
+func (s *tcpSession) unpicked(err error) {
+	switch {
+	case errors.Is(err, pool.ErrQueueFull):
+		s.end(503, journal.QueueFull, "")
+	case errors.Is(err, pool.ErrQueueTimeout):
+		s.end(503, journal.QueueTimeout, "")
+	case errors.Is(err, loop.ErrHangup):
+		s.end(0, journal.ClientGone, "the client left the queue")
+	case errors.Is(err, loop.ErrClosed):
+		s.end(503, journal.Stopping, "")
+	default:
+		s.end(503, journal.NoServer, "")
+	}
+}
+
+// connect connects to the server, and sends what was read already. When it fails the place is given back.
+func (s *tcpSession) connect(t *loop.Task, cfg *config.Pool) bool {
+	l := s.l.loop
+	by := s.l.after(cfg.Timeouts.Connect)
+	c, _, err := s.server.Connect(t, true, by)
+	for err != nil && outOfFiles(err) && !s.over && (by == 0 || l.Now() < by) && t.Sleep(fileWait) == nil {
+		c, _, err = s.server.Connect(t, true, by)
+	}
+	switch {
+	case s.over:
+		if err == nil {
+			_ = c.Close() // nobody wants it any more
+		}
+		return false
+	case err != nil:
+		s.journal.Cause = journal.ConnectError
+		if isTimeout(err) {
+			s.journal.Cause = journal.ConnectTimeout
+		}
+		s.leave(pool.ConnectError)
+		return false
+	case !s.server.Tie(&s.turn, &s.tie, s):
+		_ = c.Close() // it was closed to sessions while we connected
+		s.journal.Cause = journal.ServerDown
+		s.leave(pool.Aborted)
+		return false
+	}
+	s.up, s.journal.Cause = c, journal.NoCause
+	s.journal.Mark(journal.Connected, l.Now())
+	s.turn.Answered(0, l.Now()) // a connection is all the answer there is: the try is paid back
+	s.idle = cfg.Timeouts.Idle
+	if len(s.head) == 0 {
+		return true
+	}
+	c.WriteBy(s.l.after(s.idle))
+	n, err := c.Write(s.head)
+	if s.over {
+		return false
+	}
+	s.journal.In += int64(n)
+	s.server.Passed(&s.turn, int64(n), 0)
+	if err != nil && !isTimeout(err) && n == 0 { // it was gone before it had a byte
+		s.tie.Untie()
+		_ = c.Close()
+		s.up, s.journal.Cause = nil, journal.ServerReset
+		s.leave(pool.EmptyResponse)
+		return false
+	}
+	if err != nil {
+		s.end(502, journal.ServerReset, "the server did not take the hello")
+		return false
+	}
+	return true
+}
+
+func outOfFiles(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}
+
+// leave gives the place at the server back.
+func (s *tcpSession) leave(o pool.Outcome) {
+	s.server.Done(&s.turn, o)
+	s.server = nil
+}
+
+// Cut implements pool.Tied: the server must have nobody any more.
+func (s *tcpSession) Cut() { s.end(s.journal.Status, journal.ServerDown, "its server was closed") }
+
+// endSessions ends all sessions of the loop, since the engine is to be closed. On the loop.
+func (l *local) endSessions() {
+	for l.sessions != nil {
+		l.sessions.end(l.sessions.journal.Status, journal.Stopping, "")
+	}
+}
+
+// end ends the session, once: its connections are closed, in order when there is no cause, its place is given back and its line
+// logged. status is what a session of nginx's would have had.
+func (s *tcpSession) end(status int, cause journal.Cause, detail string) {
+	if s.over {
+		return
+	}
+	s.over = true
+	l := s.l
+	s.tie.Untie()
+	s.hangUp(cause)
+	if s.server != nil {
+		s.leave(outcomeOf(cause, s.journal.Out))
+	}
+	if s.prev == nil {
+		l.sessions = s.next
+	} else {
+		s.prev.next = s.next
+	}
+	if s.next != nil {
+		s.next.prev = s.prev
+	}
+	l.relayed--
+	l.edge.relays.Add(-1)
+	l.edge.connections.Add(-1)
+	s.journal.Status, s.journal.Cause, s.journal.Detail = status, cause, detail
+	s.account()
+}
+
+// hangUp closes both connections: with RST when the session was cut, so that neither side takes it for whole.
+func (s *tcpSession) hangUp(cause journal.Cause) {
+	ends := (*loop.Conn).Reset
+	if cause == journal.NoCause || cause == journal.NoRoute {
+		ends = (*loop.Conn).Close
+	}
+	_ = ends(s.conn) // it may be gone
+	if s.up != nil {
+		_ = ends(s.up)
+	}
+}
+
+// outcomeOf is what the end says of the server.
+func outcomeOf(cause journal.Cause, out int64) pool.Outcome {
+	switch {
+	case cause == journal.NoCause:
+		return pool.OK
+	case cause == journal.ServerReset && out == 0:
+		return pool.EmptyResponse
+	}
+	return pool.Aborted
+}
+
+// account writes the session's line.
+func (s *tcpSession) account() {
+	l := s.l
+	if l.log == nil {
+		return
+	}
+	line := &l.line
+	*line = journal.Line{Client: s.client, Listen: s.entry.listen, Name: s.name}
+	l.id = l.appendID(l.id[:0])
+	line.ID = l.id
+	line.Take(&s.journal, l.loop.Now())
+	l.log.Line(line)
+}
