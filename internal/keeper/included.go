@@ -60,8 +60,9 @@ type onDisk struct {
 // meanwhile. It costs reading these files again.
 const retry = 10 * time.Second
 
-// readAll reads a configuration as it is on disk, for a start.
-func readAll(o Options) (*included, *config.Config, []config.Warning, error) {
+// readAll reads a configuration as it is on disk, for a start. Where was is not nil, it is what an earlier keeper had in force:
+// then the included files come in those versions, and what has changed on disk follows by itself.
+func readAll(o Options, was *api.Source) (*included, *config.Config, []config.Warning, error) {
 	if o.Open == nil {
 		cfg, warnings, err := o.Load()
 		return nil, cfg, warnings, err
@@ -72,13 +73,14 @@ func readAll(o Options) (*included, *config.Config, []config.Warning, error) {
 	}
 	f := &included{watch: newWatch(), asks: make(chan chan error), stirs: make(chan struct{}, 1), files: map[string]*file{}}
 	f.main.Store(main)
-	listing := main.List()
-	f.unseen = listing.Unseen
-	choices := make([]config.Choice, len(listing.Paths))
-	for i, path := range listing.Paths {
-		is := f.watch.readNow(path, time.Now())
-		f.files[path] = &file{path: path, disk: is}
-		choices[i] = config.Choice{Path: path, Versions: []config.Version{{Text: is.text, Missing: is.missing, Read: 1}}}
+	var choices []config.Choice
+	if was != nil {
+		for _, of := range was.Files {
+			f.files[of.Path] = &file{path: of.Path, disk: &onDisk{text: of.Text}}
+			choices = append(choices, config.Choice{Path: of.Path, Versions: []config.Version{{Text: of.Text, Read: 1, Proven: true}}})
+		}
+	} else {
+		choices = f.readDisk()
 	}
 	joined, err := main.Join(choices)
 	if err != nil {
@@ -86,6 +88,19 @@ func readAll(o Options) (*included, *config.Config, []config.Warning, error) {
 	}
 	f.took(joined)
 	return f, joined.Config, joined.Warnings, nil
+}
+
+// readDisk reads all files that there are.
+func (f *included) readDisk() []config.Choice {
+	listing := f.main.Load().List()
+	f.unseen = listing.Unseen
+	choices := make([]config.Choice, len(listing.Paths))
+	for i, path := range listing.Paths {
+		is := f.watch.readNow(path, time.Now())
+		f.files[path] = &file{path: path, disk: is}
+		choices[i] = config.Choice{Path: path, Versions: []config.Version{{Text: is.text, Missing: is.missing, Read: 1}}}
+	}
+	return choices
 }
 
 // took notes what came of a join that is in force. With the token, or before there is one.

@@ -31,7 +31,7 @@ func open(o Options) (*keeper, error) {
 	if o.Pulse == 0 {
 		o.Pulse = defaultPulse
 	}
-	files, cfg, warnings, err := readAll(o)
+	files, cfg, warnings, err := readAll(o, nil)
 	if err != nil {
 		return nil, err
 	}

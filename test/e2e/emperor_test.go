@@ -397,6 +397,76 @@ sites: [{hosts: [kept.test], routes: [{pool: kept}]}]
 	}
 }
 
+// TestFileIsBackSoon: a file that comes back while the workers of the former one finish what they have waits for them.
+func TestFileIsBackSoon(t *testing.T) {
+	w := emperor(t, "", map[string]string{"b.yaml": oneSite("b", "b.test", "1", "")})
+	waitWorkers(t, w, "b", 2)
+	c := w.Dial()
+	c.Send("GET /slow?ms=4000 HTTP/1.1\r\nHost: b.test\r\n\r\n")
+	testkit.Eventually(t, testkit.Patience, "the request is under way", func() bool { s := w.Status(); return s.Edge != nil && s.Edge.Active > 0 })
+	if err := os.Remove(filepath.Join(w.Dir, "sites.d/b.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	comes(t, w, "b.test", "a 1")
+	w.Write("sites.d/b.yaml", oneSite("b", "b.test", "2", ""))
+	comes(t, w, "b.test", "b 2")
+	if m := c.Response("GET"); m.Status != 200 {
+		t.Errorf("the request that was under way got %d", m.Status)
+	}
+	if f := fileStatus(t, w, "b.yaml"); f.Problem != "" {
+		t.Errorf("%+v", f)
+	}
+}
+
+// TestMendedWhileItStarts: a file whose app does not get ready is changed: nobody waits for the one that was given up.
+func TestMendedWhileItStarts(t *testing.T) {
+	w := emperor(t, "", nil)
+	w.Write("sites.d/b.yaml", strings.Replace(oneSite("b", "b.test", "1", ""), "{path: /healthz, within: 20s", "{path: /nowhere, within: 1h", 1))
+	testkit.Eventually(t, testkit.Patience, "it is being started", func() bool { return fileStatus(t, w, "b.yaml").Doing != "" })
+	w.Write("sites.d/b.yaml", oneSite("b", "b.test", "2", ""))
+	comes(t, w, "b.test", "b 2")
+	w.Write("sites.d/c.yaml", strings.Replace(oneSite("c", "c.test", "1", ""), "{path: /healthz, within: 20s", "{path: /nowhere, within: 1h", 1))
+	testkit.Eventually(t, testkit.Patience, "another is being started", func() bool { return fileStatus(t, w, "c.yaml").Doing != "" })
+	if err := os.Remove(filepath.Join(w.Dir, "sites.d/c.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, testkit.Patience, "nothing of it is left", func() bool { s := w.Status(); return len(s.Apps) == 2 && len(s.Included) == 2 })
+}
+
+// TestThousandFiles: they start, one of them is changed, many of them are, and all are there.
+func TestThousandFiles(t *testing.T) {
+	file := func(i int, version string) string {
+		return fmt.Sprintf("pools: {p%[1]d: {servers: ['127.0.0.1:9']}}\nsites: [{hosts: [s%[1]d.test], routes: [{match: {path: /v}, respond: {body: '%[2]s'}}, {pool: p%[1]d}]}]\n", i, version)
+	}
+	files := map[string]string{}
+	for i := range 1000 {
+		files[fmt.Sprintf("s%03d.yaml", i)] = file(i, "one")
+	}
+	w := emperor(t, "", files)
+	a := pids(waitWorkers(t, w, "a", 2))
+	comes(t, w, "s999.test", "one")
+	w.Write("sites.d/s500.yaml", file(500, "two"))
+	comes(t, w, "s500.test", "two")
+	for i := range 100 {
+		w.Write(fmt.Sprintf("sites.d/s%03d.yaml", i), file(i, "three"))
+	}
+	for i := range 100 {
+		comes(t, w, fmt.Sprintf("s%d.test", i), "three")
+	}
+	w.Do("reload")
+	comes(t, w, "s999.test", "one")
+	s := w.Status()
+	for _, f := range s.Included {
+		if !f.InForce || f.Problem != "" {
+			t.Errorf("%+v", f)
+		}
+	}
+	if len(s.Included) != 1001 || s.EdgeRestarts != 0 {
+		t.Errorf("%d files, %d restarts of the edge", len(s.Included), s.EdgeRestarts)
+	}
+	same(t, w, "a", a, "beside a thousand files")
+}
+
 // TestCheckIncludes: weir check says all that is wrong, in any of the files, and weir explain knows their sites.
 func TestCheckIncludes(t *testing.T) {
 	w := emperor(t, "", map[string]string{"b.yaml": oneSite("b", "b.test", "1", "")})
