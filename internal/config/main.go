@@ -147,7 +147,8 @@ type Choice struct {
 // Joined is a configuration with its included files.
 type Joined struct {
 	Config   *Config
-	Warnings []Warning // of what was not in force yet
+	Warnings []Warning // of the configuration's own file, and of what was not in force yet
+	News     []Warning // the latter alone
 	Refused  []Refused // versions that were tried and not taken, by file
 }
 
@@ -156,6 +157,7 @@ type Refused struct {
 	Path    string
 	Version int // of the Choice's
 	Proven  bool
+	Passing bool // it may be good another time, though its text is the same
 	Errors  Errors
 }
 
@@ -203,12 +205,12 @@ func (m *Main) Join(choices []Choice) (*Joined, error) {
 			if v == chosen[i] {
 				break
 			}
-			errs := p.errs
+			errs, passing := p.errs, p.passing
 			if at := slices.IndexFunc(clashes, func(c clash) bool { return c.file == i && c.version == v }); at >= 0 && len(errs) == 0 {
-				errs = Errors{m.clashError(clashes[at], parts, chosen)}
+				errs, passing = Errors{m.clashError(clashes[at], parts, chosen)}, true
 			}
 			if len(errs) > 0 {
-				j.Refused = append(j.Refused, Refused{c.Path, v, c.Versions[v].Proven, errs})
+				j.Refused = append(j.Refused, Refused{c.Path, v, c.Versions[v].Proven, passing, errs})
 			}
 		}
 	}
@@ -237,10 +239,20 @@ func (m *Main) assemble(choices []Choice, parts [][]*part, chosen []int, j *Join
 		maps.Copy(c.Place, p.places)
 		c.Files = append(c.Files, File{f.Path, m.Call(f.Path), v.Text, v.Read})
 		if !v.Proven {
-			j.Warnings = append(j.Warnings, p.warnings...)
+			j.News = append(j.News, p.warnings...)
 		}
 	}
+	j.Warnings = append(j.Warnings, j.News...)
 	return &c
+}
+
+// Brief is the first few errors, for where a person looks at more than this file.
+func (es Errors) Brief() string {
+	const few = 5
+	if len(es) <= few {
+		return es.Error()
+	}
+	return es[:few].Error() + fmt.Sprintf("\n%d more errors are not shown: weir check says them all", len(es)-few)
 }
 
 // clashError says of a version that what it wants is somebody else's.

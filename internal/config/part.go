@@ -17,6 +17,7 @@ type part struct {
 	src      *source
 	raw      raw
 	errs     Errors
+	passing  bool // what is wrong may pass without a change of the text: the machine lacks something
 	warnings []Warning
 	used     map[string]string
 	places   map[string]Place
@@ -93,9 +94,11 @@ func (m *Main) part(path string, v Version, full bool) *part {
 	p := &part{version: v, strict: m.o.Strict && !v.Proven, src: newSource(name, []byte(v.Text))}
 	switch {
 	case v.Missing != "":
+		p.passing = true
 		p.errs = Errors{{Place: Place{File: name}, Message: "the file cannot be read", Hint: v.Missing, Width: 1}}
 		return p
 	case full:
+		p.passing = true
 		p.errs = Errors{{Place: Place{File: name}, Message: "the included files have more than " + showSize(maxIncludedText) + " together", Width: 1}}
 		return p
 	}
@@ -106,8 +109,9 @@ func (m *Main) part(path string, v Version, full bool) *part {
 	maps.DeleteFunc(p.places, func(key string, _ Place) bool {
 		return !strings.HasPrefix(key, "apps.") && !strings.HasPrefix(key, "pools.")
 	})
+	p.passing = d.lacks
 	if err == nil && m.o.Also != nil {
-		err = m.o.Also(m.with(&r.Config))
+		err, p.passing = m.o.Also(m.with(&r.Config)), true
 	}
 	if err != nil {
 		p.errs = errorsOf(err, name)

@@ -296,13 +296,13 @@ func (f *included) apply(of map[string][]config.Version) (*config.Joined, error)
 	}
 	for _, r := range joined.Refused {
 		if of[r.Path] != nil {
-			return nil, r.Errors
+			return nil, errors.New(r.Errors.Brief())
 		}
 	}
 	if err := f.k.propose(joined.Config); err != nil {
 		return nil, err
 	}
-	if err := f.k.call(func() { f.k.warn(joined.Config, nil) }); err != nil {
+	if err := f.k.call(func() { f.k.warn(joined.Config, joined.News) }); err != nil {
 		return nil, err
 	}
 	f.took(joined)

@@ -1,7 +1,6 @@
 package keeper
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -124,7 +123,7 @@ func (f *included) took(j *config.Joined) {
 func (f *included) refused(j *config.Joined, now time.Time) (news []*file) {
 	for _, r := range j.Refused {
 		s := f.files[r.Path]
-		if s.disk != nil && !r.Proven && s.fails(*s.disk, r.Errors.Error(), false, now) {
+		if s.disk != nil && !r.Proven && s.fails(*s.disk, r.Errors.Brief(), !r.Passing, now) {
 			news = append(news, s)
 		}
 	}
@@ -241,6 +240,9 @@ func (f *included) readAgain() error {
 	}
 }
 
+// fewFiles is of how many files the answer to a reload says what is wrong.
+const fewFiles = 20
+
 // outcome waits until nothing is under way but what has failed once, and says what is not in force.
 func (f *included) outcome() error {
 	for {
@@ -263,16 +265,20 @@ func (f *included) outcome() error {
 			return errStopping
 		}
 	}
-	var errs []error
+	var problems []string
 	for _, path := range slices.Sorted(maps.Keys(f.files)) {
 		if s := f.files[path]; s.problem != "" {
-			errs = append(errs, errors.New(s.problem))
+			problems = append(problems, s.problem)
 		}
 	}
-	if len(errs) == 0 {
+	n := len(problems)
+	if n == 0 {
 		return nil
 	}
-	return fmt.Errorf("the configuration is in force, but not %d of the files that it includes:\n%w", len(errs), errors.Join(errs...))
+	if n > fewFiles {
+		problems = append(problems[:fewFiles], "weir status shows the others")
+	}
+	return fmt.Errorf("the configuration is in force, but not %d of the files that it includes:\n%s", n, strings.Join(problems, "\n"))
 }
 
 // take takes the token for a file's sake. False: it is the end.
