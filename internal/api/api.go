@@ -14,7 +14,16 @@ type Source struct {
 	Text string `json:"text"`
 	// Revision grows with each reload: the files that a configuration names may have changed where its text has not.
 	Revision int64             `json:"revision"`
-	Env      map[string]string `json:"env,omitempty"` // what ${NAME} stands for
+	Env      map[string]string `json:"env,omitempty"`   // what ${NAME} stands for
+	Read     int64             `json:"read,omitempty"`  // the revision with which Text was read
+	Files    []SourceFile      `json:"files,omitempty"` // the included files that are in force, by path
+}
+
+// SourceFile is an included file as it was read. What has the same text and the same number is the same.
+type SourceFile struct {
+	Path string `json:"path"`
+	Text string `json:"text"`
+	Read int64  `json:"read"`
 }
 
 // Worker is one worker of an app as the edge should see it.
@@ -247,6 +256,18 @@ type Status struct {
 	Listen       []string    `json:"listen"`
 	Problem      string      `json:"problem,omitempty"` // e.g. the last reload that was refused, and why
 	Faults       []Fault     `json:"faults,omitempty"`  // that weir makes on purpose
+
+	Included []FileStatus `json:"included,omitempty"` // the included files, by path
+	Unseen   []string     `json:"unseen,omitempty"`   // folders of theirs that cannot be listed, and why
+}
+
+// FileStatus is an included file. InForce with a Problem means that it is an earlier version of it that is in force.
+type FileStatus struct {
+	Path    string `json:"path"`
+	InForce bool   `json:"in_force"`
+	Since   string `json:"since"`             // RFC 3339: of the problem, or of the version in force
+	Doing   string `json:"doing,omitempty"`   // what is being done to bring another version into force
+	Problem string `json:"problem,omitempty"` // why what is on disk is not in force
 }
 
 // Reload asks the keeper (POST /v1/reload) to read the configuration anew, or with App to replace that app's workers one by one. It answers when done.

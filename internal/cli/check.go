@@ -43,11 +43,7 @@ func check(c *cobra.Command, path string) error {
 
 // loadWhole reads a configuration and checks it, up to what an edge makes of it: what an edge would refuse is not good.
 func loadWhole(path string) (*config.Config, []config.Warning, error) {
-	cfg, warnings, err := config.Load(path, os.LookupEnv)
-	if err == nil {
-		err = edge.Check(cfg)
-	}
-	return cfg, warnings, err
+	return config.Load(path, config.Options{Env: os.LookupEnv, Also: edge.Check})
 }
 
 // inventory counts what a configuration has. Pools that apps have without the file's naming them are not counted.
@@ -61,7 +57,11 @@ func inventory(cfg *config.Config) string {
 	for _, s := range cfg.Sites {
 		routes += len(s.Routes)
 	}
-	return count(len(cfg.Apps), "app") + ", " + count(pools, "pool") + ", " + count(len(cfg.Sites), "site") + ", " + count(routes, "route")
+	included := ""
+	if cfg.Include != nil {
+		included = count(len(cfg.Files), "included file") + ", "
+	}
+	return included + count(len(cfg.Apps), "app") + ", " + count(pools, "pool") + ", " + count(len(cfg.Sites), "site") + ", " + count(routes, "route")
 }
 
 func count[N int | int64 | uint64](n N, noun string) string {

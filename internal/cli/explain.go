@@ -61,9 +61,12 @@ func explainCommand() *cobra.Command {
 		q.url = args[len(args)-1]
 		var text string
 		if len(args) == 2 {
-			cfg, err := configOf(args[0])
+			cfg, wrong, err := configOf(args[0])
 			if err != nil {
 				return err
+			}
+			for _, e := range wrong {
+				c.PrintErrln(e)
 			}
 			if text, err = explain(cfg, q); err != nil {
 				return err
@@ -82,20 +85,27 @@ func explainCommand() *cobra.Command {
 	return c
 }
 
-// configOf reads a configuration to be explained.
-func configOf(path string) (*config.Config, error) {
+// configOf reads a configuration to be explained, and what is wrong in the files that it includes.
+func configOf(path string) (*config.Config, config.Errors, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		var wrong *fs.PathError
 		if errors.As(err, &wrong) {
 			err = wrong.Err
 		}
-		return nil, fmt.Errorf("%s: the file cannot be read: %w", path, err)
+		return nil, nil, fmt.Errorf("%s: the file cannot be read: %w", path, err)
 	}
-	// Parse and not Load: a file can be explained on a machine that has none of its apps. What it warns of, weir
+	// Not strict: a file can be explained on a machine that has none of its apps. What it warns of, weir
 	// check says.
-	cfg, _, err := config.Parse(path, text, os.LookupEnv)
-	return cfg, err
+	main, err := config.Open(path, text, 1, config.Options{Env: os.LookupEnv})
+	if err != nil {
+		return nil, nil, err
+	}
+	joined, wrong, err := main.Read()
+	if err != nil {
+		return nil, nil, err
+	}
+	return joined.Config, wrong, nil
 }
 
 // explain answers a question about a configuration.

@@ -12,7 +12,8 @@ func reloadCommand() *cobra.Command {
 		Use:   "reload [APP]",
 		Short: "Read the configuration anew, or replace an app's workers",
 		Long: "Without an app, read the configuration anew and put it in force: changed apps are replaced, others are not\n" +
-			"touched; a configuration that is wrong changes nothing. With an app, replace its workers one by one: each new\n" +
+			"touched; a configuration that is wrong changes nothing, and an included file that is wrong does not keep the others\n" +
+			"from coming into force. With an app, replace its workers one by one: each new\n" +
 			"one is ready before an old one leaves. It answers when that is done.",
 		Example: "  weir reload\n  weir reload photos",
 		Args: func(_ *cobra.Command, args []string) error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"syscall"
@@ -14,6 +15,7 @@ import (
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/app"
 	"github.com/weirhq/weir/internal/config"
+	"github.com/weirhq/weir/internal/edge"
 	"github.com/weirhq/weir/internal/keeper"
 )
 
@@ -62,9 +64,15 @@ func runSite(c *cobra.Command, file, runDir string) error {
 	defer above.close()
 	o := keeper.Options{
 		Inherited: activation.Files(true), Notify: above.tell, Flush: above.flush, Watchdog: above.watchdog,
-		Load:  func() (*config.Config, []config.Warning, error) { return load(file, runDir) },
+		Open:  func(read int64) (*config.Main, error) { return config.OpenFile(file, read, readOptions(runDir)) },
 		Loops: loops, Stdout: os.Stdout, Stderr: os.Stderr, Signals: signals, Version: version(), Adopt: true,
-		Parse: parseAgain, Thread: app.NewThread(), Estate: estate,
+		Parse: func(s api.Source) (*config.Main, *config.Config, error) {
+			if path, err := filepath.Abs(file); err == nil && path == s.Path {
+				s.Path = file // so that places are called as before
+			}
+			return parseAgain(s, readOptions(runDir))
+		},
+		Thread: app.NewThread(), Estate: estate,
 	}
 	if runtime.GOOS != "linux" {
 		o.Parse = nil // nobody can take this program's place there
@@ -85,32 +93,47 @@ func runSite(c *cobra.Command, file, runDir string) error {
 	return err
 }
 
-// parseAgain reads a configuration that was in force already, whatever the machine has of it now.
-func parseAgain(s api.Source) (*config.Config, error) {
-	cfg, _, err := config.Parse(s.Path, []byte(s.Text), func(name string) (string, bool) {
-		v, ok := s.Env[name]
-		return v, ok
-	})
-	return cfg, err
+// parseAgain reads a configuration that is in force, whatever the machine has of it now. What comes later is read by the options.
+func parseAgain(s api.Source, o config.Options) (*config.Main, *config.Config, error) {
+	o.Env = func(name string) (string, bool) {
+		if v, ok := s.Env[name]; ok {
+			return v, true
+		}
+		return os.LookupEnv(name)
+	}
+	main, err := config.Open(s.Path, []byte(s.Text), s.Read, o)
+	if err != nil { // the machine has not everything any more
+		o.Strict, o.Also = false, nil
+		if main, err = config.Open(s.Path, []byte(s.Text), s.Read, o); err != nil {
+			return nil, nil, err
+		}
+	}
+	choices := make([]config.Choice, len(s.Files))
+	for i, f := range s.Files {
+		choices[i] = config.Choice{Path: f.Path, Versions: []config.Version{{Text: f.Text, Read: f.Read, Proven: true}}}
+	}
+	j, err := main.Join(choices)
+	if err != nil {
+		return nil, nil, err
+	}
+	return main, j.Config, nil
 }
 
 // outliveReaders has writes to an output that nobody reads any more fail, instead of ending this process: a site does not
 // go down with what collects its logs. The signal is caught, for what is ignored would be ignored by workers too.
 func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
-// load reads a configuration and puts its sockets where the flag or the environment says.
-func load(file, runDir string) (*config.Config, []config.Warning, error) {
-	cfg, warnings, err := loadWhole(file)
-	if err != nil {
-		return nil, warnings, err
-	}
+// readOptions say how the configuration of a weir that runs is read: its sockets are where the flag or the environment says.
+func readOptions(runDir string) config.Options {
 	if runDir == "" {
 		runDir = os.Getenv("WEIR_RUN_DIR")
 	}
-	if runDir != "" {
-		cfg, err = cfg.WithRunDir(runDir)
-	}
-	return cfg, warnings, err
+	return config.Options{Env: os.LookupEnv, Strict: true, RunDir: runDir, Also: func(c *config.Config) error {
+		if err := edge.Check(c); err != nil {
+			return err
+		}
+		return keeper.Preflight(c)
+	}}
 }
 
 // loops is how many loops the edge has: WEIR_LOOPS, or one per processor.

@@ -59,12 +59,15 @@ func show(out io.Writer, s api.Status, now time.Time, colour bool) error {
 	for _, f := range s.Faults {
 		fmt.Fprintf(&b, "CHAOS     fault %d: %s, by %s, made %d times, %v left\n", f.ID, faultText(f), f.By, f.Made, timeLeft(f, now))
 	}
+	if len(s.Included) > 0 {
+		fmt.Fprintf(&b, "included  %s\n", inForce(s.Included))
+	}
 	for _, a := range s.Apps {
 		if a.Overrun > 0 {
 			fmt.Fprintf(&b, "overran   %s at %s took longer than request_timeout, %d of them must not be repeated\n", count(a.Overrun, "request"), a.Name, a.Lost)
 		}
 	}
-	for _, p := range problems(s) {
+	for _, p := range append(problems(s), filesOut(s, now)...) {
 		line := "PROBLEM   " + strings.ReplaceAll(strings.TrimSpace(p), "\n", "\n          ")
 		if colour {
 			line = "\x1b[1;31m" + line + "\x1b[0m"
@@ -100,6 +103,44 @@ func problems(s api.Status) []string {
 		if looping > 0 {
 			all = append(all, fmt.Sprintf("CRASH LOOP: %d of %d workers of %s die again and again: %s", looping, len(a.Workers), a.Name, last))
 		}
+	}
+	return all
+}
+
+// inForce counts included files.
+func inForce(files []api.FileStatus) string {
+	good, wrong := 0, 0
+	for _, f := range files {
+		if f.InForce {
+			good++
+		}
+		if f.Problem != "" {
+			wrong++
+		}
+	}
+	text := count(len(files), "file") + ", " + fmt.Sprint(good) + " in force"
+	if wrong > 0 {
+		text += fmt.Sprintf(", %d with a problem", wrong)
+	}
+	return text
+}
+
+// filesOut says which files are not in force as they are on disk, since when and why.
+func filesOut(s api.Status, now time.Time) (all []string) {
+	for _, f := range s.Included {
+		what := "not in force"
+		if f.InForce {
+			what = "its last good version is in force"
+		}
+		switch {
+		case f.Problem != "":
+			all = append(all, fmt.Sprintf("%s: %s, for %s: %s", f.Path, what, ago(f.Since, now), f.Problem))
+		case f.Doing != "":
+			all = append(all, fmt.Sprintf("%s: %s, %s", f.Path, what, f.Doing))
+		}
+	}
+	for _, u := range s.Unseen {
+		all = append(all, "a folder of included files cannot be listed: "+u)
 	}
 	return all
 }

@@ -26,12 +26,12 @@ func takeoverCommand() *cobra.Command {
 			if _, err := loops(); err != nil {
 				return err
 			}
-			err := keeper.Trial(c.InOrStdin(), func(s api.Source) (*config.Config, error) {
-				cfg, err := parseAgain(s)
+			err := keeper.Trial(c.InOrStdin(), func(s api.Source) (*config.Main, *config.Config, error) {
+				main, cfg, err := parseAgain(s, config.Options{})
 				if err == nil {
 					err = edge.Check(cfg)
 				}
-				return cfg, err
+				return main, cfg, err
 			})
 			if err != nil {
 				return err

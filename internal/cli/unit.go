@@ -38,9 +38,12 @@ func unitCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		cfg, err := plan(file)
+		cfg, wrong, err := configOf(file) // a machine need not have yet what it names: the unit itself makes the cache's directory
 		if err != nil {
 			return err
+		}
+		for _, e := range wrong { // that site is not served; the others are
+			c.PrintErrln(e)
 		}
 		if *socket {
 			_, err = io.WriteString(c.OutOrStdout(), socketUnit(cfg))
@@ -54,16 +57,6 @@ func unitCommand() *cobra.Command {
 		return err
 	}
 	return c
-}
-
-// plan reads a configuration for a machine that need not have yet what it names: the unit itself makes the cache's directory.
-func plan(file string) (*config.Config, error) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("the configuration cannot be read: %w", err)
-	}
-	cfg, _, err := config.Parse(file, text, os.LookupEnv)
-	return cfg, err
 }
 
 func socketUnit(cfg *config.Config) string {

@@ -275,7 +275,7 @@ sites: [{hosts: ["*"], errors: {5xx: sorry.html}, routes: [{match: {path: /s/*},
 log: {access: {to: access.log}}
 `, 0o644)
 	env := func(name string) (string, bool) { return "hello", name == "GREETING" }
-	c, warnings, err := Load(path, env)
+	c, warnings, err := Load(path, Options{Env: env})
 	if err != nil || len(warnings) > 0 {
 		t.Fatal(err, warnings)
 	}
@@ -299,12 +299,12 @@ log: {access: {to: access.log}}
 		"none.yaml": "none.yaml: the file cannot be read: no such file or directory",
 		".":         ": the file cannot be read: is a directory",
 	} {
-		if _, _, err := Load(filepath.Join(dir, name), env); err == nil || !strings.HasSuffix(err.Error(), want) {
+		if _, _, err := Load(filepath.Join(dir, name), Options{Env: env}); err == nil || !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("%s: got %v, want %s", name, err, want)
 		}
 	}
 	big := put("big.yaml", "apps: {}\n"+strings.Repeat("#", MaxFile), 0o644)
-	if _, _, err := Load(big, env); err == nil || !strings.Contains(err.Error(), "larger than 4 MiB") {
+	if _, _, err := Load(big, Options{Env: env}); err == nil || !strings.Contains(err.Error(), "larger than 4 MiB") {
 		t.Errorf("a file that is too big: %v", err)
 	}
 }

@@ -33,7 +33,11 @@ type decoder struct {
 	bound      map[string]bound // explicit addresses in commands, by Listen.socket
 	pages      map[string]page  // error pages that were read
 	hosts      map[string]Place // the site that has a host
+	hostAt     map[string]hostAt
 	routeNames map[string]Place
+	lacks      bool   // the machine lacks something that the file names
+	outer      *Main  // that includes this file; nil: it is the configuration's own
+	stem       string // of this file's own names
 }
 
 // said is what makes an error the same as another.
@@ -179,6 +183,7 @@ func (d *decoder) warnAt(p Place, width int, message, hint string) {
 // lacking reports that the machine lacks what the file names. It stops a start, but not an edge that comes back with
 // a configuration that was checked when it came into force.
 func (d *decoder) lacking(v value, message, hint string) {
+	d.lacks = true
 	if d.strict {
 		d.fail(v, message, hint)
 		return

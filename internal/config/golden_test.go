@@ -112,6 +112,19 @@ func fakeEnv(name string) (string, bool) {
 	return v, ok
 }
 
+// parse reads a file without what it includes.
+func parse(path string, text []byte, env func(string) (string, bool), host machine, strict bool) (*Config, []Warning, error) {
+	m, err := Open(path, text, 1, Options{Env: env, Strict: strict, host: host})
+	if err != nil {
+		return nil, nil, err
+	}
+	j, err := m.Join(nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	return j.Config, j.Warnings, nil
+}
+
 func parseFake(text string) (*Config, []Warning, error) {
 	return parse("/etc/weir.yaml", []byte(text), fakeEnv, fake, true)
 }

@@ -5,27 +5,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 )
-
-// Load reads a configuration file, checks it, and checks that the machine has what it names: commands, directories,
-// users, files. env is where ${NAME} is looked up, as os.LookupEnv. The error is an Errors with everything that is
-// wrong; the warnings, which there are only without an error, are of things that are allowed and probably not meant.
-func Load(path string, env func(string) (string, bool)) (*Config, []Warning, error) {
-	text, err := readFile(path)
-	if err != nil {
-		return nil, nil, Errors{{Place: Place{File: path}, Message: "the file cannot be read", Hint: reason(err), Width: 1}}
-	}
-	return parse(path, text, env, here{}, true)
-}
-
-// Parse is Load on text that was read already; relative paths begin at path's folder. What the machine lacks is only
-// warned of: the text was checked when it came into force, and a file that has gone since must not keep an edge from
-// coming back. An error page that cannot be read has a nil Body.
-func Parse(path string, text []byte, env func(string) (string, bool)) (*Config, []Warning, error) {
-	return parse(path, text, env, here{}, false)
-}
 
 // readFile reads at most a byte more than a configuration may have. It may be a pipe.
 func readFile(path string) ([]byte, error) {
@@ -43,39 +24,9 @@ func readFile(path string) ([]byte, error) {
 func newDecoder(path string, text []byte, env func(string) (string, bool), host machine) *decoder {
 	return &decoder{
 		src: newSource(path, text), env: env, host: host,
-		said: map[said]bool{}, used: map[string]string{}, places: map[string]Place{}, bound: map[string]bound{}, pages: map[string]page{}, hosts: map[string]Place{}, routeNames: map[string]Place{},
+		said: map[said]bool{}, used: map[string]string{}, places: map[string]Place{}, bound: map[string]bound{}, hostAt: map[string]hostAt{}, pages: map[string]page{}, hosts: map[string]Place{}, routeNames: map[string]Place{},
 		visits: len(text) + 100_000, // without aliases a value takes two bytes at least
 	}
-}
-
-func parse(path string, text []byte, env func(string) (string, bool), host machine, strict bool) (*Config, []Warning, error) {
-	absolute, err := filepath.Abs(path)
-	if err != nil {
-		return nil, nil, fmt.Errorf("finding the folder of %s: %w", path, err)
-	}
-	d := newDecoder(path, text, env, host)
-	d.base, d.strict = filepath.Dir(absolute), strict
-	root, wrong := d.src.tree(text)
-	if wrong != nil {
-		return nil, nil, Errors{wrong}
-	}
-	top := tables().top
-	var r raw
-	if v, ok := d.at("", nil, root); ok {
-		r, _ = top.read(d, v)
-	}
-	if len(d.errs) > 0 {
-		return nil, nil, d.allErrors()
-	}
-	slices.SortStableFunc(d.warnings, func(a, b Warning) int {
-		if a.Place.before(b.Place) {
-			return -1
-		}
-		return 1
-	})
-	c := r.Config
-	c.File, c.Text, c.UsedEnv, c.Place = absolute, string(text), d.used, d.places
-	return &c, d.warnings, nil
 }
 
 // allErrors is what is wrong, in the order of the file. There are no warnings beside errors: they would be of what the
@@ -123,5 +74,5 @@ func (c *Config) ErrorAt(key, message, hint string) *Error {
 
 // ErrorAtPlace is ErrorAt with the place of an app, a pool, a site, a route or an address.
 func (c *Config) ErrorAtPlace(p Place, message, hint string) *Error {
-	return newSource(p.File, []byte(c.Text)).errorAt(p.Line, p.Column, 1, message, hint)
+	return newSource(p.File, []byte(c.textOf(p.File))).errorAt(p.Line, p.Column, 1, message, hint)
 }

@@ -69,6 +69,7 @@ func (d *decoder) finishSite(at value, given map[string]value, s *siteDraft) {
 			continue
 		}
 		d.hosts[h] = s.Place
+		d.hostAt[h] = d.whereIs(given["hosts"], i, len(s.Hosts))
 	}
 	all := -1
 	for i, r := range s.Routes {
@@ -100,6 +101,15 @@ func (d *decoder) finishSite(at value, given map[string]value, s *siteDraft) {
 			all = i
 		}
 	}
+}
+
+// whereIs is where one of n hosts is written.
+func (d *decoder) whereIs(v value, i, n int) hostAt {
+	if v.node == nil {
+		return hostAt{}
+	}
+	node := elementOf(v, i, n).node
+	return hostAt{d.place(node), widthOf(node)}
 }
 
 // with is a site's headers and its route's; where both speak of a field, the route wins.
@@ -152,7 +162,7 @@ func (d *decoder) resolve(at value, given map[string]value, r *raw, own poolDraf
 // idleCache looks for a cache that no route uses.
 func (d *decoder) idleCache(given map[string]value, r *raw) {
 	v, ok := given["cache"]
-	if !ok || r.Cache == nil {
+	if !ok || r.Cache == nil || r.Include != nil {
 		return
 	}
 	for _, s := range r.Sites {
@@ -177,6 +187,10 @@ func (d *decoder) hideCache(r *raw) {
 				continue
 			}
 			if rel, err := filepath.Rel(route.Files.Root, dir); err == nil && filepath.IsLocal(rel) {
+				if d.outer != nil {
+					d.failAt(route.Place, 1, "the route serves files of "+route.Files.Root+", where the cache's directory "+dir+" is", "write a folder that it is not in")
+					return
+				}
 				d.failAt(d.places["cache.disk.path"], len("path"), "the cache's directory "+dir+" is in "+route.Files.Root+", whose files a route serves (line "+itoa(route.Place.Line)+")",
 					"write one that nobody is served from")
 				return
@@ -232,11 +246,18 @@ func (d *decoder) gatherPools(r *raw, own poolDraft) {
 	for i, a := range r.Apps {
 		names[i], known[a.Name] = a.Name, true
 	}
+	apps := r.Apps
+	if d.outer != nil {
+		for _, a := range d.outer.whole.Apps {
+			names, known[a.Name] = append(names, a.Name), true
+		}
+		apps = slices.Concat(apps, d.outer.whole.Apps)
+	}
 	named := map[string]bool{}
 	for _, p := range r.pools {
 		named[p.Name] = true
 		if i := slices.Index(names, p.App); i >= 0 && p.App != "" {
-			d.takeProtocol(p, r.Apps[i])
+			d.takeProtocol(p, apps[i])
 		}
 		r.Pools = append(r.Pools, &p.Pool)
 		if p.App != "" && !known[p.App] {
@@ -258,8 +279,8 @@ func (d *decoder) gatherPools(r *raw, own poolDraft) {
 		}
 		r.Pools = append(r.Pools, &p)
 	}
-	limits := make(map[string]time.Duration, len(r.Apps))
-	for _, a := range r.Apps {
+	limits := make(map[string]time.Duration, len(apps))
+	for _, a := range apps {
 		limits[a.Name] = a.RequestTimeout
 	}
 	for _, p := range r.Pools {
@@ -292,13 +313,13 @@ func definedHint(name string, names []string, what string) string {
 // defaultSite sends every host to the one app or pool there is, when the file says nothing of sites.
 func (d *decoder) defaultSite(at value, given map[string]value, r *raw) {
 	if v, ok := given["sites"]; ok && !v.isNull() {
-		if !v.void && v.isList() && len(v.node.Content) == 0 {
+		if !v.void && v.isList() && len(v.node.Content) == 0 && r.Include == nil {
 			d.fail(v, "sites is empty", "write a site, or take sites out")
 		}
 		return
 	}
 	pools := slices.DeleteFunc(slices.Clone(r.Pools), func(p *Pool) bool { return p.Protocol == RawTCP })
-	if len(pools) == 0 && len(r.Pools)+len(r.tcp) > 0 {
+	if len(pools) == 0 && len(r.Pools)+len(r.tcp) > 0 && r.Include == nil {
 		d.onlyForTCP(at, r)
 		return
 	}
@@ -311,6 +332,11 @@ func (d *decoder) defaultSite(at value, given map[string]value, r *raw) {
 		pools = slices.DeleteFunc(pools, func(p *Pool) bool { return p.Own && served[p.App] })
 	}
 	switch {
+	case r.Include != nil && len(pools) == 1 && pools[0].Own:
+		// The sites are in other files, and lead to this one. That it should answer every host besides, nobody has said.
+		d.warnAt(pools[0].Place, len(pools[0].Name), "no site of this file leads to "+pools[0].Name+", as one does by itself without include",
+			"write sites:, or sites: [] if only those of included files are to")
+	case r.Include != nil:
 	case len(pools) == 1:
 		place := pools[0].Place
 		route := Route{Name: "*#1", Place: place, Body: -1, Pool: pools[0].Name}
@@ -337,9 +363,10 @@ func (d *decoder) defaultSite(at value, given map[string]value, r *raw) {
 
 // followPools finds the pools that routes name, and those that none names.
 func (d *decoder) followPools(given map[string]value, r *raw) {
-	names := make([]string, len(r.Pools))
-	known := make(map[string]bool, len(r.Pools))
-	for i, p := range r.Pools {
+	pools := d.allPools(r)
+	names := make([]string, len(pools))
+	known := make(map[string]bool, len(pools))
+	for i, p := range pools {
 		names[i] = p.Name
 		known[p.Name] = true
 	}
@@ -353,8 +380,8 @@ func (d *decoder) followPools(given map[string]value, r *raw) {
 			d.undefined(ref.at, "there is no pool or app "+ref.name, ref.name, names, "pool")
 		}
 	}
-	if _, ok := given["sites"]; !ok {
-		return
+	if _, ok := given["sites"]; !ok || r.Include != nil {
+		return // those of included files may lead there
 	}
 	for _, p := range r.Pools {
 		if !p.Own && !used[p.Name] && p.Protocol != RawTCP {
@@ -363,13 +390,24 @@ func (d *decoder) followPools(given map[string]value, r *raw) {
 	}
 }
 
+// allPools are those of the file and, of an included one, those of the file that includes it.
+func (d *decoder) allPools(r *raw) []*Pool {
+	if d.outer == nil {
+		return r.Pools
+	}
+	return slices.Concat(r.Pools, d.outer.whole.Pools)
+}
+
+// workerSocket is the longest that a worker's number can be in the name of its socket.
+const workerSocket = "-1000.1234567890.sock"
+
 // maxRunDir is the longest path of a run directory in bytes, for the sockets in it: weir's own, such as "/weir.sock",
 // and those of workers, such as "/web-1000.1234567890.sock".
 func (c *Config) maxRunDir() int {
 	longest := len("/weir.sock")
 	for _, a := range c.Apps {
 		if a.Socket {
-			longest = max(longest, len("/"+a.Name+"-1000.1234567890.sock"))
+			longest = max(longest, len("/"+a.Name+workerSocket))
 		}
 	}
 	return maxSocketPath - longest

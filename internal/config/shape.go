@@ -210,6 +210,11 @@ func (o *object[T]) names() []string {
 	return out
 }
 
+// knows reports whether there is such a key, or will be.
+func (o *object[T]) knows(name string) bool {
+	return slices.Contains(o.names(), name) || slices.ContainsFunc(o.info.later, func(l laterKey) bool { return l.name == name })
+}
+
 // unknown reports a key that is not known, and returns the one that was probably meant.
 func (o *object[T]) unknown(d *decoder, e value) (meant string) {
 	name := e.key.Value
@@ -222,6 +227,10 @@ func (o *object[T]) unknown(d *decoder, e value) (meant string) {
 			d.failKey(e, "`"+name+"` is not in this version of weir yet", "take it out ("+l.doc+")")
 			return ""
 		}
+	}
+	if d.outer != nil && o.info.name == "included_file" && tables().top.knows(name) {
+		d.failKey(e, name+" in an included file", "it is for the whole of weir: write it in "+d.outer.path)
+		return ""
 	}
 	hint := "write one of " + oneOf(o.names())
 	if meant = nearest(name, o.names()); meant != "" {

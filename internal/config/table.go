@@ -10,12 +10,16 @@ import (
 // tables is the description of the whole file. It is built once and does not change.
 var tables = sync.OnceValue(func() *wholeTable {
 	t := &table{}
-	return &wholeTable{top: topObject(t), objects: t.objects}
+	w := &wholeTable{}
+	w.top = topObject(t, w)
+	w.objects = t.objects
+	return w
 })
 
 type wholeTable struct {
-	top     *object[raw]
-	objects []*info
+	top      *object[raw]
+	included *object[raw]
+	objects  []*info
 }
 
 // raw is a configuration before its names are resolved.
@@ -28,7 +32,7 @@ type raw struct {
 
 const noLimit = math.MaxInt32
 
-func topObject(t *table) *object[raw] {
+func topObject(t *table, w *wholeTable) *object[raw] {
 	o := newObject[raw](t, "configuration", "a configuration", "The whole file.")
 	listen, apps, pools, sites := listenObject(t), appObject(t), poolObject(t), siteObject(t)
 	store, caching := cacheObject(t), cachePolicy(t)
@@ -36,13 +40,15 @@ func topObject(t *table) *object[raw] {
 		func(_ *decoder, _ value, got []Listen) listening { return listening{http: got} })
 	addTo(o, "listen", one, func(r *raw, l listening) { r.Listen, r.ProxyProtocol = l.http, l.proxy }, `":8080"`,
 		"Where weir accepts plain HTTP.")
-	add(o, "apps", named(apps, "an app", func(a *App, name string, p Place) { a.Name, a.Place = name, p }),
-		func(r *raw) *[]*App { return &r.Apps }, "", "Commands that weir runs as workers, by name.")
-	add(o, "pools", named(pools, "a pool", func(p *poolDraft, name string, at Place) { p.Name, p.Place = name, at }),
-		func(r *raw) *[]*poolDraft { return &r.pools }, "(each app has a pool of its name)",
+	add(o, "include", pointer(includeKind(t)), func(r *raw) **Include { return &r.Include }, "",
+		"Files with more apps, pools and sites: one that is added starts a site, one that is changed reloads just that, one that is removed stops it.")
+	appsKind := named(apps, "an app", func(a *App, name string, p Place) { a.Name, a.Place = name, p })
+	add(o, "apps", appsKind, func(r *raw) *[]*App { return &r.Apps }, "", "Commands that weir runs as workers, by name.")
+	poolsKind := named(pools, "a pool", func(p *poolDraft, name string, at Place) { p.Name, p.Place = name, at })
+	add(o, "pools", poolsKind, func(r *raw) *[]*poolDraft { return &r.pools }, "(each app has a pool of its name)",
 		"Servers among which requests are balanced, by name.")
-	add(o, "sites", list(convert(sites.kind(), func(s siteDraft) *Site { return &s.Site }), "a list of sites, each with hosts: and routes:", false, true),
-		func(r *raw) *[]*Site { return &r.Sites }, "(every host goes to the one app or pool there is)",
+	sitesKind := list(convert(sites.kind(), func(s siteDraft) *Site { return &s.Site }), "a list of sites, each with hosts: and routes:", false, true)
+	add(o, "sites", sitesKind, func(r *raw) *[]*Site { return &r.Sites }, "(every host goes to the one app or pool there is, unless files are included)",
 		"Host names and their routes.")
 	add(o, "tcp", list(convert(tcpObject(t).kind(), func(e tcpDraft) *tcpDraft { return &e }), "a list of entries, each with listen: and pool:", false, true),
 		func(r *raw) *[]*tcpDraft { return &r.tcp }, "", "Addresses at which weir passes bytes on without reading them, for databases and for TLS that servers end themselves.")
@@ -62,13 +68,23 @@ func topObject(t *table) *object[raw] {
 		"Where weir's and its workers' Unix sockets are. The flag --run-dir wins over it.")
 	add(o, "chaos", convert(enumKind("forbid", "allow"), func(s string) bool { return s == "allow" }), func(r *raw) *bool { return &r.Chaos }, "forbid",
 		"Whether `weir chaos` may make faults on purpose: kill workers and edges, slow answers down, answer with errors.")
-	o.later("include", "more files")
 	o.later("admin", "the status page and its API over TCP")
 	o.later("metrics", "statsd and Graphite")
 	o.zero.store = store.zero
 	o.done = func(d *decoder, at value, given map[string]value, r *raw) {
 		d.resolve(at, given, r, pools.zero, apps.zero, caching.zero)
 	}
+	f := newObject[raw](t, "included_file", "an included file", "A file that include: names. Relative paths in it begin at its own folder. It may name the apps and pools of the "+
+		"configuration's own file, and not those of other included files; names are for all files together.")
+	add(f, "apps", appsKind, func(r *raw) *[]*App { return &r.Apps }, "", "Commands that weir runs as workers, by name.")
+	add(f, "pools", poolsKind, func(r *raw) *[]*poolDraft { return &r.pools }, "(each app has a pool of its name)",
+		"Servers among which requests are balanced, by name.")
+	add(f, "sites", sitesKind, func(r *raw) *[]*Site { return &r.Sites }, "", "Host names and their routes.")
+	f.zero.store = store.zero
+	f.done = func(d *decoder, at value, given map[string]value, r *raw) {
+		d.finishIncluded(at, given, r, pools.zero, apps.zero, caching.zero)
+	}
+	w.included = f
 	return o
 }
 

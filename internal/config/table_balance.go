@@ -164,9 +164,10 @@ func (d *decoder) finishSticky(at value, keys map[string]value, s *Sticky) {
 
 // followBackups finds the pools that stand in for others, and those that stand in for themselves in the end.
 func (d *decoder) followBackups(r *raw) {
-	names := make([]string, len(r.Pools))
-	by := make(map[string]*Pool, len(r.Pools))
-	for i, p := range r.Pools {
+	pools := d.allPools(r)
+	names := make([]string, len(pools))
+	by := make(map[string]*Pool, len(pools))
+	for i, p := range pools {
 		names[i], by[p.Name] = p.Name, p
 	}
 	cookies := map[string]*poolDraft{}

@@ -76,7 +76,7 @@ type cgiRoute struct {
 
 // takeCGI gives a route with cgi: the name of its worker's pool. Nobody else can have it: names have no dots.
 func (d *decoder) takeCGI(r *Route) {
-	r.Pool = "cgi." + strconv.Itoa(len(d.cgis)+1)
+	r.Pool = "cgi." + d.stem + strconv.Itoa(len(d.cgis)+1)
 	d.cgis = append(d.cgis, cgiRoute{r.Pool, r.Place, r.CGI})
 }
 

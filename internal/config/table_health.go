@@ -305,6 +305,13 @@ func (d *decoder) finishTracks(r *raw) {
 		names = append(names, p.Name)
 		drafts[p.Name] = p
 	}
+	if d.outer != nil {
+		for _, p := range d.outer.whole.pools {
+			if drafts[p.Name] == nil {
+				names, drafts[p.Name] = append(names, p.Name), p
+			}
+		}
+	}
 	for _, p := range r.pools {
 		if p.health == nil {
 			continue

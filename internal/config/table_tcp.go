@@ -143,7 +143,7 @@ func (d *decoder) followTCP(r *raw) {
 	names := make([]string, 0, len(r.Pools))
 	by := make(map[string]*Pool, len(r.Pools))
 	used := map[string]bool{}
-	for _, p := range r.Pools {
+	for _, p := range d.allPools(r) {
 		by[p.Name] = p
 		if p.Backup != "" {
 			used[p.Backup] = true

@@ -18,7 +18,7 @@ func load(t *testing.T, dir, text string) (*Config, []Warning, error) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return Load(path, func(string) (string, bool) { return "", false })
+	return Load(path, Options{Env: func(string) (string, bool) { return "", false }})
 }
 
 func TestServerTLS(t *testing.T) {

@@ -11,6 +11,9 @@ import (
 type Config struct {
 	File           string            // the absolute path it was read from
 	Text           string            // what was read
+	Read           int64             `json:"-"`          // as in File
+	Files          []File            `json:",omitempty"` // the included files that are in force, by path
+	Include        *Include          `json:",omitempty"` // nil: none are
 	UsedEnv        map[string]string // the environment variables that ${NAME} took; what was not set is not in it
 	RunDir         string            // where the Unix sockets are
 	Listen         []Listen

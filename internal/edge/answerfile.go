@@ -16,7 +16,14 @@ func (h *handler) respondFile() {
 		path = h.x.Req.Path
 	}
 	var a files.Answer
-	h.t.Do(func() { a = h.route.files.Open(path, &h.x) })
+	h.t.Do(func() {
+		root, err := h.route.files.get()
+		if err != nil {
+			a = files.Answer{Status: 404, Err: err}
+			return
+		}
+		a = root.Open(path, &h.x)
+	})
 	defer h.closeFile(&a)
 	if a.Err != nil {
 		slog.Error("a file could not be sent", "route", h.route.name, "error", a.Err)

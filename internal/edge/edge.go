@@ -53,6 +53,7 @@ type Edge struct {
 	listeners map[string][]*loop.Listener
 	sockets   map[string][]*os.File // handed down and not listened on yet
 	holds     bool                  // it listens on nothing yet
+	reading   reading
 
 	inherited inheritance
 	handing   sync.WaitGroup // the cache's disk is being given up
@@ -132,17 +133,14 @@ func (e *Edge) Apply(s api.EdgeState) error {
 	if s.Version < e.version {
 		return fmt.Errorf("state %d is older than state %d, which is in force", s.Version, e.version)
 	}
-	if old != nil && s.Source.Revision == old.source.Revision && s.Source.Text == old.source.Text {
+	if old != nil && sameSource(&s.Source, &old.source) {
 		old.pools.SetWorkers(s.Workers)
 		old.pools.SetHands(s.Hands)
 		e.useFaults(s.Faults)
 		e.version = s.Version
 		return nil
 	}
-	cfg, _, err := config.Parse(s.Source.Path, []byte(s.Source.Text), func(name string) (string, bool) {
-		v, ok := s.Source.Env[name]
-		return v, ok
-	})
+	cfg, err := e.read(&s.Source, s.RunDir)
 	if err != nil {
 		return err
 	}

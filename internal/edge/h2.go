@@ -16,7 +16,7 @@ import (
 
 // The gate in front of servers that are spoken to in HTTP/2 with prior knowledge. What comes from such a server is made HTTP/1 again
 // before anybody looks at it: a head as text, then the data without frames, in the buffer that they were read into. One
-// request is under way on a connection at a time (docs/adr/0022-http2-to-servers.md).
+// request is under way on a connection at a time (docs/adr/0023-http2-to-servers.md).
 
 // h2conn is what is known of such a connection from one request to the next.
 type h2conn struct {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"slices"
 	"time"
@@ -12,7 +13,6 @@ import (
 	"github.com/weirhq/weir/internal/compress"
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/exchange"
-	"github.com/weirhq/weir/internal/files"
 	"github.com/weirhq/weir/internal/http1"
 	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/message"
@@ -51,7 +51,7 @@ type routeTree struct {
 	site      *siteTree
 	name      string
 	pool      *pool.Pool
-	files     *files.Root
+	files     *lateRoot
 	fixed     []byte
 	bodyLimit int64            // bytes; 0: none
 	cache     *routeCache      // nil: it has none
@@ -143,13 +143,16 @@ func newTree(cfg *config.Config, env pool.Env, old *tree, c *caching) (*tree, er
 	for i, s := range cfg.Sites {
 		t.sites[i] = siteTree{config: s, name: s.Hosts[0]}
 	}
-	roots := map[int]*files.Root{}
+	roots := map[int]*lateRoot{}
 	for _, r := range t.table.Routes() {
 		if r.Config.Files == nil {
 			continue
 		}
-		if roots[r.Index], err = files.New(r.Config.Files); err != nil {
-			return nil, fmt.Errorf("route %s: %w", r.Name, err)
+		roots[r.Index] = newLateRoot(r.Config.Files)
+		if _, err := roots[r.Index].get(); err != nil {
+			// It was there when the configuration was checked. That it has gone since must not keep all else from being
+			// served, least of all from an edge that comes back.
+			slog.Error("a route has no files", "route", r.Name, "error", err)
 		}
 	}
 	if t.pools, err = pool.Build(cfg, env, oldPools); err != nil {
@@ -192,7 +195,7 @@ func (t *tree) lapsed(old *tree) bool {
 	return false
 }
 
-func (t *tree) newRoute(r *route.Route, root *files.Root) routeTree {
+func (t *tree) newRoute(r *route.Route, root *lateRoot) routeTree {
 	rt := routeTree{route: r, config: r.Config, site: &t.sites[r.Site.Index], name: r.Name, files: root}
 	if r.Config.Pool != "" {
 		rt.pool = t.pools.Pool(r.Config.Pool)

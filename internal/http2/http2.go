@@ -2,7 +2,7 @@
 // sections to the text of HTTP/1 heads and back, and the state of one connection. It does no I/O and has no policy: bytes go in,
 // bytes to be sent come out.
 //
-// A connection carries one request at a time (docs/adr/0022-http2-to-servers.md says why), and no dynamic table in either direction: we
+// A connection carries one request at a time (docs/adr/0023-http2-to-servers.md says why), and no dynamic table in either direction: we
 // set its size to 0 for the server, and use none ourselves. So a field section is read by itself, whatever came
 // before it; nothing that a server sends makes memory grow beyond the limits of one head.
 package http2

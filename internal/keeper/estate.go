@@ -34,6 +34,7 @@ type estate struct {
 	RunDir  string           `json:"run_dir"`
 	Secret  []byte           `json:"secret,omitempty"`
 	Source  api.Source       `json:"source"`
+	Reads   int64            `json:"reads"` // how often files have been read
 	State   int64            `json:"state"` // version of the one told last
 	Lock    int              `json:"lock"`
 	API     int              `json:"api"`
@@ -161,7 +162,7 @@ func (k *keeper) leaves(trial bool) (*estate, error) {
 	}
 	now := time.Now()
 	b := bequest{estate: estate{
-		Format: EstateFormat, Version: k.opts.Version, At: now.UnixNano(), Since: k.since.UnixNano(), RunDir: k.runDir, Source: k.source, State: k.version, Doors: k.doors,
+		Format: EstateFormat, Version: k.opts.Version, At: now.UnixNano(), Since: k.since.UnixNano(), RunDir: k.runDir, Source: k.source, Reads: k.reads.Load(), State: k.version, Doors: k.doors,
 		Used: k.used, Ticket: k.ticket, Deaths: k.deaths, Restarts: k.restarts, Hands: k.people.hands, Done: k.people.done, Faults: k.chaos.faults, Warned: k.warned, Problem: k.problem, Told: k.told, HUP: k.hup,
 	}}
 	number := b.numbers(k.cfg)
@@ -325,12 +326,12 @@ func (e *estate) savedAt(now time.Time) time.Time {
 }
 
 // Trial says whether this program could take over what r has of an estate.
-func Trial(r io.Reader, parse func(api.Source) (*config.Config, error)) error {
+func Trial(r io.Reader, parse func(api.Source) (*config.Main, *config.Config, error)) error {
 	e, err := readEstate(r)
 	if err != nil {
 		return err
 	}
-	cfg, err := parse(e.Source)
+	_, cfg, err := parse(e.Source)
 	if err != nil {
 		return err
 	}

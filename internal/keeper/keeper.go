@@ -19,9 +19,20 @@ import (
 	"github.com/weirhq/weir/internal/config"
 )
 
+// Preflight looks for what would keep an app's workers from being started. Its errors have places.
+func Preflight(cfg *config.Config) error {
+	for _, a := range cfg.Apps {
+		if err := app.Preflight(a, cfg.RunDir); err != nil {
+			return placed(cfg, err)
+		}
+	}
+	return nil
+}
+
 // Options is what the keeper is told by who starts it.
 type Options struct {
 	Load    func() (*config.Config, []config.Warning, error) // reads the configuration; again with each reload
+	Open    func(read int64) (*config.Main, error)           // instead of Load: reads the configuration's own file, which may include others
 	Loops   int                                              // sockets per TCP address, as many as the edge has loops; 0: one per processor
 	Edge    []string                                         // the command of the edge; nil: this program with the argument "edge"
 	Guard   []string                                         // the command of the guard; nil: this program with the argument "guard"
@@ -34,10 +45,11 @@ type Options struct {
 	Ready   func()                                           // called once, when every app has a live worker; may be nil
 
 	// For another program to take this one's place (weir upgrade); without them only the edge is replaced.
-	Thread *app.Thread                              // the main thread, which processes are started from
-	Parse  func(api.Source) (*config.Config, error) // reads again what was read before, machine or not
-	Estate *os.File                                 // that another program has left, whose place this one has taken; nil: nobody has
-	Flush  func(within time.Duration)               // waits until what Notify was told is said; may be nil
+	Thread *app.Thread // the main thread, which processes are started from
+	// Parse reads again what was in force, machine or not: the configuration and, where Open is given, its own file.
+	Parse  func(api.Source) (*config.Main, *config.Config, error)
+	Estate *os.File                   // that another program has left, whose place this one has taken; nil: nobody has
+	Flush  func(within time.Duration) // waits until what Notify was told is said; may be nil
 	// Unhandle gives up the handlers of Signals, until again is called: HUP and USR1 are ignored then, INT and TERM end the process. What
 	// has come before is in Signals when it returns. May be nil.
 	Unhandle func() (again func())
@@ -78,6 +90,9 @@ type keeper struct {
 	now      chan struct{} // stop at once
 	work     sync.WaitGroup
 	op       chan struct{} // holds one token: who has it reloads
+	filing   atomic.Bool   // it is for an included file that somebody has it, which is a matter of moments
+	reads    atomic.Int64  // how often files have been read
+	included *included     // nil: Options.Load knows of none
 
 	// Owned by the goroutine that handles events.
 	cfg       *config.Config
@@ -141,6 +156,9 @@ func (k *keeper) run(ctx context.Context) error {
 	} else {
 		k.begin()
 	}
+	if k.included != nil {
+		k.goes(k.included.run)
+	}
 	done := ctx.Done()
 	for {
 		k.settle()
@@ -173,6 +191,7 @@ func (k *keeper) begin() {
 		k.goes(func() {
 			if err := k.answer(begun); err != nil && !k.ending() {
 				k.sayError(misses(cfg, a, err))
+				k.post(func() { k.missing(cfg, a) })
 			}
 		})
 	}
@@ -220,8 +239,8 @@ func (k *keeper) hangup() {
 		case <-k.ended:
 			return
 		}
-		defer func() { <-k.op }()
 		if err := k.call(func() { k.hup = false }); err != nil {
+			<-k.op
 			return
 		}
 		// The error is in the log and the status already.
@@ -281,6 +300,10 @@ type running struct {
 	tend   tending
 	handed bool         // workers have been given sockets
 	todo   []app.Action // to go on in another program's place
+
+	coming  bool          // for a file that is not in force yet: no configuration names it
+	broken  bool          // of an included file: it did not start, which is no reason to wait for it
+	leaving chan struct{} // closed when it is forgotten; nil: it is to stay
 
 	overrun, lost int // requests: see api.AppStatus
 }
@@ -457,6 +480,15 @@ func (k *keeper) edges() []*edge {
 	return all
 }
 
+// missing notes that an app did not start. Those of the configuration's own file are waited for, however long it takes; one of
+// an included file must not keep the others from being announced. As an event.
+func (k *keeper) missing(cfg *config.Config, a *config.App) {
+	if r := k.find(a.Name); r != nil && isIncluded(cfg, a) {
+		r.broken = true
+		k.tellReady()
+	}
+}
+
 // tellReady says once that the site is up: the edge serves, and every app has a live worker.
 func (k *keeper) tellReady() {
 	if k.told || k.stopping || k.edge == nil || !k.edge.ready {
@@ -464,6 +496,9 @@ func (k *keeper) tellReady() {
 	}
 	apps := ""
 	for _, r := range k.apps {
+		if r.coming || r.broken && r.life.Live() == 0 {
+			continue
+		}
 		if r.life.Live() == 0 {
 			return
 		}

@@ -266,13 +266,13 @@ func keep(dir string) {
 	handle := func() { signal.Notify(signals, syscall.SIGTERM, syscall.SIGCHLD) }
 	handle()
 	o.Unhandle = func() func() { signal.Stop(signals); return handle }
-	o.Parse = func(s api.Source) (*config.Config, error) {
+	o.Parse = func(s api.Source) (*config.Main, *config.Config, error) {
 		if text, err := os.ReadFile(filepath.Join(dir, "no heir")); err == nil { // once
 			os.Remove(filepath.Join(dir, "no heir"))
 			if string(text) == "panic" {
 				panic("the new program is broken")
 			}
-			return nil, errors.New("the new program does not like it")
+			return nil, nil, errors.New("the new program does not like it")
 		}
 		return parseAgain(s)
 	}
@@ -284,13 +284,13 @@ func keep(dir string) {
 }
 
 // parseAgain reads what the keeper's Load below made.
-func parseAgain(s api.Source) (*config.Config, error) {
+func parseAgain(s api.Source) (*config.Main, *config.Config, error) {
 	text, err := os.ReadFile(s.Path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var c config.Config
-	return &c, json.Unmarshal(text, &c)
+	return nil, &c, json.Unmarshal(text, &c)
 }
 
 func keepOn(dir string, o Options, signals chan os.Signal) {

@@ -23,20 +23,22 @@ import (
 
 // open makes everything that can fail before anything is started. On an error nothing of it is left.
 func open(o Options) (*keeper, error) {
-	cfg, warnings, err := o.Load()
+	files, cfg, warnings, err := readAll(o)
 	if err != nil {
 		return nil, err
 	}
-	for _, a := range cfg.Apps {
-		if err := app.Preflight(a, cfg.RunDir); err != nil {
-			return nil, placed(cfg, err)
-		}
+	if err := Preflight(cfg); err != nil {
+		return nil, err
 	}
 	k := newKeeper(o, cfg)
+	k.reads.Store(1)
 	k.source, k.secret, k.program = sourceOf(cfg, 1), make([]byte, secretSize), thisProgram()
 	if _, err := rand.Read(k.secret); err != nil {
 		k.letGo()
 		return nil, err
+	}
+	if k.included = files; files != nil {
+		files.k = k
 	}
 	k.level.Set(levelOf(cfg.Log.Level))
 	if err := k.openAll(); err != nil {
@@ -46,6 +48,9 @@ func open(o Options) (*keeper, error) {
 	k.sink = app.NewSink(o.Stderr, notice.FormFor(o.Stderr, os.Getenv))
 	k.log = k.sink.Logger("weir", k.level)
 	k.warn(cfg, warnings)
+	if files != nil {
+		files.sayAll()
+	}
 	k.unclaimed()
 	if n := app.KillLeftovers(k.runDir); n > 0 {
 		k.log.Warn("processes of workers that an earlier weir left behind were killed", "count", n)
@@ -235,7 +240,11 @@ func levelOf(name string) slog.Level {
 }
 
 func sourceOf(cfg *config.Config, revision int64) api.Source {
-	return api.Source{Path: cfg.File, Text: cfg.Text, Env: cfg.UsedEnv, Revision: revision}
+	s := api.Source{Path: cfg.File, Text: cfg.Text, Env: cfg.UsedEnv, Revision: revision, Read: cfg.Read}
+	for _, f := range cfg.Files {
+		s.Files = append(s.Files, api.SourceFile{Path: f.Path, Text: f.Text, Read: f.Read})
+	}
+	return s
 }
 
 // placed gives an app's fault the place of the key that it comes from.

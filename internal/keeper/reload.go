@@ -3,6 +3,7 @@ package keeper
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -14,24 +15,44 @@ import (
 
 // reload does what was asked for and answers when it is done. One at a time; from a goroutine of its own.
 func (k *keeper) reload(r api.Reload) error {
-	select {
-	case k.op <- struct{}{}:
-		defer func() { <-k.op }()
-	default:
-		return errBusy
+	if err := k.take(); err != nil {
+		return err
 	}
 	return k.reloadNow(r)
 }
 
-// reloadNow is reload for who has the token.
+// take takes the token. Who has it for an included file is waited for.
+func (k *keeper) take() error {
+	select {
+	case k.op <- struct{}{}:
+		return nil
+	default:
+	}
+	if !k.filing.Load() {
+		return errBusy
+	}
+	select {
+	case k.op <- struct{}{}:
+		return nil
+	case <-k.ended:
+		return errStopping
+	}
+}
+
+// reloadNow is reload for who has the token, and lets it go.
 func (k *keeper) reloadNow(r api.Reload) error {
 	begun := time.Now()
-	var err error
+	var err, files error
 	if r.App != "" {
 		err = k.replace(r.App)
+		<-k.op
 	} else {
 		k.notify("RELOADING=1")
 		err = k.reloadAll()
+		<-k.op
+		if err == nil && k.included != nil {
+			files = k.included.readAgain()
+		}
 	}
 	what := "the configuration"
 	if r.App != "" {
@@ -49,7 +70,7 @@ func (k *keeper) reloadNow(r api.Reload) error {
 		}
 		k.log.Info("reloaded "+what, "after", took)
 	})
-	return errors.Join(err, called)
+	return errors.Join(err, files, called) // of files, the log and the status tell by themselves
 }
 
 // replace gives an app new workers, one by one.
@@ -117,11 +138,20 @@ type change struct {
 //	read and check → open new listeners → start new apps, wait until they are ready → the edge takes it over
 //	→ changed apps are replaced worker by worker → removed apps drain and stop
 func (k *keeper) reloadAll() error {
+	if k.included != nil {
+		return k.included.reloadMain()
+	}
 	cfg, warnings, err := k.opts.Load()
 	if err != nil {
 		return err
 	}
+	return k.become(cfg, warnings, func() {})
+}
+
+// become puts another configuration in force; then is called when it is, and what follows from that is still to be done.
+func (k *keeper) become(cfg *config.Config, warnings []config.Warning, then func()) error {
 	c := &change{cfg: cfg}
+	var err error
 	called := k.call(func() { err = k.plan(c, warnings) })
 	if err = errors.Join(called, err); err != nil {
 		return err
@@ -129,6 +159,7 @@ func (k *keeper) reloadAll() error {
 	if err := k.prepare(c); err != nil {
 		return errors.Join(fmt.Errorf("nothing was changed: %w", err), k.undo(c))
 	}
+	then()
 	return k.finish(c)
 }
 
@@ -142,9 +173,12 @@ func (k *keeper) plan(c *change, warnings []config.Warning) error {
 	if cfg.RunDir != k.runDir {
 		return cfg.ErrorAt("run_dir", fmt.Sprintf("the run directory cannot be changed from %s while weir runs", k.runDir), "stop weir and start it again")
 	}
+	if err := Preflight(cfg); err != nil {
+		return err
+	}
 	for _, a := range cfg.Apps {
-		if err := app.Preflight(a, k.runDir); err != nil {
-			return placed(cfg, err)
+		if r := k.find(a.Name); r != nil && (r.coming || r.leaving != nil) {
+			return cfg.ErrorAtPlace(a.Place, "an app "+a.Name+" is being started or stopped for another file", "try again when that is done")
 		}
 	}
 	for _, l := range cfg.Listen {
@@ -165,11 +199,7 @@ func (k *keeper) plan(c *change, warnings []config.Warning) error {
 			c.closed = append(c.closed, l)
 		}
 	}
-	for _, r := range k.apps {
-		if !slices.ContainsFunc(cfg.Apps, func(a *config.App) bool { return a.Name == r.life.App().Name }) {
-			c.removed = append(c.removed, r)
-		}
-	}
+	c.removed = k.unnamed(cfg)
 	for _, l := range c.opened {
 		k.listeners[key(l.spec)] = l // an edge that is started from now on has it
 		if k.edge != nil {
@@ -189,8 +219,10 @@ func (k *keeper) prepare(c *change) error {
 			if k.stopping {
 				return
 			}
-			if k.find(a.Name) != nil {
-				c.updated = append(c.updated, a)
+			if r := k.find(a.Name); r != nil {
+				if !isIncluded(c.cfg, a) || !reflect.DeepEqual(r.life.App(), a) { // one that stays as it is may be busy
+					c.updated = append(c.updated, a)
+				}
 				continue
 			}
 			r := k.add(a)
@@ -209,13 +241,18 @@ func (k *keeper) prepare(c *change) error {
 	if err := errors.Join(problems...); err != nil {
 		return err
 	}
-	p := &proposal{cfg: c.cfg, answer: make(chan error, 1)}
+	return k.propose(c.cfg)
+}
+
+// propose puts a configuration in force at the edge, and with it here.
+func (k *keeper) propose(cfg *config.Config) error {
+	p := &proposal{cfg: cfg, answer: make(chan error, 1)}
 	if err := k.call(func() {
 		if k.stopping {
 			p.answer <- errStopping
 			return
 		}
-		p.source = sourceOf(c.cfg, k.source.Revision+1)
+		p.source = sourceOf(cfg, k.source.Revision+1)
 		k.proposal, k.dirty = p, true
 	}); err != nil {
 		return err
@@ -229,6 +266,20 @@ func (k *keeper) prepare(c *change) error {
 	case <-k.ended:
 		return errStopping
 	}
+}
+
+// unnamed are the apps that a configuration does not name, and that nobody else wants. As an event.
+func (k *keeper) unnamed(cfg *config.Config) (all []*running) {
+	names := make(map[string]bool, len(cfg.Apps))
+	for _, a := range cfg.Apps {
+		names[a.Name] = true
+	}
+	for _, r := range k.apps {
+		if !names[r.life.App().Name] && !r.coming && r.leaving == nil {
+			all = append(all, r)
+		}
+	}
+	return all
 }
 
 // undo takes back what prepare and plan have made.
@@ -250,6 +301,9 @@ func (k *keeper) remove(apps []*running) error {
 			return // stop sees to them
 		}
 		for _, r := range apps {
+			if r.leaving == nil {
+				r.leaving = make(chan struct{})
+			}
 			answers = append(answers, k.wish(r, func(t int) app.Event { return app.Stop{Ticket: t} }))
 		}
 	}); err != nil {
@@ -265,9 +319,21 @@ func (k *keeper) remove(apps []*running) error {
 		}
 		for _, r := range apps {
 			k.used[r.life.App().Name] = r.life.Used()
+			close(r.leaving)
 		}
 		k.apps = slices.DeleteFunc(k.apps, func(r *running) bool { return slices.Contains(apps, r) })
 	}))
+}
+
+// update gives an app's workers what they are to be made from now.
+func (k *keeper) update(a *config.App) error {
+	return k.wait(func() (*running, func(int) app.Event, error) {
+		r := k.find(a.Name)
+		if r == nil {
+			return nil, nil, errors.New("it has been taken out meanwhile")
+		}
+		return r, func(t int) app.Event { return app.Update{Ticket: t, App: a} }, nil
+	})
 }
 
 // finish does what follows from a configuration that is in force.
@@ -283,10 +349,7 @@ func (k *keeper) finish(c *change) error {
 	}
 	var problems []error
 	for _, a := range c.updated {
-		err := k.wait(func() (*running, func(int) app.Event, error) {
-			return k.find(a.Name), func(t int) app.Event { return app.Update{Ticket: t, App: a} }, nil
-		})
-		if err != nil {
+		if err := k.update(a); err != nil {
 			problems = append(problems, fmt.Errorf("the configuration is in force, but app %s is as it was: %w", a.Name, err))
 		}
 	}

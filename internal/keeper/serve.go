@@ -112,6 +112,9 @@ func (k *keeper) status() api.Status {
 		a.Overrun, a.Lost = r.overrun, r.lost
 		s.Apps = append(s.Apps, a)
 	}
+	if k.included != nil {
+		s.Included, s.Unseen = k.included.status()
+	}
 	for _, l := range k.cfg.Listen {
 		if o := k.listeners[key(l)]; o != nil {
 			s.Listen = append(s.Listen, o.addr)

@@ -78,14 +78,19 @@ func (h *heir) takeOver() (k *keeper, err error) {
 		syscall.CloseOnExec(fd)
 		h.files[fd] = os.NewFile(uintptr(fd), fmt.Sprint("inherited-", fd))
 	}
-	cfg, err := h.opts.Parse(e.Source)
+	main, cfg, err := h.opts.Parse(e.Source)
 	if err != nil {
 		return nil, err
 	}
 	if cfg, err = cfg.WithRunDir(e.RunDir); err != nil {
 		return nil, err
 	}
-	return h.keeper(cfg)
+	if k, err = h.keeper(cfg); err != nil || main == nil {
+		return k, err
+	}
+	k.included = asInForce(main, cfg)
+	k.included.k = k
+	return k, nil
 }
 
 // file is a descriptor of the estate.
@@ -153,6 +158,7 @@ func (h *heir) keeper(cfg *config.Config) (*keeper, error) {
 	e, o := h.estate, h.opts
 	now := time.Now()
 	k := newKeeper(o, cfg)
+	k.reads.Store(e.Reads)
 	k.since, k.secret, k.source, k.version, k.doors = time.Unix(0, e.Since), e.Secret, e.Source, e.State, e.Doors
 	k.ticket, k.deaths, k.restarts, k.problem, k.told = e.Ticket, e.Deaths, e.Restarts, e.Problem, e.Told
 	k.people.hands, k.people.done = e.Hands, e.Done

@@ -340,8 +340,8 @@ func (k *keeper) touched(r *running, path string) {
 		case <-k.ended:
 			return
 		}
-		defer func() { <-k.op }()
 		if err := k.call(func() { r.tend.touched = false }); err != nil {
+			<-k.op
 			return
 		}
 		// The error is in the log and the status already.

@@ -142,7 +142,7 @@ func TestOldProgramComesBack(t *testing.T) {
 
 // TestEstates: what is none, or one of another time, is refused.
 func TestEstates(t *testing.T) {
-	parse := func(api.Source) (*config.Config, error) { return &config.Config{}, nil }
+	parse := func(api.Source) (*config.Main, *config.Config, error) { return nil, &config.Config{}, nil }
 	for text, want := range map[string]string{
 		"":                         "reading what the old program left",
 		"{}":                       "has format 0, and this one knows format 1 only",
@@ -178,7 +178,7 @@ func TestClockThatIsSet(t *testing.T) {
 func FuzzEstate(f *testing.F) {
 	f.Add([]byte(`{"format": 1, "configs": [{"app": {"Name": "web"}}], "apps": [{"life": {"app": 0, "places": [{"number": 1, "cur": {"name": "web/1.1", "gen": 1, "state": 2, "pid": 7}}]}}]}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		Trial(strings.NewReader(string(text)), func(api.Source) (*config.Config, error) { return &config.Config{}, nil })
+		Trial(strings.NewReader(string(text)), func(api.Source) (*config.Main, *config.Config, error) { return nil, &config.Config{}, nil })
 	})
 }
 
