@@ -488,3 +488,47 @@ func TestCheckIncludes(t *testing.T) {
 		}
 	}
 }
+
+// TestFilesOverUpgrade: the program that takes over has each file as it was in force, also one that is bad on disk by now, and goes
+// on with one that is about to come.
+func TestFilesOverUpgrade(t *testing.T) {
+	w := emperor(t, "", map[string]string{"b.yaml": oneSite("b", "b.test", "1", "")})
+	a, b := pids(waitWorkers(t, w, "a", 2)), pids(waitWorkers(t, w, "b", 2))
+	w.Write("sites.d/b.yaml", "apps: {b: {comand: x}}\n")
+	w.Write("sites.d/c.yaml", strings.Replace(oneSite("c", "c.test", "1", ""), "@HELLO@", "/bin/false", 1))
+	wrong := func() {
+		t.Helper()
+		complains(t, w, "b.yaml", "comand")
+		complains(t, w, "c.yaml", "does not start")
+	}
+	stay := func(when string) {
+		t.Helper()
+		same(t, w, "a", a, when)
+		same(t, w, "b", b, when)
+		if got := said(t, w, "b.test"); got != "b 1" {
+			t.Errorf("%s: b.test answers %q", when, got)
+		}
+	}
+	wrong()
+	for range 3 {
+		w.Do("upgrade")
+		stay("an upgrade")
+		wrong()
+	}
+	if _, problem, code := w.Command("reload"); code != 1 || !strings.Contains(problem, "comand") {
+		t.Errorf("exit %d, %s", code, problem)
+	}
+	stay("a reload after it")
+	w.Write("sites.d/b.yaml", oneSite("b", "b.test", "2", ""))
+	comes(t, w, "b.test", "b 2")
+	same(t, w, "a", a, "b is mended")
+	same(t, w, "b", b, "it is mended")
+	w.Write("sites.d/c.yaml", oneSite("c", "c.test", "1", ""))
+	comes(t, w, "c.test", "c 1")
+	w.Do("upgrade")
+	if err := os.Remove(filepath.Join(w.Dir, "sites.d", "c.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	comes(t, w, "c.test", "a 1")
+	same(t, w, "a", a, "c is gone")
+}
