@@ -92,6 +92,7 @@ type keeper struct {
 	op       chan struct{} // holds one token: who has it reloads
 	filing   atomic.Bool   // it is for an included file that somebody has it, which is a matter of moments
 	reads    atomic.Int64  // how often files have been read
+	callers  atomic.Int32  // who asked for an upgrade and have no answer yet
 	included *included     // nil: Options.Load knows of none
 
 	// Owned by the goroutine that handles events.

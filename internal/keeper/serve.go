@@ -63,6 +63,11 @@ func (k *keeper) endCalls() {
 	ctx, cancel := context.WithTimeout(context.Background(), callsTime)
 	defer cancel()
 	k.server.Shutdown(ctx) //nolint:errcheck // who calls after that time has to call again
+	// Those who asked for an upgrade are not the server's any more. The one whose turn it is waits for the next program, the others
+	// have just been refused, or are about to be.
+	for k.callers.Load() > 1 && ctx.Err() == nil {
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // resumeCalls takes calls again. As an event.

@@ -38,8 +38,11 @@ func (o *Options) succeeds() bool { return o.Thread != nil && o.Parse != nil }
 
 // serveUpgrade answers when all is done, which may be another program's turn: the connection goes with the rest.
 func (k *keeper) serveUpgrade(w http.ResponseWriter, _ *http.Request) {
+	k.callers.Add(1)
+	answered := func() { k.callers.Add(-1) }
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
+		answered()
 		api.AnswerError(w, http.StatusInternalServerError, err)
 		return
 	}
@@ -48,10 +51,12 @@ func (k *keeper) serveUpgrade(w http.ResponseWriter, _ *http.Request) {
 		io.WriteCloser
 	})
 	if !ok {
+		answered()
 		conn.Close() //nolint:errcheck // a Unix socket is one
 		return
 	}
 	k.goes(func() { // to its end, as a reload
+		defer answered()
 		was := k.opts.Version
 		err := k.upgrade(caller)
 		answerCaller(caller, api.Upgraded{Version: k.opts.Version, Was: was}, err)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -176,7 +177,8 @@ func TestSecuredAnswerWhileWriting(t *testing.T) {
 			t.Error("garbage was read")
 		}
 		within(t, l, func(*Task) { conn.Close() })
-		if err := <-wrote; !errors.Is(err, ErrClosed) {
+		// If the peer's kernel took a little more meanwhile, the write ended between two records, by the alert.
+		if err := <-wrote; !errors.Is(err, ErrClosed) && (err == nil || !strings.Contains(err.Error(), "bad record MAC")) {
 			t.Errorf("the write ended with %v", err)
 		}
 		stop <- struct{}{}

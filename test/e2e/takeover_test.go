@@ -73,7 +73,11 @@ func TestUpgradeTakesTheKeeper(t *testing.T) {
 	}
 	masks := regexp.MustCompile(`Sig(?:Blk|Ign):\s+([0-9a-f]+)`).FindAllStringSubmatch(w.Output(), -1)
 	for _, m := range masks {
-		if strings.Trim(m[1], "0") != "" {
+		mask, err := strconv.ParseUint(m[1], 16, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if mask&^(3<<31) != 0 { // 32 and 33 are the C library's own: whatever make starts ignores them
 			t.Errorf("not all signals come to workers: %s", m[0])
 		}
 	}
