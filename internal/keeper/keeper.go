@@ -76,11 +76,12 @@ type keeper struct {
 	lock    *os.File
 	apiFile *os.File // the listening socket of the server
 	server  *http.Server
-	calls   *http.Server // has been shut down for an upgrade that was not to be, and may have calls still
-	socket  net.Listener // the server's
-	secret  []byte       // that all edges have in common
-	self    *program     // that this process runs
-	heir    *heir        // until it has begun to go on in another program's place
+	calls   *http.Server  // has been shut down for an upgrade that was not to be, and may have calls still
+	socket  net.Listener  // the server's
+	served  chan struct{} // closed when server takes no more calls
+	secret  []byte        // that all edges have in common
+	self    *program      // that this process runs
+	heir    *heir         // until it has begun to go on in another program's place
 	ctx     context.Context
 	cancel  context.CancelFunc
 

@@ -50,8 +50,10 @@ func (k *keeper) serveAPI() error {
 
 // takeCalls begins to answer calls.
 func (k *keeper) takeCalls() {
-	server, socket := k.server, k.socket
+	server, socket, served := k.server, k.socket, make(chan struct{})
+	k.served = served
 	k.goes(func() {
+		defer close(served)
 		if err := server.Serve(socket); !errors.Is(err, http.ErrServerClosed) {
 			k.log.Error("the control socket failed: weir status, reload and stop do not work until it is restarted", "error", err)
 		}
@@ -62,7 +64,10 @@ func (k *keeper) takeCalls() {
 func (k *keeper) endCalls() {
 	ctx, cancel := context.WithTimeout(context.Background(), callsTime)
 	defer cancel()
+	// Twice: a call that was taken at the very moment of the first time is known only when no further one is taken.
 	k.server.Shutdown(ctx) //nolint:errcheck // who calls after that time has to call again
+	<-k.served
+	k.server.Shutdown(ctx) //nolint:errcheck // likewise
 	// Those who asked for an upgrade are not the server's any more. The one whose turn it is waits for the next program, the others
 	// have just been refused, or are about to be.
 	for k.callers.Load() > 1 && ctx.Err() == nil {
