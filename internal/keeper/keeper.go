@@ -79,6 +79,7 @@ type keeper struct {
 	calls   *http.Server  // has been shut down for an upgrade that was not to be, and may have calls still
 	socket  net.Listener  // the server's
 	served  chan struct{} // closed when server takes no more calls
+	calling *atomic.Int32 // connections of the server
 	secret  []byte        // that all edges have in common
 	self    *program      // that this process runs
 	heir    *heir         // until it has begun to go on in another program's place
@@ -149,6 +150,9 @@ func Run(ctx context.Context, o Options) error {
 
 // run is the one goroutine that handles events.
 func (k *keeper) run(ctx context.Context) error {
+	if k.heir != nil {
+		k.op <- struct{}{} // the upgrade goes on: nobody who calls can be before it
+	}
 	k.takeCalls()
 	if k.opts.Watchdog > 0 {
 		k.goes(func() { k.feed(k.opts.Watchdog) })

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/weirhq/weir/internal/api"
@@ -43,7 +44,17 @@ func (k *keeper) serveAPI() error {
 	if err != nil {
 		return err
 	}
-	k.server = &http.Server{Handler: k.routes(), ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return k.ctx }}
+	open := &atomic.Int32{}
+	k.server = &http.Server{Handler: k.routes(), ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return k.ctx },
+		ConnState: func(_ net.Conn, s http.ConnState) {
+			switch s {
+			case http.StateNew:
+				open.Add(1)
+			case http.StateClosed, http.StateHijacked:
+				open.Add(-1)
+			}
+		}}
+	k.calling = open
 	k.socket = ln
 	return nil
 }
@@ -54,7 +65,7 @@ func (k *keeper) takeCalls() {
 	k.served = served
 	k.goes(func() {
 		defer close(served)
-		if err := server.Serve(socket); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(socket); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			k.log.Error("the control socket failed: weir status, reload and stop do not work until it is restarted", "error", err)
 		}
 	})
@@ -64,15 +75,16 @@ func (k *keeper) takeCalls() {
 func (k *keeper) endCalls() {
 	ctx, cancel := context.WithTimeout(context.Background(), callsTime)
 	defer cancel()
-	// Twice: a call that was taken at the very moment of the first time is known only when no further one is taken.
-	k.server.Shutdown(ctx) //nolint:errcheck // who calls after that time has to call again
+	// The server's own shutdown would hang up on calls that it has taken and not read yet: so it is to have none first.
+	k.socket.Close() //nolint:errcheck // a duplicate
 	<-k.served
-	k.server.Shutdown(ctx) //nolint:errcheck // likewise
+	k.server.SetKeepAlivesEnabled(false)
 	// Those who asked for an upgrade are not the server's any more. The one whose turn it is waits for the next program, the others
 	// have just been refused, or are about to be.
-	for k.callers.Load() > 1 && ctx.Err() == nil {
+	for (k.calling.Load() > 0 || k.callers.Load() > 1) && ctx.Err() == nil {
 		time.Sleep(time.Millisecond)
 	}
+	k.server.Shutdown(ctx) //nolint:errcheck // who has called and goes on after that time has to call again
 }
 
 // resumeCalls takes calls again. As an event.

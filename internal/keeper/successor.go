@@ -280,7 +280,7 @@ func (h *heir) edge(o estateEdge, now time.Time) (*edge, error) {
 	return e, nil
 }
 
-// resume goes on with everything. As the first event.
+// resume goes on with everything, with the token. As the first event.
 func (k *keeper) resume() {
 	h := k.heir
 	k.heir = nil
@@ -290,7 +290,6 @@ func (k *keeper) resume() {
 	if k.opts.Watchdog > 0 {
 		k.notify("WATCHDOG=1")
 	}
-	k.op <- struct{}{} // it is free: the upgrade goes on
 	k.resumeEdges()
 	k.resumeGuard(h)
 	for i, r := range k.apps {

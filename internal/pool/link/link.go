@@ -152,6 +152,9 @@ func (l *Link) appendHeader(dst []byte, o *Origin, local, peer func() netip.Addr
 		return proxyproto.AppendV1(dst, local(), peer())
 	}
 	if l.proxy == 2 {
+		if !o.Client.IsValid() || !o.Server.IsValid() { // HAProxy gives no answer to a client without an address
+			return proxyproto.AppendLocal(dst)
+		}
 		return proxyproto.AppendV2(dst, o.Client, o.Server)
 	}
 	return proxyproto.AppendV1(dst, o.Client, o.Server)
