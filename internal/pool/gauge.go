@@ -23,9 +23,14 @@ type tally struct {
 // freeRetries is how many further tries a pool has in ten seconds whatever its requests.
 const freeRetries = 100
 
-// MayRetry asks whether the budget has one more try for a request that failed at this server, and takes it. On the turn's loop.
+// MayRetry asks whether the budget has one more try for a request that failed at this server, and takes it. Where the server has been
+// given up in the meantime it needs none: what was there goes elsewhere once, and nothing follows it. (A server that hangs
+// has seconds of requests when its check fails.) On the turn's loop.
 func (s *Server) MayRetry(turn *Turn) (ok bool) {
 	c := s.core
+	if turn.retry = (limit.Receipt{}); s.GivenUp(turn) {
+		return true
+	}
 	l := c.loops[turn.lane]
 	turn.retry, ok = c.tallies[turn.lane].budget.Spend(l.Now(), c.view.Load().cfg.Retry.Budget, max(freeRetries/len(c.loops), 1))
 	return ok

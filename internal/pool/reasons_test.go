@@ -1,6 +1,10 @@
 package pool
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/weirhq/weir/internal/loop"
+)
 
 // What the loops see of a server for each set of reasons.
 func TestReasonsAndPlaces(t *testing.T) {
@@ -92,4 +96,42 @@ func TestGivenUp(t *testing.T) {
 	if !s.GivenUp(before) {
 		t.Error("it was forgotten")
 	}
+}
+
+// Who leaves a server that was given up needs no budget; who leaves one that only failed does.
+func TestRetriesOfThoseGivenUp(t *testing.T) {
+	cfg := fixed("web", 0, "10.0.0.1:80", "10.0.0.2:80")
+	e := engine(t, 1, false)
+	p := build(t, pools(cfg), env(e), nil).Pool("web")
+	in(t, e.Loops()[0], func(task *loop.Task) {
+		var turn Turn
+		left := 0
+		for ; left < 10*freeRetries; left++ {
+			s, err := p.Pick(task, &turn, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Done(&turn, EmptyResponse)
+			if !s.MayRetry(&turn) {
+				break
+			}
+			turn.Reset()
+		}
+		if left != freeRetries {
+			t.Errorf("%d tries of a pool without requests were allowed, want %d", left, freeRetries)
+		}
+		turn.Reset()
+		s, err := p.Pick(task, &turn, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.c.mu.Lock()
+		p.c.bar(s, check)
+		p.c.unbar(s, check)
+		p.c.mu.Unlock()
+		s.Done(&turn, TimedOut)
+		if !s.MayRetry(&turn) {
+			t.Error("it has to stay at a server that was given up")
+		}
+	})
 }
