@@ -33,7 +33,8 @@ func (c *core) applyLocked(cfg *config.Pool, ws []want, key []byte) error {
 	}
 	v := &view{core: c, limit: int64(max(cfg.MaxConn, 0)), total: int64(max(cfg.TotalConn, 0)), keep: cfg.Keep, fixed: cfg.App == "", cfg: cfg}
 	v.gauged = cfg.Breaker != nil || cfg.AutoConn != nil || asksForPrimary(cfg)
-	v.waits = !v.fixed || v.limit > 0 || v.total > 0 || cfg.AutoConn != nil
+	// Where servers have to show first what they are, one may do so in a moment, as an app's worker may become ready.
+	v.waits = !v.fixed || v.limit > 0 || v.total > 0 || cfg.AutoConn != nil || cfg.Health != nil && asksForRole(cfg.Health)
 	listed := make(map[*Server]bool, len(ws))
 	var shut []*Server
 	var chosen []want

@@ -111,3 +111,18 @@ func (c *core) decide(t *testing.T, cfg *config.Pool, server, do string) {
 		t.Fatal(err)
 	}
 }
+
+// Who comes before a check has found the server that is asked for waits, as before an app's first worker is ready.
+func TestWaitsForItsPrimary(t *testing.T) {
+	c, cfg := primaries(t)
+	for role, want := range map[string]bool{config.Primary: true, config.Replica: true, "": false} {
+		next, h := *cfg, *cfg.Health
+		h.Role, next.Health = role, &h
+		if err := c.apply(&next, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.view.Load().waits; got != want {
+			t.Errorf("role %q: requests wait: %v", role, got)
+		}
+	}
+}

@@ -16,7 +16,7 @@ import (
 	"github.com/weirhq/weir/internal/testkit"
 )
 
-func TestMain(m *testing.M) { testkit.Main(m) }
+func TestMain(m *testing.M) { testkit.Main(m, "TestDribbledHead") }
 
 const patience = 20 * time.Second
 
