@@ -322,7 +322,7 @@ func (k *keeper) settle() {
 func (k *keeper) withoutEdge() {
 	if p := k.proposal; p != nil {
 		k.proposal = nil
-		p.answer <- errors.New("the edge is down")
+		p.answer <- errNoEdge
 	}
 	for _, r := range slices.Clone(k.apps) {
 		for _, w := range r.life.Serving() {
@@ -349,7 +349,7 @@ func (k *keeper) pushed(e *edge, s snapshot, err error) {
 		return
 	}
 	if err == nil {
-		err = errors.New("the edge died meanwhile")
+		err = fmt.Errorf("%w: it died meanwhile", errNoEdge)
 	}
 	if s.proposal != nil {
 		k.proposal = nil

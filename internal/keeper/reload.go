@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"reflect"
@@ -244,8 +245,23 @@ func (k *keeper) prepare(c *change) error {
 	return k.propose(c.cfg)
 }
 
-// propose puts a configuration in force at the edge, and with it here.
+// propose puts a configuration in force at the edge, and with it here. An edge that dies meanwhile has not refused it: the next one is
+// asked, once, for it may be the configuration that it died of.
 func (k *keeper) propose(cfg *config.Config) error {
+	err := k.proposeOnce(cfg)
+	var gone *api.Unreachable
+	if !errors.Is(err, errNoEdge) && (!errors.As(err, &gone) || errors.Is(err, context.DeadlineExceeded)) {
+		return err
+	}
+	if late := k.awaitEdge(); late != nil {
+		return errors.Join(err, late)
+	}
+	return k.proposeOnce(cfg)
+}
+
+var errNoEdge = errors.New("the edge is down")
+
+func (k *keeper) proposeOnce(cfg *config.Config) error {
 	p := &proposal{cfg: cfg, answer: make(chan error, 1)}
 	if err := k.call(func() {
 		if k.stopping {
