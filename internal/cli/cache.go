@@ -27,19 +27,9 @@ func cacheCommand() *cobra.Command {
 	runDir := runDirFlag(c)
 	asJSON := c.Flags().Bool("json", false, "as JSON")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		client, err := keeperClient(*runDir)
-		if err != nil {
-			return err
-		}
-		defer client.Close()
-		var s api.CacheStatus
-		if err := client.Get(c.Context(), "/v1/cache", &s); err != nil {
-			return err
-		}
-		if *asJSON {
-			return printJSON(c.OutOrStdout(), s)
-		}
-		return showCache(c.OutOrStdout(), s, widthOf(c.OutOrStdout()))
+		return showWhat(c, *runDir, "/v1/cache", *asJSON, func(out io.Writer, s api.CacheStatus) error {
+			return showCache(out, s, widthOf(out))
+		})
 	}
 	return c
 }

@@ -193,19 +193,9 @@ func faultsCommand() *cobra.Command {
 	runDir := runDirFlag(c)
 	asJSON := c.Flags().Bool("json", false, "as JSON")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		client, err := keeperClient(*runDir)
-		if err != nil {
-			return err
-		}
-		defer client.Close()
-		var all api.Faults
-		if err := client.Get(c.Context(), "/v1/chaos", &all); err != nil {
-			return err
-		}
-		if *asJSON {
-			return printJSON(c.OutOrStdout(), all)
-		}
-		return showFaults(c.OutOrStdout(), all.Faults, time.Now())
+		return showWhat(c, *runDir, "/v1/chaos", *asJSON, func(out io.Writer, all api.Faults) error {
+			return showFaults(out, all.Faults, time.Now())
+		})
 	}
 	return c
 }

@@ -263,19 +263,7 @@ func interventionsCommand() *cobra.Command {
 	runDir := runDirFlag(c)
 	asJSON := c.Flags().Bool("json", false, "as JSON")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		client, err := keeperClient(*runDir)
-		if err != nil {
-			return err
-		}
-		defer client.Close()
-		var all api.Interventions
-		if err := client.Get(c.Context(), "/v1/interventions", &all); err != nil {
-			return err
-		}
-		if *asJSON {
-			return printJSON(c.OutOrStdout(), all)
-		}
-		return showInterventions(c.OutOrStdout(), all)
+		return showWhat(c, *runDir, "/v1/interventions", *asJSON, showInterventions)
 	}
 	return c
 }

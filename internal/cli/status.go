@@ -43,6 +43,23 @@ func statusCommand() *cobra.Command {
 	return c
 }
 
+// showWhat asks the keeper for something, and shows it to people, or as JSON to programs.
+func showWhat[T any](c *cobra.Command, runDir, path string, asJSON bool, show func(io.Writer, T) error) error {
+	client, err := keeperClient(runDir)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	var what T
+	if err := client.Get(c.Context(), path, &what); err != nil {
+		return err
+	}
+	if asJSON {
+		return printJSON(c.OutOrStdout(), what)
+	}
+	return show(c.OutOrStdout(), what)
+}
+
 // printJSON writes a value for programs.
 func printJSON(out io.Writer, v any) error {
 	e := json.NewEncoder(out)

@@ -101,19 +101,6 @@ func (k *keeper) forbidden() error {
 	return fmt.Errorf("the configuration does not allow chaos: write `chaos: allow` into %s, and weir reload", k.cfg.File)
 }
 
-func (k *keeper) serveChaos(w http.ResponseWriter, r *http.Request) {
-	var f api.Fault
-	if err := api.ReadRequest(w, r, &f); err != nil {
-		api.AnswerError(w, http.StatusBadRequest, err)
-		return
-	}
-	if err := k.disturb(&f); err != nil {
-		api.AnswerError(w, http.StatusUnprocessableEntity, err)
-		return
-	}
-	api.Answer(w, http.StatusOK, f)
-}
-
 // disturb begins a fault, and waits until the edge makes it.
 func (k *keeper) disturb(f *api.Fault) error {
 	var leave error

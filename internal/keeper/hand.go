@@ -109,17 +109,20 @@ func oneLine(s string) string {
 	}, strings.ToValidUTF8(s, "?")))
 }
 
-func (k *keeper) serveIntervention(w http.ResponseWriter, r *http.Request) {
-	var in api.Intervention
-	if err := api.ReadRequest(w, r, &in); err != nil {
-		api.AnswerError(w, http.StatusBadRequest, err)
-		return
+// serveWish has do fulfil what is asked for, and answers with what do has made of it.
+func serveWish[T any](do func(*T) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var wish T
+		if err := api.ReadRequest(w, r, &wish); err != nil {
+			api.AnswerError(w, http.StatusBadRequest, err)
+			return
+		}
+		if err := do(&wish); err != nil {
+			api.AnswerError(w, http.StatusUnprocessableEntity, err)
+			return
+		}
+		api.Answer(w, http.StatusOK, wish)
 	}
-	if err := k.intervene(&in); err != nil {
-		api.AnswerError(w, http.StatusUnprocessableEntity, err)
-		return
-	}
-	api.Answer(w, http.StatusOK, in)
 }
 
 // intervene does to a server what somebody wants, and waits until it is in force.
