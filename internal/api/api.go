@@ -254,6 +254,7 @@ type Status struct {
 	EdgeRestarts int         `json:"edge_restarts"`
 	Apps         []AppStatus `json:"apps"`
 	Listen       []string    `json:"listen"`
+	Admin        []string    `json:"admin,omitempty"`   // addresses of the status page
 	Problem      string      `json:"problem,omitempty"` // e.g. the last reload that was refused, and why
 	Faults       []Fault     `json:"faults,omitempty"`  // that weir makes on purpose
 

@@ -30,6 +30,9 @@ func KeeperSocket(runDir string) string { return filepath.Join(runDir, "weir.soc
 // EdgeSocket is where the edge of a run directory answers that accepts: a link to its own socket.
 func EdgeSocket(runDir string) string { return filepath.Join(runDir, "edge.sock") }
 
+// DeskSocket is where the desk of a run directory answers: its whole API, for who may use the socket, without a token.
+func DeskSocket(runDir string) string { return filepath.Join(runDir, "desk.sock") }
+
 // OwnEdgeSocket is where the n-th edge of a run directory answers.
 func OwnEdgeSocket(runDir string, n int) string {
 	return filepath.Join(runDir, "edge-"+strconv.Itoa(n)+".sock")
@@ -149,6 +152,27 @@ func (c *Client) call(ctx context.Context, method, path string, body []byte, out
 		return fmt.Errorf("calling %s on %s: reading the answer: %w", path, c.socket, err)
 	}
 	return nil
+}
+
+// Stream calls path and returns the answer's body as it comes, which the caller closes, or whose context it ends. Errors as with Get.
+func (c *Client) Stream(ctx context.Context, path string) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://weir"+path, nil)
+	if err != nil {
+		return nil, fmt.Errorf("calling %s: %w", path, err)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, &Unreachable{c.socket, cause(err)}
+	}
+	if resp.StatusCode/100 == 2 {
+		return resp.Body, nil
+	}
+	defer resp.Body.Close() //nolint:errcheck // an error is told already
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, reportErrorSize))
+	if err != nil {
+		return nil, &Unreachable{c.socket, err}
+	}
+	return nil, failed(resp.StatusCode, answer)
 }
 
 // cause takes off the method and the made-up URL that net/http puts before an error.

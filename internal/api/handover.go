@@ -19,8 +19,8 @@ const (
 	reportErrorSize = 4 << 10
 	// stateSize bounds the state that an edge reads: the configuration's text and the workers.
 	stateSize = 256 << 20
-	// edgeFD is where the edge finds its end of the pair.
-	edgeFD = 3
+	// childFD is where a process that the keeper has started finds its end of the pair.
+	childFD = 3
 )
 
 // packet is a Handover as it travels: More says that further descriptors of the same Handover come in the next one.
@@ -29,17 +29,17 @@ type packet struct {
 	More bool `json:"more,omitempty"`
 }
 
-// EdgeConn returns the edge's end of the pair, which the keeper put at descriptor 3. The connection is not inherited
+// KeeperConn returns the end of the pair of a process that the keeper has started, which the keeper put at descriptor 3. The connection is not inherited
 // by programs that the edge starts. Call it once.
-func EdgeConn() (*net.UnixConn, error) {
+func KeeperConn() (*net.UnixConn, error) {
 	// What is no socket is somebody else's, and is not closed: in a test, a file of the testing package.
 	var is syscall.Stat_t
-	if err := syscall.Fstat(edgeFD, &is); err != nil || is.Mode&syscall.S_IFMT != syscall.S_IFSOCK {
-		return nil, errors.New("taking the connection to the keeper: descriptor 3 is no socket; weir starts its edge itself, with `weir run`")
+	if err := syscall.Fstat(childFD, &is); err != nil || is.Mode&syscall.S_IFMT != syscall.S_IFSOCK {
+		return nil, errors.New("taking the connection to the keeper: descriptor 3 is no socket; `weir run` starts this itself")
 	}
-	c, err := Conn(os.NewFile(edgeFD, "keeper"))
+	c, err := Conn(os.NewFile(childFD, "keeper"))
 	if err != nil {
-		return nil, fmt.Errorf("taking the connection to the keeper (weir starts its edge itself, with `weir run`): %w", err)
+		return nil, fmt.Errorf("taking the connection to the keeper (`weir run` starts this itself): %w", err)
 	}
 	return c, nil
 }

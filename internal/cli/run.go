@@ -15,8 +15,10 @@ import (
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/app"
 	"github.com/weirhq/weir/internal/config"
+	"github.com/weirhq/weir/internal/desk"
 	"github.com/weirhq/weir/internal/edge"
 	"github.com/weirhq/weir/internal/keeper"
+	"github.com/weirhq/weir/internal/source"
 )
 
 func runCommand() *cobra.Command {
@@ -108,15 +110,8 @@ func parseAgain(s api.Source, o config.Options) (*config.Main, *config.Config, e
 			return nil, nil, err
 		}
 	}
-	choices := make([]config.Choice, len(s.Files))
-	for i, f := range s.Files {
-		choices[i] = config.Choice{Path: f.Path, Versions: []config.Version{{Text: f.Text, Read: f.Read, Proven: true}}}
-	}
-	j, err := main.Join(choices)
-	if err != nil {
-		return nil, nil, err
-	}
-	return main, j.Config, nil
+	cfg, err := source.Join(main, &s)
+	return main, cfg, err
 }
 
 // outliveReaders has writes to an output that nobody reads any more fail, instead of ending this process: a site does not
@@ -130,6 +125,9 @@ func readOptions(runDir string) config.Options {
 	}
 	return config.Options{Env: os.LookupEnv, Strict: true, RunDir: runDir, Also: func(c *config.Config) error {
 		if err := edge.Check(c); err != nil {
+			return err
+		}
+		if err := desk.Check(c); err != nil {
 			return err
 		}
 		return keeper.Preflight(c)

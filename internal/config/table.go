@@ -27,6 +27,7 @@ type raw struct {
 	Config
 	pools []*poolDraft
 	tcp   []*tcpDraft
+	admin *adminDraft
 	store Cache // what stands for the cache that nobody wrote down
 }
 
@@ -59,6 +60,8 @@ func topObject(t *table, w *wholeTable) *object[raw] {
 		"Where this weir stands. Servers of the same zone are preferred, as long as at least half of them are open.")
 	add(o, "cache", pointer(mapped(store.kind(), "write {memory: 512MiB}, or take it out for no cache")), func(r *raw) **Cache { return &r.Cache }, "", "The shared cache.")
 	add(o, "log", logObject(t).kind(), func(r *raw) *Log { return &r.Log }, "", "What is written where.")
+	add(o, "admin", pointer(mapped(adminObject(t).kind(), "write {listen: 127.0.0.1:9190}, or {} for just that")), func(r *raw) **adminDraft { return &r.admin }, "",
+		"The status page, its API and metrics. Without it there is none.")
 	add(o, "limits", limitsObject(t).kind(), func(r *raw) *Limits { return &r.Limits }, "",
 		"Bounds on what a client can make grow.")
 	add(o, "timeouts", timeoutsObject(t).kind(), func(r *raw) *Timeouts { return &r.Timeouts }, "",
@@ -68,7 +71,6 @@ func topObject(t *table, w *wholeTable) *object[raw] {
 		"Where weir's and its workers' Unix sockets are. The flag --run-dir wins over it.")
 	add(o, "chaos", convert(enumKind("forbid", "allow"), func(s string) bool { return s == "allow" }), func(r *raw) *bool { return &r.Chaos }, "forbid",
 		"Whether `weir chaos` may make faults on purpose: kill workers and edges, slow answers down, answer with errors.")
-	o.later("admin", "the status page and its API over TCP")
 	o.later("metrics", "statsd and Graphite")
 	o.zero.store = store.zero
 	o.done = func(d *decoder, at value, given map[string]value, r *raw) {

@@ -25,6 +25,7 @@ type Config struct {
 	Sites          []*Site
 	Cache          *Cache // nil: there is none
 	Log            Log
+	Admin          *Admin `json:",omitempty"` // nil: there is no desk
 	Limits         Limits
 	Timeouts       Timeouts
 	Chaos          bool             // faults may be made on purpose
@@ -43,6 +44,7 @@ type Listen struct {
 	Address string // host:port (host may be empty: every address), or the path of a socket
 	Place   Place
 	TCP     *TCP `json:",omitempty"` // what becomes of connections there; nil: they speak HTTP
+	Desk    bool `json:",omitempty"` // the desk accepts them, and not the edge
 }
 
 // App is a command that weir runs as several workers.

@@ -19,7 +19,7 @@ import (
 // Main is the edge's process, with a number of loops: it takes over what the keeper hands down, serves, and obeys until it is told to stop
 // or the keeper is gone. It returns nil when it stopped in order.
 func Main(ctx context.Context, loops int) error {
-	conn, err := api.EdgeConn()
+	conn, err := api.KeeperConn()
 	if err != nil {
 		return err
 	}
@@ -194,6 +194,9 @@ func (c *control) routes() http.Handler {
 			pools = t.pools.Status()
 		}
 		api.Answer(w, http.StatusOK, pools)
+	})
+	mux.HandleFunc("GET /v1/counters", func(w http.ResponseWriter, _ *http.Request) {
+		api.Answer(w, http.StatusOK, c.edge.Counters())
 	})
 	mux.HandleFunc("GET /v1/alive", func(w http.ResponseWriter, _ *http.Request) {
 		c.edge.onLoops(func(*local) {}) // each loop has to take a turn

@@ -19,6 +19,7 @@ import (
 	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/message"
 	"github.com/weirhq/weir/internal/pool"
+	"github.com/weirhq/weir/internal/source"
 )
 
 // Edge is the running data plane.
@@ -53,7 +54,7 @@ type Edge struct {
 	listeners map[string][]*loop.Listener
 	sockets   map[string][]*os.File // handed down and not listened on yet
 	holds     bool                  // it listens on nothing yet
-	reading   reading
+	reader    source.Reader
 
 	inherited inheritance
 	handing   sync.WaitGroup // the cache's disk is being given up
@@ -133,18 +134,18 @@ func (e *Edge) Apply(s api.EdgeState) error {
 	if s.Version < e.version {
 		return fmt.Errorf("state %d is older than state %d, which is in force", s.Version, e.version)
 	}
-	if old != nil && sameSource(&s.Source, &old.source) {
+	if old != nil && source.Same(&s.Source, &old.source) {
 		old.pools.SetWorkers(s.Workers)
 		old.pools.SetHands(s.Hands)
 		e.useFaults(s.Faults)
 		e.version = s.Version
 		return nil
 	}
-	cfg, err := e.read(&s.Source, s.RunDir)
+	cfg, err := e.reader.Read(&s.Source, s.RunDir)
 	if err != nil {
 		return err
 	}
-	if err := e.awaitSockets(cfg.Listen); err != nil {
+	if err := e.awaitSockets(cfg.Traffic()); err != nil {
 		return err
 	}
 	log, err := e.openLog(cfg.Log.Access)
@@ -190,7 +191,7 @@ func (e *Edge) Apply(s api.EdgeState) error {
 	if e.holds {
 		return nil
 	}
-	return e.listen(cfg.Listen)
+	return e.listen(cfg.Traffic())
 }
 
 // handoverWait is how long a state waits for the sockets that it listens on: they come by another way.

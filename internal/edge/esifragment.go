@@ -69,7 +69,7 @@ func (a *assembler) try(ref []byte, fr *esi.Fragment, d *doc, depth int) (done b
 	if fr.MaxWait > 0 {
 		by = a.h.l.loop.Now() + int64(fr.MaxWait)
 	}
-	src := source{a: a, s: &f.feed}
+	src := pageContent{a: a, s: &f.feed}
 	var resp message.Response
 	switch err := src.begin(message.GET, &resp, by); {
 	case errors.Is(err, errLost) || errors.Is(err, loop.ErrClosed):
@@ -106,7 +106,7 @@ func (a *assembler) resolve(from esi.Address, ref []byte, depth int) (esi.Addres
 }
 
 // place passes the content of a fragment on.
-func (a *assembler) place(src *source, f *fragment, fr *esi.Fragment, to esi.Address, depth int, ref []byte) (done bool, err error) {
+func (a *assembler) place(src *pageContent, f *fragment, fr *esi.Fragment, to esi.Address, depth int, ref []byte) (done bool, err error) {
 	mark, before := a.asm.Mark(), a.taken+int64(a.asm.Held())
 	if f.feed.esi {
 		err = a.document(src, to, depth+1)
@@ -135,7 +135,7 @@ func (a *assembler) place(src *source, f *fragment, fr *esi.Fragment, to esi.Add
 }
 
 // copy passes a fragment on that is not looked into.
-func (a *assembler) copy(src *source) error {
+func (a *assembler) copy(src *pageContent) error {
 	for {
 		b, err := src.next()
 		if err == io.EOF {
@@ -236,8 +236,8 @@ func isContentField(l *message.Field) bool {
 	return len(l.Name) > len(prefix) && message.EqualFold(l.Name[:len(prefix)], prefix)
 }
 
-// source is the content of a response that a spout brings, without transfer and content codings.
-type source struct {
+// pageContent is the content of a response that a spout brings, without transfer and content codings.
+type pageContent struct {
 	a          *assembler
 	s          *spout
 	dec        http1.Decoder
@@ -252,7 +252,7 @@ type source struct {
 var partLimits = http1.Limits{Line: 64 << 10, Fields: 1000, Head: 256 << 10}
 
 // begin reads the head. Its slices live until next is called.
-func (s *source) begin(method message.Method, resp *message.Response, by loop.Time) error {
+func (s *pageContent) begin(method message.Method, resp *message.Response, by loop.Time) error {
 	p, err := s.a.await(s.s, by)
 	if err != nil {
 		return err
@@ -287,7 +287,7 @@ func (l *local) largest() int64 {
 
 // next returns the next bytes of the content, which live until it is called again; io.EOF at their end, io.ErrUnexpectedEOF
 // where they broke off.
-func (s *source) next() ([]byte, error) {
+func (s *pageContent) next() ([]byte, error) {
 	if s.unzip == nil {
 		return s.raw()
 	}
@@ -302,7 +302,7 @@ func (s *source) next() ([]byte, error) {
 }
 
 // Read implements io.Reader for what unpacks.
-func (s *source) Read(p []byte) (int, error) {
+func (s *pageContent) Read(p []byte) (int, error) {
 	if len(s.rest) == 0 {
 		var err error
 		if s.rest, err = s.raw(); err != nil {
@@ -315,7 +315,7 @@ func (s *source) Read(p []byte) (int, error) {
 }
 
 // raw returns the next bytes as they are, without transfer coding.
-func (s *source) raw() ([]byte, error) {
+func (s *pageContent) raw() ([]byte, error) {
 	for {
 		if s.given > 0 {
 			s.s.take(s.given)
@@ -343,7 +343,7 @@ func (s *source) raw() ([]byte, error) {
 }
 
 // free gives its memory back.
-func (s *source) free() {
+func (s *pageContent) free() {
 	if s.buf != nil {
 		s.a.h.l.loop.Release(s.buf)
 		s.buf = nil

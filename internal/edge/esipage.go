@@ -153,7 +153,7 @@ func (a *assembler) cutOff(cause journal.Cause) {
 // deliver sends the response that the feed brings, its fragments in their places.
 func (a *assembler) deliver() error {
 	h := a.h
-	src := source{a: a, s: &a.feed}
+	src := pageContent{a: a, s: &a.feed}
 	var resp message.Response
 	if err := src.begin(h.x.Req.Method, &resp, 0); err != nil {
 		return err
@@ -191,7 +191,7 @@ func (a *assembler) locate() {
 }
 
 // document sends a document of the page: what is text, and fragments in their places.
-func (a *assembler) document(src *source, from esi.Address, depth int) error {
+func (a *assembler) document(src *pageContent, from esi.Address, depth int) error {
 	for len(a.docs) <= depth {
 		a.docs = append(a.docs, &doc{})
 	}

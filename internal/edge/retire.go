@@ -70,7 +70,7 @@ func (e *Edge) Serve() error {
 		return errors.New("there is no state yet")
 	}
 	e.holds = false
-	return e.listen(t.cfg.Listen)
+	return e.listen(t.cfg.Traffic())
 }
 
 // Retire accepts no more and gives the cache up. The edge that answers on the socket to takes over.

@@ -161,8 +161,10 @@ func (k *keeper) handOver(e *edge, hold bool) error {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(k.listeners)) {
-		if err := e.offer(k.listeners[name]); err != nil {
-			return err
+		if l := k.listeners[name]; !l.spec.Desk {
+			if err := e.offer(l); err != nil {
+				return err
+			}
 		}
 	}
 	if err := api.SendState(e.conn, e.told.state); err != nil {

@@ -93,6 +93,9 @@ func (k *keeper) listen(spec config.Listen) (*listener, error) {
 	if l, err := k.claim(spec); l != nil || err != nil {
 		return l, err
 	}
+	if spec.Desk {
+		return openListener(spec, 1)
+	}
 	return openListener(spec, k.opts.Loops)
 }
 

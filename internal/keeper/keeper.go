@@ -36,6 +36,7 @@ type Options struct {
 	Loops   int                                              // sockets per TCP address, as many as the edge has loops; 0: one per processor
 	Edge    []string                                         // the command of the edge; nil: this program with the argument "edge"
 	Guard   []string                                         // the command of the guard; nil: this program with the argument "guard"
+	Desk    []string                                         // the command of the desk; nil: this program with the argument "desk"
 	Stdout  *os.File                                         // the edge's standard output
 	Stderr  *os.File                                         // the keeper's log, the workers' output, the edge's standard error
 	Signals <-chan os.Signal                                 // INT and TERM stop, a second one at once; HUP reloads, USR1 reopens the access log
@@ -98,40 +99,43 @@ type keeper struct {
 	included *included     // nil: Options.Load knows of none
 
 	// Owned by the goroutine that handles events.
-	cfg       *config.Config
-	source    api.Source
-	version   int64    // of the state told last
-	program   *program // that edges are started from
-	inherited []inherited
-	listeners map[string]*listener
-	apps      []*running
-	used      map[string]map[int]int // generations of apps that were removed
-	door      *door                  // of the edge that accepts, or is to
-	doors     int                    // made so far
-	edge      *edge
-	coming    *edge   // is made ready to take the edge's place
-	retired   []*edge // have been replaced, and finish what they have
-	guard     *guard
-	former    *guard // has been replaced, and is let go
-	deaths    int    // of edges that lived short, in a row
-	restarts  int    // of the edge
-	dirty     bool
-	pushing   bool
-	proposal  *proposal
-	people    people
-	chaos     chaos
-	tickets   map[int]chan string
-	ticket    int
-	stopping  bool
-	hup       bool            // a SIGHUP waits for its turn
-	asked     time.Time       // when a signal asked for the stop
-	warned    map[string]bool // apps that run as root
-	told      bool            // that it is ready
-	tends     bool            // there is a turn to come: see tend
-	tendedAt  time.Time       // when everything was seen to last
-	asking    bool            // the edge is being asked what its workers have done
-	problem   string
-	failure   error // why Run is to fail
+	cfg        *config.Config
+	source     api.Source
+	version    int64    // of the state told last
+	program    *program // that edges are started from
+	inherited  []inherited
+	listeners  map[string]*listener
+	apps       []*running
+	used       map[string]map[int]int // generations of apps that were removed
+	door       *door                  // of the edge that accepts, or is to
+	doors      int                    // made so far
+	edge       *edge
+	coming     *edge   // is made ready to take the edge's place
+	retired    []*edge // have been replaced, and finish what they have
+	desk       *desk   // nil: there is none, or it has just died
+	guard      *guard
+	former     *guard // has been replaced, and is let go
+	deaths     int    // of edges that lived short, in a row
+	restarts   int    // of the edge
+	deskDeaths int    // of desks that lived short, in a row
+	deskWaits  bool   // one that died is to be started again later
+	dirty      bool
+	pushing    bool
+	proposal   *proposal
+	people     people
+	chaos      chaos
+	tickets    map[int]chan string
+	ticket     int
+	stopping   bool
+	hup        bool            // a SIGHUP waits for its turn
+	asked      time.Time       // when a signal asked for the stop
+	warned     map[string]bool // apps that run as root
+	told       bool            // that it is ready
+	tends      bool            // there is a turn to come: see tend
+	tendedAt   time.Time       // when everything was seen to last
+	asking     bool            // the edge is being asked what its workers have done
+	problem    string
+	failure    error // why Run is to fail
 }
 
 // Run keeps everything that the configuration names until it is told to stop, and returns nil then. An error before
@@ -169,6 +173,7 @@ func (k *keeper) run(ctx context.Context) error {
 	for {
 		k.settle()
 		k.tellGuard()
+		k.tendDesk()
 		if !k.tends {
 			k.tend()
 		}
@@ -516,8 +521,11 @@ func (k *keeper) tellReady() {
 	}
 	k.told = true
 	urls := ""
-	for _, l := range k.cfg.Listen {
+	for _, l := range k.cfg.Traffic() {
 		urls += ", " + k.listeners[key(l)].url()
+	}
+	for _, page := range k.deskURLs() {
+		urls += ", status page " + page
 	}
 	k.log.Info(fmt.Sprintf("ready in %d ms%s%s", time.Since(k.since).Milliseconds(), urls, apps))
 	k.notifyReady()

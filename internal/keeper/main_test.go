@@ -118,7 +118,7 @@ func fakeEdge(dir string) {
 		panic(err)
 	}
 	note := func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }
-	conn, err := api.EdgeConn()
+	conn, err := api.KeeperConn()
 	if err != nil {
 		panic(err)
 	}

@@ -183,10 +183,13 @@ func (k *keeper) plan(c *change, warnings []config.Warning) error {
 		}
 	}
 	for _, l := range cfg.Listen {
-		if k.listeners[key(l)] != nil {
+		var opened *listener
+		var err error
+		if has := k.listeners[key(l)]; has == nil {
+			opened, err = k.listen(l)
+		} else if err = otherUse(has, l); err == nil {
 			continue
 		}
-		opened, err := k.listen(l)
 		if err != nil {
 			for _, o := range c.opened {
 				o.remove()
@@ -203,7 +206,7 @@ func (k *keeper) plan(c *change, warnings []config.Warning) error {
 	c.removed = k.unnamed(cfg)
 	for _, l := range c.opened {
 		k.listeners[key(l.spec)] = l // an edge that is started from now on has it
-		if k.edge != nil {
+		if k.edge != nil && !l.spec.Desk {
 			if err := k.edge.offer(l); err != nil {
 				k.log.Warn("the edge was not given a new listener; it is about to be replaced", "error", err)
 			}

@@ -137,7 +137,8 @@ func (k *keeper) status() api.Status {
 	if k.included != nil {
 		s.Included, s.Unseen = k.included.status()
 	}
-	for _, l := range k.cfg.Listen {
+	s.Admin = k.deskURLs()
+	for _, l := range k.cfg.Traffic() {
 		if o := k.listeners[key(l)]; o != nil {
 			s.Listen = append(s.Listen, o.addr)
 		}

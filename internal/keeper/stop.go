@@ -28,6 +28,9 @@ func (k *keeper) stop(drain time.Duration) {
 	}
 	k.stopping = true
 	k.notify("STOPPING=1", "STATUS=stopping")
+	if k.desk != nil {
+		k.letDeskGo(k.desk)
+	}
 	for _, l := range k.listeners {
 		l.close() // the edge has them still; once it has closed them, connections are refused
 	}

@@ -31,7 +31,7 @@ func (k *keeper) notifyAgain() {
 }
 
 func (k *keeper) addresses() (all []string) {
-	for _, l := range k.cfg.Listen {
+	for _, l := range k.cfg.Traffic() {
 		if o := k.listeners[key(l)]; o != nil {
 			all = append(all, o.addr)
 		}

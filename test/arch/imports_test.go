@@ -34,6 +34,13 @@ var tiers = map[string]int{
 	// Bytes alone: the edge reads and writes these headers, and probes write them.
 	"proxyproto": 0,
 
+	// What the desk, its pages and the terminal view read: made of what api tells.
+	"picture": 2,
+	// How processes hand a configuration on: keeper's api and config meet there.
+	"source": 2,
+	// The terminal view is a client of the desk.
+	"top": 5,
+
 	// Of the tier of cache: the edge joins them.
 	"esi":      4,
 	"compress": 4,
@@ -49,8 +56,8 @@ var tiers = map[string]int{
 	"representation": 3,
 }
 
-var tierNames = []string{"the leaves", "{loop, config, api}", "{fcgi, uwsgi, scgi}", "{http1, http2, cgi, exchange, representation}", "{route, files, cache, pool, app}",
-	"{keeper, edge, desk}", "cli"}
+var tierNames = []string{"the leaves", "{loop, config, api}", "{fcgi, uwsgi, scgi, picture, source}", "{http1, http2, cgi, exchange, representation}", "{route, files, cache, pool, app}",
+	"{keeper, edge, desk, top}", "cli"}
 
 // unit returns the part of weir that a package belongs to ("pool" for internal/pool/balance), "" for what is not
 // under internal.
@@ -182,9 +189,9 @@ func TestExamplesStandAlone(t *testing.T) {
 
 // TestSystemCalls: processes and signals are handled in app and keeper, descriptors are handed from process to process
 // by api, a cache's directory is locked by cache/segment, config asks how large its file system is, and the programs of health checks
-// are ended by pool/probe; every other system call goes through the engine. Numbers and types of package syscall (ECONNRESET, SIGTERM, Errno) may be named anywhere.
+// are ended by pool/probe, the desk locks its book and asks who is on the other side of its socket; every other system call goes through the engine. Numbers and types of package syscall (ECONNRESET, SIGTERM, Errno) may be named anywhere.
 func TestSystemCalls(t *testing.T) {
-	allowed := []string{"internal/loop", "internal/app", "internal/keeper", "internal/api", "internal/cache/segment", "internal/config", "internal/pool/probe"}
+	allowed := []string{"internal/loop", "internal/app", "internal/keeper", "internal/api", "internal/cache/segment", "internal/config", "internal/pool/probe", "internal/desk"}
 	types := map[string]bool{"Errno": true, "Signal": true}
 	for _, f := range goFiles(t) {
 		if f.test || !shipped(f.dir) || within(f.dir, allowed) {

@@ -1,0 +1,152 @@
+package api
+
+import "maps"
+
+// Clone returns a copy that shares nothing that Add changes.
+func (c *Counters) Clone() Counters {
+	n := *c
+	n.Causes = maps.Clone(c.Causes)
+	n.Routes = make([]RouteCounters, len(c.Routes))
+	for i := range c.Routes {
+		n.Routes[i] = c.Routes[i].clone()
+	}
+	n.Pools = make([]PoolCounters, len(c.Pools))
+	for i := range c.Pools {
+		n.Pools[i] = c.Pools[i].clone()
+	}
+	if c.Cache != nil {
+		cache := *c.Cache
+		n.Cache = &cache
+	}
+	return n
+}
+
+// Add adds the numbers that only grow of o to those of c, by the names of routes, pools and servers. What o alone has is left out, but
+// for routes and pools when keep says so: of a configuration that is no more, they may come back.
+func (c *Counters) Add(o *Counters, keep bool) {
+	c.Counts.Add(&o.Counts)
+	c.SlowTurns += o.SlowTurns
+	c.LogDropped += o.LogDropped
+	c.Causes = addKinds(c.Causes, o.Causes)
+	routes := map[[2]string]int{}
+	for i := range c.Routes {
+		routes[[2]string{c.Routes[i].Site, c.Routes[i].Route}] = i
+	}
+	for i := range o.Routes {
+		r := &o.Routes[i]
+		if j, ok := routes[[2]string{r.Site, r.Route}]; ok {
+			c.Routes[j].add(r)
+		} else if keep {
+			c.Routes = append(c.Routes, r.clone())
+		}
+	}
+	pools := map[string]int{}
+	for i := range c.Pools {
+		pools[c.Pools[i].Name] = i
+	}
+	for i := range o.Pools {
+		p := &o.Pools[i]
+		if j, ok := pools[p.Name]; ok {
+			c.Pools[j].add(p, keep)
+		} else if keep {
+			c.Pools = append(c.Pools, p.clone())
+		}
+	}
+	if c.Cache != nil && o.Cache != nil {
+		c.Cache.Evicted += o.Cache.Evicted
+		// Refreshes and purges are among the Counts, which go over from edge to edge.
+	}
+}
+
+func (r *RouteCounters) add(o *RouteCounters) {
+	r.Requests += o.Requests
+	addAll(r.Status[:], o.Status[:])
+	r.In += o.In
+	r.Out += o.Out
+	r.Retries += o.Retries
+	r.Causes = addKinds(r.Causes, o.Causes)
+	addAll(r.Cache[:], o.Cache[:])
+	r.Whys = addKinds(r.Whys, o.Whys)
+	r.Saved += o.Saved
+	addAll(r.Sessions[:], o.Sessions[:])
+	r.Time.Add(&o.Time)
+}
+
+func (r *RouteCounters) clone() RouteCounters {
+	c := *r
+	c.Causes, c.Whys = maps.Clone(r.Causes), maps.Clone(r.Whys)
+	return c
+}
+
+func (p *PoolCounters) add(o *PoolCounters, keep bool) {
+	p.Shed += o.Shed
+	p.QueueMax = max(p.QueueMax, o.QueueMax)
+	p.TimedOut += o.TimedOut
+	p.Rejected += o.Rejected
+	p.Retries += o.Retries
+	p.Redispatch += o.Redispatch
+	p.NoRetry += o.NoRetry
+	addAll(p.Hedges[:], o.Hedges[:])
+	p.Queue.Add(&o.Queue)
+	p.Sum.add(&o.Sum)
+	members := map[string]int{}
+	for i := range p.Members {
+		members[p.Members[i].Name] = i
+	}
+	for i := range o.Members {
+		if j, ok := members[o.Members[i].Name]; ok {
+			p.Members[j].add(&o.Members[i])
+		} else if keep {
+			p.Members = append(p.Members, o.Members[i].clone())
+		}
+	}
+}
+
+func (p *PoolCounters) clone() PoolCounters {
+	c := *p
+	c.Sum = p.Sum.clone()
+	c.Members = make([]ServerCounters, len(p.Members))
+	for i := range p.Members {
+		c.Members[i] = p.Members[i].clone()
+	}
+	return c
+}
+
+func (s *ServerCounters) add(o *ServerCounters) {
+	s.Requests += o.Requests
+	s.Errors += o.Errors
+	s.In += o.In
+	s.Out += o.Out
+	s.ActiveMax = max(s.ActiveMax, o.ActiveMax)
+	addAll(s.Status[:], o.Status[:])
+	s.Failures = addKinds(s.Failures, o.Failures)
+	s.Connects += o.Connects
+	s.Reused += o.Reused
+	s.Checks += o.Checks
+	s.CheckFail += o.CheckFail
+	s.Downs += o.Downs
+	s.DownFor += o.DownFor
+	s.FirstByte.Add(&o.FirstByte)
+}
+
+func (s *ServerCounters) clone() ServerCounters {
+	c := *s
+	c.Failures = maps.Clone(s.Failures)
+	return c
+}
+
+func addAll(sum, more []uint64) {
+	for i, n := range more {
+		sum[i] += n
+	}
+}
+
+func addKinds(sum, more map[string]uint64) map[string]uint64 {
+	if sum == nil && len(more) > 0 {
+		sum = make(map[string]uint64, len(more))
+	}
+	for kind, n := range more {
+		sum[kind] += n
+	}
+	return sum
+}

@@ -1,0 +1,149 @@
+package desk
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weirhq/weir/internal/api"
+	"github.com/weirhq/weir/internal/config"
+	"github.com/weirhq/weir/internal/desk/access"
+	"golang.org/x/net/netutil"
+)
+
+// door is how people and programs come in: the addresses of admin:, and the Unix socket of the command line.
+type door struct {
+	guard  *access.Door
+	server *http.Server
+	cert   atomic.Pointer[tls.Certificate]
+	open   map[string]net.Listener // by network and address; the Unix socket's key is empty
+	serves sync.WaitGroup
+	end    context.CancelFunc // of answers that go on until somebody leaves
+	ends   context.Context
+}
+
+const (
+	maxConnections = 500 // on each address
+	maxHead        = 32 << 10
+)
+
+func newDoor() *door {
+	o := &door{open: map[string]net.Listener{}}
+	o.guard = access.New(time.Now, func(addr string) { slog.Warn("a wrong password or token", "from", addr) })
+	o.ends, o.end = context.WithCancel(context.Background())
+	return o
+}
+
+// use listens where the configuration says. What was offered and is used is the door's.
+func (o *door) use(d *desk, cfg *config.Config) error {
+	if cfg.Admin.TLS != nil {
+		cert, err := loadCertificate(cfg.Admin.TLS)
+		if err != nil {
+			return err
+		}
+		o.cert.Store(cert)
+	}
+	o.guard.Use(cfg.Admin)
+	if o.server == nil {
+		o.server = &http.Server{Handler: (&rooms{hub: d.hub, guard: o.guard, version: d.version, ends: o.ends}).handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
+			MaxHeaderBytes: maxHead, ConnContext: withPeer, ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug)}
+		ln, err := listenHere(api.DeskSocket(d.runDir))
+		if err != nil {
+			return err
+		}
+		o.serve("", ln)
+	}
+	keep := map[string]bool{"": true}
+	for _, l := range cfg.Listen {
+		if !l.Desk {
+			continue
+		}
+		key := l.Network + " " + l.Address
+		keep[key] = true
+		if o.open[key] != nil {
+			continue
+		}
+		ln := d.offered[key]
+		if ln == nil {
+			return fmt.Errorf("no socket was handed down for %s", l.Address)
+		}
+		delete(d.offered, key)
+		ln = netutil.LimitListener(ln, maxConnections)
+		if cfg.Admin.TLS != nil && l.Network != "unix" {
+			ln = tls.NewListener(ln, &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return o.cert.Load(), nil }})
+		}
+		o.serve(key, ln)
+	}
+	for key, ln := range o.open {
+		if !keep[key] {
+			ln.Close() //nolint:errcheck // the keeper's stays
+			delete(o.open, key)
+		}
+	}
+	return nil
+}
+
+func (o *door) serve(key string, ln net.Listener) {
+	o.open[key] = ln
+	o.serves.Go(func() {
+		if err := o.server.Serve(ln); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+			slog.Error("the status page answers no more", "address", ln.Addr().String(), "error", err)
+		}
+	})
+}
+
+// shut ends all that is under way, soon.
+func (o *door) shut() {
+	o.end()
+	if o.server == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+	defer cancel()
+	if o.server.Shutdown(ctx) != nil {
+		o.server.Close() //nolint:errcheck // who still reads is cut off
+	}
+	o.serves.Wait()
+}
+
+// listenHere listens on a Unix socket that only this user may use. Another desk's is taken over.
+func listenHere(path string) (net.Listener, error) {
+	aside := path + ".new"
+	os.Remove(aside) //nolint:errcheck // most often there is none
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: aside, Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("making the socket %s: %w", path, err)
+	}
+	ln.SetUnlinkOnClose(false) // by then it may be another desk's
+	if err := errors.Join(os.Chmod(aside, 0o600), os.Rename(aside, path)); err != nil {
+		return nil, errors.Join(fmt.Errorf("making the socket %s: %w", path, err), ln.Close())
+	}
+	return ln, nil
+}
+
+func loadCertificate(files *config.AdminTLS) (*tls.Certificate, error) {
+	cert, err := tls.LoadX509KeyPair(files.Cert, files.Key)
+	if err != nil {
+		return nil, fmt.Errorf("the certificate of admin cannot be used: %w", err)
+	}
+	return &cert, nil
+}
+
+// peer is who came by the Unix socket.
+type peer struct{}
+
+// withPeer notes the name of the user on the other side of a Unix socket.
+func withPeer(ctx context.Context, c net.Conn) context.Context {
+	if u, ok := c.(*net.UnixConn); ok && u.LocalAddr().Network() == "unix" {
+		return context.WithValue(ctx, peer{}, peerName(u))
+	}
+	return ctx
+}

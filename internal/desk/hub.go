@@ -1,0 +1,226 @@
+package desk
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weirhq/weir/internal/api"
+	"github.com/weirhq/weir/internal/config"
+	"github.com/weirhq/weir/internal/desk/events"
+	"github.com/weirhq/weir/internal/desk/series"
+	"github.com/weirhq/weir/internal/picture"
+)
+
+const (
+	every    = time.Second
+	askTime  = 3 * time.Second // for keeper and edge to answer
+	handTime = 5               // seconds between two questions for what people did
+)
+
+// watcher is told of every picture, one after the other, in the hub's goroutine: it must not wait for anything.
+type watcher interface{ Look(*picture.Picture) }
+
+// hub asks keeper and edge once a second, makes a picture of what they tell, and passes it on.
+type hub struct {
+	// Never change.
+	keeper, edge *api.Client
+	maker        *picture.Maker
+	series       *series.Store
+	events       *events.Log
+	watchers     []watcher
+	end          chan struct{}
+	done         chan struct{}
+	stopOnce     sync.Once
+
+	cfg atomic.Pointer[config.Config]
+	now atomic.Pointer[picture.Picture]
+
+	// The goroutine's.
+	turn  int
+	hands []api.Hand
+	mute  bool // that nobody answers was said
+
+	mu        sync.Mutex
+	listeners map[*listener]bool
+	book      picture.Book
+}
+
+// run asks until it is stopped.
+func (h *hub) run() {
+	defer close(h.done)
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		h.look(time.Now())
+		select {
+		case <-tick.C:
+		case <-h.end:
+			return
+		}
+	}
+}
+
+func (h *hub) stop() {
+	if h == nil {
+		return
+	}
+	h.stopOnce.Do(func() { close(h.end) })
+	<-h.done
+}
+
+// look makes a picture of now.
+func (h *hub) look(now time.Time) {
+	ctx, cancel := context.WithTimeout(context.Background(), askTime)
+	defer cancel()
+	go func() { // a desk that is to stop does not wait for answers
+		select {
+		case <-h.end:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	var told picture.Told
+	var asked sync.WaitGroup
+	asked.Go(func() {
+		var s api.Status
+		if err := h.keeper.Get(ctx, "/v1/status", &s); err == nil {
+			told.Keeper = &s
+		}
+	})
+	asked.Go(func() {
+		var c api.Counters
+		if err := h.edge.Get(ctx, "/v1/counters", &c); err == nil {
+			told.Edge = &c
+		} else if !h.mute && ctx.Err() == nil {
+			slog.Debug("the edge does not tell what it counts", "error", err)
+		}
+	})
+	var news []events.Event
+	if h.turn%handTime == 0 {
+		asked.Go(func() {
+			var done api.Interventions
+			if err := h.keeper.Get(ctx, "/v1/interventions", &done); err == nil {
+				news = h.events.Interventions(done.Done)
+				h.hands = done.Hands
+			}
+		})
+	}
+	asked.Wait()
+	h.turn++
+	if ctx.Err() != nil && told.Keeper == nil && told.Edge == nil {
+		select {
+		case <-h.end:
+			return
+		default:
+		}
+	}
+	told.Hands, told.Hosts = h.hands, h.hosts()
+	p := h.maker.Make(now, told)
+	h.mu.Lock()
+	h.book = h.maker.Book()
+	h.mu.Unlock()
+	h.now.Store(p)
+	news = append(news, h.events.Look(p)...)
+	h.series.Look(p)
+	for _, w := range h.watchers {
+		w.Look(p)
+	}
+	h.publish(p, news)
+}
+
+// hosts are those of each site, by its name.
+func (h *hub) hosts() map[string][]string {
+	cfg := h.cfg.Load()
+	all := make(map[string][]string, len(cfg.Sites))
+	for _, s := range cfg.Sites {
+		if len(s.Hosts) > 0 {
+			all[s.Hosts[0]] = s.Hosts
+		}
+	}
+	return all
+}
+
+// listener is one who is told of pictures and events as they come.
+type listener struct {
+	wake   chan struct{}
+	frame  []byte // the latest picture
+	events []byte
+	gone   bool // it did not listen: it has to begin anew
+}
+
+const (
+	maxListeners = 200
+	maxUnread    = 256 << 10 // bytes of events that wait for one to listen
+)
+
+// join adds a listener, nil if there are too many.
+func (h *hub) join() *listener {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.listeners) >= maxListeners {
+		return nil
+	}
+	l := &listener{wake: make(chan struct{}, 1)}
+	h.listeners[l] = true
+	return l
+}
+
+func (h *hub) leave(l *listener) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.listeners, l)
+}
+
+// publish tells all who listen. A picture is written as JSON once, and only if somebody listens.
+func (h *hub) publish(p *picture.Picture, news []events.Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.listeners) == 0 {
+		return
+	}
+	var frame, told []byte
+	if p != nil {
+		frame = frameOf("picture", p)
+	}
+	for _, e := range news {
+		told = append(told, frameOf("event", e)...)
+	}
+	for l := range h.listeners {
+		if frame != nil {
+			l.frame = frame
+		}
+		if len(l.events)+len(told) > maxUnread {
+			l.gone = true
+		} else {
+			l.events = append(l.events, told...)
+		}
+		select {
+		case l.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// take returns what a listener has not been told yet.
+func (h *hub) take(l *listener) (told []byte, gone bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	told = append(l.events, l.frame...)
+	l.frame, l.events = nil, nil
+	return told, l.gone
+}
+
+// frameOf is a server-sent event.
+func frameOf(name string, v any) []byte {
+	data, err := json.Marshal(v)
+	if err != nil { // only a mistake of ours makes a value that JSON cannot hold
+		slog.Error("an event cannot be told", "event", name, "error", err)
+		return nil
+	}
+	frame := append([]byte("event: "+name+"\ndata: "), data...)
+	return append(frame, '\n', '\n')
+}

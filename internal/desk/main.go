@@ -1,0 +1,102 @@
+package desk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"github.com/weirhq/weir/internal/api"
+	"github.com/weirhq/weir/internal/notice"
+)
+
+// Main is the desk's process: it takes what the keeper hands down, and serves until the keeper lets it go or is gone. It returns nil
+// when it stopped in order.
+func Main(ctx context.Context, version string) error {
+	conn, err := api.KeeperConn()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	level := &slog.LevelVar{}
+	slog.SetDefault(slog.New(notice.Handler(os.Stderr, notice.NewPrinter(notice.FormFor(os.Stderr, os.Getenv)), "desk", level)))
+	d := newDesk(version, level)
+	told := make(chan error, 1)
+	go func() { told <- d.obey(conn) }()
+	select {
+	case err = <-told:
+	case <-ctx.Done():
+		conn.Close() //nolint:errcheck // it ends obey
+		<-told
+	}
+	return errors.Join(err, d.stop())
+}
+
+// obey does what the keeper says until it says no more.
+func (d *desk) obey(conn *net.UnixConn) error {
+	for {
+		m, files, err := api.ReceiveHandover(conn)
+		if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		switch m.Kind {
+		case "listener":
+			d.offer(m.Network, m.Address, files)
+		case "state":
+			s, err := api.ReadState(files[0])
+			if err == nil {
+				err = d.apply(s)
+			}
+			if err != nil { // what was in force stays: the keeper and the edge have taken the configuration already
+				slog.Error("the status page goes on with the configuration as it was", "error", err)
+			}
+		default:
+			for _, f := range files {
+				f.Close() //nolint:errcheck // a message of another weir
+			}
+		}
+	}
+}
+
+// offer keeps a listening socket that was handed down.
+func (d *desk) offer(network, address string, files []*os.File) {
+	for i, f := range files {
+		if i > 0 {
+			f.Close() //nolint:errcheck // one is enough
+			continue
+		}
+		ln, err := net.FileListener(f)
+		f.Close() //nolint:errcheck // a duplicate is in use
+		if err != nil {
+			slog.Error("taking over a socket", "address", address, "error", err)
+			continue
+		}
+		if u, ok := ln.(*net.UnixListener); ok {
+			u.SetUnlinkOnClose(false) // it is the keeper's
+		}
+		d.offered[network+" "+address] = ln
+	}
+}
+
+// stopTime is how long answers under way may take when the desk stops.
+const stopTime = 500 * time.Millisecond
+
+// stop ends everything, in reverse.
+func (d *desk) stop() error {
+	d.door.shut()
+	d.hub.stop()
+	err := d.keepBook()
+	for key, ln := range d.offered {
+		if cerr := ln.Close(); cerr != nil {
+			err = errors.Join(err, fmt.Errorf("closing %s: %w", key, cerr))
+		}
+	}
+	return err
+}

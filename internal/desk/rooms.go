@@ -1,0 +1,373 @@
+package desk
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/weirhq/weir/internal/api"
+	"github.com/weirhq/weir/internal/config"
+	"github.com/weirhq/weir/internal/desk/access"
+)
+
+// rooms are what is behind the door: each answers one address.
+type rooms struct {
+	hub     *hub
+	guard   *access.Door
+	version string
+	ends    context.Context // over when the desk stops
+}
+
+//go:embed openapi.json
+var openAPI []byte
+
+// room is one address. Role says who may enter; actions want more than that (access.Door.Acts).
+type room struct {
+	pattern string
+	role    config.Role // empty: everybody
+	serve   func(http.ResponseWriter, *http.Request)
+}
+
+func (o *rooms) all() []room {
+	return []room{
+		{"GET /api/v1/picture", config.View, o.picture},
+		{"GET /api/v1/stream", config.View, o.stream},
+		{"GET /api/v1/series", config.View, o.series},
+		{"GET /api/v1/events", config.View, o.events},
+		{"GET /api/v1/log", config.View, o.log},
+		{"GET /api/v1/cache", config.View, o.cache},
+		{"GET /api/v1/interventions", config.View, o.interventions},
+		{"GET /api/v1/me", "", o.me},
+		{"POST /api/v1/login", "", o.login},
+		{"POST /api/v1/logout", "", o.logout},
+		{"GET /api/v1/openapi.json", "", o.openAPI},
+		{"POST /api/v1/intervention", config.Operate, o.intervene},
+		{"POST /api/v1/reload", config.Operate, o.reload},
+		{"POST /api/v1/purge", config.Operate, o.purge},
+	}
+}
+
+func (o *rooms) handler() http.Handler {
+	mux := http.NewServeMux()
+	for _, r := range o.all() {
+		mux.HandleFunc(r.pattern, o.admit(r))
+	}
+	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
+		api.AnswerError(w, http.StatusNotFound, errors.New("there is no "+r.Method+" "+r.URL.Path+" here: GET /api/v1/openapi.json has what there is"))
+	})
+	return secured(mux)
+}
+
+// secured sets the fields that keep a browser from doing with the answers what nobody meant.
+func secured(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f := w.Header()
+		f.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
+		f.Set("X-Content-Type-Options", "nosniff")
+		f.Set("Referrer-Policy", "no-referrer")
+		f.Set("Cross-Origin-Resource-Policy", "same-origin")
+		if strings.HasPrefix(r.URL.Path, "/api/") {
+			f.Set("Cache-Control", "no-store")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// whoKey is where a request's context has who asks.
+type whoKey struct{}
+
+func who(r *http.Request) access.Who {
+	w, _ := r.Context().Value(whoKey{}).(access.Who)
+	return w
+}
+
+// admit lets in who may enter a room.
+func (o *rooms) admit(room room) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		somebody, err := o.who(r)
+		switch {
+		case room.role == "":
+			err = nil
+		case err == nil && room.role == config.Operate:
+			err = o.guard.Acts(r, somebody)
+		}
+		if err == nil && r.Method != http.MethodGet && !fromHere(r) {
+			err = access.ErrCSRF
+		}
+		if err != nil {
+			refuse(w, err)
+			return
+		}
+		room.serve(w, r.WithContext(context.WithValue(r.Context(), whoKey{}, somebody)))
+	}
+}
+
+func (o *rooms) who(r *http.Request) (access.Who, error) {
+	if name, ok := r.Context().Value(peer{}).(string); ok {
+		return access.Who{Name: name, Role: config.Operate}, nil
+	}
+	return o.guard.Who(r)
+}
+
+// fromHere reports whether a browser says that it acts for a page of ours; programs say nothing.
+func fromHere(r *http.Request) bool {
+	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" {
+		return false
+	}
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return true
+	}
+	u, err := url.Parse(origin)
+	return err == nil && u.Host == r.Host
+}
+
+func refuse(w http.ResponseWriter, err error) {
+	status := http.StatusForbidden
+	switch {
+	case errors.Is(err, access.ErrSignIn), errors.Is(err, access.ErrWrong):
+		status = http.StatusUnauthorized
+		w.Header().Set("WWW-Authenticate", `Bearer realm="weir"`)
+	case errors.Is(err, access.ErrTooMany), errors.Is(err, access.ErrBusy):
+		status = http.StatusTooManyRequests
+		w.Header().Set("Retry-After", "60")
+	}
+	api.AnswerError(w, status, err)
+}
+
+func (o *rooms) openAPI(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Write(openAPI) //nolint:errcheck // the caller is gone
+}
+
+func (o *rooms) picture(w http.ResponseWriter, _ *http.Request) {
+	p := o.hub.now.Load()
+	if p == nil {
+		api.AnswerError(w, http.StatusServiceUnavailable, errors.New("weir is being asked: try again in a second"))
+		return
+	}
+	api.Answer(w, http.StatusOK, p)
+}
+
+// streamIdle is the pause after which something is sent, lest somebody in between takes the silence for the end.
+const streamIdle = 15 * time.Second
+
+func (o *rooms) stream(w http.ResponseWriter, r *http.Request) {
+	l := o.hub.join()
+	if l == nil {
+		api.AnswerError(w, http.StatusTooManyRequests, errors.New("too many pages are open"))
+		return
+	}
+	defer o.hub.leave(l)
+	out := http.NewResponseController(w)
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("X-Accel-Buffering", "no")
+	idle := time.NewTicker(streamIdle)
+	defer idle.Stop()
+	send := func(b []byte) bool {
+		if out.SetWriteDeadline(time.Now().Add(streamIdle)) != nil {
+			return false
+		}
+		_, err := w.Write(b)
+		return err == nil && out.Flush() == nil
+	}
+	first := []byte("retry: 1000\n\n")
+	if p := o.hub.now.Load(); p != nil {
+		first = append(first, frameOf("picture", p)...)
+	}
+	for ok := send(first); ok; {
+		select {
+		case <-l.wake:
+			told, gone := o.hub.take(l)
+			ok = send(told) && !gone
+		case <-idle.C:
+			ok = send([]byte(":\n\n"))
+		case <-r.Context().Done():
+			return
+		case <-o.ends.Done():
+			return
+		}
+	}
+}
+
+func (o *rooms) series(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	of, span := q.Get("of"), q.Get("span")
+	if of == "" {
+		of = "total"
+	}
+	if span == "" {
+		span = "10m"
+	}
+	s, err := o.hub.series.Get(of, span)
+	if err != nil {
+		api.AnswerError(w, http.StatusUnprocessableEntity, err)
+		return
+	}
+	api.Answer(w, http.StatusOK, s)
+}
+
+func (o *rooms) events(w http.ResponseWriter, r *http.Request) {
+	n := 200
+	if text := r.URL.Query().Get("n"); text != "" {
+		var err error
+		if n, err = strconv.Atoi(text); err != nil || n < 1 {
+			api.AnswerError(w, http.StatusUnprocessableEntity, errors.New("n is "+strconv.Quote(text)+": write how many events, such as 200"))
+			return
+		}
+	}
+	api.Answer(w, http.StatusOK, o.hub.events.Last(n))
+}
+
+// log passes on what the edge tells of requests.
+func (o *rooms) log(w http.ResponseWriter, r *http.Request) {
+	body, err := o.hub.edge.Stream(r.Context(), "/v1/log?"+r.URL.RawQuery)
+	if err != nil {
+		answerFailed(w, err)
+		return
+	}
+	stop := context.AfterFunc(o.ends, func() { body.Close() }) //nolint:errcheck // only read
+	defer stop()
+	defer body.Close() //nolint:errcheck // only read
+	out := http.NewResponseController(w)
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	w.Header().Set("X-Accel-Buffering", "no")
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := body.Read(buf)
+		if n > 0 {
+			if out.SetWriteDeadline(time.Now().Add(streamIdle)) != nil {
+				return
+			}
+			if _, err := w.Write(buf[:n]); err != nil || out.Flush() != nil {
+				return
+			}
+		}
+		if err != nil {
+			return // its end, or the edge's: either way there is no more
+		}
+	}
+}
+
+// answerFailed passes on how a call to another process of weir failed.
+func answerFailed(w http.ResponseWriter, err error) {
+	var failed *api.Failed
+	if errors.As(err, &failed) {
+		api.AnswerError(w, failed.Status, err)
+		return
+	}
+	api.AnswerError(w, http.StatusBadGateway, err)
+}
+
+// askTo is for rooms that pass a question on: to keeper or edge.
+func (o *rooms) ask(w http.ResponseWriter, r *http.Request, of *api.Client, path string, out any) {
+	ctx, cancel := context.WithTimeout(r.Context(), askTime)
+	defer cancel()
+	if err := of.Get(ctx, path, out); err != nil {
+		answerFailed(w, err)
+		return
+	}
+	api.Answer(w, http.StatusOK, out)
+}
+
+func (o *rooms) cache(w http.ResponseWriter, r *http.Request) {
+	o.ask(w, r, o.hub.edge, "/v1/cache", &api.CacheStatus{})
+}
+
+func (o *rooms) interventions(w http.ResponseWriter, r *http.Request) {
+	o.ask(w, r, o.hub.keeper, "/v1/interventions", &api.Interventions{})
+}
+
+// me is what a page has to know of who looks at it.
+type me struct {
+	Name    string      `json:"name"`
+	Role    config.Role `json:"role"`
+	CSRF    string      `json:"csrf,omitempty"`
+	Login   bool        `json:"login"` // there is something to sign in by
+	Version string      `json:"version"`
+}
+
+func (o *rooms) me(w http.ResponseWriter, r *http.Request) {
+	somebody, _ := o.who(r) // who may not look has no role, and can sign in
+	admin := o.hub.cfg.Load().Admin
+	api.Answer(w, http.StatusOK, me{somebody.Name, somebody.Role, somebody.CSRF, len(admin.Users)+len(admin.Tokens) > 0, o.version})
+}
+
+// bodySize bounds what is sent to the desk.
+const bodySize = 64 << 10
+
+func readBody(w http.ResponseWriter, r *http.Request, v any) bool {
+	r.Body = http.MaxBytesReader(w, r.Body, bodySize)
+	if err := api.ReadRequest(w, r, v); err != nil {
+		api.AnswerError(w, http.StatusBadRequest, err)
+		return false
+	}
+	return true
+}
+
+func (o *rooms) login(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		Name, Password, Token string
+	}
+	if !readBody(w, r, &in) {
+		return
+	}
+	word := in.Token
+	if in.Name != "" {
+		word = in.Password
+	}
+	somebody, err := o.guard.SignIn(w, r, in.Name, word)
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	api.Answer(w, http.StatusOK, me{somebody.Name, somebody.Role, somebody.CSRF, true, o.version})
+}
+
+func (o *rooms) logout(w http.ResponseWriter, r *http.Request) {
+	o.guard.SignOut(w, r)
+	api.Answer(w, http.StatusOK, struct{}{})
+}
+
+// actTime is for what takes until workers are replaced.
+const actTime = 10 * time.Minute
+
+// act passes a wish on to the keeper.
+func (o *rooms) act(w http.ResponseWriter, r *http.Request, path string, in any) {
+	ctx, cancel := context.WithTimeout(r.Context(), actTime)
+	defer cancel()
+	var out json.RawMessage
+	if err := o.hub.keeper.Post(ctx, path, in, &out); err != nil {
+		answerFailed(w, err)
+		return
+	}
+	api.Answer(w, http.StatusOK, out)
+}
+
+func (o *rooms) intervene(w http.ResponseWriter, r *http.Request) {
+	var in api.Intervention
+	if readBody(w, r, &in) {
+		in.By, in.At = who(r).Name, ""
+		o.act(w, r, "/v1/intervention", in)
+	}
+}
+
+func (o *rooms) reload(w http.ResponseWriter, r *http.Request) {
+	var in api.Reload
+	if readBody(w, r, &in) {
+		o.act(w, r, "/v1/reload", in)
+	}
+}
+
+func (o *rooms) purge(w http.ResponseWriter, r *http.Request) {
+	var in api.Purge
+	if readBody(w, r, &in) {
+		o.act(w, r, "/v1/purge", in)
+	}
+}
