@@ -12,14 +12,6 @@ import (
 	"github.com/weirhq/weir/internal/picture"
 )
 
-// clock is the time as the desk has it.
-func (m *model) clock() time.Time {
-	if m.newest != nil {
-		return m.newest.At
-	}
-	return m.pic.At
-}
-
 // detailLines are all that is known of what is looked into.
 func (m *model) detailLines() []line {
 	it := m.find(m.detail)
@@ -344,7 +336,7 @@ func (m *model) eventsOf(names ...string) (out []line) {
 }
 
 func (m *model) eventLines(e *Event) []line {
-	out := []line{{{e.Kind, bold}, {"  " + e.Subject, plain}}, {{e.At.Local().Format("2006-01-02 15:04:05") + ", " + since(e.At, m.clock()) + " ago", dim}}, nil}
+	out := []line{{{e.Kind, bold}, {"  " + e.Subject, plain}}, {{e.At.Local().Format("2006-01-02 15:04:05") + ", " + since(e.At, m.pic.At) + " ago", dim}}, nil}
 	out = append(out, m.text("what", e.Text, eventStyle(e))...)
 	return append(out, m.text("by", e.By, plain)...)
 }

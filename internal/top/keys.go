@@ -32,10 +32,10 @@ func (m *model) press(k key) []any {
 	case "?", "h", "f1":
 		m.help, m.scroll = true, 0
 	case "space":
-		if m.paused {
+		if m.later != nil {
 			m.goOn()
 		} else {
-			m.paused = true
+			m.later = m.known.clone()
 		}
 	case "esc", "backspace":
 		return m.back()
@@ -111,7 +111,7 @@ func (m *model) back() []any {
 	switch {
 	case m.detail != "":
 		m.detail, m.scroll = "", 0
-		if !m.paused {
+		if m.later == nil {
 			m.goOn()
 		}
 	case t.filter != "" && m.hasTable():

@@ -28,8 +28,8 @@ type Options struct {
 	Env    []string
 }
 
-// fps bounds how soon a key is answered, and how often it is looked whether there is something to draw.
-const fps = 30
+// fps bounds how soon a key is answered, and how often it is looked whether there is something to draw: 60 cost more than all the rest.
+const fps = 20
 
 // begin is a model as the options want it. The error is for people.
 func (o *Options) begin() (*model, error) {
