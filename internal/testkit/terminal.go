@@ -318,35 +318,13 @@ func (s *Terminal) control(args string, final byte) {
 		}
 		all = append(all, n)
 	}
+	if s.moved(all, final) {
+		return
+	}
 	one := max(all[0], 1)
 	row := s.cells[s.y]
 	x := min(s.x, s.w-1)
 	switch final {
-	case 'A':
-		s.y = max(s.y-one, 0)
-	case 'B', 'e':
-		s.y = min(s.y+one, s.h-1)
-	case 'C', 'a':
-		s.x = min(x+one, s.w-1)
-	case 'D':
-		s.x = max(x-one, 0)
-	case 'E':
-		s.x, s.y = 0, min(s.y+one, s.h-1)
-	case 'F':
-		s.x, s.y = 0, max(s.y-one, 0)
-	case 'G', '`':
-		s.x = min(one, s.w) - 1
-	case 'd':
-		s.y = min(one, s.h) - 1
-	case 'H', 'f':
-		s.y, s.x = min(one, s.h)-1, 0
-		if len(all) > 1 {
-			s.x = min(max(all[1], 1), s.w) - 1
-		}
-	case 'I':
-		s.x = min((x/8+one)*8, s.w-1)
-	case 'Z':
-		s.x = max((x+7)/8-one, 0) * 8
 	case 'J':
 		s.erase(all[0])
 	case 'K':
@@ -393,6 +371,42 @@ func (s *Terminal) control(args string, final byte) {
 	default:
 		s.unknown = append(s.unknown, "CSI "+args+string(final))
 	}
+}
+
+// moved obeys a sequence that moves the cursor, and reports whether it is one.
+func (s *Terminal) moved(all []int, final byte) bool {
+	one := max(all[0], 1)
+	x := min(s.x, s.w-1)
+	switch final {
+	case 'A':
+		s.y = max(s.y-one, 0)
+	case 'B', 'e':
+		s.y = min(s.y+one, s.h-1)
+	case 'C', 'a':
+		s.x = min(x+one, s.w-1)
+	case 'D':
+		s.x = max(x-one, 0)
+	case 'E':
+		s.x, s.y = 0, min(s.y+one, s.h-1)
+	case 'F':
+		s.x, s.y = 0, max(s.y-one, 0)
+	case 'G', '`':
+		s.x = min(one, s.w) - 1
+	case 'd':
+		s.y = min(one, s.h) - 1
+	case 'H', 'f':
+		s.y, s.x = min(one, s.h)-1, 0
+		if len(all) > 1 {
+			s.x = min(max(all[1], 1), s.w) - 1
+		}
+	case 'I':
+		s.x = min((x/8+one)*8, s.w-1)
+	case 'Z':
+		s.x = max((x+7)/8-one, 0) * 8
+	default:
+		return false
+	}
+	return true
 }
 
 func (s *Terminal) erase(what int) {
