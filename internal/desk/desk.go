@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -26,14 +25,14 @@ type desk struct {
 	reader  source.Reader
 	cfg     *config.Config
 	runDir  string
-	offered map[string]net.Listener // handed down
-	lock    *os.File                // of the book
+	offered map[string]*os.File // listening sockets that were handed down, by network and address
+	lock    *os.File            // of the book
 	hub     *hub
 	door    *door
 }
 
 func newDesk(version string, level *slog.LevelVar) *desk {
-	return &desk{version: version, level: level, offered: map[string]net.Listener{}, door: newDoor()}
+	return &desk{version: version, level: level, offered: map[string]*os.File{}, door: newDoor()}
 }
 
 // Check looks whether a configuration is one that the desk can serve. Its errors have places.
