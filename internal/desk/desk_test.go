@@ -132,9 +132,6 @@ func (s *weir) begin(text string) {
 			if err := d.stop(); err != nil {
 				s.t.Error(err)
 			}
-			if d.lock != nil {
-				d.lock.Close() //nolint:errcheck // as the end of the process would
-			}
 		})
 	}
 	s.ends = append(s.ends, stop)
@@ -415,7 +412,7 @@ func TestNextDesk(t *testing.T) {
 		t.Errorf("the next desk has %d requests since %v, want 6 since %v", p.Total.Requests, p.Counted, since)
 	}
 	s.end()
-	if err := os.WriteFile(s.desk.bookPath(), []byte("{"), 0o600); err != nil {
+	if err := os.WriteFile(s.desk.hub.shelf.path("book"), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s.begin(usual)

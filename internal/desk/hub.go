@@ -32,6 +32,7 @@ type hub struct {
 	series       *series.Store
 	events       *events.Log
 	watchers     []watcher
+	shelf        *shelf
 	end          chan struct{}
 	done         chan struct{}
 	stopOnce     sync.Once
@@ -42,11 +43,9 @@ type hub struct {
 	// The goroutine's.
 	turn  int
 	hands []api.Hand
-	mute  bool // that nobody answers was said
 
 	mu        sync.Mutex
 	listeners map[*listener]bool
-	book      picture.Book
 }
 
 // run asks until it is stopped.
@@ -59,17 +58,19 @@ func (h *hub) run() {
 		select {
 		case <-tick.C:
 		case <-h.end:
+			h.leaveBehind(true)
 			return
 		}
 	}
 }
 
-func (h *hub) stop() {
+func (h *hub) stop() error {
 	if h == nil {
-		return
+		return nil
 	}
 	h.stopOnce.Do(func() { close(h.end) })
 	<-h.done
+	return h.shelf.close()
 }
 
 // look makes a picture of now.
@@ -95,7 +96,7 @@ func (h *hub) look(now time.Time) {
 		var c api.Counters
 		if err := h.edge.Get(ctx, "/v1/counters", &c); err == nil {
 			told.Edge = &c
-		} else if !h.mute && ctx.Err() == nil {
+		} else if ctx.Err() == nil {
 			slog.Debug("the edge does not tell what it counts", "error", err)
 		}
 	})
@@ -120,9 +121,6 @@ func (h *hub) look(now time.Time) {
 	}
 	told.Hands, told.Hosts = h.hands, h.hosts()
 	p := h.maker.Make(now, told)
-	h.mu.Lock()
-	h.book = h.maker.Book()
-	h.mu.Unlock()
 	h.now.Store(p)
 	news = append(news, h.events.Look(p)...)
 	h.series.Look(p)
@@ -130,6 +128,7 @@ func (h *hub) look(now time.Time) {
 		w.Look(p)
 	}
 	h.publish(p, news)
+	h.leaveBehind(false)
 }
 
 // hosts are those of each site, by its name.
