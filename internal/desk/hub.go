@@ -17,7 +17,7 @@ import (
 
 const (
 	every    = time.Second
-	askTime  = 3 * time.Second // for keeper and edge to answer
+	askTime  = 2 * time.Second // for keeper and edge to answer
 	handTime = 5               // seconds between two questions for what people did
 )
 
