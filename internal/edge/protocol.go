@@ -133,10 +133,15 @@ func (h *handler) sendPacket() error {
 
 // receive reads what the server sends, without what its protocol wraps around it. limit is the connection's for this read.
 func (u *upstream) receive(h *handler, p []byte, limit loop.Time) (int, error) {
+	var n int
+	var err error
 	if u.late.by != 0 {
-		return u.receiveLate(h, p, limit)
+		n, err = u.receiveLate(h, p, limit)
+	} else {
+		n, err = u.receiveNow(h, p)
 	}
-	return u.receiveNow(h, p)
+	u.got += int64(n)
+	return n, err
 }
 
 // receiveNow is receive where nothing is withheld.
