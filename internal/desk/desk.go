@@ -102,9 +102,10 @@ const (
 	seriesEvery = 300
 )
 
-// leaveBehind leaves what the next desk has to know, lest one that is killed takes all with it. At the end everything is left.
-func (h *hub) leaveBehind(end bool) {
-	if end || h.turn%bookEvery == 0 {
+// leaveBehind leaves what the next desk has to know, lest one that is killed takes all with it: the book now and then, or now; series
+// seldom, or at the end.
+func (h *hub) leaveBehind(now, end bool) {
+	if now || h.turn%bookEvery == 0 {
 		book := h.maker.Book()
 		h.shelf.write("book", func(w io.Writer) error { return json.NewEncoder(w).Encode(book) })
 	}

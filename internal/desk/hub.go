@@ -43,6 +43,7 @@ type hub struct {
 	// The goroutine's.
 	turn  int
 	hands []api.Hand
+	epoch string // of the edge that answered last
 
 	mu        sync.Mutex
 	listeners map[*listener]bool
@@ -58,7 +59,7 @@ func (h *hub) run() {
 		select {
 		case <-tick.C:
 		case <-h.end:
-			h.leaveBehind(true)
+			h.leaveBehind(true, true)
 			return
 		}
 	}
@@ -128,7 +129,16 @@ func (h *hub) look(now time.Time) {
 		w.Look(p)
 	}
 	h.publish(p, news)
-	h.leaveBehind(false)
+	h.leaveBehind(h.another(told.Edge), false)
+}
+
+// another reports whether this is another edge than the last: what that one has counted is known to nobody but the desk from now on.
+func (h *hub) another(c *api.Counters) bool {
+	if c == nil || len(c.Epochs) == 0 || c.Epochs[0] == h.epoch {
+		return false
+	}
+	h.epoch = c.Epochs[0]
+	return true
 }
 
 // hosts are those of each site, by its name.
