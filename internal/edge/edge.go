@@ -15,6 +15,7 @@ import (
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/compress"
 	"github.com/weirhq/weir/internal/config"
+	"github.com/weirhq/weir/internal/edge/tally"
 	"github.com/weirhq/weir/internal/journal"
 	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/message"
@@ -57,6 +58,9 @@ type Edge struct {
 	reader    source.Reader
 
 	inherited inheritance
+	names     tally.Names    // of routes; it outlives configurations
+	epoch     string         // names this process where its counts go
+	counting  sync.RWMutex   // held for reading while all is counted that this edge tells, for writing while it gives up telling
 	handing   sync.WaitGroup // the cache's disk is being given up
 }
 
@@ -81,6 +85,7 @@ type local struct {
 	dateAt   int64      // seconds
 	count    api.Counts // Cache by journal.Cache
 	seen     seen
+	sheet    tally.Sheet
 }
 
 // spoolMemory bounds what all bodies together hold in memory; beyond it they go to files at once.
@@ -100,12 +105,13 @@ func start(cfg loop.Config) (*Edge, error) {
 	e.engine = engine
 	e.teller = newTeller()
 	e.env = pool.Env{Loops: engine.Loops(), Log: slog.Default()}
-	var start [5]byte
+	var start [5]byte // 40 bits: ids of requests begin with them too
 	if _, err := rand.Read(start[:]); err != nil {
 		err = errors.Join(fmt.Errorf("reading random bytes: %w", err), engine.Close())
 		e.teller.stop()
 		return nil, err
 	}
+	e.epoch = hex.EncodeToString(start[:])
 	for i, lp := range engine.Loops() {
 		prefix := append(hex.AppendEncode(nil, start[:]), "0123456789abcdef"[i>>4&15], "0123456789abcdef"[i&15])
 		e.locals = append(e.locals, &local{edge: e, loop: lp, idPrefix: prefix, encoders: compress.NewPool(encoders)})
@@ -159,7 +165,7 @@ func (e *Edge) Apply(s api.EdgeState) error {
 	}
 	env := e.env
 	env.Dir = s.RunDir
-	next, err := newTree(cfg, env, old, e.caching)
+	next, err := newTree(cfg, env, old, e.caching, &e.names)
 	if err != nil {
 		if log != e.log {
 			err = errors.Join(err, log.Close())
@@ -258,12 +264,13 @@ func (e *Edge) Reopen() error {
 	return e.log.Reopen()
 }
 
-// onLoops runs f on every loop and waits.
+// onLoops runs f on every loop that has not ended, and waits.
 func (e *Edge) onLoops(f func(*local)) {
 	var wg sync.WaitGroup
 	for _, l := range e.locals {
-		wg.Add(1)
-		l.loop.Post(func() { f(l); wg.Done() })
+		wg.Go(func() {
+			_ = l.loop.Call(func() { f(l) }) // one that has ended does nothing any more
+		})
 	}
 	wg.Wait()
 }
@@ -340,6 +347,9 @@ func (e *Edge) Stop(ctx context.Context) error {
 		}
 	}
 	e.onLoops((*local).endSessions)
+	e.mu.Unlock() // it is asked for what is counted
+	e.bequeath()
+	e.mu.Lock()
 	err = errors.Join(err, e.engine.Close())
 	e.handing.Wait()
 	e.teller.stop()
@@ -378,6 +388,13 @@ func (e *Edge) active() (n int64) {
 
 // sum adds up the loops' counters and what was inherited, the requests under way and the sessions of TCP.
 func (e *Edge) sum() (all api.Counts, active, sessions int64) {
+	all, active, sessions = e.ownSum()
+	e.inherited.addCounts(&all)
+	return all, active, sessions
+}
+
+// ownSum is sum without what was inherited.
+func (e *Edge) ownSum() (all api.Counts, active, sessions int64) {
 	var mu sync.Mutex
 	e.onLoops(func(l *local) {
 		mu.Lock()
@@ -386,9 +403,6 @@ func (e *Edge) sum() (all api.Counts, active, sessions int64) {
 		sessions += l.relayed
 		all.Add(&l.count)
 	})
-	e.inherited.Lock()
-	defer e.inherited.Unlock()
-	all.Add(&e.inherited.counts)
 	return all, active, sessions
 }
 
@@ -411,10 +425,19 @@ func (e *Edge) Status() api.EdgeStatus {
 	if e.log != nil {
 		s.LogDropped = e.log.Dropped()
 	}
-	if t := e.tree.Load(); t != nil {
-		s.Pools = t.pools.Status()
-	}
+	s.Pools = e.poolStatus()
 	return s
+}
+
+// poolStatus tells of the pools, with what edges before this one have counted of their servers.
+func (e *Edge) poolStatus() []api.PoolStatus {
+	t := e.tree.Load()
+	if t == nil {
+		return []api.PoolStatus{}
+	}
+	pools := t.pools.Status()
+	e.inherited.addStatus(pools)
+	return pools
 }
 
 // account counts a request that has ended and writes its line.
@@ -425,6 +448,7 @@ func (h *handler) account() {
 	if c := j.Status / 100; c > 0 && c < len(l.count.Status) {
 		l.count.Status[c]++
 	}
+	h.count()
 	if l.log == nil {
 		return
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/cache/ban"
-	"github.com/weirhq/weir/internal/pool"
 )
 
 // Handing over. An edge that is to be replaced goes on while another one is made beside it, which is told everything and
@@ -22,8 +21,7 @@ import (
 type successor struct {
 	client *api.Client
 	left   sync.Mutex
-	told   api.Counts // with the last inheritance
-	pools  pool.Counts
+	judged bool // it knows which servers are ill
 }
 
 // callTime is how long a successor may take to answer.
@@ -76,7 +74,10 @@ func (e *Edge) Serve() error {
 // Retire accepts no more and gives the cache up. The edge that answers on the socket to takes over.
 func (e *Edge) Retire(to string) error {
 	s := &successor{client: api.NewClient(to)}
-	if !e.successor.CompareAndSwap(nil, s) {
+	e.counting.Lock() // who asks for the counters from now on asks the successor
+	first := e.successor.CompareAndSwap(nil, s)
+	e.counting.Unlock()
+	if !first {
 		return errors.New("this edge has handed over already")
 	}
 	e.stopping.Store(true) // each connection gets one more answer
@@ -88,6 +89,9 @@ func (e *Edge) Retire(to string) error {
 	e.holds = true // a state that comes yet is about workers
 	c := e.caching
 	e.mu.Unlock()
+	if t := e.tree.Load(); t != nil {
+		t.pools.StopClocks()
+	}
 	e.bequeath()
 	if c == nil || c.disk() == nil {
 		return nil
@@ -100,26 +104,27 @@ func (e *Edge) Retire(to string) error {
 	return nil
 }
 
-// linger waits until no connection is left, or the time is over.
+// linger waits until no connection is left, or the time is over. Meanwhile the successor is told what is still counted here.
 func (e *Edge) linger(ctx context.Context) {
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick, tell := time.NewTicker(20*time.Millisecond), time.NewTicker(bequeathEvery)
 	defer tick.Stop()
+	defer tell.Stop()
 	for e.connections.Load() > 0 {
 		select {
 		case <-ctx.Done():
 			return
+		case <-tell.C:
+			e.bequeath()
 		case <-tick.C:
 		}
 	}
 }
 
-// inheritance is what edges before this one have counted.
-type inheritance struct {
-	sync.Mutex
-	counts api.Counts
-}
+// bequeathEvery is how often an edge that finishes tells what it has counted since: what it does dies with it if it is killed.
+const bequeathEvery = time.Second
 
-// bequeath leaves to the successor what this edge has counted since it last did so.
+// bequeath leaves to the successor what this edge and those before it have counted, and until health is taken over, which servers it
+// found ill.
 func (e *Edge) bequeath() {
 	s := e.successor.Load()
 	if s == nil {
@@ -127,11 +132,9 @@ func (e *Edge) bequeath() {
 	}
 	s.left.Lock()
 	defer s.left.Unlock()
-	now, _, _ := e.sum()
-	in := api.Inherit{Counts: now.Since(&s.told), Pools: []api.PoolStatus{}}
-	pools := s.pools
-	if t := e.tree.Load(); t != nil {
-		in.Pools, pools = t.pools.Since(s.pools)
+	in := api.Inherit{Words: append(e.inherited.all(), e.own())}
+	if t := e.tree.Load(); t != nil && !s.judged {
+		in.Health = t.pools.Verdicts()
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), callTime)
 	defer cancel()
@@ -139,15 +142,13 @@ func (e *Edge) bequeath() {
 		slog.Warn("what this edge has counted does not go over to the next one", "error", err)
 		return
 	}
-	s.told, s.pools = now, pools
+	s.judged = true
 }
 
-// Inherit adds what an edge before this one has counted.
+// Inherit takes over what edges before this one have counted and found out.
 func (e *Edge) Inherit(in api.Inherit) {
-	e.inherited.Lock()
-	e.inherited.counts.Add(&in.Counts)
-	e.inherited.Unlock()
+	e.inherited.take(in.Words)
 	if t := e.tree.Load(); t != nil {
-		t.pools.Credit(in.Pools)
+		t.pools.Believe(in.Health)
 	}
 }

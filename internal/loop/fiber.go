@@ -140,7 +140,9 @@ func (l *Loop) waitEvents() int {
 			ms -= first
 		}
 		l.noteMissedTurn(time.Now())
+		l.busy.look()
 		n = l.poll.waitYielding(ms)
+		l.busy.look()
 	}
 	// Interrupted by the scheduler: take a turn all the same, so that it is heeded.
 	return max(n, 0)
@@ -174,6 +176,7 @@ func (l *Loop) turn(events int) {
 	l.holder.Store(l.fibers.id)
 	l.engine.dog.noticeTurn(l)
 	l.count.Turns++
+	l.busy.turn()
 	for i := range events {
 		l.event(l.poll.event(i))
 	}

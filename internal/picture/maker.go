@@ -214,7 +214,7 @@ func (m *Maker) server(now time.Time, pool *api.PoolCounters, c *api.ServerCount
 
 // forget lets go of what is known of things that are no more.
 func (m *Maker) forget(p *Picture) {
-	seen := func(g *gauge) bool { return len(g.seen) > 0 && g.seen[len(g.seen)-1].at.Equal(p.At) }
+	seen := func(g *gauge) bool { return g.before.at.Equal(p.At) }
 	maps.DeleteFunc(m.routes, func(_ [2]string, g *gauge) bool { return !seen(g) })
 	maps.DeleteFunc(m.servers, func(_ [2]string, g *gauge) bool { return !seen(g) })
 	maps.DeleteFunc(m.pools, func(_ string, g *gauge) bool { return !seen(g) })
