@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"strconv"
 	"time"
 )
 
@@ -135,7 +136,20 @@ func (h Histogram) MarshalJSON() ([]byte, error) {
 	for first < end && h.Buckets[first] == 0 {
 		first++
 	}
-	return json.Marshal(sparse{h.Sum, first, h.Buckets[first:end]})
+	text := make([]byte, 0, 32+8*(end-first))
+	text = strconv.AppendInt(append(text, `{"sum":`...), int64(h.Sum), 10)
+	text = strconv.AppendInt(append(text, `,"first":`...), int64(first), 10)
+	if first < end {
+		text = append(text, `,"n":[`...)
+		for i, n := range h.Buckets[first:end] {
+			if i > 0 {
+				text = append(text, ',')
+			}
+			text = strconv.AppendUint(text, n, 10)
+		}
+		text = append(text, ']')
+	}
+	return append(text, '}'), nil
 }
 
 // UnmarshalJSON reads what MarshalJSON wrote.
