@@ -52,6 +52,7 @@ func rootCommand() *cobra.Command {
 		checkCommand(),
 		explainCommand(),
 		statusCommand(),
+		topCommand(),
 		reloadCommand(),
 		reopenCommand(),
 		upgradeCommand(),
