@@ -21,7 +21,8 @@ import (
 type successor struct {
 	client *api.Client
 	left   sync.Mutex
-	judged bool // it knows which servers are ill
+	judged bool      // it knows which servers are ill
+	heard  time.Time // until when stories have gone over
 }
 
 // callTime is how long a successor may take to answer.
@@ -143,6 +144,7 @@ func (e *Edge) bequeath() {
 		return
 	}
 	s.judged = true
+	e.bequeathStories(s)
 }
 
 // Inherit takes over what edges before this one have counted and found out.
