@@ -53,6 +53,7 @@ func rootCommand() *cobra.Command {
 		explainCommand(),
 		statusCommand(),
 		topCommand(),
+		logCommand(),
 		reloadCommand(),
 		reopenCommand(),
 		upgradeCommand(),
