@@ -292,7 +292,7 @@ func members(all []*item) (n int) {
 func (m *model) tableTop(t *tab, n, of int) line {
 	var out line
 	if m.view == logView {
-		out = line{{map[bool]string{true: "slow and failed ones of late", false: "as they end"}[m.recent], title}}
+		out = line{{map[bool]string{true: "the last slow, failed and refused ones", false: "as they end"}[m.recent], title}}
 		if t.filter != "" {
 			out = append(out, piece{", those with ", dim}, piece{t.filter, accent})
 		}

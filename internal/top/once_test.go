@@ -23,7 +23,7 @@ func TestOnce(t *testing.T) {
 		{Options{ASCII: true}, []string{"weir v1.4.0 - web1", "#"}, []string{"·", "█", "▁", "…"}},
 		{Options{View: "pools", Sort: "rate"}, []string{"RATE▼", "10.0.9.1:5432"}, nil},
 		{Options{View: "pools", Sort: "-RATE", Filter: "10.0.0."}, []string{"RATE▲", "4 of 8 with 10.0.0."}, []string{"10.0.9.1"}},
-		{Options{View: "log", Filter: "status>=500"}, []string{"slow and failed ones of late, those with status>=500", "first_byte_timeout"}, []string{"\x9b"}},
+		{Options{View: "log", Filter: "status>=500"}, []string{"the last slow, failed and refused ones, those with status>=500", "first_byte_timeout"}, []string{"\x9b"}},
 		{Options{View: "cache"}, []string{"WHY NOT FROM THE CACHE", "search?q=new+year"}, nil},
 	} {
 		var out bytes.Buffer

@@ -185,7 +185,7 @@ func TestLogOnTheTerminal(t *testing.T) {
 		t.Errorf("the filter is %q", filter)
 	}
 	s.Type("l")
-	s.See("slow and failed ones of late")
+	s.See("the last slow, failed and refused ones")
 	s.SeeNo("/live/")
 	s.See(`/写真/\x1b[31mred`)
 	s.Type("G\x1b[A\r")
