@@ -62,6 +62,15 @@ func Open(t testing.TB, cmd *exec.Cmd, w, h int) *Terminal {
 	return s
 }
 
+// Terminal runs `weir` with the arguments and this run directory on a terminal.
+func (w *Weir) Terminal(width, height int, args ...string) *Terminal {
+	w.t.Helper()
+	cmd := exec.Command(w.tool, args...)
+	cmd.Dir = w.Dir
+	cmd.Env = append(os.Environ(), "WEIR_RUN_DIR="+w.RunDir, "TERM=xterm-256color", "LC_ALL=C.UTF-8")
+	return Open(w.t, cmd, width, height)
+}
+
 // Wait waits for the command to end.
 func (s *Terminal) Wait(limit time.Duration) error {
 	s.t.Helper()
@@ -151,7 +160,7 @@ func (s *Terminal) Mode(name string) bool {
 // See waits until the screen has a text.
 func (s *Terminal) See(text string) {
 	s.t.Helper()
-	for range Until(20 * time.Second) {
+	for range Until(Patience) {
 		if strings.Contains(s.Text(), text) {
 			return
 		}
@@ -162,7 +171,7 @@ func (s *Terminal) See(text string) {
 // SeeNo waits until the screen has not a text any more.
 func (s *Terminal) SeeNo(text string) {
 	s.t.Helper()
-	for range Until(20 * time.Second) {
+	for range Until(Patience) {
 		if !strings.Contains(s.Text(), text) {
 			return
 		}
