@@ -76,6 +76,9 @@ func (f topFlags) run(c *cobra.Command) error {
 		return err
 	}
 	o := top.Options{Desk: desk, ASCII: *f.ascii || !utf8Locale(os.Getenv), View: *f.view, Filter: *f.filter, Sort: *f.sort, Out: c.OutOrStdout()}
+	if *f.url == "" && os.Geteuid() == 0 {
+		o.Behind = os.Getenv("SUDO_USER")
+	}
 	terminal := c.OutOrStdout() == os.Stdout && term.IsTerminal(int(os.Stdout.Fd()))
 	if terminal {
 		o.Ink = inkFor(os.Getenv)

@@ -40,14 +40,17 @@ type Terminal struct {
 	back    string // what it says its background is: "rgb:0000/0000/0000"
 }
 
-// Open runs a command on a terminal of a size. It is ended with the test.
-func Open(t testing.TB, cmd *exec.Cmd, w, h int) *Terminal {
+// Dark is a background as terminals tell of theirs.
+const Dark = "rgb:0000/0000/0000"
+
+// Open runs a command on a terminal of a size, which says that its background is back (Dark). It is ended with the test.
+func Open(t testing.TB, cmd *exec.Cmd, w, h int, back string) *Terminal {
 	t.Helper()
 	f, err := pty.StartWithSize(cmd, &pty.Winsize{Cols: uint16(w), Rows: uint16(h)})
 	if err != nil {
 		t.Fatalf("opening a pseudo-terminal: %v", err)
 	}
-	s := &Terminal{t: t, pty: f, cmd: cmd, over: make(chan struct{}), done: make(chan error, 1), modes: map[string]bool{}, colours: map[string]bool{}, back: "rgb:0000/0000/0000"}
+	s := &Terminal{t: t, pty: f, cmd: cmd, over: make(chan struct{}), done: make(chan error, 1), modes: map[string]bool{}, colours: map[string]bool{}, back: back}
 	s.resize(w, h)
 	go s.read()
 	go func() { s.done <- cmd.Wait() }()
@@ -68,7 +71,7 @@ func (w *Weir) Terminal(width, height int, args ...string) *Terminal {
 	cmd := exec.Command(w.tool, args...)
 	cmd.Dir = w.Dir
 	cmd.Env = append(os.Environ(), "WEIR_RUN_DIR="+w.RunDir, "TERM=xterm-256color", "LC_ALL=C.UTF-8")
-	return Open(w.t, cmd, width, height)
+	return Open(w.t, cmd, width, height, Dark)
 }
 
 // Wait waits for the command to end.
@@ -81,6 +84,24 @@ func (s *Terminal) Wait(limit time.Duration) error {
 	case <-time.After(limit):
 		s.t.Fatalf("it does not end:\n%s", s.Text())
 		return nil
+	}
+}
+
+// Process is the command's.
+func (s *Terminal) Process() Process {
+	s.t.Helper()
+	p, ok := process(s.cmd.Process.Pid)
+	if !ok {
+		s.t.Fatal("the command has ended")
+	}
+	return p
+}
+
+// Hangup takes the terminal away, as when its window is closed.
+func (s *Terminal) Hangup() {
+	s.t.Helper()
+	if err := s.pty.Close(); err != nil {
+		s.t.Fatal(err)
 	}
 }
 

@@ -1,11 +1,17 @@
 package top
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // press obeys a key.
 func (m *model) press(k key) []any {
 	if k.name == "ctrl+c" {
 		return []any{quit{}}
+	}
+	if rest, ok := strings.CutPrefix(k.name, "alt+"); ok && len(rest) == 1 { // Esc and a key, typed faster than they can be told apart
+		return append(m.press(key{name: "esc"}), m.press(key{rest, rest})...)
 	}
 	if k.name == "ctrl+z" {
 		return []any{suspend{}}

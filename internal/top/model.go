@@ -154,6 +154,7 @@ type model struct {
 	newest *picture.Picture
 	lost   string // why there are no more pictures
 	me     Me
+	behind string // who acts, if that is not who the desk takes us for
 
 	view    view
 	tabs    [numViews]tab

@@ -279,11 +279,32 @@ func TestLastServerIsWarnedOf(t *testing.T) {
 	p := fakePicture(1, 0)
 	one := &p.Pools[0]
 	one.Open = 1
-	if d := handDialog("d", one, &one.Servers[0]); !strings.Contains(d.warning, "last one") {
+	if d := handDialog("d", one, &one.Servers[0], ""); !strings.Contains(d.warning, "last one") {
 		t.Error(d.warning)
 	}
-	if d := handDialog("d", one, &one.Servers[1]); d.warning != "" {
+	if d := handDialog("d", one, &one.Servers[1], ""); d.warning != "" {
 		t.Error(d.warning)
+	}
+}
+
+// TestWhoIsBehind: who acts by sudo is noted, since the desk sees root.
+func TestWhoIsBehind(t *testing.T) {
+	p := fakePicture(1, 0)
+	for behind, want := range map[string]string{"": "new disk", "ann": "new disk (ann, by sudo)"} {
+		d := handDialog("d", &p.Pools[0], &p.Pools[0].Servers[0], behind)
+		d.field().put("new disk")
+		what, err := d.do(d)
+		if in, ok := what.(intervene); err != nil || !ok || in.what.Reason != want {
+			t.Errorf("%q: %v, %v", behind, what, err)
+		}
+	}
+}
+
+// TestEscAndAKey: typed fast, they arrive as one.
+func TestEscAndAKey(t *testing.T) {
+	m := played(t, 80, 24, 0, "2", "down", "enter", "alt+3")
+	if m.detail != "" || m.view != workers {
+		t.Errorf("%q, view %d", m.detail, m.view)
 	}
 }
 

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -44,15 +46,26 @@ func child(socket string) int {
 // open runs the view of a desk on a terminal.
 func open(t testing.TB, d *fakeDesk, w, h int, env ...string) *testkit.Terminal {
 	t.Helper()
+	return openOn(t, d, testkit.Dark, w, h, env...)
+}
+
+// openOn is open on a background.
+func openOn(t testing.TB, d *fakeDesk, back string, w, h int, env ...string) *testkit.Terminal {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), append([]string{"WEIR_TEST_TOP=" + d.socket, "TERM=xterm-256color", "TZ=UTC", "GOMAXPROCS=1"}, env...)...)
-	s := testkit.Open(t, cmd, w, h)
+	cmd.Env = append(environment(d), env...)
+	s := testkit.Open(t, cmd, w, h, back)
 	s.See("web1")
 	return s
+}
+
+// environment is that of the program that runs on the pseudo-terminal.
+func environment(d *fakeDesk) []string {
+	return append(os.Environ(), "WEIR_TEST_TOP="+d.socket, "TERM=xterm-256color", "TZ=UTC", "GOMAXPROCS=1")
 }
 
 // leave ends the view by a key and looks at what it leaves behind.
@@ -235,6 +248,79 @@ func TestWithoutColour(t *testing.T) {
 	if c := s.Colours(); len(c) > 0 {
 		t.Errorf("colours %q", c)
 	}
+}
+
+// TestTerminals: not all are xterm.
+func TestTerminals(t *testing.T) {
+	for _, term := range []string{"linux", "screen-256color", "tmux-256color", "vt100", "xterm-kitty", "alacritty", "unheard-of"} {
+		t.Run(term, func(t *testing.T) {
+			s := open(t, newFakeDesk(t), 80, 24, "TERM="+term)
+			for range 3 {
+				for _, keys := range []string{"2", "4", "1", "7"} {
+					s.Type(keys)
+					s.See("[" + keys)
+				}
+			}
+			s.Type("2/down\r")
+			s.See("2 of 8 with down")
+			s.SeeNo("photos/1")
+			if n := strings.Count(s.Text(), "POOL/SERVER"); n != 1 {
+				t.Errorf("%d times the columns' names:\n%s", n, s.Text())
+			}
+			leave(t, s, "q")
+		})
+	}
+}
+
+// TestLightBackground: it is asked for, and colours follow.
+func TestLightBackground(t *testing.T) {
+	for back, want := range map[string]string{"rgb:ffff/ffff/ffff": "38;5;130", testkit.Dark: "33"} {
+		d := newFakeDesk(t)
+		s := openOn(t, d, back, 80, 24)
+		s.Type("2")
+		s.See("POOL/SERVER")
+		testkit.Eventually(t, testkit.Patience, "colours for "+back, func() bool { return slices.Contains(s.Colours(), want) })
+		leave(t, s, "q")
+	}
+}
+
+// TestSleep: it leaves the terminal to the shell, and comes back.
+func TestSleep(t *testing.T) {
+	d := newFakeDesk(t)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("sh", "-c", `set -m; "$0"; echo it is $?; read x; fg; echo it was $?`, self)
+	cmd.Env = environment(d)
+	s := testkit.Open(t, cmd, 80, 24, testkit.Dark)
+	s.See("web1")
+	s.Type("\x1a")
+	s.See("it is 1")
+	if s.Mode("1049") || s.Mode("1002") {
+		t.Error("it sleeps on its own screen")
+	}
+	s.Type("\r")
+	testkit.Eventually(t, testkit.Patience, "it is there again", func() bool { return s.Mode("1049") })
+	s.Type("2")
+	s.See("POOL/SERVER")
+	s.Type("q")
+	s.See("it was 0")
+}
+
+// TestEnds: told to end, it leaves the terminal as it was; when the terminal is gone, it goes too.
+func TestEnds(t *testing.T) {
+	d := newFakeDesk(t)
+	s := open(t, d, 80, 24)
+	s.Process().Kill(t, syscall.SIGTERM)
+	s.Wait(testkit.Patience) //nolint:errcheck // how it says that it was told so is its own affair
+	if s.Mode("1049") || s.Mode("1002") {
+		t.Error("it left its screen behind")
+	}
+	s = open(t, d, 80, 24)
+	p := s.Process()
+	s.Hangup()
+	testkit.Eventually(t, testkit.Patience, "it is gone", func() bool { return !p.Alive() })
 }
 
 // BenchmarkWatching is what the whole program uses of a processor while it looks at 100 servers, of which all figures change each second.
