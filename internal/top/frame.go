@@ -170,7 +170,9 @@ func (m *model) hints() line {
 	case m.detail != "":
 		keys = []string{"Esc", "back", m.paint.mark("↑↓", "j k"), "scroll"}
 		keys = append(keys, m.deeds()...)
-		keys = append(keys, "t", "span "+spans[m.span])
+		if m.graphed() != "" {
+			keys = append(keys, "t", "span "+spans[m.span])
+		}
 	case m.view == overview || m.view == cacheView:
 		keys = []string{"1-7", "views", "t", "span " + spans[m.span]}
 		if m.view == cacheView {

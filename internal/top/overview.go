@@ -28,7 +28,7 @@ func (m *model) overview(h int) []line {
 		if m.w >= wideLists {
 			need = min(max(len(p.Pools)+1, 9), 14)
 		}
-		tall = min(max(1+(spare-need)/3, 1), 6)
+		tall = min(max((spare-need)/3, 1), 6) // with a line between them
 	}
 	out := m.graphs(p, tall)
 	if h >= len(out)+len(rest)+4 {
@@ -126,6 +126,9 @@ func (m *model) graphs(p *picture.Picture, tall int) (out []line) {
 		values := s.row(g.name)
 		if g.name == "errors" && !slices.ContainsFunc(values, func(v float64) bool { return v > 0 }) {
 			rows = 1
+		}
+		if tall > 1 && g.big && i > 0 || i > 0 && tall > 1 && graphRows[i-1].big {
+			out = append(out, nil)
 		}
 		for y, text := range m.paint.graph(values, s.end(), room, rows, g.top) {
 			l := line{{strings.Repeat(" ", 18), plain}}
