@@ -20,7 +20,7 @@ type fakeEdge struct {
 	t      *testing.T
 	server *http.Server
 	told   chan string   // goes out to who listens
-	out    chan bool     // it has gone out
+	passed chan struct{} // what was told has been sent
 	asked  chan string   // the queries
 	past   []string      // what is kept
 	gone   chan struct{} // it ends
@@ -33,7 +33,7 @@ func newFakeEdge(t *testing.T, dir, name string, past ...string) *fakeEdge {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &fakeEdge{t: t, told: make(chan string), out: make(chan bool), asked: make(chan string, 10), past: past, gone: make(chan struct{})}
+	e := &fakeEdge{t: t, told: make(chan string), passed: make(chan struct{}), asked: make(chan string, 10), past: past, gone: make(chan struct{})}
 	e.server = &http.Server{Handler: e, ReadHeaderTimeout: time.Minute}
 	done := make(chan struct{})
 	go func() { defer close(done); _ = e.server.Serve(ln) }() // ends with ErrServerClosed
@@ -45,13 +45,13 @@ func newFakeEdge(t *testing.T, dir, name string, past ...string) *fakeEdge {
 	return e
 }
 
-// tell returns when it is on its way: the end of the edge does not overtake it.
-func (e *fakeEdge) tell(s string) {
-	e.told <- s
-	<-e.out
-}
-
 func (e *fakeEdge) end() { e.once.Do(func() { close(e.gone); e.server.Close() }) }
+
+// tell tells one who listens, and waits until it has gone out.
+func (e *fakeEdge) tell(text string) {
+	e.told <- text
+	<-e.passed
+}
 
 func (e *fakeEdge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
@@ -65,18 +65,15 @@ func (e *fakeEdge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f := http.NewResponseController(w)
-	told := false
+	if f.Flush() != nil {
+		return
+	}
 	for {
-		if f.Flush() != nil {
-			return
-		}
-		if told {
-			e.out <- true
-		}
 		select {
 		case s := <-e.told:
-			told = true
 			w.Write([]byte(s + "\n")) //nolint:errcheck // a test's
+			f.Flush()                 //nolint:errcheck // likewise
+			e.passed <- struct{}{}
 		case <-e.gone:
 			return
 		case <-r.Context().Done():
