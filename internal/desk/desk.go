@@ -14,6 +14,7 @@ import (
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/desk/events"
+	"github.com/weirhq/weir/internal/desk/exposition"
 	"github.com/weirhq/weir/internal/desk/series"
 	"github.com/weirhq/weir/internal/picture"
 	"github.com/weirhq/weir/internal/source"
@@ -88,6 +89,7 @@ func (d *desk) newHub(cfg *config.Config) (*hub, error) {
 		end: make(chan struct{}), done: make(chan struct{}), listeners: map[*listener]bool{}, book: book,
 	}
 	h.cfg.Store(cfg)
+	h.metrics = exposition.New(h.now.Load)
 	h.watchers = append(h.watchers, &bookkeeper{d: d, h: h})
 	return h, nil
 }

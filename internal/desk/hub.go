@@ -11,6 +11,7 @@ import (
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/desk/events"
+	"github.com/weirhq/weir/internal/desk/exposition"
 	"github.com/weirhq/weir/internal/desk/series"
 	"github.com/weirhq/weir/internal/picture"
 )
@@ -31,6 +32,7 @@ type hub struct {
 	maker        *picture.Maker
 	series       *series.Store
 	events       *events.Log
+	metrics      *exposition.Exposer
 	watchers     []watcher
 	end          chan struct{}
 	done         chan struct{}

@@ -50,6 +50,10 @@ func (o *rooms) all() []room {
 		{"POST /api/v1/intervention", config.Operate, o.intervene},
 		{"POST /api/v1/reload", config.Operate, o.reload},
 		{"POST /api/v1/purge", config.Operate, o.purge},
+		{"GET /metrics", config.View, o.hub.metrics.ServeHTTP},
+		{"GET /-/live", "", o.live},
+		{"GET /-/ready", "", o.ready},
+		{"GET /-/pool/{name}", "", o.poolSize},
 	}
 }
 
