@@ -15,6 +15,7 @@ import (
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/desk/events"
 	"github.com/weirhq/weir/internal/desk/exposition"
+	"github.com/weirhq/weir/internal/desk/facts"
 	"github.com/weirhq/weir/internal/desk/series"
 	"github.com/weirhq/weir/internal/picture"
 	"github.com/weirhq/weir/internal/source"
@@ -89,7 +90,7 @@ func (d *desk) newHub(cfg *config.Config) (*hub, error) {
 		end: make(chan struct{}), done: make(chan struct{}), listeners: map[*listener]bool{}, book: book,
 	}
 	h.cfg.Store(cfg)
-	h.metrics = exposition.New(h.now.Load)
+	h.metrics, h.facts, h.runDir = exposition.New(h.now.Load), facts.New(), d.runDir
 	h.watchers = append(h.watchers, &bookkeeper{d: d, h: h})
 	return h, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/desk/events"
 	"github.com/weirhq/weir/internal/desk/exposition"
+	"github.com/weirhq/weir/internal/desk/facts"
 	"github.com/weirhq/weir/internal/desk/series"
 	"github.com/weirhq/weir/internal/picture"
 )
@@ -33,6 +34,8 @@ type hub struct {
 	series       *series.Store
 	events       *events.Log
 	metrics      *exposition.Exposer
+	facts        *facts.Reader
+	runDir       string
 	watchers     []watcher
 	end          chan struct{}
 	done         chan struct{}
@@ -121,6 +124,7 @@ func (h *hub) look(now time.Time) {
 		}
 	}
 	told.Hands, told.Hosts = h.hands, h.hosts()
+	told.Facts = h.facts.Look(now, wanted(h.cfg.Load(), h.runDir, &told))
 	p := h.maker.Make(now, told)
 	h.mu.Lock()
 	h.book = h.maker.Book()
