@@ -25,7 +25,8 @@ type Config struct {
 	Sites          []*Site
 	Cache          *Cache // nil: there is none
 	Log            Log
-	Admin          *Admin `json:",omitempty"` // nil: there is no desk
+	Admin          *Admin   `json:",omitempty"` // nil: there is no desk
+	Metrics        *Metrics `json:",omitempty"` // nil: no numbers go in or out beside /metrics
 	Limits         Limits
 	Timeouts       Timeouts
 	Chaos          bool             // faults may be made on purpose
@@ -298,6 +299,7 @@ type Route struct {
 	Files    *Files
 	Redirect *Redirect
 	Respond  *Respond
+	Monitor  string `json:",omitempty"` // "live" or "ready": whether weir is
 }
 
 // Match is a condition: all of what is set must hold. An empty list holds.

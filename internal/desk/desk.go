@@ -17,6 +17,7 @@ import (
 	"github.com/weirhq/weir/internal/desk/exposition"
 	"github.com/weirhq/weir/internal/desk/facts"
 	"github.com/weirhq/weir/internal/desk/series"
+	"github.com/weirhq/weir/internal/desk/statsd"
 	"github.com/weirhq/weir/internal/picture"
 	"github.com/weirhq/weir/internal/source"
 )
@@ -70,6 +71,7 @@ func (d *desk) apply(s api.EdgeState) error {
 	}
 	d.cfg = cfg
 	d.hub.cfg.Store(cfg)
+	d.hub.numbers.Use(cfg.Metrics)
 	var l slog.Level
 	if l.UnmarshalText([]byte(cfg.Log.Level)) == nil {
 		d.level.Set(l)
@@ -91,7 +93,9 @@ func (d *desk) newHub(cfg *config.Config) (*hub, error) {
 	}
 	h.cfg.Store(cfg)
 	h.metrics, h.facts, h.runDir = exposition.New(h.now.Load), facts.New(), d.runDir
-	h.watchers = append(h.watchers, &bookkeeper{d: d, h: h})
+	h.numbers = statsd.New()
+	h.metrics.Add(h.numbers.Families)
+	h.watchers = append(h.watchers, &bookkeeper{d: d, h: h}, h.numbers)
 	return h, nil
 }
 

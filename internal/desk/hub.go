@@ -14,6 +14,7 @@ import (
 	"github.com/weirhq/weir/internal/desk/exposition"
 	"github.com/weirhq/weir/internal/desk/facts"
 	"github.com/weirhq/weir/internal/desk/series"
+	"github.com/weirhq/weir/internal/desk/statsd"
 	"github.com/weirhq/weir/internal/picture"
 )
 
@@ -35,6 +36,7 @@ type hub struct {
 	events       *events.Log
 	metrics      *exposition.Exposer
 	facts        *facts.Reader
+	numbers      *statsd.Service
 	runDir       string
 	watchers     []watcher
 	end          chan struct{}

@@ -92,6 +92,9 @@ const stopTime = 500 * time.Millisecond
 func (d *desk) stop() error {
 	d.door.shut()
 	d.hub.stop()
+	if d.hub != nil {
+		d.hub.numbers.Stop()
+	}
 	err := d.keepBook()
 	for key, ln := range d.offered {
 		if cerr := ln.Close(); cerr != nil {

@@ -50,8 +50,8 @@ func parseProto(t *testing.T, page []byte) map[string]*dto.MetricFamily {
 	}
 }
 
-// flat is every value of a page by its name and labels, without the native buckets.
-func flat(t *testing.T, families map[string]*dto.MetricFamily) map[string]float64 {
+// flatten is every value of a page by its name and labels, without the native buckets.
+func flatten(t *testing.T, families map[string]*dto.MetricFamily) map[string]float64 {
 	t.Helper()
 	all := map[string]float64{}
 	put := func(key string, v float64) {
@@ -92,7 +92,7 @@ func flat(t *testing.T, families map[string]*dto.MetricFamily) map[string]float6
 func TestFormatsAgree(t *testing.T) {
 	for name, p := range map[string]*picture.Picture{"small": small(), "large": large(30, 3, 4), "empty": {}} {
 		t.Run(name, func(t *testing.T) {
-			text, proto := flat(t, parseText(t, write(p, plain))), flat(t, parseProto(t, write(p, protobuf)))
+			text, proto := flatten(t, parseText(t, write(p, plain))), flatten(t, parseProto(t, write(p, protobuf)))
 			open := readOpenMetrics(t, string(write(p, openMetrics)))
 			if len(text) < 20 || len(proto) != len(text) || len(open) != len(text) {
 				t.Errorf("%d values in text, %d in protobuf, %d in OpenMetrics", len(text), len(proto), len(open))
@@ -109,7 +109,7 @@ func TestFormatsAgree(t *testing.T) {
 	}
 }
 
-// readOpenMetrics reads the text as the specification's grammar has it, as far as weir uses it, and returns it in the form of flat. Exemplars and
+// readOpenMetrics reads the text as the specification's grammar has it, as far as weir uses it, and returns it in the form of flatten. Exemplars and
 // times of creation are checked and left out.
 func readOpenMetrics(t *testing.T, page string) map[string]float64 {
 	t.Helper()
@@ -287,7 +287,7 @@ func TestClassicBucketsAreExact(t *testing.T) {
 
 // TestPlaces: a worker is told by its place; the process that came last counts.
 func TestPlaces(t *testing.T) {
-	got := flat(t, parseText(t, write(small(), plain)))
+	got := flatten(t, parseText(t, write(small(), plain)))
 	for key, want := range map[string]float64{
 		"weir_server_requests_total,pool=web,server=web/1":                         5,
 		"weir_server_active,pool=web,server=web/1":                                 2,
@@ -407,8 +407,12 @@ func TestNames(t *testing.T) {
 // TestOthers: what other parts of the desk add is told beside weir's own.
 func TestOthers(t *testing.T) {
 	more := Family{Name: "app_logins_total", Kind: Counter, Help: "As the app says.", Samples: []Sample{{Labels: [][2]string{{"by", `a"b`}}, Value: 3}, {Value: math.Inf(1)}}}
-	for _, got := range []map[string]float64{flat(t, parseText(t, write(small(), plain, more))), flat(t, parseProto(t, write(small(), protobuf, more))),
-		readOpenMetrics(t, string(write(small(), openMetrics, more)))} {
+	timer := Family{Name: "app_render_seconds", Kind: Histogram, Help: "Likewise.", Samples: []Sample{{Labels: [][2]string{{"page", "x"}}, Histogram: &small().Total.Time}, {Labels: [][2]string{{"page", "y"}}}}}
+	for _, got := range []map[string]float64{flatten(t, parseText(t, write(small(), plain, more, timer))), flatten(t, parseProto(t, write(small(), protobuf, more, timer))),
+		readOpenMetrics(t, string(write(small(), openMetrics, more, timer)))} {
+		if got["app_render_seconds,page=x count"] != 60 {
+			t.Error("a histogram of others is not told")
+		}
 		if got[`app_logins_total,by=a"b`] != 3 || !math.IsInf(got["app_logins_total"], 1) {
 			t.Errorf("it came out as %v", got["app_logins_total"])
 		}

@@ -35,7 +35,7 @@ type family struct {
 // Family is a metric that another part of the desk adds (see Exposer.Add). Whoever makes one bounds its samples.
 type Family struct {
 	Name    string // a counter's ends in _total
-	Kind    Kind   // not Histogram
+	Kind    Kind
 	Help    string
 	Samples []Sample
 }
@@ -44,6 +44,8 @@ type Family struct {
 type Sample struct {
 	Labels [][2]string // names and values; names are letters, digits and _
 	Value  float64
+	// Histogram is the value of one, and nobody changes it any more.
+	Histogram *metrics.Histogram
 }
 
 // set is labels as one of the formats has them.
@@ -96,7 +98,11 @@ func render(p *picture.Picture, enc encoder, more []Family) []byte {
 			for _, l := range s.Labels {
 				w.scratch = enc.label(w.scratch, l[0], l[1])
 			}
-			w.tell(f, w.scratch, s.Value)
+			if f.kind != Histogram {
+				w.tell(f, w.scratch, s.Value)
+			} else if s.Histogram != nil {
+				enc.histogram(f, w.scratch, s.Histogram, nil)
+			}
 		}
 		enc.end()
 	}

@@ -27,6 +27,27 @@ protobuf, whichever is asked for; the guide [Metrics and dashboards](../guide/me
 
 `
 
+const referenceTail = `## With metrics: in the configuration
+
+| name | kind | labels | |
+|---|---|---|---|
+| ` + "`weir_statsd_lines_total`" + ` | counter |  | Lines of apps that were taken. |
+| ` + "`weir_statsd_dropped_total`" + ` | counter | why | Lines that were not: form (no statsd line), value (no number), too_long, kind (the name is another kind of number already), no_room (as many series as there may be), too_many (in one second). |
+| ` + "`weir_statsd_series`" + ` | gauge |  | Apps' numbers that are known. |
+| ` + "`weir_push_lines_total`" + ` | counter | to | Lines that were sent to statsd or Graphite. |
+| ` + "`weir_push_dropped_total`" + ` | counter | to | Lines that could not be sent. |
+
+What an app sends as NAME is told beside these, with its tags as labels; what is no letter, digit or _ in a name becomes _.
+
+| sent as | told as |
+|---|---|
+| ` + "`NAME:1\\|c`" + ` | ` + "`app_NAME_total`" + `, a counter |
+| ` + "`NAME:1\\|g`" + ` | ` + "`app_NAME`" + `, a gauge |
+| ` + "`NAME:320\\|ms`" + ` | ` + "`app_NAME_seconds`" + `, a histogram |
+| ` + "`NAME:7\\|h`" + `, ` + "`NAME:7\\|d`" + ` | ` + "`app_NAME_values_total`" + `, how many, and ` + "`app_NAME_added`" + `, their sum |
+| ` + "`NAME:x\\|s`" + ` | ` + "`app_NAME_unique`" + `, how many different ones in ten seconds |
+`
+
 // TestReference holds docs/reference/metrics.md to the table.
 func TestReference(t *testing.T) {
 	var b strings.Builder
@@ -42,7 +63,7 @@ func TestReference(t *testing.T) {
 		}
 		b.WriteString("\n")
 	}
-	b.WriteString("Metrics of apps that send statsd lines to weir are told beside these, by the names that they have there, after `app_`.\n")
+	b.WriteString(referenceTail)
 	path := filepath.Join("../../../docs/reference", "metrics.md")
 	if *update {
 		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
