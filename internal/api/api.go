@@ -115,10 +115,32 @@ type Ban struct {
 	Path string `json:"path,omitempty"`
 }
 
-// Inherit is what a retired edge leaves to its successor (POST /v1/inherit): what it has counted since the last time.
+// Inherit is what a retired edge leaves to its successor (POST /v1/inherit), more than once: what is newer counts.
 type Inherit struct {
-	Counts Counts       `json:"counts"`
-	Pools  []PoolStatus `json:"pools"` // the servers' requests and errors
+	Words  []Counters `json:"words"` // all that this edge has counted, and those before it, each for itself
+	Health []Verdict  `json:"health,omitempty"`
+	// Heir is the epoch of the edge that took the words the last time, empty the first time. If it was killed, what it had been told is
+	// in its own last word, wherever that was read: another edge must not count it once more, and refuses.
+	Heir string `json:"heir,omitempty"`
+}
+
+// Inherited is the answer to Inherit.
+type Inherited struct {
+	Heir string `json:"heir"` // the epoch of the edge that answers
+}
+
+// Verdict is what an edge has found out about a server that it does not send requests to.
+type Verdict struct {
+	Pool    string `json:"pool"`
+	Server  string `json:"server"`
+	Since   int64  `json:"since"`             // Unix milliseconds
+	Fails   bool   `json:"fails,omitempty"`   // its check does
+	Message string `json:"message,omitempty"` // how the last one ended
+	// It is ejected until so many milliseconds (Unix) for requests that failed or were slow; 0: it is not.
+	Until int64  `json:"until,omitempty"`
+	For   int64  `json:"for_ms,omitempty"` // so long in all
+	Times int    `json:"times,omitempty"`  // without a good spell between them
+	Why   string `json:"why,omitempty"`
 }
 
 // Counts only grow, from one edge to the next.
@@ -151,26 +173,6 @@ func (c *Counts) Add(o *Counts) {
 	for i, n := range o.Status {
 		c.Status[i] += n
 	}
-}
-
-// Since returns what has been counted since earlier counts of the same edge.
-func (c *Counts) Since(o *Counts) Counts {
-	d := *c
-	d.Accepted -= o.Accepted
-	d.Refused -= o.Refused
-	d.Strange -= o.Strange
-	d.Requests -= o.Requests
-	d.Sessions -= o.Sessions
-	d.Panics -= o.Panics
-	d.Refreshes -= o.Refreshes
-	d.Purges -= o.Purges
-	for i, n := range o.Cache {
-		d.Cache[i] -= n
-	}
-	for i, n := range o.Status {
-		d.Status[i] -= n
-	}
-	return d
 }
 
 // EdgeStatus is what the edge tells of itself (GET /v1/status).

@@ -18,7 +18,8 @@ type Counters struct {
 	SlowTurns   uint64            `json:"slow_turns"`
 	LogDropped  uint64            `json:"log_dropped"`
 	Loops       []LoopCounters    `json:"loops"`
-	Routes      []RouteCounters   `json:"routes"` // in the order of the configuration
+	Routes      []RouteCounters   `json:"routes"`        // in the order of the configuration
+	TCP         []RouteCounters   `json:"tcp,omitempty"` // of addresses of TCP: Route is the address, Requests are sessions, Time is how long they were
 	Pools       []PoolCounters    `json:"pools"`
 	Cache       *CacheCounters    `json:"cache,omitempty"`
 	Causes      map[string]uint64 `json:"causes,omitempty"` // requests that ended by other than the application's word, for which no route was found
@@ -93,7 +94,7 @@ type ServerCounters struct {
 	FirstByte metrics.Histogram `json:"first_byte"`
 }
 
-// CacheCounters is what the cache holds and did, as in CacheStatus.
+// CacheCounters is what the cache holds, and did in these epochs.
 type CacheCounters struct {
 	Objects   int64      `json:"objects"`
 	Bytes     int64      `json:"bytes"`

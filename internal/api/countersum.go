@@ -10,6 +10,10 @@ func (c *Counters) Clone() Counters {
 	for i := range c.Routes {
 		n.Routes[i] = c.Routes[i].clone()
 	}
+	n.TCP = make([]RouteCounters, len(c.TCP))
+	for i := range c.TCP {
+		n.TCP[i] = c.TCP[i].clone()
+	}
 	n.Pools = make([]PoolCounters, len(c.Pools))
 	for i := range c.Pools {
 		n.Pools[i] = c.Pools[i].clone()
@@ -28,18 +32,8 @@ func (c *Counters) Add(o *Counters, keep bool) {
 	c.SlowTurns += o.SlowTurns
 	c.LogDropped += o.LogDropped
 	c.Causes = addKinds(c.Causes, o.Causes)
-	routes := map[[2]string]int{}
-	for i := range c.Routes {
-		routes[[2]string{c.Routes[i].Site, c.Routes[i].Route}] = i
-	}
-	for i := range o.Routes {
-		r := &o.Routes[i]
-		if j, ok := routes[[2]string{r.Site, r.Route}]; ok {
-			c.Routes[j].add(r)
-		} else if keep {
-			c.Routes = append(c.Routes, r.clone())
-		}
-	}
+	c.Routes = addRoutes(c.Routes, o.Routes, keep)
+	c.TCP = addRoutes(c.TCP, o.TCP, keep)
 	pools := map[string]int{}
 	for i := range c.Pools {
 		pools[c.Pools[i].Name] = i
@@ -54,8 +48,25 @@ func (c *Counters) Add(o *Counters, keep bool) {
 	}
 	if c.Cache != nil && o.Cache != nil {
 		c.Cache.Evicted += o.Cache.Evicted
-		// Refreshes and purges are among the Counts, which go over from edge to edge.
+		c.Cache.Refreshes += o.Cache.Refreshes
+		c.Cache.Purges += o.Cache.Purges
 	}
+}
+
+func addRoutes(sum, more []RouteCounters, keep bool) []RouteCounters {
+	routes := make(map[[2]string]int, len(sum))
+	for i := range sum {
+		routes[[2]string{sum[i].Site, sum[i].Route}] = i
+	}
+	for i := range more {
+		r := &more[i]
+		if j, ok := routes[[2]string{r.Site, r.Route}]; ok {
+			sum[j].add(r)
+		} else if keep {
+			sum = append(sum, r.clone())
+		}
+	}
+	return sum
 }
 
 func (r *RouteCounters) add(o *RouteCounters) {
@@ -88,14 +99,14 @@ func (p *PoolCounters) add(o *PoolCounters, keep bool) {
 	p.NoRetry += o.NoRetry
 	addAll(p.Hedges[:], o.Hedges[:])
 	p.Queue.Add(&o.Queue)
-	p.Sum.add(&o.Sum)
+	p.Sum.Add(&o.Sum)
 	members := map[string]int{}
 	for i := range p.Members {
 		members[p.Members[i].Name] = i
 	}
 	for i := range o.Members {
 		if j, ok := members[o.Members[i].Name]; ok {
-			p.Members[j].add(&o.Members[i])
+			p.Members[j].Add(&o.Members[i])
 		} else if keep {
 			p.Members = append(p.Members, o.Members[i].clone())
 		}
@@ -112,7 +123,8 @@ func (p *PoolCounters) clone() PoolCounters {
 	return c
 }
 
-func (s *ServerCounters) add(o *ServerCounters) {
+// Add adds the numbers that only grow of o.
+func (s *ServerCounters) Add(o *ServerCounters) {
 	s.Requests += o.Requests
 	s.Errors += o.Errors
 	s.In += o.In

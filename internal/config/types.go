@@ -25,8 +25,10 @@ type Config struct {
 	Sites          []*Site
 	Cache          *Cache // nil: there is none
 	Log            Log
-	Admin          *Admin   `json:",omitempty"` // nil: there is no desk
-	Metrics        *Metrics `json:",omitempty"` // nil: no numbers go in or out beside /metrics
+	Admin          *Admin        `json:",omitempty"` // nil: there is no desk
+	Metrics        *Metrics      `json:",omitempty"` // nil: no numbers go in or out beside /metrics
+	Alerts         *Alerts       `json:",omitempty"` // nil: nobody is told of anything
+	Availability   *Availability `json:",omitempty"` // nil: nothing is promised
 	Limits         Limits
 	Timeouts       Timeouts
 	Chaos          bool             // faults may be made on purpose
@@ -72,6 +74,7 @@ type App struct {
 	Recycle        Recycle
 	RequestTimeout time.Duration // 0: none
 	Reload         Reload
+	Output         Output
 	WarmUp         []string // paths asked for, in order, before a worker counts as ready
 	Hooks          Hooks
 }
@@ -449,6 +452,7 @@ type StatusRange struct{ From, To int }
 type Log struct {
 	Access AccessLog
 	Level  string // debug, info, warn, error
+	Slow   time.Duration
 }
 
 // AccessLog is a line a request.

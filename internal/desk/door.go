@@ -33,6 +33,7 @@ type door struct {
 const (
 	maxConnections = 500 // on each address
 	maxHead        = 32 << 10
+	answerTime     = 30 * time.Second // for an answer to be taken; rooms that take longer say so
 )
 
 func newDoor() *door {
@@ -42,53 +43,91 @@ func newDoor() *door {
 	return o
 }
 
-// use listens where the configuration says. What was offered and is used is the door's.
+// use listens where the configuration says. On an error nothing has changed.
 func (o *door) use(d *desk, cfg *config.Config) error {
+	var cert *tls.Certificate
 	if cfg.Admin.TLS != nil {
-		cert, err := loadCertificate(cfg.Admin.TLS)
-		if err != nil {
+		var err error
+		if cert, err = loadCertificate(cfg.Admin.TLS); err != nil {
 			return err
 		}
-		o.cert.Store(cert)
 	}
-	o.guard.Use(cfg.Admin)
-	if o.server == nil {
-		o.server = &http.Server{Handler: (&rooms{hub: d.hub, guard: o.guard, version: d.version, ends: o.ends}).handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
-			MaxHeaderBytes: maxHead, ConnContext: withPeer, ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug)}
-		ln, err := listenHere(api.DeskSocket(d.runDir))
-		if err != nil {
-			return err
-		}
-		o.serve("", ln)
-	}
-	keep := map[string]bool{"": true}
+	wanted, news := map[string]bool{here: true}, map[string]net.Listener{}
 	for _, l := range cfg.Listen {
 		if !l.Desk {
 			continue
 		}
 		key := l.Network + " " + l.Address
-		keep[key] = true
-		if o.open[key] != nil {
+		secure := cert != nil && l.Network != "unix"
+		wanted[keyOf(key, secure)] = true
+		if o.open[keyOf(key, secure)] != nil {
 			continue
 		}
-		ln := d.offered[key]
-		if ln == nil {
-			return fmt.Errorf("no socket was handed down for %s", l.Address)
+		ln, err := o.listen(d.offered[key], secure)
+		if err != nil {
+			closeAll(news)
+			return fmt.Errorf("listening on %s: %w", l.Address, err)
 		}
-		delete(d.offered, key)
-		ln = netutil.LimitListener(ln, maxConnections)
-		if cfg.Admin.TLS != nil && l.Network != "unix" {
-			ln = tls.NewListener(ln, &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return o.cert.Load(), nil }})
-		}
-		o.serve(key, ln)
+		news[keyOf(key, secure)] = ln
 	}
+	if o.server == nil {
+		ln, err := listenHere(api.DeskSocket(d.runDir))
+		if err != nil {
+			closeAll(news)
+			return err
+		}
+		news[here] = ln
+		o.server = &http.Server{Handler: (&rooms{hub: d.hub, guard: o.guard, version: d.version, ends: o.ends}).handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: answerTime, IdleTimeout: 2 * time.Minute,
+			MaxHeaderBytes: maxHead, ConnContext: withPeer, ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug)}
+	}
+	o.cert.Store(cert)
+	o.guard.Use(cfg.Admin)
 	for key, ln := range o.open {
-		if !keep[key] {
+		if !wanted[key] {
 			ln.Close() //nolint:errcheck // the keeper's stays
 			delete(o.open, key)
 		}
 	}
+	for key, ln := range news {
+		o.serve(key, ln)
+	}
 	return nil
+}
+
+// here is the key of the Unix socket for the command line.
+const here = ""
+
+// keyOf tells what is listened on with TLS from what is without.
+func keyOf(key string, secure bool) string {
+	if secure {
+		return "tls " + key
+	}
+	return key
+}
+
+func closeAll(all map[string]net.Listener) {
+	for _, ln := range all {
+		ln.Close() //nolint:errcheck // nobody has used it
+	}
+}
+
+// listen listens on a socket that was handed down.
+func (o *door) listen(f *os.File, secure bool) (net.Listener, error) {
+	if f == nil {
+		return nil, errors.New("no socket was handed down")
+	}
+	ln, err := net.FileListener(f)
+	if err != nil {
+		return nil, err
+	}
+	if u, ok := ln.(*net.UnixListener); ok {
+		u.SetUnlinkOnClose(false) // it is the keeper's
+	}
+	ln = netutil.LimitListener(ln, maxConnections)
+	if secure {
+		ln = tls.NewListener(ln, &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return o.cert.Load(), nil }})
+	}
+	return ln, nil
 }
 
 func (o *door) serve(key string, ln net.Listener) {

@@ -67,21 +67,16 @@ func (d *desk) obey(conn *net.UnixConn) error {
 
 // offer keeps a listening socket that was handed down.
 func (d *desk) offer(network, address string, files []*os.File) {
+	key := network + " " + address
+	if old := d.offered[key]; old != nil {
+		old.Close() //nolint:errcheck // another socket of the same address
+	}
 	for i, f := range files {
 		if i > 0 {
 			f.Close() //nolint:errcheck // one is enough
 			continue
 		}
-		ln, err := net.FileListener(f)
-		f.Close() //nolint:errcheck // a duplicate is in use
-		if err != nil {
-			slog.Error("taking over a socket", "address", address, "error", err)
-			continue
-		}
-		if u, ok := ln.(*net.UnixListener); ok {
-			u.SetUnlinkOnClose(false) // it is the keeper's
-		}
-		d.offered[network+" "+address] = ln
+		d.offered[key] = f
 	}
 }
 
@@ -91,13 +86,12 @@ const stopTime = 500 * time.Millisecond
 // stop ends everything, in reverse.
 func (d *desk) stop() error {
 	d.door.shut()
-	d.hub.stop()
+	err := d.hub.stop()
 	if d.hub != nil {
 		d.hub.numbers.Stop()
 	}
-	err := d.keepBook()
-	for key, ln := range d.offered {
-		if cerr := ln.Close(); cerr != nil {
+	for key, f := range d.offered {
+		if cerr := f.Close(); cerr != nil {
 			err = errors.Join(err, fmt.Errorf("closing %s: %w", key, cerr))
 		}
 	}

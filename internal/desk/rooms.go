@@ -14,6 +14,8 @@ import (
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/desk/access"
+	"github.com/weirhq/weir/internal/desk/export"
+	"github.com/weirhq/weir/internal/desk/page"
 )
 
 // rooms are what is behind the door: each answers one address.
@@ -35,7 +37,10 @@ type room struct {
 }
 
 func (o *rooms) all() []room {
-	return []room{
+	assets, tables := page.Handler().ServeHTTP, export.Handler(o.hub.now.Load).ServeHTTP
+	all := []room{
+		{"GET /{$}", "", assets}, // it shows nothing by itself: what it asks for is guarded
+		{"GET /assets/", "", assets},
 		{"GET /api/v1/picture", config.View, o.picture},
 		{"GET /api/v1/stream", config.View, o.stream},
 		{"GET /api/v1/series", config.View, o.series},
@@ -56,6 +61,10 @@ func (o *rooms) all() []room {
 		{"GET /-/ready", "", o.ready},
 		{"GET /-/pool/{name}", "", o.poolSize},
 	}
+	for _, pattern := range export.Patterns {
+		all = append(all, room{pattern, config.View, tables})
+	}
+	return all
 }
 
 func (o *rooms) handler() http.Handler {
@@ -347,6 +356,8 @@ const actTime = 10 * time.Minute
 func (o *rooms) act(w http.ResponseWriter, r *http.Request, path string, in any) {
 	ctx, cancel := context.WithTimeout(r.Context(), actTime)
 	defer cancel()
+	// Where that cannot be set the answer may come too late, and what was wished for is done all the same.
+	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(actTime + answerTime)) //nolint:errcheck // see above
 	var out json.RawMessage
 	if err := o.hub.keeper.Post(ctx, path, in, &out); err != nil {
 		answerFailed(w, err)

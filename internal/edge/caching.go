@@ -175,7 +175,6 @@ type routeCache struct {
 	policy cache.Policy
 	keyer  *cache.Keyer
 	bypass *route.Matcher // nil: none
-	tally  int            // its number for counting; see insight.go
 	makes  responsePolicy // the fields of requests that weir makes, whatever clients say in them
 }
 

@@ -178,7 +178,6 @@ func (c *control) linger(ctx context.Context, gone <-chan struct{}, limit, withi
 	}
 	cancel()
 	<-empty
-	c.edge.bequeath()
 	return within
 }
 
@@ -189,14 +188,15 @@ func (c *control) routes() http.Handler {
 		api.Answer(w, http.StatusOK, c.edge.Status())
 	})
 	mux.HandleFunc("GET /v1/pools", func(w http.ResponseWriter, _ *http.Request) {
-		pools := []api.PoolStatus{}
-		if t := c.edge.tree.Load(); t != nil {
-			pools = t.pools.Status()
-		}
-		api.Answer(w, http.StatusOK, pools)
+		api.Answer(w, http.StatusOK, c.edge.poolStatus())
 	})
-	mux.HandleFunc("GET /v1/counters", func(w http.ResponseWriter, _ *http.Request) {
-		api.Answer(w, http.StatusOK, c.edge.Counters())
+	mux.HandleFunc("GET /v1/counters", func(w http.ResponseWriter, r *http.Request) {
+		all, err := c.edge.Counters(r.Context())
+		if err != nil {
+			api.AnswerError(w, http.StatusServiceUnavailable, err)
+			return
+		}
+		api.Answer(w, http.StatusOK, all)
 	})
 	mux.HandleFunc("GET /v1/alive", func(w http.ResponseWriter, _ *http.Request) {
 		c.edge.onLoops(func(*local) {}) // each loop has to take a turn
@@ -210,6 +210,7 @@ func (c *control) routes() http.Handler {
 		api.Answer(w, http.StatusOK, struct{}{})
 	})
 	c.cacheRoutes(mux)
+	c.tellingRoutes(mux)
 	mux.HandleFunc("POST /v1/state", func(w http.ResponseWriter, r *http.Request) {
 		var s api.EdgeState
 		if err := api.ReadRequest(w, r, &s); err != nil {
@@ -302,8 +303,7 @@ func (c *control) handoverRoutes(mux *http.ServeMux) {
 			api.AnswerError(w, http.StatusBadRequest, err)
 			return
 		}
-		c.edge.Inherit(in)
-		api.Answer(w, http.StatusOK, struct{}{})
+		api.Answer(w, http.StatusOK, c.edge.Inherit(in))
 	})
 }
 

@@ -199,6 +199,9 @@ func (h *handler) push(c *loop.Conn, a, b []byte) (done int64, err error) {
 		c.WriteBy(h.sendBy())
 		n, err := c.Write2(a, b)
 		done += n
+		if c == h.up.c {
+			h.up.gave += n
+		}
 		if n == 0 || !isTimeout(err) {
 			return done, err
 		}
@@ -216,6 +219,9 @@ func (h *handler) pushFile(t *loop.Task, c *loop.Conn, f *os.File, off, n int64)
 		c.WriteBy(h.sendBy())
 		m, err := c.SendFile(t, f, off+done, min(n-done, fileStep))
 		done += m
+		if c == h.up.c {
+			h.up.gave += m
+		}
 		if err != nil && (m == 0 || !isTimeout(err)) {
 			return done, err
 		}

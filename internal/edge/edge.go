@@ -15,9 +15,10 @@ import (
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/compress"
 	"github.com/weirhq/weir/internal/config"
+	"github.com/weirhq/weir/internal/edge/tally"
+	"github.com/weirhq/weir/internal/edge/telling"
 	"github.com/weirhq/weir/internal/journal"
 	"github.com/weirhq/weir/internal/loop"
-	"github.com/weirhq/weir/internal/message"
 	"github.com/weirhq/weir/internal/pool"
 	"github.com/weirhq/weir/internal/source"
 )
@@ -32,8 +33,9 @@ type Edge struct {
 	level      *slog.LevelVar // of what the process says; nil: as it is
 	spoolShare int64          // bytes of bodies that one loop holds in memory
 	overruns   *overruns
-	teller     *teller // of what programs say beside their responses
-	room       int64   // clients' connections that the limit on open files has room for
+	teller     *teller         // of what programs say beside their responses
+	told       *telling.Teller // of requests that have ended
+	room       int64           // clients' connections that the limit on open files has room for
 
 	// Read by the loops.
 	tree        atomic.Pointer[tree]
@@ -57,6 +59,9 @@ type Edge struct {
 	reader    source.Reader
 
 	inherited inheritance
+	names     tally.Names    // of routes; it outlives configurations
+	epoch     string         // names this process where its counts go
+	counting  sync.RWMutex   // held for reading while all is counted that this edge tells, for writing while it gives up telling
 	handing   sync.WaitGroup // the cache's disk is being given up
 }
 
@@ -64,7 +69,7 @@ type Edge struct {
 type local struct {
 	edge     *Edge
 	loop     *loop.Loop
-	log      *journal.Writer
+	told     *telling.Loop
 	free     []*handler
 	pages    []*assembler
 	hedges   []*hedge
@@ -81,6 +86,7 @@ type local struct {
 	dateAt   int64      // seconds
 	count    api.Counts // Cache by journal.Cache
 	seen     seen
+	sheet    tally.Sheet
 }
 
 // spoolMemory bounds what all bodies together hold in memory; beyond it they go to files at once.
@@ -100,15 +106,17 @@ func start(cfg loop.Config) (*Edge, error) {
 	e.engine = engine
 	e.teller = newTeller()
 	e.env = pool.Env{Loops: engine.Loops(), Log: slog.Default()}
-	var start [5]byte
+	var start [5]byte // 40 bits: ids of requests begin with them too
 	if _, err := rand.Read(start[:]); err != nil {
 		err = errors.Join(fmt.Errorf("reading random bytes: %w", err), engine.Close())
 		e.teller.stop()
 		return nil, err
 	}
+	e.epoch = hex.EncodeToString(start[:])
+	e.told = telling.New(len(engine.Loops()), func(i int, f func()) { engine.Loops()[i].Post(f) })
 	for i, lp := range engine.Loops() {
 		prefix := append(hex.AppendEncode(nil, start[:]), "0123456789abcdef"[i>>4&15], "0123456789abcdef"[i&15])
-		e.locals = append(e.locals, &local{edge: e, loop: lp, idPrefix: prefix, encoders: compress.NewPool(encoders)})
+		e.locals = append(e.locals, &local{edge: e, loop: lp, told: e.told.Loop(i), idPrefix: prefix, encoders: compress.NewPool(encoders)})
 	}
 	return e, nil
 }
@@ -159,7 +167,7 @@ func (e *Edge) Apply(s api.EdgeState) error {
 	}
 	env := e.env
 	env.Dir = s.RunDir
-	next, err := newTree(cfg, env, old, e.caching)
+	next, err := newTree(cfg, env, old, e.caching, &e.names)
 	if err != nil {
 		if log != e.log {
 			err = errors.Join(err, log.Close())
@@ -171,6 +179,7 @@ func (e *Edge) Apply(s api.EdgeState) error {
 	next.pools.SetHands(s.Hands)
 	e.useFaults(s.Faults)
 	e.useLog(log, cfg.Log.Access)
+	e.told.SlowAfter(cfg.Log.Slow)
 	if e.level != nil {
 		// The configuration was checked: a level that cannot be read is none, and Info stays.
 		var l slog.Level
@@ -238,7 +247,7 @@ func (e *Edge) useLog(next *journal.Log, to config.AccessLog) {
 	if former == next {
 		return
 	}
-	e.onLoops(func(l *local) { l.log = next.Writer(l.loop.Index()) })
+	e.told.UseLog(next)
 	e.log, e.logTo = next, to
 	if former == nil {
 		return
@@ -258,12 +267,13 @@ func (e *Edge) Reopen() error {
 	return e.log.Reopen()
 }
 
-// onLoops runs f on every loop and waits.
+// onLoops runs f on every loop that has not ended, and waits.
 func (e *Edge) onLoops(f func(*local)) {
 	var wg sync.WaitGroup
 	for _, l := range e.locals {
-		wg.Add(1)
-		l.loop.Post(func() { f(l); wg.Done() })
+		wg.Go(func() {
+			_ = l.loop.Call(func() { f(l) }) // one that has ended does nothing any more
+		})
 	}
 	wg.Wait()
 }
@@ -340,7 +350,12 @@ func (e *Edge) Stop(ctx context.Context) error {
 		}
 	}
 	e.onLoops((*local).endSessions)
+	e.mu.Unlock() // it is asked for what is counted
+	e.bequeath()
+	e.mu.Lock()
+	e.told.Seal()
 	err = errors.Join(err, e.engine.Close())
+	e.told.End()
 	e.handing.Wait()
 	e.teller.stop()
 	if e.caching != nil {
@@ -378,6 +393,13 @@ func (e *Edge) active() (n int64) {
 
 // sum adds up the loops' counters and what was inherited, the requests under way and the sessions of TCP.
 func (e *Edge) sum() (all api.Counts, active, sessions int64) {
+	all, active, sessions = e.ownSum()
+	e.inherited.addCounts(&all)
+	return all, active, sessions
+}
+
+// ownSum is sum without what was inherited.
+func (e *Edge) ownSum() (all api.Counts, active, sessions int64) {
 	var mu sync.Mutex
 	e.onLoops(func(l *local) {
 		mu.Lock()
@@ -386,9 +408,6 @@ func (e *Edge) sum() (all api.Counts, active, sessions int64) {
 		sessions += l.relayed
 		all.Add(&l.count)
 	})
-	e.inherited.Lock()
-	defer e.inherited.Unlock()
-	all.Add(&e.inherited.counts)
 	return all, active, sessions
 }
 
@@ -411,10 +430,19 @@ func (e *Edge) Status() api.EdgeStatus {
 	if e.log != nil {
 		s.LogDropped = e.log.Dropped()
 	}
-	if t := e.tree.Load(); t != nil {
-		s.Pools = t.pools.Status()
-	}
+	s.Pools = e.poolStatus()
 	return s
+}
+
+// poolStatus tells of the pools, with what edges before this one have counted of their servers.
+func (e *Edge) poolStatus() []api.PoolStatus {
+	t := e.tree.Load()
+	if t == nil {
+		return []api.PoolStatus{}
+	}
+	pools := t.pools.Status()
+	e.inherited.addStatus(pools)
+	return pools
 }
 
 // account counts a request that has ended and writes its line.
@@ -428,18 +456,10 @@ func (h *handler) account() {
 	if c := j.Status / 100; c > 0 && c < len(l.count.Status) {
 		l.count.Status[c]++
 	}
-	if l.log == nil {
-		return
+	h.count()
+	if now := l.loop.Now(); l.told.Wants(j, false, now) {
+		h.tell(now)
 	}
-	line, req := &h.line, &h.x.Req
-	*line = journal.Line{Client: h.x.Client, Scheme: h.x.Scheme, ID: h.x.ID}
-	line.Method, line.Target, line.Minor, line.Host = req.MethodText, req.Target, req.Minor, req.Host
-	line.Referer, line.UserAgent = req.Fields.Get(message.Referer), req.Fields.Get(message.UserAgent)
-	if !h.parsed && req.Minor == 0 {
-		line.Minor = journal.NoVersion // 1.0 comes to the same, and is not worth a guess
-	}
-	line.Take(j, l.loop.Now())
-	l.log.Line(line)
 }
 
 // appendDate appends the Date field line, which is made once a second.

@@ -232,11 +232,14 @@ func (h *handler) hedgeWins(o pool.Outcome) bool {
 	}
 	u.closeConn()
 	if u.s != nil {
+		u.tell(&h.turn)
 		u.s.Done(&h.turn, o)
 	}
 	u.in.free(h.l.loop)
 	h.turn.TakeOver(&b.turn)
+	h.turn.Won()
 	u.s, u.c, u.in, u.wrote, u.sent, u.late = b.s, b.c, b.in, true, true, lateness{}
+	u.gave, u.got = int64(len(b.head)), int64(b.in.w)
 	b.s, b.c, b.in, b.won = nil, nil, window{}, false
 	if h.hedge = nil; b.overrun != 0 {
 		h.limitWorker(b.overrun) // the time is a worker's own

@@ -12,38 +12,30 @@ import (
 	"github.com/weirhq/weir/internal/journal"
 )
 
-// What `weir cache` shows beyond sums. Each loop counts for itself, by route, and keeps its own list of what is missed most;
+// What `weir cache` shows beyond sums. Each loop counts for itself, by route (package tally), and keeps its own list of what is missed most;
 // the miniature simulation is one for all loops, since it must see every request for a key, and takes what they saw in
 // batches: one request in eight at the most is in its sample, and one in some hundred waits for its mutex, or rather
 // goes on if somebody has it.
 
 // insights is what all loops share of it. It outlives configurations.
 type insights struct {
-	mu     sync.Mutex
-	curve  *insight.Curve
-	routes map[[2]string]int // by site and route: the number of its tally. Names that went keep theirs
+	mu    sync.Mutex
+	curve *insight.Curve
 }
 
 // seen is a loop's part.
 type seen struct {
-	tallies []tally // by number
 	top     *insight.Top
 	counted int // requests since the last batch
 	n       int
 	batch   [64]insight.Access
 }
 
-// tally is what the cache did for a route.
-type tally struct {
-	did   [journal.Revalidated + 1]uint64 // by journal.Cache
-	saved uint64                          // bytes of bodies that no server sent
-}
-
 // sampledObjects bounds the miniature simulation, to a few MiB.
 const sampledObjects = 8192
 
 func (n *insights) open(memory int64) {
-	n.curve, n.routes = insight.NewCurve(memory, sampledObjects), map[[2]string]int{}
+	n.curve = insight.NewCurve(memory, sampledObjects)
 }
 
 // resize tells of another budget.
@@ -53,18 +45,6 @@ func (n *insights) resize(memory int64) {
 	n.curve.Resize(memory)
 }
 
-// tally returns the number under which what is done for a route is counted.
-func (n *insights) tally(site, route string) int {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	id, ok := n.routes[[2]string{site, route}]
-	if !ok {
-		id = len(n.routes)
-		n.routes[[2]string{site, route}] = id
-	}
-	return id
-}
-
 // observe counts what the cache did for the request that ends.
 func (h *handler) observe() {
 	did := h.x.Journal.Cache
@@ -72,15 +52,15 @@ func (h *handler) observe() {
 		return
 	}
 	l, k := h.l, &h.kept
-	s := &l.seen
-	for h.route.cache.tally >= len(s.tallies) { // after a reload
-		s.tallies = append(s.tallies, tally{})
-	}
-	t := &s.tallies[h.route.cache.tally]
-	t.did[did]++
+	s, t, saved := &l.seen, l.sheet.Route(h.route.tally), int64(0)
 	switch did {
 	case journal.Hit, journal.Stale, journal.Shared, journal.Revalidated:
-		t.saved += uint64(h.x.Journal.Out)
+		saved = h.x.Journal.Out
+	default:
+		t.Asked(h.whyAsked())
+	}
+	t.Cached(did, saved)
+	switch did {
 	case journal.Miss:
 		h.missed()
 	case journal.Pass:
@@ -181,37 +161,28 @@ const topMisses = 20
 // lookInto tells of routes, of what is missed most, and of other budgets.
 func (e *Edge) lookInto(c *caching, s *api.CacheStatus) {
 	var mu sync.Mutex
-	var tallies []tally
 	var noted []insight.Noted
 	e.onLoops(func(l *local) {
 		c.insight.take(&l.seen, true)
 		mu.Lock()
 		defer mu.Unlock()
-		for len(tallies) < len(l.seen.tallies) {
-			tallies = append(tallies, tally{})
-		}
-		for i := range l.seen.tallies {
-			tallies[i].add(&l.seen.tallies[i])
-		}
 		if l.seen.top != nil {
 			noted = l.seen.top.Append(noted)
 		}
 	})
 	s.TopMisses = top(noted)
-	c.insight.mu.Lock()
-	defer c.insight.mu.Unlock()
 	s.Routes = []api.RouteCache{}
 	if t := e.tree.Load(); t != nil {
+		routes := e.countRoutes(t)
+		e.inherited.addRoutes(routes)
 		for i := range t.routes {
-			if r := &t.routes[i]; r.cache != nil {
-				n := tally{}
-				if r.cache.tally < len(tallies) {
-					n = tallies[r.cache.tally]
-				}
-				s.Routes = append(s.Routes, n.told(r.site.name, r.name))
+			if t.routes[i].cache != nil {
+				s.Routes = append(s.Routes, cacheOf(&routes[i]))
 			}
 		}
 	}
+	c.insight.mu.Lock()
+	defer c.insight.mu.Unlock()
 	estimates, _ := c.insight.curve.Estimates()
 	for _, est := range estimates {
 		s.Estimates = append(s.Estimates, api.MemoryEstimate{Memory: int64(est.Factor * float64(s.Memory)), HitRatio: est.Ratio})
@@ -219,17 +190,12 @@ func (e *Edge) lookInto(c *caching, s *api.CacheStatus) {
 	}
 }
 
-func (t *tally) add(other *tally) {
-	for i, n := range other.did {
-		t.did[i] += n
-	}
-	t.saved += other.saved
-}
-
-func (t *tally) told(site, name string) api.RouteCache {
-	r := api.RouteCache{Site: site, Route: name, Stale: t.did[journal.Stale], Shared: t.did[journal.Shared], Misses: t.did[journal.Miss],
-		Passes: t.did[journal.Pass], Saved: t.saved}
-	r.Hits = t.did[journal.Hit] + t.did[journal.Stale] + t.did[journal.Revalidated]
+// cacheOf is what the cache did for a route.
+func cacheOf(c *api.RouteCounters) api.RouteCache {
+	did := &c.Cache
+	r := api.RouteCache{Site: c.Site, Route: c.Route, Stale: did[journal.Stale], Shared: did[journal.Shared], Misses: did[journal.Miss],
+		Passes: did[journal.Pass], Saved: c.Saved}
+	r.Hits = did[journal.Hit] + did[journal.Stale] + did[journal.Revalidated]
 	r.Requests = r.Hits + r.Shared + r.Misses + r.Passes
 	r.HitRatio = hitRatio(r.Hits+r.Shared, r.Misses)
 	return r

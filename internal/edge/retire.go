@@ -9,7 +9,6 @@ import (
 
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/cache/ban"
-	"github.com/weirhq/weir/internal/pool"
 )
 
 // Handing over. An edge that is to be replaced goes on while another one is made beside it, which is told everything and
@@ -22,8 +21,9 @@ import (
 type successor struct {
 	client *api.Client
 	left   sync.Mutex
-	told   api.Counts // with the last inheritance
-	pools  pool.Counts
+	heir   string    // its epoch, as soon as it has taken over what was counted; then it also knows which servers are ill
+	lost   bool      // that edge was killed
+	heard  time.Time // until when stories have gone over
 }
 
 // callTime is how long a successor may take to answer.
@@ -76,7 +76,10 @@ func (e *Edge) Serve() error {
 // Retire accepts no more and gives the cache up. The edge that answers on the socket to takes over.
 func (e *Edge) Retire(to string) error {
 	s := &successor{client: api.NewClient(to)}
-	if !e.successor.CompareAndSwap(nil, s) {
+	e.counting.Lock() // who asks for the counters from now on asks the successor
+	first := e.successor.CompareAndSwap(nil, s)
+	e.counting.Unlock()
+	if !first {
 		return errors.New("this edge has handed over already")
 	}
 	e.stopping.Store(true) // each connection gets one more answer
@@ -88,6 +91,9 @@ func (e *Edge) Retire(to string) error {
 	e.holds = true // a state that comes yet is about workers
 	c := e.caching
 	e.mu.Unlock()
+	if t := e.tree.Load(); t != nil {
+		t.pools.StopClocks()
+	}
 	e.bequeath()
 	if c == nil || c.disk() == nil {
 		return nil
@@ -100,26 +106,27 @@ func (e *Edge) Retire(to string) error {
 	return nil
 }
 
-// linger waits until no connection is left, or the time is over.
+// linger waits until no connection is left, or the time is over. Meanwhile the successor is told what is still counted here.
 func (e *Edge) linger(ctx context.Context) {
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick, tell := time.NewTicker(20*time.Millisecond), time.NewTicker(bequeathEvery)
 	defer tick.Stop()
+	defer tell.Stop()
 	for e.connections.Load() > 0 {
 		select {
 		case <-ctx.Done():
 			return
+		case <-tell.C:
+			e.bequeath()
 		case <-tick.C:
 		}
 	}
 }
 
-// inheritance is what edges before this one have counted.
-type inheritance struct {
-	sync.Mutex
-	counts api.Counts
-}
+// bequeathEvery is how often an edge that finishes tells what it has counted since: what it does dies with it if it is killed.
+const bequeathEvery = time.Second
 
-// bequeath leaves to the successor what this edge has counted since it last did so.
+// bequeath leaves to the successor what this edge and those before it have counted, and until health is taken over, which servers it
+// found ill.
 func (e *Edge) bequeath() {
 	s := e.successor.Load()
 	if s == nil {
@@ -127,27 +134,35 @@ func (e *Edge) bequeath() {
 	}
 	s.left.Lock()
 	defer s.left.Unlock()
-	now, _, _ := e.sum()
-	in := api.Inherit{Counts: now.Since(&s.told), Pools: []api.PoolStatus{}}
-	pools := s.pools
-	if t := e.tree.Load(); t != nil {
-		in.Pools, pools = t.pools.Since(s.pools)
+	if s.lost {
+		return
+	}
+	in := api.Inherit{Words: append(e.inherited.all(), e.own()), Heir: s.heir}
+	if t := e.tree.Load(); t != nil && s.heir == "" {
+		in.Health = t.pools.Verdicts()
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), callTime)
 	defer cancel()
-	if err := s.client.Post(ctx, "/v1/inherit", in, nil); err != nil {
+	var out api.Inherited
+	if err := s.client.Post(ctx, "/v1/inherit", in, &out); err != nil {
 		slog.Warn("what this edge has counted does not go over to the next one", "error", err)
 		return
 	}
-	s.told, s.pools = now, pools
+	if s.lost = out.Heir == ""; !s.lost {
+		s.heir = out.Heir
+		e.bequeathStories(s)
+	}
 }
 
-// Inherit adds what an edge before this one has counted.
-func (e *Edge) Inherit(in api.Inherit) {
-	e.inherited.Lock()
-	e.inherited.counts.Add(&in.Counts)
-	e.inherited.Unlock()
-	if t := e.tree.Load(); t != nil {
-		t.pools.Credit(in.Pools)
+// Inherit takes over what edges before this one have counted and found out. It answers without an heir if that was told to one of which
+// this edge knows nothing.
+func (e *Edge) Inherit(in api.Inherit) api.Inherited {
+	if in.Heir != "" && in.Heir != e.epoch && !e.inherited.includes(in.Heir) {
+		return api.Inherited{}
 	}
+	e.inherited.take(in.Words)
+	if t := e.tree.Load(); t != nil {
+		t.pools.Believe(in.Health)
+	}
+	return api.Inherited{Heir: e.epoch}
 }

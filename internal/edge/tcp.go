@@ -10,6 +10,7 @@ import (
 
 	"github.com/weirhq/weir/internal/clienthello"
 	"github.com/weirhq/weir/internal/config"
+	"github.com/weirhq/weir/internal/edge/tally"
 	"github.com/weirhq/weir/internal/journal"
 	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/pool"
@@ -26,9 +27,13 @@ import (
 type tcpEntry struct {
 	config *config.TCP
 	listen string     // the address, for the log
+	tally  int        // its number for counting
 	pool   *pool.Pool // nil: by name, and else nobody's
 	rules  map[string][]nameRule
 }
+
+// tcpSite stands for the site of what is counted of such an address. No site is called so.
+const tcpSite = ""
 
 // nameRule is what one rule says of one name.
 type nameRule struct {
@@ -36,7 +41,7 @@ type nameRule struct {
 	pool *pool.Pool
 }
 
-func newTCPEntries(cfg *config.Config, pools *pool.Set) map[string]*tcpEntry {
+func newTCPEntries(cfg *config.Config, pools *pool.Set, names *tally.Names) map[string]*tcpEntry {
 	var all map[string]*tcpEntry
 	for _, l := range cfg.Listen {
 		if l.TCP == nil {
@@ -45,7 +50,9 @@ func newTCPEntries(cfg *config.Config, pools *pool.Set) map[string]*tcpEntry {
 		if all == nil {
 			all = map[string]*tcpEntry{}
 		}
-		all[l.Network+" "+l.Address] = newTCPEntry(l, pools)
+		e := newTCPEntry(l, pools)
+		e.tally = names.Number(tcpSite, e.listen)
+		all[l.Network+" "+l.Address] = e
 	}
 	return all
 }
@@ -498,16 +505,19 @@ func outcomeOf(cause journal.Cause, out int64) pool.Outcome {
 	return pool.Aborted
 }
 
-// account writes the session's line.
+// account counts the session and writes its line.
 func (s *tcpSession) account() {
 	l := s.l
-	if l.log == nil {
+	now := l.loop.Now()
+	id := l.appendID(l.id[:0])
+	l.id = id
+	l.sheet.Route(s.entry.tally).Ended(&s.journal, time.Duration(now-s.journal.At[journal.Begun]), l.loop.Wall(), id, nil)
+	if !l.told.Wants(&s.journal, true, now) {
 		return
 	}
 	line := &l.line
 	*line = journal.Line{Client: s.client.Addr().Unmap(), Listen: s.entry.listen, Name: s.name}
-	l.id = l.appendID(l.id[:0])
-	line.ID = l.id
-	line.Take(&s.journal, l.loop.Now())
-	l.log.Line(line)
+	line.ID = id
+	line.Take(&s.journal, now)
+	l.told.Tell(line, &s.journal, now)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/compress"
 	"github.com/weirhq/weir/internal/config"
+	"github.com/weirhq/weir/internal/edge/tally"
 	"github.com/weirhq/weir/internal/exchange"
 	"github.com/weirhq/weir/internal/http1"
 	"github.com/weirhq/weir/internal/loop"
@@ -52,6 +53,7 @@ type routeTree struct {
 	site      *siteTree
 	name      string
 	pool      *pool.Pool
+	tally     int // its number for counting
 	files     *lateRoot
 	fixed     []byte
 	bodyLimit int64            // bytes; 0: none
@@ -125,7 +127,7 @@ var responseLimits = http1.Limits{Line: 8 << 10, Fields: 200, Head: 64 << 10}
 const _ = uint(loop.LargeBufferSize - tail - config.MaxHead)
 
 // newTree builds a tree; pools that stay as they are are taken over from old, which may be nil.
-func newTree(cfg *config.Config, env pool.Env, old *tree, c *caching) (*tree, error) {
+func newTree(cfg *config.Config, env pool.Env, old *tree, c *caching, names *tally.Names) (*tree, error) {
 	t := &tree{cfg: cfg, responseLimits: responseLimits}
 	t.limits = http1.Limits{Line: cfg.Limits.RequestLine, Fields: cfg.Limits.Fields, Head: cfg.Limits.Head}
 	t.firstByte = cfg.Timeouts.Idle
@@ -159,10 +161,11 @@ func newTree(cfg *config.Config, env pool.Env, old *tree, c *caching) (*tree, er
 	if t.pools, err = pool.Build(cfg, env, oldPools); err != nil {
 		return nil, err
 	}
-	t.tcp = newTCPEntries(cfg, t.pools)
+	t.tcp = newTCPEntries(cfg, t.pools, names)
 	t.routes = make([]routeTree, len(t.table.Routes()))
 	for _, r := range t.table.Routes() {
 		t.routes[r.Index] = t.newRoute(r, roots[r.Index])
+		t.routes[r.Index].tally = names.Number(t.routes[r.Index].site.name, r.Name)
 		if t.routes[r.Index].compress, err = Compression(r.Config.Compress); err != nil {
 			return nil, fmt.Errorf("route %s: %w", r.Name, err)
 		}
@@ -173,7 +176,6 @@ func newTree(cfg *config.Config, env pool.Env, old *tree, c *caching) (*tree, er
 			if t.routes[r.Index].cache, err = newRouteCache(r.Config, c.seed); err != nil {
 				return nil, err
 			}
-			t.routes[r.Index].cache.tally = c.insight.tally(t.routes[r.Index].site.name, r.Name)
 		}
 		t.scoped = t.scoped || cfg.Cache != nil && scopeOf(r.Config) != ""
 	}

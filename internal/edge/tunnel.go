@@ -46,6 +46,12 @@ func (h *handler) tunnel() {
 		return
 	}
 	h.x.Journal.In += int64(len(h.in.bytes()))
+	h.up.gave += int64(len(h.in.bytes()))
+	in, out := h.x.Journal.In, h.x.Journal.Out
+	defer func() {
+		h.up.gave += h.x.Journal.In - in
+		h.up.got += h.x.Journal.Out - out
+	}()
 	h.in.r, h.in.w = 0, 0
 	h.deadline = 0
 	last := h.l.loop.Now()

@@ -23,6 +23,8 @@ type upstream struct {
 	fault pool.Outcome
 	late  lateness    // of weir chaos
 	of    link.Origin // whose request it is, where the server is told
+	gave  int64       // bytes that went to the server
+	got   int64       // and that came from it
 	wrote bool        // some of the request went out
 	sent  bool        // all of it did
 }
@@ -57,9 +59,18 @@ func (u *upstream) release(h *handler) {
 		u.gate.stream.raw.free(h.l.loop)
 	}
 	h.turn.Took(int64(h.x.Journal.Between(journal.Sent, journal.FirstByte)))
+	u.tell(&h.turn)
 	u.s.Done(&h.turn, u.verdict(h.x.Resp.Status))
 	u.s = nil
 	h.deadline = 0 // from here on it is between the client and us
+}
+
+// tell counts the bytes that passed.
+func (u *upstream) tell(turn *pool.Turn) {
+	if u.s != nil {
+		u.s.Passed(turn, u.gave, u.got)
+	}
+	u.gave, u.got = 0, 0
 }
 
 // keep lets the connection rest.
@@ -111,6 +122,7 @@ func (u *upstream) drop(h *handler) {
 		u.closeConn()
 	}
 	if u.s != nil {
+		u.tell(&h.turn)
 		if u.fault == pool.OK {
 			u.fault = pool.Aborted // what ends well is released
 		}
@@ -131,6 +143,7 @@ func (u *upstream) drop(h *handler) {
 // leaveBusy gives up a worker that has not answered yet and has time left, so that it is told of if it never does.
 func (u *upstream) leaveBusy(h *handler) {
 	repeatable := h.x.Req.Method.Idempotent()
+	u.tell(&h.turn)
 	switch u.fault {
 	case pool.OK, pool.Aborted:
 		h.l.outlasts(u.s, &h.turn, u.c, h.overrun, repeatable)

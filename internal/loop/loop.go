@@ -27,6 +27,7 @@ type Loop struct {
 	running   int    // tasks that have something to run
 	serial    uint32 // of the newest connection, never 0
 	count     Stats
+	busy      busy
 	small     [][]byte
 	large     [][]byte
 	fibers    fibers // the fiber body's

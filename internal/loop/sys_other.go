@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"syscall"
+	"time"
 )
 
 // haveFibers says that there are no fibers here: Start gives every task a goroutine, and nothing below is called.
@@ -60,3 +61,6 @@ func sysAbort(fd int) syscall.Errno                               { return sysca
 func sysListener(f *os.File) (fd int, isUnix bool, err error)     { return -1, false, syscall.ENOSYS }
 func acceptPause(e syscall.Errno) bool                            { return true }
 func sysNames(fd int) (local, remote netip.AddrPort, a, b string) { return local, remote, "", "" }
+
+// threadClock tells nothing here.
+func threadClock() (thread int, used time.Duration) { return 0, 0 }

@@ -123,7 +123,9 @@ func (c *core) prune() {
 	for _, s := range c.leaving {
 		if !s.gone || s.places.Active() > 0 {
 			kept = append(kept, s)
+			continue
 		}
+		c.bury(s)
 	}
 	c.leaving = kept
 }

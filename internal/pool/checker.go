@@ -248,7 +248,11 @@ func (k *checker) lookCheck(c *core, s *Server, cfg *config.Pool, r *round) {
 		t.busy = true
 		c.mu.Unlock()
 		k.begin(func(ctx context.Context) {
+			begun := time.Now()
 			result, wish := probe.Check(ctx, at, h, field)
+			if ctx.Err() == nil {
+				c.checkEnded(s, result.OK, time.Since(begun))
+			}
 			if wish != "" {
 				s.Heed([]byte(wish), int64(time.Hour)) // far from what responses said a moment ago
 			}

@@ -17,6 +17,7 @@ type tally struct {
 	hedging *hedging      // nil: nothing was hedged
 	done    atomic.Uint64 // requests at servers that ended, by their own doing
 	failed  atomic.Uint64 // of these
+	ran     ran           // plain: this loop's own
 	_       [128]byte
 }
 
@@ -32,7 +33,10 @@ func (s *Server) MayRetry(turn *Turn) (ok bool) {
 		return true
 	}
 	l := c.loops[turn.lane]
-	turn.retry, ok = c.tallies[turn.lane].budget.Spend(l.Now(), c.view.Load().cfg.Retry.Budget, max(freeRetries/len(c.loops), 1))
+	y := &c.tallies[turn.lane]
+	if turn.retry, ok = y.budget.Spend(l.Now(), c.view.Load().cfg.Retry.Budget, max(freeRetries/len(c.loops), 1)); !ok {
+		y.ran.noRetry++
+	}
 	return ok
 }
 

@@ -69,6 +69,7 @@ func (p *Pool) PickOther(t *loop.Task, turn *Turn, not *Server) *Server {
 		c.tryOver(turn, limit.Unknown, l.Now())
 		return nil
 	}
+	turn.hedge = true
 	turn.begin(s, l.Now())
 	return s
 }
@@ -81,5 +82,15 @@ func (t *Turn) TakeOver(from *Turn) {
 	t.lane = from.lane
 	t.server, t.trial, t.counted, t.gauged, t.round = from.server, from.trial, from.counted, from.gauged, from.round
 	t.fallen, t.since, t.answered, t.status = from.fallen, from.since, from.answered, from.status
+	t.last, t.hedge = from.server, from.hedge
+	from.hedge = false
 	from.server, from.trial, from.counted, from.gauged, from.round = nil, false, false, false, 0
+}
+
+// Won says that of a request and its hedge the hedge's answer counts, whose place is now t's.
+func (t *Turn) Won() {
+	if t.hedge {
+		t.hedge = false
+		t.server.core.tallies[t.lane].ran.hedges[hedgeWon]++
+	}
 }

@@ -22,8 +22,9 @@ type lane struct {
 	errors   atomic.Uint64
 	judged   judged
 	ties     *Tie          // sessions of TCP
-	in, out  atomic.Uint64 // bytes that they passed on
-	_        [32]byte
+	in, out  atomic.Uint64 // bytes that went there, and came
+	marks    marks         // plain: this loop's own
+	_        [64]byte
 }
 
 // kept is a resting connection. Nodes are made as the stack grows, never more than the limit, and used again.

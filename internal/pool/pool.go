@@ -79,18 +79,21 @@ type core struct {
 	taken   atomic.Int64 // places taken at all servers, while there is a limit on that
 	_       [64]byte
 
-	shares  sync.Mutex // held, and taken before mu, while the balance is told shares: the last to be found out is the last told
-	mu      sync.Mutex
-	queue   limit.Queue[*Turn]
-	begun   int64       // when the queue was empty for the last time
-	drain   limit.Drain // how fast it is served
-	shed    uint64      // how many were pushed out of it
-	leaving []*Server   // shut; dropped when nobody is left at them
-	retired time.Time   // no configuration in force has it any more
-	closed  bool
-	hands   []api.Hand // what people decided of its servers
-	denied  time.Time  // when it was last said that a server is not ejected
-	stepped time.Time  // when the windows of its servers were last advanced
+	shares   sync.Mutex // held, and taken before mu, while the balance is told shares: the last to be found out is the last told
+	mu       sync.Mutex
+	queue    limit.Queue[*Turn]
+	begun    int64               // when the queue was empty for the last time
+	drain    limit.Drain         // how fast it is served
+	shed     uint64              // how many were pushed out of it
+	rejected uint64              // how many found it full
+	longest  int64               // the most that have waited in it
+	gone     *api.ServerCounters // what servers have come to that are no more; nil: there were none
+	leaving  []*Server           // shut; dropped when nobody is left at them
+	retired  time.Time           // no configuration in force has it any more
+	closed   bool
+	hands    []api.Hand // what people decided of its servers
+	denied   time.Time  // when it was last said that a server is not ejected
+	stepped  time.Time  // when the windows of its servers were last advanced
 
 	broken    atomic.Bool // the breaker is not closed
 	breakerMu sync.Mutex
@@ -153,7 +156,9 @@ func (p *Pool) Pick(t *loop.Task, turn *Turn, client *loop.Conn) (*Server, error
 			c.settle() // it may have held one of the pool's places for a moment: see take
 		}
 	}
+	asked := l.Now()
 	s, err := c.wait(t, turn, client)
+	c.tallies[turn.lane].ran.waited(time.Duration(l.Now()-asked), err)
 	if err != nil && turn.stay != nil && (errors.Is(err, ErrQueueFull) || errors.Is(err, ErrQueueTimeout)) {
 		turn.stay = nil
 		if s = c.view.Load().take(&c.cursors[turn.lane], turn); s != nil {
@@ -171,7 +176,9 @@ func (p *Pool) Pick(t *loop.Task, turn *Turn, client *loop.Conn) (*Server, error
 // begin notes when, and at which server, turn got its place.
 func (t *Turn) begin(s *Server, now loop.Time) {
 	t.server, t.since, t.fallen = s, now, s.fallen.Load()
+	t.status, t.answered = 0, 0
 	s.lanes[t.lane].requests.Add(1)
+	s.core.began(s, t)
 }
 
 // take takes a place for turn. nil: there is none that it should have now. In a pool with a limit of its own, a place of the

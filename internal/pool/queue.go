@@ -57,6 +57,9 @@ type Turn struct {
 	keyed    bool    // it has one
 	stay     *Server // where its session is; nil: it has none
 	moved    bool    // that one cannot have it any more
+	tries    int     // places it has had
+	last     *Server // where it had the latest
+	hedge    bool    // it is for a second request beside another, which has not won yet
 
 	task    *loop.Task // the rest is guarded by the core's mutex while queued
 	wait    limit.Waiter[*Turn]
@@ -74,6 +77,7 @@ func (t *Turn) Reset() {
 	t.retry = limit.Receipt{}
 	t.wait.Class, t.wait.Key = limit.Normal, 0
 	t.hash, t.keyed, t.stay, t.moved = 0, false, nil, false
+	t.tries, t.last, t.hedge = 0, nil, false
 }
 
 // Key gives the request the hash of its key (balance.Hash), for pools that balance by one.
@@ -178,6 +182,7 @@ func (c *core) enqueue(t *loop.Task, turn *Turn) (s *Server, until patience, err
 		case !v.waits || full && !v.anyOpen():
 			return nil, until, ErrNoServer
 		case full:
+			c.rejected++
 			return nil, until, ErrQueueFull
 		}
 	}
@@ -343,7 +348,7 @@ func (c *core) link(turn *Turn) (behind bool) {
 	}
 	turn.wait.Of, turn.wait.Again = turn, turn.choosy()
 	c.queue.Put(&turn.wait, c.view.Load().cfg.Queue.Fair, now)
-	c.waiting.Add(1)
+	c.longest = max(c.longest, c.waiting.Add(1))
 	return behind
 }
 

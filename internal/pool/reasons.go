@@ -82,7 +82,9 @@ func (s *Server) settleOn(why reason) {
 		s.fallen.Add(1)
 	}
 	if old != why {
-		s.vitals.turned(old, why, time.Now())
+		now := time.Now()
+		s.vitals.turned(old, why, now)
+		s.vitals.fate.turned(why.down() && !s.places.IsShut(), now)
 		s.core.stir()
 	}
 	s.why.Store(uint32(why))

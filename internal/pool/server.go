@@ -90,6 +90,7 @@ func (s *Server) ConnectFor(t *loop.Task, of *link.Origin, fresh bool, deadline 
 			c = s.lanes[l.Index()].popOf(of)
 		}
 		if c != nil {
+			s.lanes[l.Index()].marks.reused++
 			return c, true, nil
 		}
 	}
@@ -98,6 +99,9 @@ func (s *Server) ConnectFor(t *loop.Task, of *link.Origin, fresh bool, deadline 
 			_ = c.Close() // it has served no purpose
 			c = nil
 		}
+	}
+	if err == nil {
+		s.lanes[l.Index()].marks.connects++
 	}
 	switch {
 	case err == nil && s.spec.TLS: // whether the server takes our certificate is known when it answers
@@ -160,6 +164,7 @@ func (s *Server) Done(turn *Turn, o Outcome) {
 	if turn.gauged {
 		s.core.gauge(s, turn, o)
 	}
+	s.counts(turn, o)
 	cfg := s.core.view.Load().cfg
 	if cfg.Eject != nil {
 		s.judge(turn, o, cfg.Eject)
@@ -216,6 +221,7 @@ func (c *core) shut(s *Server) {
 		close(s.drained)
 	}
 	c.unbar(s, passing)
+	s.vitals.fate.turned(false, time.Now())
 	c.leaving = append(c.leaving, s)
 	c.closeKept(s)
 }

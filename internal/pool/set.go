@@ -305,15 +305,22 @@ func (s *Set) Status() []api.PoolStatus {
 	out := make([]api.PoolStatus, 0, len(s.pools))
 	for _, p := range s.pools {
 		ps := p.c.status()
-		if p.cfg.App == "" {
-			_, missing, _ := wantFixed(handed(p.cfg, s.hands), s.hosts) // the addresses were checked by Build
-			for _, a := range missing {
-				ps.Servers = append(ps.Servers, api.ServerStatus{Name: a, Address: a, State: "down", Why: "its name has no address"})
-			}
-		}
+		ps.Servers = append(ps.Servers, s.missing(p)...)
 		out = append(out, ps)
 	}
 	return out
+}
+
+// missing tells of servers whose names have no address. Under mu.
+func (s *Set) missing(p *Pool) (all []api.ServerStatus) {
+	if p.cfg.App != "" {
+		return nil
+	}
+	_, missing, _ := wantFixed(handed(p.cfg, s.hands), s.hosts) // the addresses were checked by Build
+	for _, a := range missing {
+		all = append(all, api.ServerStatus{Name: a, Address: a, State: "down", Why: "its name has no address"})
+	}
+	return all
 }
 
 func (c *core) status() api.PoolStatus {
@@ -321,12 +328,18 @@ func (c *core) status() api.PoolStatus {
 	defer c.mu.Unlock()
 	c.prune()
 	all := c.all()
-	ps := api.PoolStatus{Name: c.name, App: c.view.Load().cfg.App, MaxConn: c.view.Load().cfg.MaxConn, TCP: c.view.Load().cfg.Protocol == config.RawTCP, Queued: c.waiting.Load(), Servers: make([]api.ServerStatus, 0, len(all))}
+	ps := c.head(c.view.Load())
+	ps.Servers = make([]api.ServerStatus, 0, len(all))
 	for _, sv := range all {
 		ps.Servers = append(ps.Servers, sv.status())
 	}
-	ps.Shed, ps.Breaker = c.shed, c.breakerState()
 	return ps
+}
+
+// head tells of the pool without its servers. Under mu.
+func (c *core) head(v *view) api.PoolStatus {
+	return api.PoolStatus{Name: c.name, App: v.cfg.App, MaxConn: v.cfg.MaxConn, TCP: v.cfg.Protocol == config.RawTCP, Queued: c.waiting.Load(),
+		Shed: c.shed, Breaker: c.breakerState()}
 }
 
 func (s *Server) status() api.ServerStatus {

@@ -129,6 +129,7 @@ func (p *tracer) servers(args []string) {
 	for _, s := range c.view.Load().servers {
 		if len(s.lanes) == 0 {
 			s.lanes = make([]lane, 1) // there is no loop: everything happens in one
+			s.core.tallies = make([]tally, 1)
 		}
 	}
 }

@@ -34,6 +34,8 @@ type vitals struct {
 	askDue   time.Time // the next question to the endpoint
 	asking   bool
 	asked    string // how the last one ended
+
+	fate fate
 }
 
 // turned notes that the reasons changed. A server that comes back starts slowly, but not after a short rest.
@@ -61,6 +63,9 @@ func (c *core) attend(v, old *view) {
 			}
 		}
 		c.attendCheck(s, v.cfg.Health, fresh && running && s.worker == "", now)
+		if fresh {
+			s.vitals.fate.downs = 0 // it was not up yet
+		}
 		if v.cfg.Eject == nil {
 			c.unbar(s, ejected)
 		} else if old.cfg.Eject == nil {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -195,9 +196,9 @@ func (n Number) MarshalJSON() ([]byte, error) {
 
 func trim(v float64) string {
 	if v == math.Trunc(v) && math.Abs(v) < 1e7 {
-		return fmt.Sprintf("%d", int64(v))
+		return strconv.FormatInt(int64(v), 10)
 	}
-	return strings.Replace(fmt.Sprintf("%.4g", v), "e+0", "e", 1)
+	return strconv.FormatFloat(v, 'g', 4, 64)
 }
 
 // Get returns a subject's series: "total", "site:NAME", "pool:NAME" or "route:SITE NAME". The error is for people.

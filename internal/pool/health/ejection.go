@@ -2,8 +2,8 @@ package health
 
 import "time"
 
-// maxOut is how far the doubling goes.
-const maxOut = 5 * time.Minute
+// MaxOut is how far the doubling goes.
+const MaxOut = 5 * time.Minute
 
 // Ejection is how often a server was ejected lately.
 type Ejection struct {
@@ -22,8 +22,8 @@ func (e *Ejection) Out(now time.Time, why string, r Rules) time.Duration {
 	}
 	d := r.For
 	for range min(e.Times, 32) {
-		if d *= 2; d > maxOut {
-			d = max(r.For, maxOut)
+		if d *= 2; d > MaxOut {
+			d = max(r.For, MaxOut)
 			break
 		}
 	}

@@ -1,0 +1,550 @@
+package desk
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/weirhq/weir/internal/api"
+	"github.com/weirhq/weir/internal/testkit"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const token = "0123456789abcdef"
+
+// weir is a keeper and an edge that say what a test wants, and a desk that asks them.
+type weir struct {
+	t    *testing.T
+	dir  string
+	url  string
+	desk *desk
+	ends []func()
+
+	mu       sync.Mutex
+	status   api.Status
+	counters *api.Counters // nil: the edge does not answer
+	posted   []string      // to the keeper: path and body
+	fails    string        // what the keeper says to a wish
+}
+
+func start(t *testing.T, text string) *weir {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "desk") // a Unix socket's path must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &weir{t: t, dir: dir, status: api.Status{Version: "1", PID: 1, Since: "2027-01-01T00:00:00Z"}, counters: &api.Counters{Epochs: []string{"a"}, PID: 2}}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	keeper := http.NewServeMux()
+	keeper.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		api.Answer(w, http.StatusOK, s.status)
+	})
+	keeper.HandleFunc("GET /v1/interventions", func(w http.ResponseWriter, _ *http.Request) {
+		api.Answer(w, http.StatusOK, api.Interventions{Done: []api.Intervention{}, Hands: []api.Hand{{Pool: "web", Server: "a:80", State: "drain", By: "ann"}}})
+	})
+	keeper.HandleFunc("POST /", func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.posted = append(s.posted, r.URL.Path+" "+string(body))
+		if s.fails != "" || err != nil {
+			api.AnswerError(w, http.StatusUnprocessableEntity, fmt.Errorf("%s", s.fails))
+			return
+		}
+		api.Answer(w, http.StatusOK, map[string]bool{"done": true})
+	})
+	s.serve(api.KeeperSocket(dir), keeper)
+	edge := http.NewServeMux()
+	edge.HandleFunc("GET /v1/counters", func(w http.ResponseWriter, _ *http.Request) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.counters == nil {
+			api.AnswerError(w, http.StatusServiceUnavailable, io.EOF)
+			return
+		}
+		api.Answer(w, http.StatusOK, s.counters)
+	})
+	edge.HandleFunc("GET /v1/log", func(w http.ResponseWriter, r *http.Request) {
+		if f := r.URL.Query().Get("filter"); f == "wrong" {
+			api.AnswerError(w, http.StatusUnprocessableEntity, fmt.Errorf("filter, column 1: wrong"))
+			return
+		}
+		fmt.Fprintln(w, `{"status":500}`) //nolint:errcheck // as everywhere
+		if w.(http.Flusher).Flush(); r.URL.Query().Get("recent") == "" {
+			<-r.Context().Done()
+		}
+	})
+	edge.HandleFunc("GET /v1/cache", func(w http.ResponseWriter, _ *http.Request) {
+		api.AnswerError(w, http.StatusUnprocessableEntity, fmt.Errorf("there is no cache"))
+	})
+	s.serve(api.EdgeSocket(dir), edge)
+	s.begin(text)
+	return s
+}
+
+func (s *weir) serve(path string, h http.Handler) {
+	s.t.Helper()
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	server := &http.Server{Handler: h}
+	done := make(chan struct{})
+	go func() { defer close(done); server.Serve(ln) }() //nolint:errcheck // it ends with the test
+	s.t.Cleanup(func() { server.Close(); <-done })
+}
+
+// begin starts a desk with a configuration in which ADDRESS stands for where it listens.
+func (s *weir) begin(text string) {
+	s.t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	address := ln.Addr().String()
+	s.url = "http://" + address
+	s.desk = newDesk("1", &slog.LevelVar{})
+	s.offer(ln)
+	text = strings.ReplaceAll(text, "ADDRESS", address)
+	d := s.desk
+	if err := d.apply(api.EdgeState{Version: 1, Source: api.Source{Path: filepath.Join(s.dir, "w.yaml"), Text: text}, RunDir: s.dir}); err != nil {
+		s.t.Fatal(err)
+	}
+	var once sync.Once
+	stop := func() {
+		once.Do(func() {
+			if err := d.stop(); err != nil {
+				s.t.Error(err)
+			}
+		})
+	}
+	s.ends = append(s.ends, stop)
+	s.t.Cleanup(stop)
+	s.eventually("a picture", func() bool { return d.hub.now.Load() != nil })
+}
+
+// offer hands a socket down.
+func (s *weir) offer(ln net.Listener) {
+	s.t.Helper()
+	f, err := ln.(*net.TCPListener).File()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := ln.Close(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.desk.offer("tcp", ln.Addr().String(), []*os.File{f})
+}
+
+func (s *weir) end() { s.ends[len(s.ends)-1]() }
+
+func (s *weir) eventually(what string, is func() bool) {
+	s.t.Helper()
+	for end := time.Now().Add(10 * time.Second); !is(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			s.t.Fatalf("no %s", what)
+		}
+	}
+}
+
+// ask returns the status and the body of an answer. Fields are names and values.
+func (s *weir) ask(method, path, body string, fields ...string) (int, string, http.Header) {
+	s.t.Helper()
+	r, err := http.NewRequest(method, s.url+path, strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for i := 0; i < len(fields); i += 2 {
+		if fields[i] == "Host" {
+			r.Host = fields[i+1]
+		}
+		r.Header.Set(fields[i], fields[i+1])
+	}
+	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := c.Do(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return resp.StatusCode, string(text), resp.Header
+}
+
+const usual = "admin: {listen: ADDRESS, token: " + token + "}\npools: {web: {servers: [\"127.0.0.1:1\"]}}\n"
+
+// TestRooms: each address answers who may ask, and nobody else.
+func TestRooms(t *testing.T) {
+	s := start(t, usual)
+	bearer := []string{"Authorization", "Bearer " + token}
+	for _, c := range []struct {
+		method, path, body string
+		fields             []string
+		status             int
+		has                string
+	}{
+		{"GET", "/api/v1/picture", "", nil, 200, `"keeper_pid":1`},
+		{"GET", "/api/v1/picture", "", []string{"Host", "evil.example"}, 403, "use 127.0.0.1"},
+		{"GET", "/api/v1/picture", "", []string{"Authorization", "Bearer no"}, 401, "wrong"},
+		{"GET", "/api/v1/series", "", nil, 200, `"of":"total"`},
+		{"GET", "/api/v1/series?of=nothing", "", nil, 422, "write total"},
+		{"GET", "/api/v1/series?span=1y", "", nil, 422, "10m, 3h, 1d, 1w"},
+		{"GET", "/api/v1/events", "", nil, 200, "["},
+		{"GET", "/api/v1/events?n=x", "", nil, 422, "write how many"},
+		{"GET", "/api/v1/log?recent=1", "", nil, 200, `{"status":500}`},
+		{"GET", "/api/v1/log?filter=wrong", "", nil, 422, "column 1"},
+		{"GET", "/api/v1/cache", "", nil, 422, "there is no cache"},
+		{"GET", "/api/v1/interventions", "", nil, 200, `"ann"`},
+		{"GET", "/api/v1/me", "", nil, 200, `"role":"view"`},
+		{"GET", "/api/v1/me", "", []string{"Host", "evil.example"}, 200, `"role":""`},
+		{"GET", "/api/v1/me", "", bearer, 200, `"role":"operate"`},
+		{"GET", "/api/v1/openapi.json", "", nil, 200, "openapi"},
+		{"GET", "/api/v1/nothing", "", nil, 404, "openapi.json"},
+		{"POST", "/api/v1/reload", "{}", nil, 401, "sign in"},
+		{"POST", "/api/v1/reload", "{}", append(bearer, "Origin", "http://evil.example"), 403, "another site"},
+		{"POST", "/api/v1/reload", "{}", append(bearer, "Sec-Fetch-Site", "cross-site"), 403, "another site"},
+		{"POST", "/api/v1/reload", `{"app":"web"}`, bearer, 200, "done"},
+		{"POST", "/api/v1/reload", `{"nothing":1}`, bearer, 400, "nothing"},
+		{"POST", "/api/v1/reload", strings.Repeat(" ", bodySize+1), bearer, 400, "too large"},
+		{"POST", "/api/v1/intervention", `{"do":"drain","pool":"web","server":"a:80","by":"somebody else"}`, bearer, 200, "done"},
+		{"POST", "/api/v1/purge", `{"all":true}`, bearer, 200, "done"},
+		{"POST", "/api/v1/login", `{"name":"ann","password":"x"}`, nil, 401, "wrong"},
+		{"POST", "/api/v1/login", `{"token":"` + token + `"}`, nil, 200, `"csrf"`},
+		{"POST", "/api/v1/logout", ``, nil, 200, ""},
+	} {
+		status, text, head := s.ask(c.method, c.path, c.body, c.fields...)
+		if status != c.status || !strings.Contains(text, c.has) {
+			t.Errorf("%s %s %v: %d %s; want %d and %q", c.method, c.path, c.fields, status, text, c.status, c.has)
+		}
+		if head.Get("X-Content-Type-Options") == "" || head.Get("Content-Security-Policy") == "" || head.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s %s: fields that keep browsers in check are missing: %v", c.method, c.path, head)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.posted) != 3 || !strings.Contains(s.posted[1], `"by":"token"`) {
+		t.Errorf("the keeper was asked for %q", s.posted)
+	}
+}
+
+// TestSession: a browser signs in, acts with its word, and not without.
+func TestSession(t *testing.T) {
+	s := start(t, usual)
+	_, text, head := s.ask("POST", "/api/v1/login", `{"token":"`+token+`"}`, "Origin", s.url, "Sec-Fetch-Site", "same-origin")
+	var got me
+	if err := json.Unmarshal([]byte(text), &got); err != nil || got.CSRF == "" {
+		t.Fatalf("%s, %v", text, err)
+	}
+	cookie, _, _ := strings.Cut(head.Get("Set-Cookie"), ";")
+	if status, text, _ := s.ask("POST", "/api/v1/reload", "{}", "Cookie", cookie); status != 403 {
+		t.Errorf("without the word: %d %s", status, text)
+	}
+	if status, text, _ := s.ask("POST", "/api/v1/reload", "{}", "Cookie", cookie, "X-Weir-CSRF", got.CSRF); status != 200 {
+		t.Errorf("with the word: %d %s", status, text)
+	}
+	s.ask("POST", "/api/v1/logout", "", "Cookie", cookie)
+	if status, _, _ := s.ask("POST", "/api/v1/reload", "{}", "Cookie", cookie, "X-Weir-CSRF", got.CSRF); status != 401 {
+		t.Errorf("after signing out: %d", status)
+	}
+}
+
+// TestSocket: who may use the Unix socket needs no token, and has a name.
+func TestSocket(t *testing.T) {
+	s := start(t, usual)
+	c := api.NewClient(api.DeskSocket(s.dir))
+	defer c.Close()
+	var got me
+	if err := c.Get(context.Background(), "/api/v1/me", &got); err != nil || got.Role != "operate" || got.Name == "" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if err := c.Post(context.Background(), "/api/v1/reload", api.Reload{}, nil); err != nil {
+		t.Error(err)
+	}
+	is, err := os.Stat(api.DeskSocket(s.dir))
+	if err != nil || is.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", is, err)
+	}
+}
+
+// frames reads server-sent events.
+func (s *weir) frames(path string) (next func() (name, data string), end func()) {
+	s.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	r, err := http.NewRequestWithContext(ctx, "GET", s.url+path, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := c.Do(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	lines := bufio.NewScanner(resp.Body)
+	lines.Buffer(nil, 1<<20)
+	next = func() (name, data string) {
+		for lines.Scan() {
+			switch line := lines.Text(); {
+			case strings.HasPrefix(line, "event: "):
+				name = line[7:]
+			case strings.HasPrefix(line, "data: "):
+				data = line[6:]
+			case line == "" && name != "":
+				return name, data
+			}
+		}
+		return "", ""
+	}
+	return next, func() { cancel(); resp.Body.Close() }
+}
+
+// TestStream: pictures come each second, events when something has happened, and all ends with the desk.
+func TestStream(t *testing.T) {
+	s := start(t, usual)
+	next, end := s.frames("/api/v1/stream")
+	defer end()
+	var pictures int
+	var event string
+	s.mu.Lock()
+	s.counters = &api.Counters{Epochs: []string{"a"}, PID: 2, Revision: 7}
+	s.mu.Unlock()
+	for pictures < 3 || event == "" {
+		switch name, data := next(); name {
+		case "picture":
+			if pictures++; pictures > 10 {
+				t.Fatal("no event comes")
+			}
+		case "event":
+			event = data
+		default:
+			t.Fatal("the stream has ended")
+		}
+	}
+	if !strings.Contains(event, `"kind":"reload"`) {
+		t.Errorf("the event is %s", event)
+	}
+	go s.end()
+	for {
+		if name, _ := next(); name == "" {
+			break
+		}
+	}
+}
+
+// TestManyPages: more than there is room for are told so, and who does not read does not hold up the others.
+func TestManyPages(t *testing.T) {
+	s := start(t, usual)
+	h := s.desk.hub
+	var all []*listener
+	for range maxListeners {
+		all = append(all, h.join())
+	}
+	if status, text, _ := s.ask("GET", "/api/v1/stream", ""); status != 429 {
+		t.Errorf("%d %s", status, text)
+	}
+	for _, l := range all[1:] {
+		h.leave(l)
+	}
+	lazy := all[0]
+	for range 3 {
+		before := h.now.Load()
+		s.eventually("next picture", func() bool { return h.now.Load() != before })
+	}
+	h.mu.Lock()
+	if n := len(lazy.frame); n == 0 || n > 1<<20 {
+		t.Errorf("%d bytes wait for one who does not read", n)
+	}
+	h.mu.Unlock()
+	h.leave(lazy)
+}
+
+// TestCrowd: many who connect and say nothing, or do not take their answers, keep nobody out who comes by the socket.
+func TestCrowd(t *testing.T) {
+	s := start(t, usual)
+	address := strings.TrimPrefix(s.url, "http://")
+	for i := range 2 * maxConnections {
+		c, err := net.Dial("tcp", address)
+		if err != nil {
+			break // the backlog is full
+		}
+		defer c.Close()
+		if i%2 == 0 {
+			fmt.Fprintf(c, "GET /api/v1/stream HTTP/1.1\r\nHost: localhost\r\n\r\n") //nolint:errcheck // whether it comes does not matter
+		}
+	}
+	c := api.NewClient(api.DeskSocket(s.dir))
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := c.Get(ctx, "/api/v1/me", nil); err != nil {
+		t.Error(err)
+	}
+	before := s.desk.hub.now.Load()
+	s.eventually("next picture", func() bool { return s.desk.hub.now.Load() != before })
+}
+
+// TestEdgeAway: without an edge the desk goes on, says so, and counts on when it is back.
+func TestEdgeAway(t *testing.T) {
+	s := start(t, usual)
+	set := func(c *api.Counters) {
+		s.mu.Lock()
+		s.counters = c
+		s.mu.Unlock()
+	}
+	set(&api.Counters{Epochs: []string{"a"}, PID: 2, Counts: api.Counts{Requests: 5}})
+	s.eventually("five requests", func() bool { return s.desk.hub.now.Load().Total.Requests == 5 })
+	set(nil)
+	s.eventually("missing edge", func() bool { return !s.desk.hub.now.Load().Edge.Up })
+	set(&api.Counters{Epochs: []string{"b"}, PID: 3, Counts: api.Counts{Requests: 2}})
+	s.eventually("seven requests", func() bool { return s.desk.hub.now.Load().Total.Requests == 7 })
+	if _, text, _ := s.ask("GET", "/api/v1/events", ""); !strings.Contains(text, "does not answer") || !strings.Contains(text, "the edge serves") {
+		t.Errorf("events are %s", text)
+	}
+}
+
+// TestNextDesk: it goes on counting where the one before stopped, and takes over while that one is still there.
+func TestNextDesk(t *testing.T) {
+	s := start(t, usual)
+	s.mu.Lock()
+	s.counters = &api.Counters{Epochs: []string{"a"}, PID: 2, Counts: api.Counts{Requests: 5}}
+	s.mu.Unlock()
+	s.eventually("five requests", func() bool { return s.desk.hub.now.Load().Total.Requests == 5 })
+	since := s.desk.hub.now.Load().Counted
+	s.end()
+	s.mu.Lock()
+	s.counters = &api.Counters{Epochs: []string{"b"}, PID: 3, Counts: api.Counts{Requests: 1}}
+	s.mu.Unlock()
+	s.begin(usual)
+	p := s.desk.hub.now.Load()
+	if p.Total.Requests != 6 || !p.Counted.Equal(since) {
+		t.Errorf("the next desk has %d requests since %v, want 6 since %v", p.Total.Requests, p.Counted, since)
+	}
+	s.end()
+	if err := os.WriteFile(s.desk.hub.shelf.path("book"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.begin(usual)
+	if n := s.desk.hub.now.Load().Total.Requests; n != 1 {
+		t.Errorf("with a book that cannot be read it begins with %d requests", n)
+	}
+}
+
+// TestReload: addresses come and go, who may look changes, and what cannot be served leaves all as it was.
+func TestReload(t *testing.T) {
+	s := start(t, usual)
+	apply := func(text string) error {
+		s.desk.cfg = nil
+		return s.desk.apply(api.EdgeState{Version: 2, Source: api.Source{Path: filepath.Join(s.dir, "w.yaml"), Revision: 2, Text: text}, RunDir: s.dir})
+	}
+	address := strings.TrimPrefix(s.url, "http://")
+	if err := apply(strings.Replace(strings.ReplaceAll(usual, "ADDRESS", address), "token:", "look: signed, token:", 1)); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, _ := s.ask("GET", "/api/v1/picture", ""); status != 401 {
+		t.Errorf("look: signed lets everybody look: %d", status)
+	}
+	if err := apply(strings.ReplaceAll(usual, "ADDRESS", "127.0.0.1:1")); err == nil {
+		t.Error("an address without a socket was taken")
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.offer(ln)
+	if err := apply(strings.ReplaceAll(usual, "ADDRESS", ln.Addr().String())); err != nil {
+		t.Fatal(err)
+	}
+	if s.desk.door.open["tcp "+address] != nil { // the keeper would have closed its own
+		t.Error("the former address is still listened on")
+	}
+	s.url = "http://" + ln.Addr().String()
+	if status, _, _ := s.ask("GET", "/api/v1/picture", ""); status != 200 {
+		t.Errorf("the new address answers %d", status)
+	}
+}
+
+// TestTLS: an address changes from plain HTTP to TLS and back, with a certificate that is read anew.
+func TestTLS(t *testing.T) {
+	s := start(t, usual)
+	address := strings.TrimPrefix(s.url, "http://")
+	plain := strings.ReplaceAll(usual, "ADDRESS", address)
+	revision := int64(2)
+	apply := func(text string) error {
+		revision++
+		return s.desk.apply(api.EdgeState{Version: revision, Source: api.Source{Path: filepath.Join(s.dir, "w.yaml"), Read: revision, Revision: revision, Text: text}, RunDir: s.dir})
+	}
+	authority := testkit.NewAuthority(t)
+	page := filepath.Join(authority.Dir, "page")
+	secure := strings.Replace(plain, "token:", "tls: {cert: "+page+".pem, key: "+page+".key}, token:", 1)
+	if err := apply(secure); err == nil {
+		t.Fatal("a certificate that is not there was taken")
+	}
+	if status, _, _ := s.ask("GET", "/api/v1/me", ""); status != 200 {
+		t.Fatalf("after a refusal: %d", status)
+	}
+	for _, name := range []string{"one.example", "two.example"} {
+		authority.Issue("page", name, nil)
+		if err := apply(secure); err != nil {
+			t.Fatal(err)
+		}
+		c, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.ConnectionState().PeerCertificates[0].DNSNames[0]; got != name {
+			t.Errorf("the certificate is for %s, want %s", got, name)
+		}
+		c.Close()
+	}
+	if err := apply(plain); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, _ := s.ask("GET", "/api/v1/me", ""); status != 200 {
+		t.Errorf("plain again: %d", status)
+	}
+}
+
+// TestOpenAPI: the description has each address, and no other.
+func TestOpenAPI(t *testing.T) {
+	var doc struct {
+		Paths map[string]map[string]any `json:"paths"`
+	}
+	if err := json.Unmarshal(openAPI, &doc); err != nil {
+		t.Fatal(err)
+	}
+	is := map[string]bool{}
+	for _, r := range (&rooms{hub: &hub{}}).all() {
+		is[r.pattern] = true
+		method, path, _ := strings.Cut(r.pattern, " ")
+		if !strings.HasPrefix(path, "/api/") {
+			continue
+		}
+		if doc.Paths[path][strings.ToLower(method)] == nil {
+			t.Errorf("openapi.json does not describe %s", r.pattern)
+		}
+	}
+	for path, methods := range doc.Paths {
+		for method := range methods {
+			if !is[strings.ToUpper(method)+" "+path] {
+				t.Errorf("openapi.json describes %s %s, which is not there", method, path)
+			}
+		}
+	}
+}
