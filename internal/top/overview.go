@@ -234,6 +234,13 @@ func (m *model) machineLines() []line {
 		l = append(l, piece{"  " + d.Path + " ", dim}, piece{orDash(percent(full)), shareStyle(full, 0.85, 0.95)})
 	}
 	out = append(out, l)
+	if m.h >= 30 || m.file {
+		for _, l := range [...]line{m.ownLine(f), m.networkLine(f)} {
+			if l != nil {
+				out = append(out, l)
+			}
+		}
+	}
 	for _, w := range f.Words {
 		for i, text := range wrap(clean(w, m.paint.ascii), max(m.w-10, 10)) {
 			if i > 0 && m.h < 30 && !m.file {
@@ -244,6 +251,48 @@ func (m *model) machineLines() []line {
 		}
 	}
 	return out
+}
+
+// ownLine is what weir's own processes use, nil if that is not known.
+func (m *model) ownLine(f *picture.Facts) line {
+	var l line
+	for _, name := range [...]string{"edge", "keeper", "desk"} {
+		for i := range f.Processes {
+			p := &f.Processes[i]
+			if p.What != name {
+				continue
+			}
+			l = append(l, piece{name + " ", dim}, piece{fmt.Sprintf("%.0f%% %s", p.CPU*100, size(float64(p.Memory))), plain})
+			if used := ratio(float64(p.Files), float64(p.FileMax)); used >= 0.5 {
+				l = append(l, piece{fmt.Sprintf(" %d of %d files", p.Files, p.FileMax), shareStyle(used, 0.7, 0.9)})
+			}
+			l = append(l, piece{"  ", plain})
+			break
+		}
+	}
+	if l == nil {
+		return nil
+	}
+	return append(line{m.paint.fit(cell{"weir", dim}, 10, true)}, l...)
+}
+
+// networkLine is what goes through the interfaces, nil if nothing is known of any.
+func (m *model) networkLine(f *picture.Facts) line {
+	var l line
+	for _, n := range f.Networks {
+		if n.Name == "lo" && len(f.Networks) > 1 {
+			continue
+		}
+		l = append(l, piece{n.Name + " ", dim}, piece{size(n.InRate) + "/s in " + size(n.OutRate) + "/s out", plain})
+		if n.Errors+n.Drops > 0 {
+			l = append(l, piece{fmt.Sprintf(" %s lost", count(n.Errors+n.Drops)), warn})
+		}
+		l = append(l, piece{"  ", plain})
+	}
+	if l == nil {
+		return nil
+	}
+	return append(line{m.paint.fit(cell{"network", dim}, 10, true)}, l...)
 }
 
 // shares are bars side by side, one for each of what is alike, and the fullest in words.
@@ -280,6 +329,9 @@ func (m *model) lists(h int) []line {
 	}
 	if len(left)+len(right)+1 <= h {
 		return append(append(left, nil), right...)
+	}
+	if len(left)+len(right) <= h {
+		return append(left, right...)
 	}
 	if h < 5 {
 		left = left[1:]

@@ -86,7 +86,7 @@ func TestLookAround(t *testing.T) {
 	d := newFakeDesk(t)
 	s := open(t, d, 100, 30)
 	s.See("requests")
-	s.See("NEWEST EVENTS")
+	s.See("10.0.0.6:8080 is down")
 	for keys, want := range map[string]string{"2": "POOL/SERVER", "3": "APP/WORKER", "4": "SITE/ROUTE", "5": "WHY NOT FROM THE CACHE", "7": "SUBJECT", "6": "ADDRESS", "?": "Acting"} {
 		s.Type(keys)
 		s.See(want)
