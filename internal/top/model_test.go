@@ -326,6 +326,16 @@ func TestEventsOfOne(t *testing.T) {
 	}
 }
 
+// TestLongAnswer: what the desk says about a deed is shown whole, where there is room.
+func TestLongAnswer(t *testing.T) {
+	m := played(t, 60, 20, 0, "2")
+	m.take(gotDone{err: errors.New(strings.Repeat("there is no such server ", 5) + "at all")})
+	if text, _, _ := m.frame(); !strings.Contains(text, "at all") {
+		t.Error(text)
+	}
+	check(t, m, "answer")
+}
+
 // TestEscAndAKey: typed fast, they arrive as one.
 func TestEscAndAKey(t *testing.T) {
 	m := played(t, 80, 24, 0, "2", "down", "enter", "alt+3")
