@@ -72,6 +72,9 @@ func show(out io.Writer, s api.Status, now time.Time, colour bool) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "weir %s, process %d, up %s\n", s.Version, s.PID, ago(s.Since, now))
 	fmt.Fprintf(&b, "file      %s\nlistens   %s\n", s.File, orNone(strings.Join(s.Listen, ", ")))
+	if len(s.Admin) > 0 {
+		fmt.Fprintf(&b, "page      %s\n", strings.Join(s.Admin, ", "))
+	}
 	showEdge(&b, s)
 	for _, f := range s.Faults {
 		fmt.Fprintf(&b, "CHAOS     fault %d: %s, by %s, made %d times, %v left\n", f.ID, faultText(f), f.By, f.Made, timeLeft(f, now))

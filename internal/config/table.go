@@ -62,6 +62,11 @@ func topObject(t *table, w *wholeTable) *object[raw] {
 	add(o, "log", logObject(t).kind(), func(r *raw) *Log { return &r.Log }, "", "What is written where.")
 	add(o, "admin", pointer(mapped(adminObject(t).kind(), "write {listen: 127.0.0.1:9190}, or {} for just that")), func(r *raw) **adminDraft { return &r.admin }, "",
 		"The status page, its API and metrics. Without it there is none.")
+	add(o, "alerts", pointer(mapped(alertsObject(t).kind(), "write {targets: {ops: {email: ops@example.com}}}")), func(r *raw) **Alerts { return &r.Alerts }, "",
+		"Of what somebody is told, and how.")
+	add(o, "availability", availabilityKind(t), func(r *raw) **Availability { return &r.Availability }, "",
+		"How long sites may be down in a calendar month, by host: {www.example.com: 45m}. `weir downtime` and the status page hold what happened against it. errors: 50% "+
+			"is the share of errors in a minute from which a site counts as down.")
 	add(o, "limits", limitsObject(t).kind(), func(r *raw) *Limits { return &r.Limits }, "",
 		"Bounds on what a client can make grow.")
 	add(o, "timeouts", timeoutsObject(t).kind(), func(r *raw) *Timeouts { return &r.Timeouts }, "",

@@ -4,10 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
+	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/weirhq/weir/internal/api"
@@ -80,78 +79,37 @@ func (d *desk) newHub(cfg *config.Config) (*hub, error) {
 	if err != nil {
 		return nil, fmt.Errorf("finding this machine's name: %w", err)
 	}
-	book := d.openBook()
 	h := &hub{
-		keeper: api.NewClient(api.KeeperSocket(d.runDir)), edge: api.NewClient(api.EdgeSocket(d.runDir)),
-		maker: picture.NewMaker(host, os.Getpid(), book, time.Now()), series: series.New(), events: &events.Log{},
-		end: make(chan struct{}), done: make(chan struct{}), listeners: map[*listener]bool{}, book: book,
+		keeper: api.NewClient(api.KeeperSocket(d.runDir)), edge: api.NewClient(api.EdgeSocket(d.runDir)), series: series.New(), events: &events.Log{},
+		end: make(chan struct{}), done: make(chan struct{}), listeners: map[*listener]bool{}, shelf: openShelf(d.runDir),
 	}
 	h.cfg.Store(cfg)
-	h.watchers = append(h.watchers, &bookkeeper{d: d, h: h})
+	var book picture.Book
+	h.shelf.read("book", func(r io.Reader) error {
+		err := json.NewDecoder(r).Decode(&book)
+		if err != nil {
+			book = picture.Book{}
+		}
+		return err
+	})
+	h.shelf.read("series", h.series.Load)
+	h.maker = picture.NewMaker(host, os.Getpid(), book, time.Now())
 	return h, nil
 }
 
-// The book lies in the run directory, so that the next desk goes on counting. Who has its lock may write it.
-
 const (
-	bookWait  = 3 * time.Second  // for the desk before this one to leave it
-	bookEvery = 10 * time.Second // it is written
+	bookEvery   = 10 // seconds between two times that the book is left for the next desk
+	seriesEvery = 300
 )
 
-func (d *desk) bookPath() string { return filepath.Join(d.runDir, "desk.book") }
-
-// openBook reads what another desk has left. Without it counting begins anew.
-func (d *desk) openBook() (b picture.Book) {
-	d.takeBookLock()
-	text, err := os.ReadFile(d.bookPath())
-	if errors.Is(err, fs.ErrNotExist) {
-		return b
+// leaveBehind leaves what the next desk has to know, lest one that is killed takes all with it: the book now and then, or now; series
+// seldom, or at the end.
+func (h *hub) leaveBehind(now, end bool) {
+	if now || h.turn%bookEvery == 0 {
+		book := h.maker.Book()
+		h.shelf.write("book", func(w io.Writer) error { return json.NewEncoder(w).Encode(book) })
 	}
-	if err == nil {
-		err = json.Unmarshal(text, &b)
+	if end || h.turn%seriesEvery == 0 {
+		h.shelf.write("series", h.series.Save)
 	}
-	if err != nil {
-		slog.Warn("what was counted before cannot be read: counting begins anew", "error", err)
-		return picture.Book{}
-	}
-	return b
-}
-
-// keepBook writes the book: aside, then in its place.
-func (d *desk) keepBook() error {
-	if d.hub == nil || d.lock == nil {
-		return nil
-	}
-	d.hub.mu.Lock()
-	text, err := json.Marshal(d.hub.book)
-	d.hub.mu.Unlock()
-	if err != nil {
-		return fmt.Errorf("writing what was counted: %w", err)
-	}
-	aside := d.bookPath() + ".new"
-	if err := errors.Join(os.WriteFile(aside, text, 0o600), os.Rename(aside, d.bookPath())); err != nil {
-		return fmt.Errorf("writing what was counted: %w", err)
-	}
-	return nil
-}
-
-// bookkeeper has the book written now and then, lest a desk that is killed takes all with it.
-type bookkeeper struct {
-	d      *desk
-	h      *hub
-	last   time.Time
-	failed bool
-}
-
-// Look writes the book when it is time.
-func (b *bookkeeper) Look(p *picture.Picture) {
-	if p.At.Sub(b.last) < bookEvery {
-		return
-	}
-	b.last = p.At
-	err := b.d.keepBook()
-	if err != nil && !b.failed {
-		slog.Error("what is counted will not outlive this process", "error", err)
-	}
-	b.failed = err != nil
 }

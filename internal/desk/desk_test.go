@@ -132,9 +132,6 @@ func (s *weir) begin(text string) {
 			if err := d.stop(); err != nil {
 				s.t.Error(err)
 			}
-			if d.lock != nil {
-				d.lock.Close() //nolint:errcheck // as the end of the process would
-			}
 		})
 	}
 	s.ends = append(s.ends, stop)
@@ -378,6 +375,31 @@ func TestManyPages(t *testing.T) {
 	h.leave(lazy)
 }
 
+// TestCrowd: many who connect and say nothing, or do not take their answers, keep nobody out who comes by the socket.
+func TestCrowd(t *testing.T) {
+	s := start(t, usual)
+	address := strings.TrimPrefix(s.url, "http://")
+	for i := range 2 * maxConnections {
+		c, err := net.Dial("tcp", address)
+		if err != nil {
+			break // the backlog is full
+		}
+		defer c.Close()
+		if i%2 == 0 {
+			fmt.Fprintf(c, "GET /api/v1/stream HTTP/1.1\r\nHost: localhost\r\n\r\n") //nolint:errcheck // whether it comes does not matter
+		}
+	}
+	c := api.NewClient(api.DeskSocket(s.dir))
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := c.Get(ctx, "/api/v1/me", nil); err != nil {
+		t.Error(err)
+	}
+	before := s.desk.hub.now.Load()
+	s.eventually("next picture", func() bool { return s.desk.hub.now.Load() != before })
+}
+
 // TestEdgeAway: without an edge the desk goes on, says so, and counts on when it is back.
 func TestEdgeAway(t *testing.T) {
 	s := start(t, usual)
@@ -415,7 +437,7 @@ func TestNextDesk(t *testing.T) {
 		t.Errorf("the next desk has %d requests since %v, want 6 since %v", p.Total.Requests, p.Counted, since)
 	}
 	s.end()
-	if err := os.WriteFile(s.desk.bookPath(), []byte("{"), 0o600); err != nil {
+	if err := os.WriteFile(s.desk.hub.shelf.path("book"), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s.begin(usual)

@@ -33,6 +33,7 @@ type door struct {
 const (
 	maxConnections = 500 // on each address
 	maxHead        = 32 << 10
+	answerTime     = 30 * time.Second // for an answer to be taken; rooms that take longer say so
 )
 
 func newDoor() *door {
@@ -76,7 +77,7 @@ func (o *door) use(d *desk, cfg *config.Config) error {
 			return err
 		}
 		news[here] = ln
-		o.server = &http.Server{Handler: (&rooms{hub: d.hub, guard: o.guard, version: d.version, ends: o.ends}).handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
+		o.server = &http.Server{Handler: (&rooms{hub: d.hub, guard: o.guard, version: d.version, ends: o.ends}).handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: answerTime, IdleTimeout: 2 * time.Minute,
 			MaxHeaderBytes: maxHead, ConnContext: withPeer, ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug)}
 	}
 	o.cert.Store(cert)

@@ -17,7 +17,7 @@ import (
 
 const (
 	every    = time.Second
-	askTime  = 3 * time.Second // for keeper and edge to answer
+	askTime  = 2 * time.Second // for keeper and edge to answer
 	handTime = 5               // seconds between two questions for what people did
 )
 
@@ -32,6 +32,7 @@ type hub struct {
 	series       *series.Store
 	events       *events.Log
 	watchers     []watcher
+	shelf        *shelf
 	end          chan struct{}
 	done         chan struct{}
 	stopOnce     sync.Once
@@ -42,11 +43,10 @@ type hub struct {
 	// The goroutine's.
 	turn  int
 	hands []api.Hand
-	mute  bool // that nobody answers was said
+	epoch string // of the edge that answered last
 
 	mu        sync.Mutex
 	listeners map[*listener]bool
-	book      picture.Book
 }
 
 // run asks until it is stopped.
@@ -59,17 +59,19 @@ func (h *hub) run() {
 		select {
 		case <-tick.C:
 		case <-h.end:
+			h.leaveBehind(true, true)
 			return
 		}
 	}
 }
 
-func (h *hub) stop() {
+func (h *hub) stop() error {
 	if h == nil {
-		return
+		return nil
 	}
 	h.stopOnce.Do(func() { close(h.end) })
 	<-h.done
+	return h.shelf.close()
 }
 
 // look makes a picture of now.
@@ -95,7 +97,7 @@ func (h *hub) look(now time.Time) {
 		var c api.Counters
 		if err := h.edge.Get(ctx, "/v1/counters", &c); err == nil {
 			told.Edge = &c
-		} else if !h.mute && ctx.Err() == nil {
+		} else if ctx.Err() == nil {
 			slog.Debug("the edge does not tell what it counts", "error", err)
 		}
 	})
@@ -120,9 +122,6 @@ func (h *hub) look(now time.Time) {
 	}
 	told.Hands, told.Hosts = h.hands, h.hosts()
 	p := h.maker.Make(now, told)
-	h.mu.Lock()
-	h.book = h.maker.Book()
-	h.mu.Unlock()
 	h.now.Store(p)
 	news = append(news, h.events.Look(p)...)
 	h.series.Look(p)
@@ -130,6 +129,16 @@ func (h *hub) look(now time.Time) {
 		w.Look(p)
 	}
 	h.publish(p, news)
+	h.leaveBehind(h.another(told.Edge), false)
+}
+
+// another reports whether this is another edge than the last: what that one has counted is known to nobody but the desk from now on.
+func (h *hub) another(c *api.Counters) bool {
+	if c == nil || len(c.Epochs) == 0 || c.Epochs[0] == h.epoch {
+		return false
+	}
+	h.epoch = c.Epochs[0]
+	return true
 }
 
 // hosts are those of each site, by its name.

@@ -86,8 +86,7 @@ const stopTime = 500 * time.Millisecond
 // stop ends everything, in reverse.
 func (d *desk) stop() error {
 	d.door.shut()
-	d.hub.stop()
-	err := d.keepBook()
+	err := d.hub.stop()
 	for key, f := range d.offered {
 		if cerr := f.Close(); cerr != nil {
 			err = errors.Join(err, fmt.Errorf("closing %s: %w", key, cerr))

@@ -342,6 +342,8 @@ const actTime = 10 * time.Minute
 func (o *rooms) act(w http.ResponseWriter, r *http.Request, path string, in any) {
 	ctx, cancel := context.WithTimeout(r.Context(), actTime)
 	defer cancel()
+	// Where that cannot be set the answer may come too late, and what was wished for is done all the same.
+	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(actTime + answerTime)) //nolint:errcheck // see above
 	var out json.RawMessage
 	if err := o.hub.keeper.Post(ctx, path, in, &out); err != nil {
 		answerFailed(w, err)

@@ -1,15 +1,19 @@
 package edge
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/fcgi"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/weirhq/weir/internal/loop"
+	"github.com/weirhq/weir/internal/testkit"
 )
 
 // fcgiServer is a FastCGI server of Go's library; every request is h's.
@@ -106,4 +110,67 @@ func TestFastCGI(t *testing.T) {
 			})
 		}
 	})
+}
+
+// TestFastCGILateEnd: a server that ends a request in a packet of its own, after the last byte of the response, keeps its connection.
+func TestFastCGILateEnd(t *testing.T) {
+	eachBody(t, func(t *testing.T, body loop.Config) {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		var connections atomic.Int32
+		go func() {
+			for {
+				c, err := ln.Accept()
+				if err != nil {
+					return
+				}
+				connections.Add(1)
+				go endsLate(c)
+			}
+		}()
+		r := serveEdge(t, body, speaking("fastcgi", "keep: 8", ln.Addr().String()))
+		c := testkit.Dial(t, r.addr)
+		defer c.Close()
+		const requests = 10
+		for range requests {
+			c.Send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+			if m := c.Response("GET"); m.Status != 200 || string(m.Body) != "hello" {
+				t.Fatalf("%d %q", m.Status, m.Body)
+			}
+		}
+		// A machine that stands still for a moment may cost one.
+		if n := connections.Load(); n > requests/2 {
+			t.Errorf("%d connections for %d requests", n, requests)
+		}
+	})
+}
+
+// endsLate answers requests on a connection, with the end record a moment after the response.
+func endsLate(c net.Conn) {
+	defer c.Close()
+	in := bufio.NewReader(c)
+	for {
+		var head [8]byte
+		if _, err := io.ReadFull(in, head[:]); err != nil {
+			return
+		}
+		length := int(head[4])<<8 | int(head[5])
+		if _, err := in.Discard(length + int(head[6])); err != nil {
+			return
+		}
+		if head[1] != 5 || length > 0 { // not the end of stdin
+			continue
+		}
+		const text = "Content-Length: 5\r\n\r\nhello"
+		if _, err := c.Write(append([]byte{1, 6, 0, 1, 0, byte(len(text)), 0, 0}, text...)); err != nil {
+			return
+		}
+		time.Sleep(time.Millisecond) // its pace
+		if _, err := c.Write([]byte{1, 3, 0, 1, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}); err != nil {
+			return
+		}
+	}
 }

@@ -3,6 +3,7 @@ package edge
 import (
 	"errors"
 	"io"
+	"time"
 
 	"github.com/weirhq/weir/internal/cgi"
 	"github.com/weirhq/weir/internal/config"
@@ -233,6 +234,9 @@ func (g *gate) ends() bool {
 	return g.records.Ended()
 }
 
+// endWait is how long the end of a response is waited for whose last byte has come.
+const endWait = 5 * time.Millisecond
+
 // keeps reports whether the connection can be used again.
 func (u *upstream) keeps(h *handler) bool {
 	if u.gate == nil {
@@ -246,10 +250,10 @@ func (u *upstream) keeps(h *handler) bool {
 		return false
 	}
 	if !g.ends() {
-		// The end record follows the last bytes most often in the same packet. If it is on its way, the connection is not
-		// worth waiting for.
+		// The end record follows the last bytes most often in the same packet, or else in the next one. A moment is less
+		// than another connection costs; a server that takes longer is not worth waiting for.
 		var b [64]byte
-		u.c.ReadBy(h.l.loop.Now())
+		u.c.ReadBy(h.l.loop.Now() + int64(endWait))
 		if n, err := g.read(h, b[:]); n > 0 || !isEOF(err) {
 			return false
 		}

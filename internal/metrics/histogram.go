@@ -3,8 +3,7 @@
 package metrics
 
 import (
-	"encoding/json"
-	"fmt"
+	"errors"
 	"math"
 	"math/bits"
 	"strconv"
@@ -127,7 +126,8 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 	return bounds[NumBuckets-1]
 }
 
-// MarshalJSON writes {"sum": nanoseconds, "first": index, "n": [counts]}, without the empty buckets at both ends.
+// MarshalJSON writes a string: the sum in nanoseconds, the index of the first bucket that is not empty, and the counts from there up to the
+// last that is not, with blanks between. A reader of a thousand of them, once a second, would pay dearly for arrays.
 func (h Histogram) MarshalJSON() ([]byte, error) {
 	first, end := 0, NumBuckets
 	for end > 0 && h.Buckets[end-1] == 0 {
@@ -136,38 +136,63 @@ func (h Histogram) MarshalJSON() ([]byte, error) {
 	for first < end && h.Buckets[first] == 0 {
 		first++
 	}
-	text := make([]byte, 0, 32+8*(end-first))
-	text = strconv.AppendInt(append(text, `{"sum":`...), int64(h.Sum), 10)
-	text = strconv.AppendInt(append(text, `,"first":`...), int64(first), 10)
-	if first < end {
-		text = append(text, `,"n":[`...)
-		for i, n := range h.Buckets[first:end] {
-			if i > 0 {
-				text = append(text, ',')
-			}
-			text = strconv.AppendUint(text, n, 10)
-		}
-		text = append(text, ']')
+	text := append(make([]byte, 0, 32+4*(end-first)), '"')
+	text = strconv.AppendInt(text, int64(h.Sum), 10)
+	text = append(text, ' ')
+	text = strconv.AppendInt(text, int64(first), 10)
+	for _, n := range h.Buckets[first:end] {
+		text = append(text, ' ')
+		text = strconv.AppendUint(text, n, 10)
 	}
-	return append(text, '}'), nil
+	return append(text, '"'), nil
 }
+
+var errForm = errors.New("a histogram is written as a string of numbers")
 
 // UnmarshalJSON reads what MarshalJSON wrote.
 func (h *Histogram) UnmarshalJSON(text []byte) error {
-	var s sparse
-	if err := json.Unmarshal(text, &s); err != nil {
-		return err
+	*h = Histogram{}
+	if len(text) < 2 || text[0] != '"' || text[len(text)-1] != '"' {
+		return errForm
 	}
-	if s.First < 0 || s.First > NumBuckets || len(s.N) > NumBuckets-s.First {
-		return fmt.Errorf("a histogram with %d buckets from %d on", len(s.N), s.First)
+	text = text[1 : len(text)-1]
+	at := -2 // the sum, the first bucket, then buckets
+	for len(text) > 0 {
+		n, size := number(text)
+		if size == 0 || size < len(text) && (text[size] != ' ' || size+1 == len(text)) {
+			return errForm
+		}
+		text = text[min(size+1, len(text)):]
+		switch {
+		case at == -2:
+			h.Sum = time.Duration(n)
+		case at == -1:
+			if n > NumBuckets {
+				return errForm
+			}
+			at = int(n) - 1
+		case at >= NumBuckets:
+			return errForm
+		default:
+			h.Buckets[at] = n
+		}
+		at++
 	}
-	*h = Histogram{Sum: s.Sum}
-	copy(h.Buckets[s.First:], s.N)
+	if at < 0 {
+		return errForm
+	}
 	return nil
 }
 
-type sparse struct {
-	Sum   time.Duration `json:"sum"`
-	First int           `json:"first"`
-	N     []uint64      `json:"n,omitempty"`
+// number reads digits; size is 0 where there are none, or too many.
+func number(text []byte) (n uint64, size int) {
+	for size < len(text) && text[size] >= '0' && text[size] <= '9' {
+		d := uint64(text[size] - '0')
+		if n > (1<<63-1-d)/10 {
+			return 0, 0
+		}
+		n = n*10 + d
+		size++
+	}
+	return n, size
 }

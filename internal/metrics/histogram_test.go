@@ -85,7 +85,7 @@ func TestJSON(t *testing.T) {
 			t.Errorf("%s came back as %v, %v", text, back, err)
 		}
 	}
-	for _, text := range []string{`{"first":-1}`, `{"first":202}`, `{"first":200,"n":[1,2]}`, `{"n":[-1]}`, `[]`} {
+	for _, text := range []string{`""`, `"1"`, `"1 "`, `"1 202"`, `"1 200 1 2"`, `"1 2 -1"`, `"1 2  3"`, `"1 2 3 "`, `" 1 2"`, `"x"`, `"99999999999999999999 0"`, `[]`, `7`, `null`, `"1 2`} {
 		var h Histogram
 		if err := json.Unmarshal([]byte(text), &h); err == nil {
 			t.Errorf("%s was taken", text)
@@ -107,4 +107,22 @@ func BenchmarkObserve(b *testing.B) {
 	for i := 0; b.Loop(); i++ {
 		h.Observe(time.Duration(i&0xfffff) * 100)
 	}
+}
+
+func FuzzUnmarshal(f *testing.F) {
+	f.Add([]byte(`"12 3 1 2 3"`))
+	f.Add([]byte(`""`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var h, back Histogram
+		if h.UnmarshalJSON(text) != nil {
+			return
+		}
+		again, err := h.MarshalJSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := back.UnmarshalJSON(again); err != nil || back != h {
+			t.Fatalf("%q became %q: %v", text, again, err)
+		}
+	})
 }

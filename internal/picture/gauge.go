@@ -7,12 +7,14 @@ import (
 	"github.com/weirhq/weir/internal/metrics"
 )
 
-// lately is how far back quantiles and hit ratios look.
+// lately is how far back quantiles and hit ratios look: between half of it and all of it.
 const lately = 10 * time.Second
 
 // gauge is what is remembered of totals to tell rates and what was lately.
 type gauge struct {
-	seen    []mark // the newest last, the oldest just older than lately
+	before  mark // a picture ago; its hits, could and time are left out
+	older   mark // lately ago, at the most
+	newer   mark // takes its place when it is half as old
 	rateMax float64
 	queued  metrics.Histogram
 	queueAt time.Time
@@ -39,30 +41,32 @@ func (g *gauge) look(now time.Time, f *Flow) {
 
 // lookErrors is look with given errors.
 func (g *gauge) lookErrors(now time.Time, f *Flow, errors uint64) {
-	c := &f.Cache
+	c, before := &f.Cache, &g.before
 	hits := c[journal.Hit] + c[journal.Stale] + c[journal.Shared] + c[journal.Revalidated]
-	m := mark{now, f.Requests, errors, f.In, f.Out, hits, hits + c[journal.Miss], f.Time}
+	could := hits + c[journal.Miss]
 	f.HitRatio = -1
-	if n := len(g.seen); n > 0 {
-		before, old := &g.seen[n-1], &g.seen[0]
+	if before.at.IsZero() {
+		g.older = mark{now, f.Requests, errors, f.In, f.Out, hits, could, f.Time}
+		g.newer = g.older
+	} else {
 		if s := now.Sub(before.at).Seconds(); s > 0 {
-			f.Rate, f.Errors = per(m.requests, before.requests, s), per(m.errors, before.errors, s)
-			f.InRate, f.OutRate = per(m.in, before.in, s), per(m.out, before.out, s)
+			f.Rate, f.Errors = per(f.Requests, before.requests, s), per(errors, before.errors, s)
+			f.InRate, f.OutRate = per(f.In, before.in, s), per(f.Out, before.out, s)
 		}
-		// The first second after a start has what was there before it was looked at.
 		g.rateMax = max(g.rateMax, f.Rate)
-		if m.requests >= old.requests {
-			d := m.time.Since(&old.time)
+		if old := &g.older; f.Requests > old.requests {
+			d := f.Time.Since(&old.time)
 			f.P50, f.P95, f.P99 = millis(&d, 0.5), millis(&d, 0.95), millis(&d, 0.99)
 		}
-		if m.could > old.could && m.hits >= old.hits {
-			f.HitRatio = float64(m.hits-old.hits) / float64(m.could-old.could)
+		if old := &g.older; could > old.could && hits >= old.hits {
+			f.HitRatio = float64(hits-old.hits) / float64(could-old.could)
 		}
 	}
 	f.RateMax = g.rateMax
-	g.seen = append(g.seen, m)
-	for len(g.seen) > 1 && now.Sub(g.seen[1].at) >= lately {
-		g.seen = g.seen[1:]
+	before.at, before.requests, before.errors, before.in, before.out = now, f.Requests, errors, f.In, f.Out
+	if now.Sub(g.newer.at) >= lately/2 {
+		g.older = g.newer
+		g.newer = mark{now, f.Requests, errors, f.In, f.Out, hits, could, f.Time}
 	}
 }
 

@@ -145,6 +145,12 @@ func (m *Maker) addSum(p *Picture, sum *api.Counters, hosts map[string][]string)
 		gaugeOf(m.sites, name).look(p.At, &s.Flow)
 		p.Sites = append(p.Sites, *s)
 	}
+	for i := range sum.TCP {
+		r := &sum.TCP[i]
+		route := Route{Site: r.Site, Name: r.Route, Pool: r.Pool, Flow: flowOf(r)}
+		gaugeOf(m.routes, [2]string{r.Site, r.Route}).look(p.At, &route.Flow)
+		p.TCP = append(p.TCP, route)
+	}
 	// Requests without a route are in no flow of a route, but they were requests.
 	p.Total.Requests, p.Total.Status = sum.Counts.Requests, sum.Counts.Status
 	p.Total.Causes = addKinds(p.Total.Causes, sum.Causes)
@@ -214,7 +220,7 @@ func (m *Maker) server(now time.Time, pool *api.PoolCounters, c *api.ServerCount
 
 // forget lets go of what is known of things that are no more.
 func (m *Maker) forget(p *Picture) {
-	seen := func(g *gauge) bool { return len(g.seen) > 0 && g.seen[len(g.seen)-1].at.Equal(p.At) }
+	seen := func(g *gauge) bool { return g.before.at.Equal(p.At) }
 	maps.DeleteFunc(m.routes, func(_ [2]string, g *gauge) bool { return !seen(g) })
 	maps.DeleteFunc(m.servers, func(_ [2]string, g *gauge) bool { return !seen(g) })
 	maps.DeleteFunc(m.pools, func(_ string, g *gauge) bool { return !seen(g) })

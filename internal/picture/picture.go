@@ -26,6 +26,7 @@ type Picture struct {
 	Total     Flow             `json:"total"` // of all requests
 	Sites     []Site           `json:"sites"`
 	Routes    []Route          `json:"routes"`
+	TCP       []Route          `json:"tcp,omitempty"` // addresses at which bytes are passed on: Name is the address, requests are sessions
 	Pools     []Pool           `json:"pools"`
 	Apps      []App            `json:"apps"`
 	Cache     *Cache           `json:"cache,omitempty"`
@@ -72,10 +73,10 @@ type Flow struct {
 	Errors   float64 `json:"errors"`   // answers of 500 and above a second, and requests without any answer but for clients that left
 	OutRate  float64 `json:"out_rate"` // bytes a second
 	InRate   float64 `json:"in_rate"`
-	P50      float64 `json:"p50"`       // milliseconds, of the last ten seconds; 0: there was no request
+	P50      float64 `json:"p50"`       // milliseconds, of the last five to ten seconds; 0: there was no request
 	P95      float64 `json:"p95"`       //
 	P99      float64 `json:"p99"`       //
-	HitRatio float64 `json:"hit_ratio"` // of the last ten seconds, of what the cache could have answered: hits, stale and shared; -1: nothing
+	HitRatio float64 `json:"hit_ratio"` // of the last five to ten seconds, of what the cache could have answered: hits, stale and shared; -1: nothing
 
 	Time metrics.Histogram `json:"-"` // of all requests
 	Slow *api.Exemplar     `json:"slow,omitempty"`
@@ -120,7 +121,7 @@ type Pool struct {
 	Active     int64             `json:"active"`
 	Rate       float64           `json:"rate"`
 	ErrorRate  float64           `json:"error_rate"`
-	P50        float64           `json:"p50"` // milliseconds to the first byte, of the last ten seconds
+	P50        float64           `json:"p50"` // milliseconds to the first byte, of the last five to ten seconds
 	P95        float64           `json:"p95"`
 	P99        float64           `json:"p99"`
 	QueueP95   float64           `json:"queue_p95"` // milliseconds, of those that waited

@@ -311,6 +311,21 @@ func (w *Weir) Edge() (edge Process) {
 	return edge
 }
 
+// Desk is the process of the status page. One that has just died is waited for.
+func (w *Weir) Desk() (desk Process) {
+	w.t.Helper()
+	Eventually(w.t, Patience, "weir has a desk", func() bool {
+		for _, p := range w.Processes() {
+			if p.Command == "weir desk" && p.Alive() {
+				desk = p
+				return true
+			}
+		}
+		return false
+	})
+	return desk
+}
+
 // Workers are the processes of an app's workers that get requests.
 func (w *Weir) Workers(app string) (all []Process) {
 	w.t.Helper()
