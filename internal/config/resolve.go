@@ -144,6 +144,7 @@ func (d *decoder) resolve(at value, given map[string]value, r *raw, own poolDraf
 	d.gatherTCP(given, r)
 	d.gatherAdmin(r)
 	d.gatherAlerts(r)
+	d.gatherTraces(r)
 	d.checkListen(r.Listen)
 	d.finishTracks(r)
 	d.gatherPools(r, own)

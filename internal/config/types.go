@@ -26,6 +26,7 @@ type Config struct {
 	Cache          *Cache // nil: there is none
 	Log            Log
 	Admin          *Admin        `json:",omitempty"` // nil: there is no desk
+	Traces         *Traces       `json:",omitempty"` // nil: there are none
 	Alerts         *Alerts       `json:",omitempty"` // nil: nobody is told of anything
 	Availability   *Availability `json:",omitempty"` // nil: nothing is promised
 	Limits         Limits

@@ -198,6 +198,7 @@ func (c *control) routes() http.Handler {
 		}
 		api.Answer(w, http.StatusOK, all)
 	})
+	mux.HandleFunc("GET /v1/spans", c.spans)
 	mux.HandleFunc("GET /v1/alive", func(w http.ResponseWriter, _ *http.Request) {
 		c.edge.onLoops(func(*local) {}) // each loop has to take a turn
 		api.Answer(w, http.StatusOK, struct{}{})

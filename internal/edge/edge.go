@@ -57,11 +57,12 @@ type Edge struct {
 	holds     bool                  // it listens on nothing yet
 	reader    source.Reader
 
-	inherited inheritance
-	names     tally.Names    // of routes; it outlives configurations
-	epoch     string         // names this process where its counts go
-	counting  sync.RWMutex   // held for reading while all is counted that this edge tells, for writing while it gives up telling
-	handing   sync.WaitGroup // the cache's disk is being given up
+	inherited   inheritance
+	spanTelling spanTelling
+	names       tally.Names    // of routes; it outlives configurations
+	epoch       string         // names this process where its counts go
+	counting    sync.RWMutex   // held for reading while all is counted that this edge tells, for writing while it gives up telling
+	handing     sync.WaitGroup // the cache's disk is being given up
 }
 
 // local is what one loop owns of the edge. Only tasks and callbacks of that loop touch it.
@@ -86,6 +87,7 @@ type local struct {
 	count    api.Counts // Cache by journal.Cache
 	seen     seen
 	sheet    tally.Sheet
+	stories  stories // that are told as traces
 }
 
 // spoolMemory bounds what all bodies together hold in memory; beyond it they go to files at once.
@@ -111,6 +113,7 @@ func start(cfg loop.Config) (*Edge, error) {
 		e.teller.stop()
 		return nil, err
 	}
+	e.spanTelling.ended = make(chan struct{})
 	e.epoch = hex.EncodeToString(start[:])
 	for i, lp := range engine.Loops() {
 		prefix := append(hex.AppendEncode(nil, start[:]), "0123456789abcdef"[i>>4&15], "0123456789abcdef"[i&15])
@@ -349,6 +352,7 @@ func (e *Edge) Stop(ctx context.Context) error {
 	e.onLoops((*local).endSessions)
 	e.mu.Unlock() // it is asked for what is counted
 	e.bequeath()
+	e.spanTelling.end()
 	e.mu.Lock()
 	err = errors.Join(err, e.engine.Close())
 	e.handing.Wait()
