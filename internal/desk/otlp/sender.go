@@ -1,0 +1,374 @@
+package otlp
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/weirhq/weir/internal/api"
+	"github.com/weirhq/weir/internal/config"
+)
+
+const (
+	batchSpans  = 512              // in one request, about
+	batchEvery  = time.Second      // it is sent when it is so old, however few there are
+	maxWaiting  = 16 * batchSpans  // spans that wait for the collector; what is more is dropped
+	sendTime    = 10 * time.Second // for one try
+	retryFirst  = time.Second      // before the second try, and twice as long before each further one
+	retryMost   = time.Minute
+	tries       = 8       // then a batch is given up
+	maxLine     = 4 << 20 // of what the edge says
+	answerSize  = 64 << 10
+	againFirst  = 100 * time.Millisecond // before the edge is called again
+	againMost   = 5 * time.Second
+	lastWords   = time.Second // for what is left when the sender stops
+	sayEvery    = time.Minute // how often at the most it is said that something does not work
+	maxFollowed = 8           // edges that are listened to at a time: those that finish, and the one that serves
+)
+
+// Sender listens to the edge and sends what it hears. Start and Stop it once; all methods may be called from any goroutine.
+type Sender struct {
+	client *api.Client
+	from   origin
+	http   *http.Client
+	ctx    context.Context
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+	more   chan struct{}
+	first  time.Duration // before the second try
+
+	mu       sync.Mutex
+	cfg      *config.Traces // nil: nothing is sent
+	waiting  []api.Span
+	followed int
+	stats    Stats
+	said     time.Time
+}
+
+// Stats is what became of spans.
+type Stats struct {
+	Sent    uint64 `json:"sent"`    // the collector has taken them
+	Dropped uint64 `json:"dropped"` // nobody took them in time, here or in the edge
+	Refused uint64 `json:"refused"` // the collector would not have them
+	Waiting int    `json:"waiting"`
+	Problem string `json:"problem,omitempty"` // why the last try failed; empty: it did not
+}
+
+// New makes a sender of what the edge that is called at a socket tells, by whom: weir's version and the host's name.
+func New(client *api.Client, version, node string) *Sender {
+	s := &Sender{client: client, from: origin{Version: version, Node: node}, more: make(chan struct{}, 1), first: retryFirst}
+	s.http = &http.Client{Timeout: sendTime, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConns: 2, IdleConnTimeout: time.Minute, TLSHandshakeTimeout: sendTime}}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s
+}
+
+// Start begins to listen and to send, once there is something to Use.
+func (s *Sender) Start() {
+	s.work.Go(s.send)
+}
+
+// Use puts a configuration in force; nil ends listening, what waits is dropped.
+func (s *Sender) Use(cfg *config.Traces) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cfg = cfg
+	if cfg == nil {
+		s.stats.Dropped += uint64(len(s.waiting))
+		s.waiting = nil
+		return
+	}
+	if s.followed == 0 && s.ctx.Err() == nil {
+		s.followed++
+		s.work.Go(s.listen)
+	}
+}
+
+// Stop sends what is left, in a second at the most, and waits until all that was begun has ended.
+func (s *Sender) Stop() {
+	s.cancel()
+	s.work.Wait()
+	s.http.CloseIdleConnections()
+}
+
+// Stats tells what became of spans.
+func (s *Sender) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.stats
+	st.Waiting = len(s.waiting)
+	return st
+}
+
+func (s *Sender) config() *config.Traces {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cfg
+}
+
+// listen hears the edge that serves. When another follows it, that is listened to beside it.
+func (s *Sender) listen() {
+	defer func() {
+		s.mu.Lock()
+		s.followed--
+		s.mu.Unlock()
+	}()
+	for wait := againFirst; ; wait = min(2*wait, againMost) {
+		if s.done() {
+			return
+		}
+		heard, moved := s.hear()
+		if moved {
+			return // whoever listens to the next one goes on
+		}
+		if heard {
+			wait = againFirst
+		}
+		if !s.sleep(wait) {
+			return
+		}
+	}
+}
+
+// done reports whether nobody is to be listened to any more.
+func (s *Sender) done() bool { return s.ctx.Err() != nil || s.config() == nil }
+
+// sleep waits, and reports whether the sender goes on.
+func (s *Sender) sleep(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-s.ctx.Done():
+		return false
+	}
+}
+
+// hear listens to one edge as long as it talks. heard: it has said something; moved: somebody listens to the next one.
+func (s *Sender) hear() (heard, moved bool) {
+	ctx, cancel := context.WithCancel(s.ctx)
+	defer cancel()
+	body, err := s.client.Stream(ctx, "/v1/spans")
+	if err != nil {
+		return false, false
+	}
+	defer body.Close() //nolint:errcheck // only read
+	lines := bufio.NewScanner(body)
+	lines.Buffer(make([]byte, 64<<10), maxLine)
+	for lines.Scan() {
+		heard = true
+		var told api.Spans
+		if err := json.Unmarshal(lines.Bytes(), &told); err != nil {
+			s.fail(fmt.Errorf("reading what the edge tells of traces: %w", err))
+			return heard, moved
+		}
+		if s.take(&told); told.Moved && !moved {
+			moved = s.follow()
+		}
+		if s.config() == nil {
+			return heard, moved
+		}
+	}
+	return heard, moved
+}
+
+// follow listens to the edge that serves now, beside one that finishes.
+func (s *Sender) follow() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.followed >= maxFollowed || s.ctx.Err() != nil {
+		return false
+	}
+	s.followed++
+	s.work.Go(s.listen)
+	return true
+}
+
+// take keeps what the edge has told until it is sent.
+func (s *Sender) take(told *api.Spans) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.Dropped += told.Dropped
+	if len(s.waiting)+len(told.Spans) > maxWaiting || s.cfg == nil {
+		s.stats.Dropped += uint64(len(told.Spans))
+		return
+	}
+	s.waiting = append(s.waiting, told.Spans...)
+	if len(s.waiting) >= batchSpans {
+		select {
+		case s.more <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// batch takes what is to be sent next.
+func (s *Sender) batch() (*config.Traces, []api.Span) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := min(len(s.waiting), batchSpans)
+	b := s.waiting[:n:n]
+	if s.waiting = s.waiting[n:]; len(s.waiting) == 0 {
+		s.waiting = nil
+	}
+	return s.cfg, b
+}
+
+// send sends batches, one after the other.
+func (s *Sender) send() {
+	tick := time.NewTicker(batchEvery)
+	defer tick.Stop()
+	for s.ctx.Err() == nil {
+		select {
+		case <-s.ctx.Done():
+		case <-tick.C:
+		case <-s.more:
+		}
+		for s.ctx.Err() == nil {
+			cfg, b := s.batch()
+			if len(b) == 0 {
+				break
+			}
+			s.deliver(cfg, b)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lastWords)
+	defer cancel()
+	for {
+		cfg, b := s.batch()
+		if len(b) == 0 {
+			return
+		}
+		if cfg == nil || s.ended(b, s.try(ctx, cfg, b)) != nil {
+			s.drop(len(b))
+		}
+	}
+}
+
+// deliver sends a batch, again and again if it must be, and drops it if it cannot be sent.
+func (s *Sender) deliver(cfg *config.Traces, b []api.Span) {
+	wait := s.first
+	for n := 1; cfg != nil; n++ {
+		err := s.ended(b, s.try(s.ctx, cfg, b))
+		if err == nil {
+			return
+		}
+		var later *busy
+		if n >= tries || errors.As(err, &later) && !s.sleep(min(max(later.after, jitter(wait)), retryMost)) || later == nil && !s.sleep(jitter(wait)) {
+			break
+		}
+		wait = min(2*wait, retryMost)
+		cfg = s.config()
+	}
+	s.drop(len(b))
+}
+
+func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d) }
+
+func (s *Sender) drop(n int) {
+	s.mu.Lock()
+	s.stats.Dropped += uint64(n)
+	s.mu.Unlock()
+}
+
+// busy is the error of a collector that may take them later.
+type busy struct {
+	status string
+	after  time.Duration
+}
+
+func (b *busy) Error() string { return "it answered " + b.status }
+
+// refusal is the error of a collector that will not take them, however often.
+type refusal struct{ status, why string }
+
+func (r *refusal) Error() string { return "it answered " + r.status + r.why }
+
+// ended notes how a try ended. It returns an error when another may end better.
+func (s *Sender) ended(b []api.Span, err error) error {
+	var no *refusal
+	s.mu.Lock()
+	switch {
+	case err == nil:
+		s.stats.Sent += uint64(len(b))
+		s.stats.Problem = ""
+	case errors.As(err, &no):
+		s.stats.Refused += uint64(len(b))
+	}
+	s.mu.Unlock()
+	if err != nil {
+		s.fail(fmt.Errorf("sending traces: %w", err))
+	}
+	if no != nil {
+		return nil
+	}
+	return err
+}
+
+// fail notes what does not work, and says so now and then.
+func (s *Sender) fail(err error) {
+	if s.ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return
+	}
+	s.mu.Lock()
+	s.stats.Problem = err.Error()
+	say := time.Since(s.said) >= sayEvery
+	if say {
+		s.said = time.Now()
+	}
+	st := s.stats
+	s.mu.Unlock()
+	if say {
+		slog.Warn("traces do not reach their collector", "error", err, "dropped", st.Dropped, "refused", st.Refused)
+	}
+}
+
+// try sends a batch once.
+func (s *Sender) try(ctx context.Context, cfg *config.Traces, b []api.Span) error {
+	from := s.from
+	from.Service = cfg.Service
+	body, err := appendRequest(nil, from, b)
+	if err != nil {
+		return &refusal{"", "nothing: they cannot be written: " + err.Error()}
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, cfg.To, bytes.NewReader(body))
+	if err != nil {
+		return &refusal{"", "nothing: its address cannot be used"}
+	}
+	req.Header.Set("Content-Type", "application/x-protobuf")
+	req.Header.Set("User-Agent", "weir/"+s.from.Version)
+	for _, f := range cfg.Fields {
+		req.Header.Set(f.Name, f.Value)
+	}
+	resp, err := s.http.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close() //nolint:errcheck // read below
+	said, err := io.ReadAll(io.LimitReader(resp.Body, answerSize))
+	switch c := resp.StatusCode; {
+	case c/100 == 2:
+		return nil // what is said of spans that it did not take is not looked at
+	case c == http.StatusTooManyRequests, c == http.StatusBadGateway, c == http.StatusServiceUnavailable, c == http.StatusGatewayTimeout:
+		after, _ := strconv.Atoi(resp.Header.Get("Retry-After")) // another form, or none, is no wish
+		return &busy{resp.Status, time.Duration(min(max(after, 0), int(retryMost/time.Second))) * time.Second}
+	case err != nil:
+		return err
+	}
+	return &refusal{resp.Status, ": " + strconv.Quote(utf8(string(said[:min(len(said), 200)])))}
+}
+
+// utf8 makes text that protobuf takes.
+func utf8(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
