@@ -211,6 +211,7 @@ func (c *control) routes() http.Handler {
 		api.Answer(w, http.StatusOK, struct{}{})
 	})
 	c.cacheRoutes(mux)
+	c.tellingRoutes(mux)
 	mux.HandleFunc("POST /v1/state", func(w http.ResponseWriter, r *http.Request) {
 		var s api.EdgeState
 		if err := api.ReadRequest(w, r, &s); err != nil {

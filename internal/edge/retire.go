@@ -21,8 +21,9 @@ import (
 type successor struct {
 	client *api.Client
 	left   sync.Mutex
-	heir   string // its epoch, as soon as it has taken over what was counted; then it also knows which servers are ill
-	lost   bool   // that edge was killed
+	heir   string    // its epoch, as soon as it has taken over what was counted; then it also knows which servers are ill
+	lost   bool      // that edge was killed
+	heard  time.Time // until when stories have gone over
 }
 
 // callTime is how long a successor may take to answer.
@@ -149,6 +150,7 @@ func (e *Edge) bequeath() {
 	}
 	if s.lost = out.Heir == ""; !s.lost {
 		s.heir = out.Heir
+		e.bequeathStories(s)
 	}
 }
 
