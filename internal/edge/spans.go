@@ -14,7 +14,7 @@ import (
 // stories are the sampled requests of one loop that nobody has taken yet.
 type stories struct {
 	mu      sync.Mutex // held by the loop while it appends, by who takes while it swaps
-	all     []story
+	all     []sampled
 	dropped uint64
 }
 
@@ -22,7 +22,7 @@ type stories struct {
 const maxStories = 4096
 
 // put adds one. On the loop.
-func (s *stories) put(one *story) {
+func (s *stories) put(one *sampled) {
 	s.mu.Lock()
 	if len(s.all) < maxStories {
 		s.all = append(s.all, *one)
@@ -33,7 +33,7 @@ func (s *stories) put(one *story) {
 }
 
 // take takes all. It only ever tries, so that a loop never has somebody to hand the mutex over to.
-func (s *stories) take() (all []story, dropped uint64) {
+func (s *stories) take() (all []sampled, dropped uint64) {
 	for !s.mu.TryLock() {
 		runtime.Gosched()
 	}

@@ -127,8 +127,8 @@ func (h *handler) appendTrace(dst []byte) []byte {
 	return append(h.traced.ctx.Append(append(dst, traceparent+": "...)), "\r\n"...)
 }
 
-// story is a request that was sampled, on its way from its loop.
-type story struct {
+// sampled is a request that was sampled, on its way from its loop.
+type sampled struct {
 	traced
 	j      journal.Journal
 	now    loopTime  // the loop's, of wall
@@ -148,7 +148,7 @@ type loopTime = int64
 // tellTrace hands the request that has ended over to who listens.
 func (h *handler) tellTrace() {
 	req := &h.x.Req
-	s := story{traced: h.traced, j: h.x.Journal, now: h.l.loop.Now(), wall: h.l.loop.Wall(), scheme: h.x.Scheme, minor: req.Minor,
+	s := sampled{traced: h.traced, j: h.x.Journal, now: h.l.loop.Now(), wall: h.l.loop.Wall(), scheme: h.x.Scheme, minor: req.Minor,
 		method: methodName(req.Method), host: string(req.Host), path: string(req.Path), id: string(h.x.ID), client: h.x.Client.String()}
 	if c := s.j.Cache; c == journal.Miss || c == journal.Pass {
 		s.why = whyWord(h.whyAsked())
@@ -168,7 +168,7 @@ var methodNames = [...]string{message.GET: "GET", message.HEAD: "HEAD", message.
 	message.OPTIONS: "OPTIONS", message.PATCH: "PATCH"}
 
 // spans makes spans of it. Off the loop.
-func (s *story) spans() []api.Span {
+func (s *sampled) spans() []api.Span {
 	j := &s.j
 	at := func(stage journal.Stage) int64 { // Unix nanoseconds; 0: it was not reached
 		if j.At[stage] == 0 {
@@ -225,7 +225,7 @@ func (s *story) spans() []api.Span {
 }
 
 // describe says of a request what is known of it, in OpenTelemetry's words where it has any.
-func (s *story) describe(span *api.Span) {
+func (s *sampled) describe(span *api.Span) {
 	j := &s.j
 	word := func(key, value string) {
 		if value != "" {

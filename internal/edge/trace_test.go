@@ -186,7 +186,7 @@ func TestSpansEnd(t *testing.T) {
 		}
 		r.onLoops(func(l *local) { // what ends in the last moment
 			if l.loop.Index() == 0 {
-				l.stories.put(&story{})
+				l.stories.put(&sampled{})
 			}
 		})
 		r.stop(0)
@@ -204,7 +204,7 @@ func TestSpansEnd(t *testing.T) {
 func TestSpansAreBounded(t *testing.T) {
 	var s stories
 	for range maxStories + 3 {
-		s.put(&story{})
+		s.put(&sampled{})
 	}
 	if all, dropped := s.take(); len(all) != maxStories || dropped != 3 {
 		t.Errorf("%d kept, %d dropped", len(all), dropped)
@@ -212,7 +212,7 @@ func TestSpansAreBounded(t *testing.T) {
 	if all, dropped := s.take(); len(all) != 0 || dropped != 0 {
 		t.Errorf("%d kept, %d dropped", len(all), dropped)
 	}
-	s.put(&story{})
+	s.put(&sampled{})
 	if tellStories(json.NewEncoder(io.Discard), &s) != nil {
 		t.Error("it cannot be told")
 	}
