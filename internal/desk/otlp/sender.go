@@ -37,14 +37,18 @@ const (
 	maxFollowed = 8           // edges that are listened to at a time: those that finish, and the one that serves
 )
 
-// Sender listens to the edge and sends what it hears. Start and Stop it once; all methods may be called from any goroutine.
+// Sender listens to the edge and sends what it hears. Start it once; all methods may be called from any goroutine.
 type Sender struct {
 	client *api.Client
 	from   origin
 	http   *http.Client
-	ctx    context.Context
+	ctx    context.Context // of listening
 	cancel context.CancelFunc
-	work   sync.WaitGroup
+	last   context.Context // of sending
+	give   context.CancelFunc
+	work   sync.WaitGroup // what sends
+	ears   sync.WaitGroup // what listens
+	ending chan struct{}  // closed when no edge is to be called any more
 	more   chan struct{}
 	first  time.Duration // before the second try
 
@@ -67,10 +71,11 @@ type Stats struct {
 
 // New makes a sender of what the edge that is called at a socket tells, by whom: weir's version and the host's name.
 func New(client *api.Client, version, node string) *Sender {
-	s := &Sender{client: client, from: origin{Version: version, Node: node}, more: make(chan struct{}, 1), first: retryFirst}
+	s := &Sender{client: client, from: origin{Version: version, Node: node}, more: make(chan struct{}, 1), ending: make(chan struct{}), first: retryFirst}
 	s.http = &http.Client{Timeout: sendTime, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConns: 2, IdleConnTimeout: time.Minute, TLSHandshakeTimeout: sendTime}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.last, s.give = context.WithCancel(context.Background())
 	return s
 }
 
@@ -89,16 +94,34 @@ func (s *Sender) Use(cfg *config.Traces) {
 		s.waiting = nil
 		return
 	}
-	if s.followed == 0 && s.ctx.Err() == nil {
+	if s.followed == 0 && !s.stopping() {
 		s.followed++
-		s.work.Go(s.listen)
+		s.ears.Go(s.listen)
 	}
 }
 
-// Stop sends what is left, in a second at the most, and waits until all that was begun has ended.
+// Stop hears out an edge that ends at the same time and sends what is left, for a second each at the most. It waits until all that was
+// begun has ended.
 func (s *Sender) Stop() {
+	s.mu.Lock()
+	if !s.stopping() {
+		close(s.ending) // nobody listens anew from now on
+	}
+	s.mu.Unlock()
+	heard := make(chan struct{})
+	go func() { defer close(heard); s.ears.Wait() }()
+	t := time.NewTimer(lastWords)
+	defer t.Stop()
+	select {
+	case <-heard:
+	case <-t.C:
+	}
 	s.cancel()
+	<-heard
+	given := time.AfterFunc(lastWords, s.give)
 	s.work.Wait()
+	given.Stop()
+	s.give()
 	s.http.CloseIdleConnections()
 }
 
@@ -141,8 +164,18 @@ func (s *Sender) listen() {
 	}
 }
 
+// stopping reports whether Stop was called.
+func (s *Sender) stopping() bool {
+	select {
+	case <-s.ending:
+		return true
+	default:
+		return false
+	}
+}
+
 // done reports whether nobody is to be listened to any more.
-func (s *Sender) done() bool { return s.ctx.Err() != nil || s.config() == nil }
+func (s *Sender) done() bool { return s.stopping() || s.config() == nil }
 
 // sleep waits, and reports whether the sender goes on.
 func (s *Sender) sleep(d time.Duration) bool {
@@ -151,7 +184,7 @@ func (s *Sender) sleep(d time.Duration) bool {
 	select {
 	case <-t.C:
 		return true
-	case <-s.ctx.Done():
+	case <-s.ending:
 		return false
 	}
 }
@@ -188,11 +221,11 @@ func (s *Sender) hear() (heard, moved bool) {
 func (s *Sender) follow() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.followed >= maxFollowed || s.ctx.Err() != nil {
+	if s.followed >= maxFollowed || s.stopping() {
 		return false
 	}
 	s.followed++
-	s.work.Go(s.listen)
+	s.ears.Go(s.listen)
 	return true
 }
 
@@ -244,14 +277,12 @@ func (s *Sender) send() {
 			s.deliver(cfg, b)
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), lastWords)
-	defer cancel()
 	for {
 		cfg, b := s.batch()
 		if len(b) == 0 {
 			return
 		}
-		if cfg == nil || s.ended(b, s.try(ctx, cfg, b)) != nil {
+		if cfg == nil || s.ended(b, s.try(s.last, cfg, b)) != nil {
 			s.drop(len(b))
 		}
 	}
@@ -261,7 +292,7 @@ func (s *Sender) send() {
 func (s *Sender) deliver(cfg *config.Traces, b []api.Span) {
 	wait := s.first
 	for n := 1; cfg != nil; n++ {
-		err := s.ended(b, s.try(s.ctx, cfg, b))
+		err := s.ended(b, s.try(s.last, cfg, b))
 		if err == nil {
 			return
 		}
@@ -319,7 +350,7 @@ func (s *Sender) ended(b []api.Span, err error) error {
 
 // fail notes what does not work, and says so now and then.
 func (s *Sender) fail(err error) {
-	if s.ctx.Err() != nil && errors.Is(err, context.Canceled) {
+	if s.last.Err() != nil && errors.Is(err, context.Canceled) {
 		return
 	}
 	s.mu.Lock()
