@@ -1,11 +1,10 @@
 package api
 
-// Spans is one line of what an edge tells of traces (GET /v1/spans, as long as the caller listens): one request, or that something is
-// missing, or that the edge has handed over and who listens should call anew, while this one is listened to up to its end.
+// Spans is one line of what an edge tells of traces (GET /v1/spans?for=400ms, up to so long): one request, or that something is missing. An
+// edge that has handed over tells nothing: its successor has all.
 type Spans struct {
 	Spans   []Span `json:"spans,omitempty"` // the request's own first
 	Dropped uint64 `json:"dropped,omitempty"`
-	Moved   bool   `json:"moved,omitempty"`
 }
 
 // Span is a part of a request's time.

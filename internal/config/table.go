@@ -55,7 +55,7 @@ func topObject(t *table, w *wholeTable) *object[raw] {
 		func(r *raw) *[]*tcpDraft { return &r.tcp }, "", "Addresses at which weir passes bytes on without reading them, for databases and for TLS that servers end themselves.")
 	add(o, "trusted_proxies", list(prefixKind(), "a list of addresses and networks", true, true),
 		func(r *raw) *[]netip.Prefix { return &r.TrustedProxies }, "[]",
-		"Whose X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host, Forwarded and X-Request-ID are believed.")
+		"Whose X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host, Forwarded and X-Request-ID are believed, and whose word on whether a trace is sampled.")
 	add(o, "zone", zoneKind(), func(r *raw) *string { return &r.Zone }, "",
 		"Where this weir stands. Servers of the same zone are preferred, as long as at least half of them are open.")
 	add(o, "cache", pointer(mapped(store.kind(), "write {memory: 512MiB}, or take it out for no cache")), func(r *raw) **Cache { return &r.Cache }, "", "The shared cache.")

@@ -123,8 +123,8 @@ func BenchmarkTraced(b *testing.B) {
 						return
 					case <-time.After(spansEvery):
 					}
-					for _, l := range r.locals {
-						if err := tellStories(write, &l.stories); err != nil {
+					for _, one := range r.untold() {
+						if err := write.Encode(one); err != nil {
 							b.Error(err)
 						}
 					}

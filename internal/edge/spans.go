@@ -43,17 +43,19 @@ func (s *stories) take() (all []sampled, dropped uint64) {
 	return all, dropped
 }
 
-// spanTelling is who listens.
+// spanTelling is who listens, and what edges before this one have left to be told.
 type spanTelling struct {
 	mu    sync.Mutex
 	ended chan struct{} // closed when the edge ends; made with the edge
 	over  bool
+	left  []api.Spans
 	who   sync.WaitGroup
 }
 
 const (
 	spansEvery = 200 * time.Millisecond
 	spansTime  = 5 * time.Second // for who listens to read
+	spansMost  = time.Minute     // of one answer
 )
 
 // join counts a listener in, unless the edge has ended.
@@ -77,62 +79,86 @@ func (t *spanTelling) end() {
 	t.who.Wait()
 }
 
+// keep takes what another edge has left.
+func (t *spanTelling) keep(all []api.Spans) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	room := min(len(all), maxStories-len(t.left))
+	t.left = append(t.left, all[:max(room, 0)]...)
+	if lost := uint64(len(all) - max(room, 0)); lost > 0 {
+		t.left = append(t.left[:len(t.left):len(t.left)], api.Spans{Dropped: lost})
+	}
+}
+
+func (t *spanTelling) take() []api.Spans {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := t.left
+	t.left = nil
+	return all
+}
+
+// untold takes all that nobody has taken.
+func (e *Edge) untold() []api.Spans {
+	all := e.spanTelling.take()
+	for _, l := range e.locals {
+		stories, dropped := l.stories.take()
+		for i := range stories {
+			all = append(all, api.Spans{Spans: stories[i].spans()})
+		}
+		if dropped > 0 {
+			all = append(all, api.Spans{Dropped: dropped})
+		}
+	}
+	return all
+}
+
 // spans answers GET /v1/spans.
 func (c *control) spans(w http.ResponseWriter, r *http.Request) {
-	e := c.edge
+	e, length := c.edge, spansMost
+	if text := r.FormValue("for"); text != "" {
+		var err error
+		if length, err = time.ParseDuration(text); err != nil || length < 0 {
+			api.AnswerError(w, http.StatusBadRequest, errLength)
+			return
+		}
+	}
 	if !e.spanTelling.join() {
 		api.AnswerError(w, http.StatusServiceUnavailable, errEnded)
 		return
 	}
 	defer e.spanTelling.who.Done()
 	w.Header().Set("Content-Type", "application/x-ndjson")
-	out := http.NewResponseController(w)
-	write := json.NewEncoder(w)
-	tick := time.NewTicker(spansEvery)
+	out, write := http.NewResponseController(w), json.NewEncoder(w)
+	tick, end := time.NewTicker(spansEvery), time.NewTimer(min(length, spansMost))
 	defer tick.Stop()
-	for moved := false; ; {
-		_ = out.SetWriteDeadline(time.Now().Add(spansTime)) // of a connection that has none: then there is none
-		ended := false
-		select {
-		case <-e.spanTelling.ended:
-			ended = true
-		default:
+	defer end.Stop()
+	for last := false; ; {
+		if e.successor.Load() != nil {
+			return // what is there goes to that one
 		}
-		if !moved && e.successor.Load() != nil {
-			if moved = true; write.Encode(api.Spans{Moved: true}) != nil {
+		_ = out.SetWriteDeadline(time.Now().Add(spansTime)) // where the connection has none, there is none
+		for _, one := range e.untold() {
+			if write.Encode(one) != nil {
 				return
 			}
 		}
-		for _, l := range e.locals {
-			if tellStories(write, &l.stories) != nil {
-				return
-			}
-		}
-		if out.Flush() != nil || ended {
+		if out.Flush() != nil || last {
 			return
 		}
 		select {
 		case <-r.Context().Done():
 			return
-		case <-e.spanTelling.ended: // once more
+		case <-e.spanTelling.ended:
+			last = true
+		case <-end.C:
+			last = true
 		case <-tick.C:
 		}
 	}
 }
 
-func tellStories(write *json.Encoder, s *stories) error {
-	all, dropped := s.take()
-	if dropped > 0 {
-		if err := write.Encode(api.Spans{Dropped: dropped}); err != nil {
-			return err
-		}
-	}
-	for i := range all {
-		if err := write.Encode(api.Spans{Spans: all[i].spans()}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-var errEnded = errors.New("the edge ends")
+var (
+	errEnded  = errors.New("the edge ends")
+	errLength = errors.New("for: write how long you listen, such as 1s")
+)

@@ -4,12 +4,12 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"io"
 	"net"
 	"net/http"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/loop"
@@ -171,31 +171,54 @@ func TestSpans(t *testing.T) {
 	})
 }
 
-// TestSpansEnd: who listens hears the last before an edge ends, and that another one has come.
-func TestSpansEnd(t *testing.T) {
+// TestSpansGoOver: what nobody has taken when an edge hands over, and what ends there later, is told by the next one.
+func TestSpansGoOver(t *testing.T) {
 	eachBody(t, func(t *testing.T, body loop.Config) {
 		text := "traces: {to: http://x, sample: 100%}\nsites: [{hosts: [a], routes: [{name: all, respond: {status: 204}}]}]\n"
 		r := serveEdge(t, body, text)
-		_, to := beside(t, body, text)
-		lines := spansFrom(t, r)
+		next, to := beside(t, body, text)
+		r.ask("/", 204)
+		stays := testkit.Dial(t, r.addr)
+		stays.Send(wire("GET / HTTP/1.1\nHost: a\n\n"))
+		stays.Response("GET")
+		r.quiet()
 		if err := r.Retire(to); err != nil {
 			t.Fatal(err)
 		}
-		if one := <-lines; !one.Moved {
-			t.Errorf("told %+v", one)
+		for range spansFrom(t, r) {
+			t.Error("one that has handed over tells something")
 		}
-		r.onLoops(func(l *local) { // what ends in the last moment
-			if l.loop.Index() == 0 {
-				l.stories.put(&sampled{})
+		stays.Send(wire("GET / HTTP/1.1\nHost: a\n\n"))
+		stays.Response("GET")
+		stays.Close()
+		r.stop(10 * time.Second)
+		lines := spansFrom(t, next)
+		for i := range 3 {
+			if one, ok := <-lines; !ok || len(one.Spans) != 1 || one.Spans[0].Name != "GET all" {
+				t.Fatalf("line %d is %+v, %v", i, one, ok)
 			}
-		})
-		r.stop(0)
-		one, more := <-lines, 0
-		for range lines {
-			more++
 		}
-		if len(one.Spans) != 1 || more != 0 {
-			t.Errorf("the last was %+v, and %d more", one, more)
+	})
+}
+
+// TestSpansEnd: who listens hears the last before an edge ends.
+func TestSpansEnd(t *testing.T) {
+	eachBody(t, func(t *testing.T, body loop.Config) {
+		r := serveEdge(t, body, "traces: {to: http://x, sample: 100%}\nsites: [{hosts: [a], routes: [{name: all, respond: {status: 204}}]}]\n")
+		lines := spansFrom(t, r)
+		r.ask("/", 204)
+		r.stop(0)
+		if one, ok := <-lines; !ok || len(one.Spans) != 1 {
+			t.Errorf("the last was %+v, %v", one, ok)
+		}
+		for one := range lines {
+			t.Errorf("and more: %+v", one)
+		}
+		if code := call(t, &control{edge: r.Edge}, "GET", "/v1/spans"); code != http.StatusServiceUnavailable {
+			t.Errorf("one that has ended answers %d", code)
+		}
+		if code := call(t, &control{edge: r.Edge}, "GET", "/v1/spans?for=ever"); code != http.StatusBadRequest {
+			t.Errorf("for ever is answered with %d", code)
 		}
 	})
 }
@@ -212,9 +235,17 @@ func TestSpansAreBounded(t *testing.T) {
 	if all, dropped := s.take(); len(all) != 0 || dropped != 0 {
 		t.Errorf("%d kept, %d dropped", len(all), dropped)
 	}
-	s.put(&sampled{})
-	if tellStories(json.NewEncoder(io.Discard), &s) != nil {
-		t.Error("it cannot be told")
+	var left spanTelling
+	many := make([]api.Spans, maxStories-1)
+	left.keep(many)
+	left.keep(many[:3])
+	left.keep(many[:3])
+	all, lost := left.take(), uint64(0)
+	for _, one := range all {
+		lost += one.Dropped
+	}
+	if len(all) != maxStories+2 || lost != 5 || len(left.take()) != 0 {
+		t.Errorf("%d lines kept, %d lost", len(all), lost)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	traces "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
@@ -116,5 +117,29 @@ func TestTraces(t *testing.T) {
 	defer c.mu.Unlock()
 	if len(c.bad) > 0 {
 		t.Errorf("the collector cannot read %v", c.bad)
+	}
+}
+
+// TestTracesOverUpgrades: while one edge follows another, and one desk another, no trace is lost.
+func TestTracesOverUpgrades(t *testing.T) {
+	c := collects(t)
+	w := testkit.Run(t, testkit.Setup{Config: hello(2, "") + "traces: {to: '" + c.url + "', sample: 100%}\n"})
+	waitWorkers(t, w, "hello", 2)
+	f := testkit.Load{Address: w.Address, Conns: 4, Pause: 2 * time.Millisecond}.Start(t)
+	for range 2 {
+		f.After(t, 100)
+		w.Do("upgrade")
+	}
+	f.After(t, 100)
+	result := f.Stop()
+	noneFailed(t, "GET", result, 300)
+	number := func() int {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return len(c.traces)
+	}
+	testkit.Eventually(t, testkit.Patience, "all are there", func() bool { return number() >= result.Requests })
+	if n := number(); n > result.Requests+1 { // one more waited for weir
+		t.Errorf("%d traces of %d requests", n, result.Requests)
 	}
 }

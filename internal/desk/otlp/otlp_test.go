@@ -107,7 +107,7 @@ func newEdge(t *testing.T) *edge {
 		for {
 			select {
 			case line := <-e.say:
-				if len(line.Spans) == 0 && !line.Moved && line.Dropped == 0 {
+				if len(line.Spans) == 0 && line.Dropped == 0 {
 					return // it ends
 				}
 				if json.NewEncoder(w).Encode(line) != nil {
@@ -235,21 +235,15 @@ func TestBounded(t *testing.T) {
 	}
 }
 
-// TestFollows: an edge that has handed over is heard to its end, beside the one that follows it.
-func TestFollows(t *testing.T) {
+// TestCallsAgain: an edge that has said all, or has gone, is called again.
+func TestCallsAgain(t *testing.T) {
 	c, e := collect(t, nil), newEdge(t)
 	s := begin(t, e, &config.Traces{To: c.url})
-	<-e.come
-	e.say <- api.Spans{Moved: true}
-	<-e.come // it listens to the next one
-	e.say <- some(1)
-	e.say <- some(1)
-	e.say <- api.Spans{} // one of the two ends
-	e.say <- some(1)
+	for range 3 {
+		e.say <- some(1)
+		e.say <- api.Spans{}
+	}
 	testkit.Eventually(t, testkit.Patience, "all came", func() bool { return s.Stats().Sent == 3 })
-	e.say <- api.Spans{} // the other, without a word of who follows
-	e.say <- some(1)
-	testkit.Eventually(t, testkit.Patience, "it was called again", func() bool { return s.Stats().Sent == 4 })
 }
 
 // TestUseNone: without traces in the configuration nothing is sent, and nothing kept.

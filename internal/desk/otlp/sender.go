@@ -21,20 +21,22 @@ import (
 )
 
 const (
-	batchSpans  = 512              // in one request, about
-	batchEvery  = time.Second      // it is sent when it is so old, however few there are
-	maxWaiting  = 16 * batchSpans  // spans that wait for the collector; what is more is dropped
-	sendTime    = 10 * time.Second // for one try
-	retryFirst  = time.Second      // before the second try, and twice as long before each further one
-	retryMost   = time.Minute
-	tries       = 8       // then a batch is given up
-	maxLine     = 4 << 20 // of what the edge says
-	answerSize  = 64 << 10
-	againFirst  = 100 * time.Millisecond // before the edge is called again
-	againMost   = 5 * time.Second
-	lastWords   = time.Second // for what is left when the sender stops
-	sayEvery    = time.Minute // how often at the most it is said that something does not work
-	maxFollowed = 8           // edges that are listened to at a time: those that finish, and the one that serves
+	batchSpans = 512              // in one request, about
+	batchEvery = time.Second      // it is sent when it is so old, however few there are
+	maxWaiting = 16 * batchSpans  // spans that wait for the collector; what is more is dropped
+	sendTime   = 10 * time.Second // for one try
+	retryFirst = time.Second      // before the second try, and twice as long before each further one
+	retryMost  = time.Minute
+	tries      = 8       // then a batch is given up
+	maxLine    = 4 << 20 // of what the edge says
+	answerSize = 64 << 10
+	againFirst = 100 * time.Millisecond // before the edge is called again
+	againMost  = 5 * time.Second
+	lastWords  = time.Second // for what is left when the sender stops
+	sayEvery   = time.Minute // how often at the most it is said that something does not work
+	// One call of the edge. Calls are short, so that a sender that stops need not cut one off, and lose what is on its way.
+	listenFor = 400 * time.Millisecond
+	hearTime  = 10 * time.Second // more, for one that tells much
 )
 
 // Sender listens to the edge and sends what it hears. Start it once; all methods may be called from any goroutine.
@@ -52,12 +54,12 @@ type Sender struct {
 	more   chan struct{}
 	first  time.Duration // before the second try
 
-	mu       sync.Mutex
-	cfg      *config.Traces // nil: nothing is sent
-	waiting  []api.Span
-	followed int
-	stats    Stats
-	said     time.Time
+	mu      sync.Mutex
+	cfg     *config.Traces // nil: nothing is sent
+	waiting []api.Span
+	listens bool
+	stats   Stats
+	said    time.Time
 }
 
 // Stats is what became of spans.
@@ -94,8 +96,8 @@ func (s *Sender) Use(cfg *config.Traces) {
 		s.waiting = nil
 		return
 	}
-	if s.followed == 0 && !s.stopping() {
-		s.followed++
+	if !s.listens && !s.stopping() {
+		s.listens = true
 		s.ears.Go(s.listen)
 	}
 }
@@ -140,28 +142,32 @@ func (s *Sender) config() *config.Traces {
 	return s.cfg
 }
 
-// listen hears the edge that serves. When another follows it, that is listened to beside it.
+// listen hears the edge that serves, by one call after the other.
 func (s *Sender) listen() {
-	defer func() {
-		s.mu.Lock()
-		s.followed--
-		s.mu.Unlock()
-	}()
-	for wait := againFirst; ; wait = min(2*wait, againMost) {
-		if s.done() {
+	for wait := againFirst; s.wants(); {
+		last := s.stopping() // once more after that, for what ended meanwhile
+		ok := s.hear()
+		if last {
 			return
 		}
-		heard, moved := s.hear()
-		if moved {
-			return // whoever listens to the next one goes on
-		}
-		if heard {
+		if ok {
 			wait = againFirst
+			continue
 		}
-		if !s.sleep(wait) {
+		if wait = min(2*wait, againMost); !s.sleep(wait) {
 			return
 		}
 	}
+}
+
+// wants reports whether there is anything to listen for; if not, the next Use begins to.
+func (s *Sender) wants() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cfg == nil {
+		s.listens = false
+	}
+	return s.listens
 }
 
 // stopping reports whether Stop was called.
@@ -173,9 +179,6 @@ func (s *Sender) stopping() bool {
 		return false
 	}
 }
-
-// done reports whether nobody is to be listened to any more.
-func (s *Sender) done() bool { return s.stopping() || s.config() == nil }
 
 // sleep waits, and reports whether the sender goes on.
 func (s *Sender) sleep(d time.Duration) bool {
@@ -189,44 +192,26 @@ func (s *Sender) sleep(d time.Duration) bool {
 	}
 }
 
-// hear listens to one edge as long as it talks. heard: it has said something; moved: somebody listens to the next one.
-func (s *Sender) hear() (heard, moved bool) {
-	ctx, cancel := context.WithCancel(s.ctx)
+// hear calls the edge once, and reports whether it talked to its end.
+func (s *Sender) hear() bool {
+	ctx, cancel := context.WithTimeout(s.ctx, listenFor+hearTime)
 	defer cancel()
-	body, err := s.client.Stream(ctx, "/v1/spans")
+	body, err := s.client.Stream(ctx, "/v1/spans?for="+listenFor.String())
 	if err != nil {
-		return false, false
+		return false
 	}
 	defer body.Close() //nolint:errcheck // only read
-	lines := bufio.NewScanner(body)
+	begun, lines := time.Now(), bufio.NewScanner(body)
 	lines.Buffer(make([]byte, 64<<10), maxLine)
 	for lines.Scan() {
-		heard = true
 		var told api.Spans
 		if err := json.Unmarshal(lines.Bytes(), &told); err != nil {
 			s.fail(fmt.Errorf("reading what the edge tells of traces: %w", err))
-			return heard, moved
+			return false
 		}
-		if s.take(&told); told.Moved && !moved {
-			moved = s.follow()
-		}
-		if s.config() == nil {
-			return heard, moved
-		}
+		s.take(&told)
 	}
-	return heard, moved
-}
-
-// follow listens to the edge that serves now, beside one that finishes.
-func (s *Sender) follow() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.followed >= maxFollowed || s.stopping() {
-		return false
-	}
-	s.followed++
-	s.ears.Go(s.listen)
-	return true
+	return lines.Err() == nil && time.Since(begun) >= listenFor/2 // one that says goodbye at once is leaving
 }
 
 // take keeps what the edge has told until it is sent.
