@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirhq/weir/internal/journal/filter"
+	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/testkit"
 )
 
@@ -181,4 +183,40 @@ func TestLogIsAskedForWrongly(t *testing.T) {
 			t.Errorf("%s: %d %s %v", query, resp.StatusCode, text, err)
 		}
 	}
+}
+
+// hear has one listen who reads nothing: what is told waits, and is dropped in the end.
+func hear(tb testing.TB, r *running, f *filter.Filter) {
+	tb.Helper()
+	_, leave, err := r.told.Listen(f)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(leave)
+}
+
+// allLogs is a configuration with a log of each format that leaves things out, chooses and samples.
+func allLogs(tb testing.TB) string {
+	dir := tb.TempDir()
+	return "log:\n  redact: {client: truncate, fields: [referer], query: [token, '*secret*'], path: [/reset/*]}\n  access:\n" +
+		"    - {to: " + dir + "/a, format: [time, client, target, total_ms], filter: 'status>=200', rotate: {size: 100MiB, compress: false}}\n" +
+		"    - {to: " + dir + "/b, format: '{client} \"{method} {target}\" {status}', sample: {2xx: 50%}}\n" +
+		"    - {to: 'syslog+unix://" + dir + "/none', format: combined, filter: 'status>=500'}\n"
+}
+
+// BenchmarkProxiedHeard is BenchmarkProxied with one who listens for what does not happen.
+func BenchmarkProxiedHeard(b *testing.B) {
+	const conns = 64
+	origin := steadyOrigin(b)
+	r := serveEdge(b, loop.Config{Loops: 2}, "pools: {p: {servers: [\""+origin+"\"]}}\nsites: [{hosts: ['*'], routes: [{pool: p}]}]\n")
+	f, err := filter.Parse("status>=500 or time>1h")
+	if err != nil {
+		b.Fatal(err)
+	}
+	hear(b, r, f)
+	ask := steadyClients(b, r.addr, conns)
+	ask(100)
+	b.ReportAllocs()
+	b.ResetTimer()
+	ask(b.N/conns + 1)
 }
