@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirhq/weir/internal/http1"
+	"github.com/weirhq/weir/internal/journal"
 	"github.com/weirhq/weir/internal/journal/filter"
 	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/testkit"
@@ -219,4 +221,38 @@ func BenchmarkProxiedHeard(b *testing.B) {
 	b.ReportAllocs()
 	b.ResetTimer()
 	ask(b.N/conns + 1)
+}
+
+// BenchmarkEnded is what is done of a request that has ended, beside answering it.
+func BenchmarkEnded(b *testing.B) {
+	head := []byte(steadyRequest)
+	for _, row := range []struct{ name, filter, log string }{
+		{"nobody listens", "", ""}, {"one listens for nothing", "status>=500 or time>1h", ""}, {"one listens for a path", "path=/admin/* and not client=10.0.0.0/8", ""},
+		{"a log of errors", "", "log: {access: {to: /dev/null, filter: 'status>=500'}}\n"}, {"a log", "", "log: {access: {to: /dev/null}}\n"},
+	} {
+		b.Run(row.name, func(b *testing.B) {
+			r := serveEdge(b, loop.Config{Loops: 1, Slow: func(*loop.Loop, time.Duration, []byte) {}}, row.log+"sites: [{hosts: ['*'], routes: [{respond: {status: 204}}]}]\n")
+			if f, err := filter.Parse(row.filter); err == nil && f != nil {
+				hear(b, r, f)
+			}
+			h := &handler{l: r.locals[0], parsed: true}
+			limits := http1.Limits{Line: 8 << 10, Fields: 100, Head: 32 << 10}
+			if _, wrong := http1.ParseRequest(head, &h.x.Req, &limits); wrong != nil {
+				b.Fatal(wrong)
+			}
+			h.x.Scheme, h.x.ID = "http", []byte("0f3a9c1d2b4e5f60718293a4")
+			done := make(chan struct{})
+			b.ReportAllocs()
+			b.ResetTimer()
+			h.l.loop.Post(func() {
+				for range b.N {
+					j := &h.x.Journal
+					j.Status, j.At[journal.Begun] = 200, h.l.loop.Now()
+					h.account()
+				}
+				close(done)
+			})
+			<-done
+		})
+	}
 }
