@@ -159,19 +159,20 @@ type setup struct {
 	Body           string // the origin's
 	Worker         string // a command that weir runs as a worker in place of Origin
 	Cache          bool   // what may be kept is kept
+	Page           string // the address of weir's status page; empty: none
 }
 
 //go:embed configs
 var configs embed.FS
 
-// fill puts the values for {Name} into a configuration. A line that begins with ?log, ?root, ?worker or ?cache is there only
+// fill puts the values for {Name} into a configuration. A line that begins with ?log, ?root, ?worker, ?page or ?cache is there only
 // when there is such a thing, one with ?!log only when there is not. (text/template would do, but is kept out of this
 // repository's programs: see test/arch.)
 func (s setup) fill(text string) (string, error) {
 	host, port, _ := strings.Cut(s.Origin, ":")
 	values := strings.NewReplacer("{Dir}", s.Dir, "{Listen}", s.Listen, "{Origin}", s.Origin, "{OriginHost}", host, "{OriginPort}", port, "{Log}", s.Log, "{Body}", s.Body,
-		"{Worker}", s.Worker, "{Threads}", strconv.Itoa(threads))
-	conditions := map[string]bool{"log": s.Log != "", "worker": s.Worker != "", "cache": s.Cache, "root": os.Getuid() == 0}
+		"{Worker}", s.Worker, "{Page}", s.Page, "{Threads}", strconv.Itoa(threads))
+	conditions := map[string]bool{"log": s.Log != "", "worker": s.Worker != "", "cache": s.Cache, "page": s.Page != "", "root": os.Getuid() == 0}
 	var out strings.Builder
 	for line := range strings.Lines(text) {
 		if rest, is := strings.CutPrefix(line, "?"); is {
@@ -210,6 +211,7 @@ type running struct {
 	*process
 	address string
 	log     string // its access log; empty: none
+	dir     string
 }
 
 // launch starts a peer on a free port before origin; it may not serve yet.
@@ -225,7 +227,7 @@ func (b *bench) launch(p *peer, s setup, logged bool) (*running, error) {
 		return nil, err
 	}
 	s.Listen = address
-	r := &running{address: address}
+	r := &running{address: address, dir: s.Dir}
 	output := filepath.Join(s.Dir, "output")
 	if logged {
 		r.log = filepath.Join(s.Dir, "access.log")

@@ -140,6 +140,8 @@ var promiseList = []promise{
 	{"logged", 0, "processor time a request, log to a file: at most 0.90 of the best peer's", true, "", 0.90, "%.2f"},
 	{"hit", 0, "processor time a hit of 1 KiB: at most 0.70 of the best peer's", true, "", 0.70, "%.2f"},
 	{"largehit", 0, "processor time a hit of 100 KiB: at most 0.90 of the best peer's", true, "", 0.90, "%.2f"},
+	{"watched", 0, "processor time a request with everything on: at most 1.05 of that with everything off", false, "", 1.05, "%.3f"},
+	{"watched", 1, "processor time a request while weir log waits: at most 1.02 of that without", false, "", 1.02, "%.3f"},
 	{"idle", 0, "an idle kept connection: at most 0.50 KiB", false, "", 0.50, "%.2f KiB"},
 	{"idle", 1, "idle connections cost no processor time: at most 10 ms in 5 s (one tick of the clock)", false, "", 10, "%.0f ms"},
 	{"download", 0, "200 MiB down: at least 0.80 of HAProxy's rate", true, "haproxy", 0.80, "%.2f"},

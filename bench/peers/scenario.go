@@ -65,6 +65,10 @@ var scenarios = []*scenario{
 	{name: "largehit", title: "A hit from memory, 100 KiB", figures: loadFigures, hits: true,
 		text: "The same with a body of 100 KiB.",
 		run:  func(b *bench, p *peer) ([]float64, error) { return b.cached(p, "/large") }},
+	{name: "watched", title: "Looked at", only: "weir", run: (*bench).watching,
+		text: "Proxied as above, in turns: nobody looks; everything is on (an access log to a file, 1 % of requests traced, the status page open, metrics fetched each second); " +
+			"or `weir log` waits for requests that never come. Processor time is that of all of weir's processes.",
+		figures: []figure{{"times the time, all on", "%.3f", false}, {"times the time, weir log", "%.3f", false}, {"µs off", "%.2f", false}, {"µs on", "%.2f", false}, {"µs with weir log", "%.2f", false}}},
 	{name: "idle", title: "Idle kept connections", run: (*bench).idling,
 		text:    "Each connection has made one request. Resident memory of the process tree before and after, and processor time over five seconds of nothing.",
 		figures: []figure{{"KiB a connection", "%.2f", false}, {"ms of processor in 5 s", "%.0f", false}}},
@@ -105,6 +109,11 @@ func (b *bench) loaded(p *peer, s setup, path string, logged bool) ([]float64, e
 		return nil, err
 	}
 	defer r.stop()
+	return b.measure(r, path)
+}
+
+// measure puts a load on a peer and ends it.
+func (b *bench) measure(r *running, path string) ([]float64, error) {
 	warm, err := wrk(b.ctx, r.address+path, b.connections, 1)
 	if err != nil {
 		return nil, err

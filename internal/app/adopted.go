@@ -60,7 +60,7 @@ func Adopt(s *Starter, sink *Sink, runDir string, o SavedProcess, a *config.App,
 	if u := o.User; u != nil {
 		p.id.credential = &syscall.Credential{Uid: u.UID, Gid: u.GID, Groups: u.Groups}
 	}
-	p.out = &output{who: o.Who, sink: sink, gate: &s.reads, part: o.Part}
+	p.out = &output{who: o.Who, sink: sink, gate: &s.reads, part: o.Part, app: a}
 	for _, line := range o.Lines {
 		p.out.last = append(p.out.last, []byte(line))
 	}

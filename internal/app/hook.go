@@ -62,7 +62,7 @@ func (p *Process) runHook(s *Starter, h config.Hook) (lines []string, err error)
 	if err != nil {
 		return nil, fmt.Errorf("cannot be started: %w", plain(err, p.app))
 	}
-	out := &output{who: p.out.who, sink: p.out.sink, gate: p.out.gate}
+	out := &output{who: p.out.who, sink: p.out.sink, gate: p.out.gate, app: p.out.app}
 	read := make(chan struct{})
 	go func() { out.read(r); close(read) }()
 	late := s.watchHook(cmd.Process.Pid, h.Within)

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/notice"
 )
 
@@ -24,6 +25,8 @@ type output struct {
 	sink *Sink
 	gate *gate  // that a read has to pass; nil: there is none
 	part []byte // a line without its end yet; inside the gate
+	app  *config.App
+	rate rate // of what is passed on; inside the gate
 
 	mu   sync.Mutex
 	last [][]byte // ring
@@ -49,7 +52,7 @@ func (o *output) read(r *os.File) {
 			return !wait
 		})
 		if err != nil { // the deadline that was set after the process was gone
-			o.flush("")
+			o.end()
 			return
 		}
 	}
@@ -64,7 +67,7 @@ func (o *output) once(fd int, buf []byte) (more, wait bool) {
 	case errors.Is(err, syscall.EINTR):
 		return true, false
 	case err != nil || n == 0:
-		o.flush("")
+		o.end()
 		return false, false
 	}
 	o.take(buf[:n])
@@ -107,8 +110,17 @@ func (o *output) flush(more string) {
 	o.part = o.part[:0]
 }
 
+// end passes on what is left, and says what was left out.
+func (o *output) end() {
+	o.flush("")
+	now := time.Now()
+	if what := o.rate.sum(now); what != "" {
+		o.sink.warn(now, o.who, what)
+	}
+}
+
 func (o *output) emit(line []byte) {
-	o.sink.Line(time.Now(), o.who, line)
+	o.pass(line)
 	if len(bytes.TrimSpace(line)) == 0 {
 		return
 	}
@@ -121,6 +133,21 @@ func (o *output) emit(line []byte) {
 	}
 	o.last[o.next] = kept
 	o.next = (o.next + 1) % keptLines
+}
+
+// pass passes a line on, unless the worker prints more than it may.
+func (o *output) pass(line []byte) {
+	now := time.Now()
+	ok, what := true, ""
+	if o.app != nil {
+		ok, what = o.rate.pass(o.app.Output, len(line)+1, now)
+	}
+	if what != "" {
+		o.sink.warn(now, o.who, what)
+	}
+	if ok {
+		o.sink.Line(now, o.who, line)
+	}
 }
 
 // lines returns the last lines, oldest first.

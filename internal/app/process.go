@@ -50,7 +50,7 @@ func Launch(s *Starter, sink *Sink, runDir string, worker Spawn) (*Process, erro
 		return nil, err
 	}
 	p := &Process{id: id, Worker: worker.Worker, app: a, runDir: runDir, ended: make(chan struct{}), done: make(chan struct{})}
-	p.out = &output{who: a.Name + "/" + strconv.Itoa(worker.Place), sink: sink, gate: &s.reads}
+	p.out = &output{who: a.Name + "/" + strconv.Itoa(worker.Place), sink: sink, gate: &s.reads, app: a}
 	p.own = map[string]string{"WORKER": strconv.Itoa(worker.Place), workerVariable: worker.Worker, runDirVariable: runDir}
 	var socket *os.File
 	if a.Handed {

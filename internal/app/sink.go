@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,6 +20,7 @@ type Sink struct {
 	printer *notice.Printer
 	wake    chan struct{}
 	done    chan struct{}
+	feed    feed
 
 	mu      sync.Mutex
 	waiting []byte
@@ -32,6 +34,8 @@ type Sink struct {
 // NewSink returns a sink that writes to out, in a form for it.
 func NewSink(out io.Writer, form notice.Form) *Sink {
 	s := &Sink{out: out, printer: notice.NewPrinter(form), wake: make(chan struct{}, 1), done: make(chan struct{})}
+	s.feed.base = uint64(time.Now().UnixMilli())
+	s.feed.next = s.feed.base
 	go s.run()
 	return s
 }
@@ -52,7 +56,14 @@ func (s *Sink) Write(p []byte) (int, error) {
 
 // Line writes one line of a worker's output with the time and who said it.
 func (s *Sink) Line(at time.Time, who string, line []byte) {
+	app, _, _ := strings.Cut(who, "/")
+	s.feed.add(Said{At: at, App: app, Worker: who, Text: string(line)})
 	s.Write(s.printer.Append(make([]byte, 0, len(line)+len(who)+64), at, who, slog.LevelInfo, line, "")) //nolint:errcheck // never fails
+}
+
+// warn writes a line about a worker's output.
+func (s *Sink) warn(at time.Time, who, text string) {
+	s.Write(s.printer.Append(nil, at, who, slog.LevelWarn, []byte(text), "")) //nolint:errcheck // never fails
 }
 
 // Logger returns a logger of the process called who, whose lines are among the others.

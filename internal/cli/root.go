@@ -52,6 +52,7 @@ func rootCommand() *cobra.Command {
 		checkCommand(),
 		explainCommand(),
 		statusCommand(),
+		topCommand(),
 		logCommand(),
 		reloadCommand(),
 		reopenCommand(),

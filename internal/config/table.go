@@ -62,6 +62,11 @@ func topObject(t *table, w *wholeTable) *object[raw] {
 	add(o, "log", logObject(t).kind(), func(r *raw) *Log { return &r.Log }, "", "What is written where.")
 	add(o, "admin", pointer(mapped(adminObject(t).kind(), "write {listen: 127.0.0.1:9190}, or {} for just that")), func(r *raw) **adminDraft { return &r.admin }, "",
 		"The status page, its API and metrics. Without it there is none.")
+	add(o, "alerts", pointer(mapped(alertsObject(t).kind(), "write {targets: {ops: {email: ops@example.com}}}")), func(r *raw) **Alerts { return &r.Alerts }, "",
+		"Of what somebody is told, and how.")
+	add(o, "availability", availabilityKind(t), func(r *raw) **Availability { return &r.Availability }, "",
+		"How long sites may be down in a calendar month, by host: {www.example.com: 45m}. `weir downtime` and the status page hold what happened against it. errors: 50% "+
+			"is the share of errors in a minute from which a site counts as down.")
 	add(o, "limits", limitsObject(t).kind(), func(r *raw) *Limits { return &r.Limits }, "",
 		"Bounds on what a client can make grow.")
 	add(o, "timeouts", timeoutsObject(t).kind(), func(r *raw) *Timeouts { return &r.Timeouts }, "",
@@ -71,7 +76,8 @@ func topObject(t *table, w *wholeTable) *object[raw] {
 		"Where weir's and its workers' Unix sockets are. The flag --run-dir wins over it.")
 	add(o, "chaos", convert(enumKind("forbid", "allow"), func(s string) bool { return s == "allow" }), func(r *raw) *bool { return &r.Chaos }, "forbid",
 		"Whether `weir chaos` may make faults on purpose: kill workers and edges, slow answers down, answer with errors.")
-	o.later("metrics", "statsd and Graphite")
+	add(o, "metrics", pointer(mapped(metricsObject(t).kind(), `write {listen: "127.0.0.1:8125"}, or {graphite: "10.0.0.3:2003"}`)), func(r *raw) **Metrics { return &r.Metrics }, "",
+		"Numbers beside those at /metrics of the status page: apps' own, and weir's for others.")
 	o.zero.store = store.zero
 	o.done = func(d *decoder, at value, given map[string]value, r *raw) {
 		d.resolve(at, given, r, pools.zero, apps.zero, caching.zero)

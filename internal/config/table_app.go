@@ -44,6 +44,7 @@ func appObject(t *table) *object[App] {
 		"Paths that a new worker is asked for, one after the other, when its ready check has been answered and before it gets its first "+
 			"request. An answer of 500 or above, or none, means that it is not ready.")
 	add(o, "hooks", hooksObject(t).kind(), func(a *App) *Hooks { return &a.Hooks }, "", "Commands before a worker's start and after its end.")
+	add(o, "output", outputObject(t).kind(), func(a *App) *Output { return &a.Output }, "", "How much of what a worker prints weir passes on.")
 	add(o, "listen", convert(enumKind("own", "handed"), func(s string) bool { return s == "handed" }), func(a *App) *bool { return &a.Handed }, "own",
 		"Who makes the socket that a worker listens on. own: the worker. handed: weir, and gives it to the worker as descriptor 3 "+
 			"(LISTEN_FDS, as systemd does); it stays open while a worker that died is started again, so that no connection is refused.")
@@ -311,4 +312,12 @@ func (d *decoder) checkBound(v value, app string, a *App, own bool) {
 			d.warn(v, "every worker of "+app+" is told to listen on "+text, "write $PORT or $SOCKET instead: each worker has its own")
 		}
 	}
+}
+
+func outputObject(t *table) *object[Output] {
+	o := newObject[Output](t, "output", "output", "How much of what a worker prints weir passes on to its own output, so that one that prints without end "+
+		"does not fill the disk. What is left out is counted, and said in one line.")
+	add(o, "rate", sizeKind[int64](0, 1<<40), func(o *Output) *int64 { return &o.Rate }, "256KiB", "Bytes a second that each worker may print in the long run. 0: as many as it likes.")
+	add(o, "burst", sizeKind[int64](16<<10, 1<<40), func(o *Output) *int64 { return &o.Burst }, "8MiB", "Bytes that it may print at once beyond that.")
+	return o
 }

@@ -25,7 +25,10 @@ type Config struct {
 	Sites          []*Site
 	Cache          *Cache // nil: there is none
 	Log            Log
-	Admin          *Admin `json:",omitempty"` // nil: there is no desk
+	Admin          *Admin        `json:",omitempty"` // nil: there is no desk
+	Metrics        *Metrics      `json:",omitempty"` // nil: no numbers go in or out beside /metrics
+	Alerts         *Alerts       `json:",omitempty"` // nil: nobody is told of anything
+	Availability   *Availability `json:",omitempty"` // nil: nothing is promised
 	Limits         Limits
 	Timeouts       Timeouts
 	Chaos          bool             // faults may be made on purpose
@@ -71,6 +74,7 @@ type App struct {
 	Recycle        Recycle
 	RequestTimeout time.Duration // 0: none
 	Reload         Reload
+	Output         Output
 	WarmUp         []string // paths asked for, in order, before a worker counts as ready
 	Hooks          Hooks
 }
@@ -298,6 +302,7 @@ type Route struct {
 	Files    *Files
 	Redirect *Redirect
 	Respond  *Respond
+	Monitor  string `json:",omitempty"` // "live" or "ready": whether weir is
 }
 
 // Match is a condition: all of what is set must hold. An empty list holds.

@@ -12,7 +12,10 @@ import (
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/desk/events"
+	"github.com/weirhq/weir/internal/desk/exposition"
+	"github.com/weirhq/weir/internal/desk/facts"
 	"github.com/weirhq/weir/internal/desk/series"
+	"github.com/weirhq/weir/internal/desk/statsd"
 	"github.com/weirhq/weir/internal/picture"
 	"github.com/weirhq/weir/internal/source"
 )
@@ -32,17 +35,6 @@ type desk struct {
 
 func newDesk(version string, level *slog.LevelVar) *desk {
 	return &desk{version: version, level: level, offered: map[string]*os.File{}, door: newDoor()}
-}
-
-// Check looks whether a configuration is one that the desk can serve. Its errors have places.
-func Check(cfg *config.Config) error {
-	if cfg.Admin == nil || cfg.Admin.TLS == nil {
-		return nil
-	}
-	if _, err := loadCertificate(cfg.Admin.TLS); err != nil {
-		return cfg.ErrorAt("admin.tls", err.Error(), "write the paths of a certificate and its key, both in PEM form")
-	}
-	return nil
 }
 
 // apply puts a state in force. On an error nothing has changed.
@@ -66,6 +58,7 @@ func (d *desk) apply(s api.EdgeState) error {
 	}
 	d.cfg = cfg
 	d.hub.cfg.Store(cfg)
+	d.hub.numbers.Use(cfg.Metrics)
 	var l slog.Level
 	if l.UnmarshalText([]byte(cfg.Log.Level)) == nil {
 		d.level.Set(l)
@@ -84,6 +77,10 @@ func (d *desk) newHub(cfg *config.Config) (*hub, error) {
 		end: make(chan struct{}), done: make(chan struct{}), listeners: map[*listener]bool{}, shelf: openShelf(d.runDir),
 	}
 	h.cfg.Store(cfg)
+	h.metrics, h.facts, h.runDir = exposition.New(h.now.Load), facts.New(), d.runDir
+	h.numbers = statsd.New()
+	h.metrics.Add(h.numbers.Families)
+	h.watchers = append(h.watchers, h.numbers)
 	var book picture.Book
 	h.shelf.read("book", func(r io.Reader) error {
 		err := json.NewDecoder(r).Decode(&book)
@@ -102,9 +99,10 @@ const (
 	seriesEvery = 300
 )
 
-// leaveBehind leaves what the next desk has to know, lest one that is killed takes all with it. At the end everything is left.
-func (h *hub) leaveBehind(end bool) {
-	if end || h.turn%bookEvery == 0 {
+// leaveBehind leaves what the next desk has to know, lest one that is killed takes all with it: the book now and then, or now; series
+// seldom, or at the end.
+func (h *hub) leaveBehind(now, end bool) {
+	if now || h.turn%bookEvery == 0 {
 		book := h.maker.Book()
 		h.shelf.write("book", func(w io.Writer) error { return json.NewEncoder(w).Encode(book) })
 	}

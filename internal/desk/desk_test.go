@@ -530,7 +530,7 @@ func TestOpenAPI(t *testing.T) {
 		t.Fatal(err)
 	}
 	is := map[string]bool{}
-	for _, r := range (&rooms{}).all() {
+	for _, r := range (&rooms{hub: &hub{}}).all() {
 		is[r.pattern] = true
 		method, path, _ := strings.Cut(r.pattern, " ")
 		if !strings.HasPrefix(path, "/api/") {

@@ -11,7 +11,10 @@ import (
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/desk/events"
+	"github.com/weirhq/weir/internal/desk/exposition"
+	"github.com/weirhq/weir/internal/desk/facts"
 	"github.com/weirhq/weir/internal/desk/series"
+	"github.com/weirhq/weir/internal/desk/statsd"
 	"github.com/weirhq/weir/internal/picture"
 )
 
@@ -31,6 +34,10 @@ type hub struct {
 	maker        *picture.Maker
 	series       *series.Store
 	events       *events.Log
+	metrics      *exposition.Exposer
+	facts        *facts.Reader
+	numbers      *statsd.Service
+	runDir       string
 	watchers     []watcher
 	shelf        *shelf
 	end          chan struct{}
@@ -43,6 +50,7 @@ type hub struct {
 	// The goroutine's.
 	turn  int
 	hands []api.Hand
+	epoch string // of the edge that answered last
 
 	mu        sync.Mutex
 	listeners map[*listener]bool
@@ -58,7 +66,7 @@ func (h *hub) run() {
 		select {
 		case <-tick.C:
 		case <-h.end:
-			h.leaveBehind(true)
+			h.leaveBehind(true, true)
 			return
 		}
 	}
@@ -120,6 +128,7 @@ func (h *hub) look(now time.Time) {
 		}
 	}
 	told.Hands, told.Hosts = h.hands, h.hosts()
+	told.Facts = h.facts.Look(now, wanted(h.cfg.Load(), h.runDir, &told))
 	p := h.maker.Make(now, told)
 	h.now.Store(p)
 	news = append(news, h.events.Look(p)...)
@@ -128,7 +137,16 @@ func (h *hub) look(now time.Time) {
 		w.Look(p)
 	}
 	h.publish(p, news)
-	h.leaveBehind(false)
+	h.leaveBehind(h.another(told.Edge), false)
+}
+
+// another reports whether this is another edge than the last: what that one has counted is known to nobody but the desk from now on.
+func (h *hub) another(c *api.Counters) bool {
+	if c == nil || len(c.Epochs) == 0 || c.Epochs[0] == h.epoch {
+		return false
+	}
+	h.epoch = c.Epochs[0]
+	return true
 }
 
 // hosts are those of each site, by its name.

@@ -296,8 +296,7 @@ func (c *control) handoverRoutes(mux *http.ServeMux) {
 			api.AnswerError(w, http.StatusBadRequest, err)
 			return
 		}
-		c.edge.Inherit(in)
-		api.Answer(w, http.StatusOK, struct{}{})
+		api.Answer(w, http.StatusOK, c.edge.Inherit(in))
 	})
 }
 

@@ -80,6 +80,7 @@ type keeper struct {
 	calls   *http.Server  // has been shut down for an upgrade that was not to be, and may have calls still
 	socket  net.Listener  // the server's
 	served  chan struct{} // closed when server takes no more calls
+	streams chan struct{} // closed when answers that go on are to end
 	calling *atomic.Int32 // connections of the server
 	secret  []byte        // that all edges have in common
 	self    *program      // that this process runs

@@ -17,7 +17,7 @@ import (
 // statusTime is how long the edge may take to tell of itself before the status goes without it.
 const statusTime = 2 * time.Second
 
-func (k *keeper) routes() http.Handler {
+func (k *keeper) routes(ends <-chan struct{}) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", k.serveStatus)
 	mux.HandleFunc("POST /v1/reload", k.serveReload)
@@ -32,8 +32,9 @@ func (k *keeper) routes() http.Handler {
 	mux.HandleFunc("POST /v1/purge", k.servePurge)
 	mux.HandleFunc("GET /v1/cache", k.serveCache)
 	mux.HandleFunc("POST /v1/cache/look", k.serveLook)
+	mux.HandleFunc("GET /v1/output", k.serveOutput(ends))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		api.AnswerError(w, http.StatusNotFound, fmt.Errorf("there is no %s %s here: GET /v1/status, GET /v1/cache, POST /v1/cache/look, POST /v1/reload, POST /v1/reopen, POST /v1/purge, POST /v1/intervention, GET /v1/interventions, POST /v1/stop, POST /v1/upgrade, POST /v1/chaos, POST /v1/chaos/stop, GET /v1/chaos", r.Method, r.URL.Path))
+		api.AnswerError(w, http.StatusNotFound, fmt.Errorf("there is no %s %s here: GET /v1/status, GET /v1/cache, POST /v1/cache/look, POST /v1/reload, POST /v1/reopen, POST /v1/purge, POST /v1/intervention, GET /v1/interventions, POST /v1/stop, POST /v1/upgrade, POST /v1/chaos, POST /v1/chaos/stop, GET /v1/chaos, GET /v1/output", r.Method, r.URL.Path))
 	})
 	return mux
 }
@@ -45,7 +46,8 @@ func (k *keeper) serveAPI() error {
 		return err
 	}
 	open := &atomic.Int32{}
-	k.server = &http.Server{Handler: k.routes(), ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return k.ctx },
+	k.streams = make(chan struct{})
+	k.server = &http.Server{Handler: k.routes(k.streams), ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return k.ctx },
 		ConnState: func(_ net.Conn, s http.ConnState) {
 			switch s {
 			case http.StateNew:
@@ -77,6 +79,7 @@ func (k *keeper) endCalls() {
 	defer cancel()
 	// The server's own shutdown would hang up on calls that it has taken and not read yet: so it is to have none first.
 	k.socket.Close() //nolint:errcheck // a duplicate
+	close(k.streams) // which would go on for ever
 	<-k.served
 	k.server.SetKeepAlivesEnabled(false)
 	// Those who asked for an upgrade are not the server's any more. The one whose turn it is waits for the next program, the others

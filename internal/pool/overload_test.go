@@ -106,7 +106,7 @@ func TestQueueByClassAndClient(t *testing.T) {
 // A queue that does not empty turns round; those who came before it did are served last.
 func TestAdaptiveQueue(t *testing.T) {
 	onBoth(t, 2, func(t *testing.T, e *loop.Engine) {
-		cfg := queueing(1, 4, time.Second, "10.0.0.1:80") // a tenth of it is the time
+		cfg := queueing(1, 4, 20*time.Second, "10.0.0.1:80") // a tenth of it is the time, and what all who come below have to be there in
 		cfg.Queue.Order = config.AdaptiveLIFO
 		c := crowd(t, e, cfg)
 		c.come("1", limit.Normal, 0)

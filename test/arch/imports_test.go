@@ -29,6 +29,9 @@ var tiers = map[string]int{
 	"metrics": 0,
 	"notice":  0,
 
+	// Conditions of rules: config checks them, the desk asks them.
+	"condition": 0,
+
 	// What a TLS client says first.
 	"clienthello": 0,
 	// Bytes alone: the edge reads and writes these headers, and probes write them.
