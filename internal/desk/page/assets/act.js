@@ -77,7 +77,7 @@ export function intervene(deed, pool, server, weight) {
   signedIn(() => {
     const d = deeds[deed], name = pool.name + "/" + server;
     const fields = [];
-    if (deed === "weight") fields.push(field("Weight", el("input", { name: "weight", type: "number", min: 0, max: 256, value: weight ?? "", inputmode: "numeric" })));
+    if (deed === "weight") fields.push(field("Weight", el("input", { name: "weight", type: "number", min: 0, max: 1000, value: weight ?? "", inputmode: "numeric" })));
     fields.push(field("Reason", el("input", { name: "reason", maxlength: 200, placeholder: "for the others, and for you tomorrow" })));
     const others = pool.servers.filter(s => s.state === "ready" && s.name !== server).length;
     ask({

@@ -52,10 +52,11 @@ export class Panels {
   ask(anew) {
     this.every("/api/v1/events?n=300", 300, all => { if (all) { this.events = all; this.drawEvents(); } }, anew);
     this.every("/api/v1/interventions", 15, d => d && this.interventions(d), anew);
-    this.every("/api/v1/cache", 10, c => { this.cache = c; }, anew);
+    if (state.picture?.cache) this.every("/api/v1/cache", 10, c => { this.cache = c; }, anew);
     this.every("/api/v1/alerts", 5, a => this.alerts(a), anew);
     this.every("/api/v1/downtime", 60, d => this.downtime(d), anew);
     this.every("/api/v1/problems", 15, d => this.problems(d), anew);
+    this.every("/api/v1/numbers", 5, d => this.numbers(d), anew);
     this.log(anew);
   }
 
@@ -127,7 +128,7 @@ export class Panels {
     text(b.children[1], s.status || "none");
     cls(b.children[1], failed ? "bad" : s.status >= 400 ? "warn" : "");
     text(b.children[2], `${s.method || ""} ${s.host || ""}${s.target || s.listen || ""}`);
-    text(b.children[3], (s.cause ? s.cause.replaceAll("_", " ") + ", " : "") + ms(s.total_ms) + (s.total_ms < 1000 ? " ms" : ""));
+    text(b.children[3], (s.cause ? s.cause.replaceAll("_", " ") + ", " : "") + (s.total_ms ? ms(s.total_ms) : "0") + (s.total_ms >= 1000 ? "" : " ms"));
   }
 
   // tell shows where a request's time went.
@@ -210,6 +211,17 @@ export class Panels {
       text(e.children[1], x.site || x.name || "");
       text(e.children[2], budget ? `of ${span(budget)} this month` : "this month");
       text(e.children[3], span(down));
+    });
+  }
+
+  // numbers are what apps count of themselves, by statsd.
+  numbers(d) {
+    const all = (d?.numbers || []).slice(0, 40);
+    attr($("p-numbers"), "hidden", all.length === 0 || null);
+    list($("numbers"), all, n => n.name + JSON.stringify(n.labels || {}), () => el("li", {}, el("b"), el("span"), el("em")), (e, n) => {
+      text(e.children[0], n.name);
+      text(e.children[1], Object.entries(n.labels || {}).map(([k, v]) => k + " " + v).join(", "));
+      text(e.children[2], n.count ? `${count(n.count)}, mean ${rate(n.value / n.count)}` : Math.abs(n.value) < 10 ? rate(n.value) : count(n.value));
     });
   }
 
