@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/performance"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"github.com/weirhq/weir/internal/testkit"
@@ -107,5 +109,36 @@ func TestWire(t *testing.T) {
 	t.Logf("%.1f KiB; first paint after %.0f ms, loaded after %.0f ms", float64(wire)/1024, eval[float64](b, `performance.getEntriesByName("first-contentful-paint")[0].startTime`), eval[float64](b, `performance.getEntriesByType("navigation")[0].loadEventEnd`))
 	if wire == 0 || wire > 150<<10 {
 		t.Errorf("%d bytes went over the wire", wire)
+	}
+}
+
+// TestKeepsUp: what a page costs the browser while it is open, told for a small site and for a thousand servers.
+func TestKeepsUp(t *testing.T) {
+	for _, n := range []int{0, 100} {
+		b := open(t, play(t, stage.New(n, 10)), 1440, 900).ready()
+		var work [2]float64
+		for i := range work {
+			b.do(chromedp.ActionFunc(func(ctx context.Context) error {
+				if err := performance.Enable().Do(ctx); err != nil {
+					return err
+				}
+				all, err := performance.GetMetrics().Do(ctx)
+				for _, m := range all {
+					if m.Name == "TaskDuration" {
+						work[i] = m.Value
+					}
+				}
+				return err
+			}))
+			if i == 0 {
+				// Five pictures go by: in each of them this figure is another one.
+				b.do(chromedp.Evaluate(`window.drawn = 0; new MutationObserver(() => window.drawn++).observe(document.getElementById("v-p95-note"), { subtree: true, childList: true, characterData: true });`, nil))
+				b.wait(`window.drawn >= 5`)
+			}
+		}
+		t.Logf("%d servers: %.0f ms of the browser's main thread for five pictures", 16+10*n, (work[1]-work[0])*1000)
+		if nodes := eval[int](b, `document.getElementsByTagName("*").length`); nodes > 12_000 {
+			t.Errorf("%d elements with %d servers", nodes, 16+10*n)
+		}
 	}
 }

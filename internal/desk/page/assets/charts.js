@@ -1,7 +1,7 @@
 // What was, over time: four graphs above one time axis, with what happened drawn through all of them.
-import { state, get, on } from "./stream.js";
+import { get, on } from "./stream.js";
 import { $, el, text, attr, seen } from "./dom.js";
-import { rate, ms, share, clock, when, bytes } from "./format.js";
+import { rate, ms, share, clock, when } from "./format.js";
 
 const rows = ["rate", "errors", "p50", "p95", "p99", "hit", "queue", "active", "out"];
 const spans = { "10m": { step: 1, len: 600, again: 300 }, "3h": { step: 10, len: 1080, again: 20 }, "1d": { step: 60, len: 1440, again: 60 }, "1w": { step: 600, len: 1008, again: 300 } };
