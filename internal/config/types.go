@@ -447,16 +447,3 @@ type TTLRule struct {
 
 // StatusRange is the statuses of From to To.
 type StatusRange struct{ From, To int }
-
-// Log says what is written where.
-type Log struct {
-	Access AccessLog
-	Level  string // debug, info, warn, error
-	Slow   time.Duration
-}
-
-// AccessLog is a line a request.
-type AccessLog struct {
-	To     string // "stdout", "stderr", "none" or an absolute path
-	Format string // "json" or "combined"
-}

@@ -32,8 +32,10 @@ func wanted(cfg *config.Config, runDir string, told *picture.Told) (w facts.Want
 	if cfg.Cache != nil && cfg.Cache.Disk != nil {
 		w.Paths = append(w.Paths, cfg.Cache.Disk.Path)
 	}
-	if filepath.IsAbs(cfg.Log.Access.To) {
-		w.Paths = append(w.Paths, filepath.Dir(cfg.Log.Access.To))
+	for _, log := range cfg.Log.Access {
+		if filepath.IsAbs(log.To) {
+			w.Paths = append(w.Paths, filepath.Dir(log.To))
+		}
 	}
 	for _, a := range cfg.Apps {
 		w.Paths = append(w.Paths, a.Directory)
