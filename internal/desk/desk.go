@@ -66,6 +66,7 @@ func (d *desk) apply(s api.EdgeState) error {
 	}
 	d.cfg = cfg
 	d.hub.cfg.Store(cfg)
+	d.hub.alarm.use(cfg)
 	var l slog.Level
 	if l.UnmarshalText([]byte(cfg.Log.Level)) == nil {
 		d.level.Set(l)
@@ -81,7 +82,7 @@ func (d *desk) newHub(cfg *config.Config) (*hub, error) {
 	}
 	h := &hub{
 		keeper: api.NewClient(api.KeeperSocket(d.runDir)), edge: api.NewClient(api.EdgeSocket(d.runDir)), series: series.New(), events: &events.Log{},
-		end: make(chan struct{}), done: make(chan struct{}), listeners: map[*listener]bool{}, shelf: openShelf(d.runDir),
+		end: make(chan struct{}), done: make(chan struct{}), listeners: map[*listener]bool{}, shelf: openShelf(d.runDir), runDir: d.runDir,
 	}
 	h.cfg.Store(cfg)
 	var book picture.Book
@@ -94,6 +95,9 @@ func (d *desk) newHub(cfg *config.Config) (*hub, error) {
 	})
 	h.shelf.read("series", h.series.Load)
 	h.maker = picture.NewMaker(host, os.Getpid(), book, time.Now())
+	h.alarm = newAlarm(h, host, cfg)
+	h.watchers = append(h.watchers, h.alarm)
+	h.alarm.begin()
 	return h, nil
 }
 
@@ -109,6 +113,7 @@ func (h *hub) leaveBehind(now, end bool) {
 		book := h.maker.Book()
 		h.shelf.write("book", func(w io.Writer) error { return json.NewEncoder(w).Encode(book) })
 	}
+	h.alarm.save(time.Now(), end)
 	if end || h.turn%seriesEvery == 0 {
 		h.shelf.write("series", h.series.Save)
 	}

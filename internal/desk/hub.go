@@ -33,6 +33,8 @@ type hub struct {
 	events       *events.Log
 	watchers     []watcher
 	shelf        *shelf
+	alarm        *alarm
+	runDir       string
 	end          chan struct{}
 	done         chan struct{}
 	stopOnce     sync.Once
@@ -59,6 +61,7 @@ func (h *hub) run() {
 		select {
 		case <-tick.C:
 		case <-h.end:
+			h.alarm.stop()
 			h.leaveBehind(true, true)
 			return
 		}
