@@ -331,7 +331,10 @@ func TestTriesAgain(t *testing.T) {
 	s.Send(message("b", "hook"))
 	r.set(204)
 	eventually(t, "delivery", func() bool { return strings.HasSuffix(r.deliveries(), "a b") })
-	eventually(t, "rest", func() bool { st := s.Status()[0]; return st.Waiting == 0 && st.Sent == 2 && st.Problem == "" && st.Dropped == 0 })
+	eventually(t, "rest", func() bool {
+		st := s.Status()[0]
+		return st.Waiting == 0 && st.Sent == 2 && st.Problem == "" && st.Dropped == 0
+	})
 	s.Stop()
 	if strings.Contains(log.String(), "s3cret") || !strings.Contains(log.String(), "it answered 500") {
 		t.Error(log.String())
