@@ -10,10 +10,12 @@ TESTARGS ?=
 
 # What building and testing take beyond Go and make. The race detector needs a C compiler.
 BUILD_NEEDS = ca-certificates
-TEST_NEEDS  = $(BUILD_NEEDS) gcc libc6-dev curl python3-django gunicorn php-fpm uwsgi-core uwsgi-plugin-python3 postgresql redis-server
+# The browser that the status page is tested in.
+BROWSER     = chromium-headless-shell
+TEST_NEEDS  = $(BUILD_NEEDS) gcc libc6-dev curl python3-django gunicorn php-fpm uwsgi-core uwsgi-plugin-python3 postgresql redis-server $(BROWSER)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test vet plain unit e2e lint fmt vulncheck fuzz soak soak-short kills upgrades bench bench-balance bench-cache bench-peers bench-restart profile clean need-build need-test
+.PHONY: help build demo test vet plain unit e2e browser screenshots lint fmt vulncheck fuzz soak soak-short kills upgrades bench bench-balance bench-cache bench-peers bench-restart profile clean need-build need-test
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +46,10 @@ unit: plain need-test ## run all but the end-to-end tests
 
 e2e: need-test ## run the end-to-end tests only: the real binary, real workers
 	$(GO) test -vet=off -race -count=1 -timeout 20m $(TESTARGS) ./test/e2e/...
+
+browser: need-build ## test the status page in a browser; its pictures are in bin/browser
+	@$(NEED) gcc libc6-dev $(BROWSER)
+	$(GO) test -vet=off -race -count=1 $(TESTARGS) ./test/browser/...
 
 lint: need-build ## gofmt, vet and staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go' 2>/dev/null || find . -name '*.go')); \

@@ -53,9 +53,11 @@ func DefaultRunDir(env func(string) (string, bool)) string {
 	return filepath.Join(os.TempDir(), "weir-"+strconv.Itoa(os.Geteuid()))
 }
 
-// Client speaks to the keeper or the edge over its Unix socket. Any goroutine may use it.
+// Client speaks to the keeper, the edge or the desk over its Unix socket, or to a desk elsewhere (NewRemote). Any goroutine may use it.
 type Client struct {
-	socket string
+	socket string // empty: base says where
+	base   string // what comes before a path
+	token  string
 	http   *http.Client
 }
 
@@ -72,7 +74,15 @@ func NewClient(socket string) *Client {
 		DisableKeepAlives:  true,
 		DisableCompression: true,
 	}
-	return &Client{socket: socket, http: &http.Client{Transport: t}}
+	return &Client{socket: socket, base: "http://weir", http: &http.Client{Transport: t}}
+}
+
+// where is who is called.
+func (c *Client) where() string {
+	if c.socket == "" {
+		return c.base
+	}
+	return c.socket
 }
 
 // Close lets go of what the client holds.
@@ -123,24 +133,25 @@ func (c *Client) Post(ctx context.Context, path string, in, out any) error {
 }
 
 func (c *Client) call(ctx context.Context, method, path string, body []byte, out any) error {
-	req, err := http.NewRequestWithContext(ctx, method, "http://weir"+path, bytes.NewReader(body))
+	req, err := c.request(ctx, method, path)
 	if err != nil {
 		return fmt.Errorf("calling %s: %w", path, err)
 	}
 	if body != nil {
+		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 		req.Header.Set("Content-Type", "application/json")
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return &Unreachable{c.socket, cause(err)}
+		return c.unreachable(cause(err))
 	}
 	defer resp.Body.Close() //nolint:errcheck // read to its end below
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, answerSize+1))
 	if err != nil {
-		return &Unreachable{c.socket, err}
+		return c.unreachable(err)
 	}
 	if len(answer) > answerSize {
-		return fmt.Errorf("calling %s on %s: the answer is longer than %d bytes", path, c.socket, answerSize)
+		return fmt.Errorf("calling %s on %s: the answer is longer than %d bytes", path, c.where(), answerSize)
 	}
 	if resp.StatusCode/100 != 2 {
 		return failed(resp.StatusCode, answer)
@@ -149,20 +160,20 @@ func (c *Client) call(ctx context.Context, method, path string, body []byte, out
 		return nil
 	}
 	if err := json.Unmarshal(answer, out); err != nil {
-		return fmt.Errorf("calling %s on %s: reading the answer: %w", path, c.socket, err)
+		return fmt.Errorf("calling %s on %s: reading the answer: %w", path, c.where(), err)
 	}
 	return nil
 }
 
 // Stream calls path and returns the answer's body as it comes, which the caller closes, or whose context it ends. Errors as with Get.
 func (c *Client) Stream(ctx context.Context, path string) (io.ReadCloser, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://weir"+path, nil)
+	req, err := c.request(ctx, http.MethodGet, path)
 	if err != nil {
 		return nil, fmt.Errorf("calling %s: %w", path, err)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, &Unreachable{c.socket, cause(err)}
+		return nil, c.unreachable(cause(err))
 	}
 	if resp.StatusCode/100 == 2 {
 		return resp.Body, nil
@@ -170,7 +181,7 @@ func (c *Client) Stream(ctx context.Context, path string) (io.ReadCloser, error)
 	defer resp.Body.Close() //nolint:errcheck // an error is told already
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, reportErrorSize))
 	if err != nil {
-		return nil, &Unreachable{c.socket, err}
+		return nil, c.unreachable(err)
 	}
 	return nil, failed(resp.StatusCode, answer)
 }

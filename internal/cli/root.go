@@ -52,6 +52,8 @@ func rootCommand() *cobra.Command {
 		checkCommand(),
 		explainCommand(),
 		statusCommand(),
+		topCommand(),
+		logCommand(),
 		reloadCommand(),
 		reopenCommand(),
 		upgradeCommand(),

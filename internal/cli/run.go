@@ -15,7 +15,6 @@ import (
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/app"
 	"github.com/weirhq/weir/internal/config"
-	"github.com/weirhq/weir/internal/desk"
 	"github.com/weirhq/weir/internal/edge"
 	"github.com/weirhq/weir/internal/keeper"
 	"github.com/weirhq/weir/internal/source"
@@ -125,9 +124,6 @@ func readOptions(runDir string) config.Options {
 	}
 	return config.Options{Env: os.LookupEnv, Strict: true, RunDir: runDir, Also: func(c *config.Config) error {
 		if err := edge.Check(c); err != nil {
-			return err
-		}
-		if err := desk.Check(c); err != nil {
 			return err
 		}
 		return keeper.Preflight(c)

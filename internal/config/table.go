@@ -120,6 +120,8 @@ func logObject(t *table) *object[Log] {
 	add(o, "access", access.kind(), func(l *Log) *AccessLog { return &l.Access }, "", "One line for each request.")
 	add(o, "level", enumKind("debug", "info", "warn", "error"), func(l *Log) *string { return &l.Level }, "info",
 		"What weir says of itself, on its standard error: this and what is graver.")
+	add(o, "slow", durationKind(time.Millisecond), func(l *Log) *time.Duration { return &l.Slow }, "1s",
+		"From when on a request is slow: the last slow, failed and refused ones are kept for `weir log --recent`.")
 	return o
 }
 

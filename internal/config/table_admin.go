@@ -91,8 +91,13 @@ func (d *decoder) finishAdmin(at value, given map[string]value, a *adminDraft) {
 	if a.token != "" {
 		a.Tokens = append([]Token{{Name: "token", Text: a.token, Role: Operate}}, a.Tokens...)
 	}
-	if a.TLS != nil && a.TLS.Key == "" {
-		a.TLS.Key = a.TLS.Cert
+	if tls, ok := given["tls"]; ok && a.TLS != nil {
+		if a.TLS.Cert != "" {
+			d.readCertificate(inner(tls, "cert"), inner(tls, "key"), &tlsDraft{cert: a.TLS.Cert, key: a.TLS.Key})
+		}
+		if a.TLS.Key == "" {
+			a.TLS.Key = a.TLS.Cert
+		}
 	}
 	listen, where := given["listen"]
 	if !where {
@@ -102,6 +107,9 @@ func (d *decoder) finishAdmin(at value, given map[string]value, a *adminDraft) {
 	for i := range a.listen {
 		l := &a.listen[i]
 		l.Desk = true
+		if !where {
+			l.Place = a.Place
+		}
 		if local(l) {
 			continue
 		}

@@ -450,6 +450,7 @@ type StatusRange struct{ From, To int }
 type Log struct {
 	Access AccessLog
 	Level  string // debug, info, warn, error
+	Slow   time.Duration
 }
 
 // AccessLog is a line a request.

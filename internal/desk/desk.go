@@ -34,17 +34,6 @@ func newDesk(version string, level *slog.LevelVar) *desk {
 	return &desk{version: version, level: level, offered: map[string]*os.File{}, door: newDoor()}
 }
 
-// Check looks whether a configuration is one that the desk can serve. Its errors have places.
-func Check(cfg *config.Config) error {
-	if cfg.Admin == nil || cfg.Admin.TLS == nil {
-		return nil
-	}
-	if _, err := loadCertificate(cfg.Admin.TLS); err != nil {
-		return cfg.ErrorAt("admin.tls", err.Error(), "write the paths of a certificate and its key, both in PEM form")
-	}
-	return nil
-}
-
 // apply puts a state in force. On an error nothing has changed.
 func (d *desk) apply(s api.EdgeState) error {
 	cfg, err := d.reader.Read(&s.Source, s.RunDir)

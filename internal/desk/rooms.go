@@ -14,6 +14,8 @@ import (
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/desk/access"
+	"github.com/weirhq/weir/internal/desk/export"
+	"github.com/weirhq/weir/internal/desk/page"
 )
 
 // rooms are what is behind the door: each answers one address.
@@ -35,7 +37,10 @@ type room struct {
 }
 
 func (o *rooms) all() []room {
-	return []room{
+	assets, tables := page.Handler().ServeHTTP, export.Handler(o.hub.now.Load).ServeHTTP
+	all := []room{
+		{"GET /{$}", "", assets}, // it shows nothing by itself: what it asks for is guarded
+		{"GET /assets/", "", assets},
 		{"GET /api/v1/picture", config.View, o.picture},
 		{"GET /api/v1/stream", config.View, o.stream},
 		{"GET /api/v1/series", config.View, o.series},
@@ -57,6 +62,10 @@ func (o *rooms) all() []room {
 		{"POST /api/v1/reload", config.Operate, o.reload},
 		{"POST /api/v1/purge", config.Operate, o.purge},
 	}
+	for _, pattern := range export.Patterns {
+		all = append(all, room{pattern, config.View, tables})
+	}
+	return all
 }
 
 func (o *rooms) handler() http.Handler {

@@ -210,6 +210,7 @@ func (c *control) routes() http.Handler {
 		api.Answer(w, http.StatusOK, struct{}{})
 	})
 	c.cacheRoutes(mux)
+	c.tellingRoutes(mux)
 	mux.HandleFunc("POST /v1/state", func(w http.ResponseWriter, r *http.Request) {
 		var s api.EdgeState
 		if err := api.ReadRequest(w, r, &s); err != nil {
@@ -302,8 +303,7 @@ func (c *control) handoverRoutes(mux *http.ServeMux) {
 			api.AnswerError(w, http.StatusBadRequest, err)
 			return
 		}
-		c.edge.Inherit(in)
-		api.Answer(w, http.StatusOK, struct{}{})
+		api.Answer(w, http.StatusOK, c.edge.Inherit(in))
 	})
 }
 

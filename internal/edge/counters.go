@@ -187,6 +187,11 @@ func (n *inheritance) take(words []api.Counters) {
 	}
 }
 
+// includes reports whether what an edge has counted was taken over.
+func (n *inheritance) includes(epoch string) bool {
+	return slices.ContainsFunc(n.all(), func(w api.Counters) bool { return slices.Contains(w.Epochs, epoch) })
+}
+
 // all returns the words, which are not changed any more.
 func (n *inheritance) all() []api.Counters {
 	n.mu.Lock()

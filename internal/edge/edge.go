@@ -16,9 +16,9 @@ import (
 	"github.com/weirhq/weir/internal/compress"
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/edge/tally"
+	"github.com/weirhq/weir/internal/edge/telling"
 	"github.com/weirhq/weir/internal/journal"
 	"github.com/weirhq/weir/internal/loop"
-	"github.com/weirhq/weir/internal/message"
 	"github.com/weirhq/weir/internal/pool"
 	"github.com/weirhq/weir/internal/source"
 )
@@ -33,8 +33,9 @@ type Edge struct {
 	level      *slog.LevelVar // of what the process says; nil: as it is
 	spoolShare int64          // bytes of bodies that one loop holds in memory
 	overruns   *overruns
-	teller     *teller // of what programs say beside their responses
-	room       int64   // clients' connections that the limit on open files has room for
+	teller     *teller         // of what programs say beside their responses
+	told       *telling.Teller // of requests that have ended
+	room       int64           // clients' connections that the limit on open files has room for
 
 	// Read by the loops.
 	tree        atomic.Pointer[tree]
@@ -68,7 +69,7 @@ type Edge struct {
 type local struct {
 	edge     *Edge
 	loop     *loop.Loop
-	log      *journal.Writer
+	told     *telling.Loop
 	free     []*handler
 	pages    []*assembler
 	hedges   []*hedge
@@ -112,9 +113,10 @@ func start(cfg loop.Config) (*Edge, error) {
 		return nil, err
 	}
 	e.epoch = hex.EncodeToString(start[:])
+	e.told = telling.New(len(engine.Loops()), func(i int, f func()) { engine.Loops()[i].Post(f) })
 	for i, lp := range engine.Loops() {
 		prefix := append(hex.AppendEncode(nil, start[:]), "0123456789abcdef"[i>>4&15], "0123456789abcdef"[i&15])
-		e.locals = append(e.locals, &local{edge: e, loop: lp, idPrefix: prefix, encoders: compress.NewPool(encoders)})
+		e.locals = append(e.locals, &local{edge: e, loop: lp, told: e.told.Loop(i), idPrefix: prefix, encoders: compress.NewPool(encoders)})
 	}
 	return e, nil
 }
@@ -177,6 +179,7 @@ func (e *Edge) Apply(s api.EdgeState) error {
 	next.pools.SetHands(s.Hands)
 	e.useFaults(s.Faults)
 	e.useLog(log, cfg.Log.Access)
+	e.told.SlowAfter(cfg.Log.Slow)
 	if e.level != nil {
 		// The configuration was checked: a level that cannot be read is none, and Info stays.
 		var l slog.Level
@@ -244,7 +247,7 @@ func (e *Edge) useLog(next *journal.Log, to config.AccessLog) {
 	if former == next {
 		return
 	}
-	e.onLoops(func(l *local) { l.log = next.Writer(l.loop.Index()) })
+	e.told.UseLog(next)
 	e.log, e.logTo = next, to
 	if former == nil {
 		return
@@ -350,7 +353,9 @@ func (e *Edge) Stop(ctx context.Context) error {
 	e.mu.Unlock() // it is asked for what is counted
 	e.bequeath()
 	e.mu.Lock()
+	e.told.Seal()
 	err = errors.Join(err, e.engine.Close())
+	e.told.End()
 	e.handing.Wait()
 	e.teller.stop()
 	if e.caching != nil {
@@ -449,18 +454,9 @@ func (h *handler) account() {
 		l.count.Status[c]++
 	}
 	h.count()
-	if l.log == nil {
-		return
+	if now := l.loop.Now(); l.told.Wants(j, false, now) {
+		h.tell(now)
 	}
-	line, req := &h.line, &h.x.Req
-	*line = journal.Line{Client: h.x.Client, Scheme: h.x.Scheme, ID: h.x.ID}
-	line.Method, line.Target, line.Minor, line.Host = req.MethodText, req.Target, req.Minor, req.Host
-	line.Referer, line.UserAgent = req.Fields.Get(message.Referer), req.Fields.Get(message.UserAgent)
-	if !h.parsed && req.Minor == 0 {
-		line.Minor = journal.NoVersion // 1.0 comes to the same, and is not worth a guess
-	}
-	line.Take(j, l.loop.Now())
-	l.log.Line(line)
 }
 
 // appendDate appends the Date field line, which is made once a second.

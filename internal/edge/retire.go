@@ -21,7 +21,9 @@ import (
 type successor struct {
 	client *api.Client
 	left   sync.Mutex
-	judged bool // it knows which servers are ill
+	heir   string    // its epoch, as soon as it has taken over what was counted; then it also knows which servers are ill
+	lost   bool      // that edge was killed
+	heard  time.Time // until when stories have gone over
 }
 
 // callTime is how long a successor may take to answer.
@@ -132,23 +134,35 @@ func (e *Edge) bequeath() {
 	}
 	s.left.Lock()
 	defer s.left.Unlock()
-	in := api.Inherit{Words: append(e.inherited.all(), e.own())}
-	if t := e.tree.Load(); t != nil && !s.judged {
+	if s.lost {
+		return
+	}
+	in := api.Inherit{Words: append(e.inherited.all(), e.own()), Heir: s.heir}
+	if t := e.tree.Load(); t != nil && s.heir == "" {
 		in.Health = t.pools.Verdicts()
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), callTime)
 	defer cancel()
-	if err := s.client.Post(ctx, "/v1/inherit", in, nil); err != nil {
+	var out api.Inherited
+	if err := s.client.Post(ctx, "/v1/inherit", in, &out); err != nil {
 		slog.Warn("what this edge has counted does not go over to the next one", "error", err)
 		return
 	}
-	s.judged = true
+	if s.lost = out.Heir == ""; !s.lost {
+		s.heir = out.Heir
+		e.bequeathStories(s)
+	}
 }
 
-// Inherit takes over what edges before this one have counted and found out.
-func (e *Edge) Inherit(in api.Inherit) {
+// Inherit takes over what edges before this one have counted and found out. It answers without an heir if that was told to one of which
+// this edge knows nothing.
+func (e *Edge) Inherit(in api.Inherit) api.Inherited {
+	if in.Heir != "" && in.Heir != e.epoch && !e.inherited.includes(in.Heir) {
+		return api.Inherited{}
+	}
 	e.inherited.take(in.Words)
 	if t := e.tree.Load(); t != nil {
 		t.pools.Believe(in.Health)
 	}
+	return api.Inherited{Heir: e.epoch}
 }

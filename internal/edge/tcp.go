@@ -508,15 +508,16 @@ func outcomeOf(cause journal.Cause, out int64) pool.Outcome {
 // account counts the session and writes its line.
 func (s *tcpSession) account() {
 	l := s.l
+	now := l.loop.Now()
 	id := l.appendID(l.id[:0])
 	l.id = id
-	l.sheet.Route(s.entry.tally).Ended(&s.journal, time.Duration(l.loop.Now()-s.journal.At[journal.Begun]), l.loop.Wall(), id, nil)
-	if l.log == nil {
+	l.sheet.Route(s.entry.tally).Ended(&s.journal, time.Duration(now-s.journal.At[journal.Begun]), l.loop.Wall(), id, nil)
+	if !l.told.Wants(&s.journal, true, now) {
 		return
 	}
 	line := &l.line
 	*line = journal.Line{Client: s.client.Addr().Unmap(), Listen: s.entry.listen, Name: s.name}
 	line.ID = id
-	line.Take(&s.journal, l.loop.Now())
-	l.log.Line(line)
+	line.Take(&s.journal, now)
+	l.told.Tell(line, &s.journal, now)
 }

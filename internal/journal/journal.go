@@ -135,8 +135,10 @@ const (
 	HedgeWon
 )
 
+var hedgeWords = [...]string{"", "lost", "won"}
+
 // String returns the word as the access log spells it, "" for NoHedge.
-func (h Hedge) String() string { return [...]string{"", "lost", "won"}[min(h, HedgeWon)] }
+func (h Hedge) String() string { return hedgeWords[min(h, HedgeWon)] }
 
 // Journal is the record of one request. The strings belong to the configuration and outlive it. Times are the
 // loop's monotonic nanoseconds, 0 for a stage that was not reached.
@@ -171,3 +173,15 @@ func (j *Journal) Between(from, to Stage) time.Duration {
 	}
 	return time.Duration(j.At[to] - j.At[from])
 }
+
+// Causes returns the words of all causes. The slice is not the caller's to change; nor are those of the other words.
+func Causes() []string { return causes[1:] }
+
+// CacheWords returns the words for what the cache does.
+func CacheWords() []string { return cacheWords[1:] }
+
+// SessionWords returns the words for what becomes of a session.
+func SessionWords() []string { return sessionWords[1:] }
+
+// HedgeWords returns the words for what becomes of a hedge.
+func HedgeWords() []string { return hedgeWords[1:] }

@@ -34,7 +34,9 @@ type Line struct {
 	Session                   Session
 	Retries                   int
 	Hedge                     Hedge
-	Includes, Failed          int // fragments of a page
+	Includes, Failed          int    // fragments of a page
+	Why                       string // the cache did what it did, as in Cache-Status; only stories tell it
+	Slow, Failure             bool   // it took longer than log.slow; it came to nothing by weir's or a server's doing. Likewise
 
 	Total     time.Duration // first byte of the head to the last byte of the response
 	Queue     time.Duration // waiting for a place at a server

@@ -139,10 +139,11 @@ func (l *Loop) waitEvents() int {
 		if ms > 0 {
 			ms -= first
 		}
-		l.noteMissedTurn(time.Now())
-		l.busy.look()
+		now := time.Now()
+		l.noteMissedTurn(now)
+		l.busy.look(l.engine.clock(now))
 		n = l.poll.waitYielding(ms)
-		l.busy.look()
+		l.busy.rested(l.engine.clock(time.Now()))
 	}
 	// Interrupted by the scheduler: take a turn all the same, so that it is heeded.
 	return max(n, 0)
@@ -176,7 +177,9 @@ func (l *Loop) turn(events int) {
 	l.holder.Store(l.fibers.id)
 	l.engine.dog.noticeTurn(l)
 	l.count.Turns++
-	l.busy.turn()
+	if l.now-l.busy.at > busyEvery {
+		l.busy.look(l.now)
+	}
 	for i := range events {
 		l.event(l.poll.event(i))
 	}

@@ -52,7 +52,11 @@ func prune(old, now *api.Counters) {
 	for i := range now.Routes {
 		routes[[2]string{now.Routes[i].Site, now.Routes[i].Route}] = true
 	}
-	old.Routes = slices.DeleteFunc(old.Routes, func(r api.RouteCounters) bool { return !routes[[2]string{r.Site, r.Route}] })
+	for i := range now.TCP {
+		routes[[2]string{now.TCP[i].Site, now.TCP[i].Route}] = true
+	}
+	gone := func(r api.RouteCounters) bool { return !routes[[2]string{r.Site, r.Route}] }
+	old.Routes, old.TCP = slices.DeleteFunc(old.Routes, gone), slices.DeleteFunc(old.TCP, gone)
 	old.Pools = slices.DeleteFunc(old.Pools, func(p api.PoolCounters) bool { return !pools[p.Name] })
 	for i := range old.Pools {
 		p := &old.Pools[i]

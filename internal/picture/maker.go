@@ -145,6 +145,12 @@ func (m *Maker) addSum(p *Picture, sum *api.Counters, hosts map[string][]string)
 		gaugeOf(m.sites, name).look(p.At, &s.Flow)
 		p.Sites = append(p.Sites, *s)
 	}
+	for i := range sum.TCP {
+		r := &sum.TCP[i]
+		route := Route{Site: r.Site, Name: r.Route, Pool: r.Pool, Flow: flowOf(r)}
+		gaugeOf(m.routes, [2]string{r.Site, r.Route}).look(p.At, &route.Flow)
+		p.TCP = append(p.TCP, route)
+	}
 	// Requests without a route are in no flow of a route, but they were requests.
 	p.Total.Requests, p.Total.Status = sum.Counts.Requests, sum.Counts.Status
 	p.Total.Causes = addKinds(p.Total.Causes, sum.Causes)

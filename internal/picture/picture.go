@@ -26,6 +26,7 @@ type Picture struct {
 	Total     Flow             `json:"total"` // of all requests
 	Sites     []Site           `json:"sites"`
 	Routes    []Route          `json:"routes"`
+	TCP       []Route          `json:"tcp,omitempty"` // addresses at which bytes are passed on: Name is the address, requests are sessions
 	Pools     []Pool           `json:"pools"`
 	Apps      []App            `json:"apps"`
 	Cache     *Cache           `json:"cache,omitempty"`

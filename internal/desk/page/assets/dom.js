@@ -1,0 +1,56 @@
+// Making and changing elements. Texts go in as texts, never as HTML: paths, header fields and reasons come from strangers.
+
+export const $ = id => document.getElementById(id);
+
+// el makes an element: el("td", {class: "x", onclick: f}, "text", child, …).
+export function el(name, props, ...children) {
+  const e = document.createElement(name);
+  for (const [key, value] of Object.entries(props || {})) {
+    if (value == null || value === false) continue;
+    if (key.startsWith("on")) e.addEventListener(key.slice(2), value);
+    else if (key === "class") e.className = value;
+    else e.setAttribute(key, value === true ? "" : value);
+  }
+  e.append(...children.filter(c => c != null && c !== false));
+  return e;
+}
+
+const svgNS = "http://www.w3.org/2000/svg";
+
+export function svg(name, props) {
+  const e = document.createElementNS(svgNS, name);
+  for (const key in props) e.setAttribute(key, props[key]);
+  return e;
+}
+
+// text, attr and cls change only what differs: what stays costs neither layout nor paint, and is not read out again.
+export function text(e, s) {
+  s = String(s);
+  if (e.weirText !== s) { e.weirText = s; e.textContent = s; }
+}
+
+export function attr(e, name, value) {
+  if (value == null || value === false) { if (e.hasAttribute(name)) e.removeAttribute(name); } else {
+    const s = value === true ? "" : String(value);
+    if (e.getAttribute(name) !== s) e.setAttribute(name, s);
+  }
+}
+
+export function cls(e, s) { if (e.className !== s) e.className = s; }
+
+// list makes a container's children those of items: by key, in order, reusing what is there. make returns an element, and fill changes it.
+export function list(box, items, keyOf, make, fill) {
+  const old = box.weirKeys || new Map(), now = new Map();
+  let at = box.firstElementChild;
+  items.forEach((item, i) => {
+    let key = keyOf(item, i);
+    while (now.has(key)) key += "'";
+    let e = old.get(key);
+    if (!e) e = make(item);
+    fill(e, item, i);
+    now.set(key, e);
+    if (e === at) at = at.nextElementSibling; else box.insertBefore(e, at);
+  });
+  for (const [key, e] of old) if (now.get(key) !== e) e.remove();
+  box.weirKeys = now;
+}

@@ -1,0 +1,184 @@
+package edge
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weirhq/weir/internal/testkit"
+)
+
+// story is what tests read of one.
+type story struct {
+	logLine
+	Cache  string
+	Why    string `json:"cache_why"`
+	Slow   bool
+	Failed bool
+	Listen string
+	Stages map[string]float64 `json:"stages_ms"`
+}
+
+// control serves the edge's control interface for a test.
+func (r *running) control(t *testing.T) *httptest.Server {
+	t.Helper()
+	s := httptest.NewServer((&control{edge: r.Edge}).routes())
+	t.Cleanup(s.Close)
+	return s
+}
+
+// listenTo hears what the edge tells until the test ends.
+func listenTo(t *testing.T, r *running, query string) <-chan story {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	s := r.control(t)
+	req, err := http.NewRequestWithContext(ctx, "GET", s.URL+"/v1/log?"+query, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := s.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.StatusCode != 200 {
+		text, _ := io.ReadAll(resp.Body)
+		t.Fatalf("%d %s", resp.StatusCode, text)
+	}
+	all := make(chan story, 100)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for sc := bufio.NewScanner(resp.Body); sc.Scan(); {
+			var got story
+			if len(sc.Bytes()) == 0 {
+				continue
+			}
+			if err := json.Unmarshal(sc.Bytes(), &got); err != nil {
+				t.Errorf("%v: %s", err, sc.Bytes())
+			}
+			all <- got
+		}
+	}()
+	t.Cleanup(func() { cancel(); resp.Body.Close(); <-done })
+	return all
+}
+
+// recent asks for what is kept.
+func recent(t *testing.T, r *running, query string) (all []story) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	(&control{edge: r.Edge}).routes().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/v1/log?"+query, http.NoBody))
+	for line := range strings.Lines(w.Body.String()) {
+		var got story
+		if err := json.Unmarshal([]byte(line), &got); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		all = append(all, got)
+	}
+	return all
+}
+
+func TestStoriesAreTold(t *testing.T) {
+	origin := testkit.Serve(t, "tcp", func(c net.Conn) {
+		in := bufio.NewReader(c)
+		for {
+			req, err := http.ReadRequest(in)
+			if err != nil || req.URL.Path == "/die" {
+				return
+			}
+			if req.URL.Path == "/slow" {
+				<-time.After(30 * time.Millisecond) // more than what the edge is told is slow
+			}
+			if _, err := io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: a=b\r\n\r\nok"); err != nil {
+				return
+			}
+		}
+	})
+	r := serveEdge(t, fibers, "log: {access: {to: none}, slow: 20ms}\ncache: {memory: 16MiB}\npools: {p: {servers: ['"+origin+"'], retry: {attempts: 0}}}\n"+
+		"sites: [{hosts: ['*'], routes: [{match: {path: /here}, respond: {status: 204}}, {pool: p, cache: {}}]}]\n")
+	all, some := listenTo(t, r, ""), listenTo(t, r, "filter="+url.QueryEscape("failed=yes"))
+	ask := func(path string) { askFor(t, r.addr, path) }
+	ask("/a?token=1")
+	got := <-all
+	if got.Target != "/a?token=1" || got.Status != 200 || got.Cache != "miss" || got.Why != "set-cookie" || got.Slow || got.Failed || got.Pool != "p" {
+		t.Errorf("%+v", got)
+	}
+	if s := got.Stages; s["head_read"] > s["picked"] || s["picked"] > s["first_byte"] || s["first_byte"] > s["delivered"] || s["delivered"] == 0 {
+		t.Errorf("stages: %v", got.Stages)
+	}
+	ask("/here")
+	if got := <-all; got.Status != 204 || got.Cache != "" || got.Why != "" {
+		t.Errorf("%+v", got)
+	}
+	ask("/slow")
+	if got := <-all; !got.Slow || got.Failed {
+		t.Errorf("%+v", got)
+	}
+	ask("/die")
+	if got := <-all; !got.Failed || got.Cause != "empty_response" || got.Status != 502 {
+		t.Errorf("%+v", got)
+	}
+	if got := <-some; got.Target != "/die" {
+		t.Errorf("%+v", got)
+	}
+	kept := recent(t, r, "recent=10")
+	if len(kept) != 2 || kept[0].Target != "/slow" || kept[1].Target != "/die" {
+		t.Errorf("kept: %+v", kept)
+	}
+	if got := recent(t, r, "recent=10&filter=id%3D"+kept[0].ID); len(got) != 1 || got[0].Target != "/slow" {
+		t.Errorf("by its id: %+v", got)
+	}
+	if got := recent(t, r, "recent=1"); len(got) != 1 || got[0].Target != "/die" {
+		t.Errorf("the last one: %+v", got)
+	}
+	if err := r.told.Inherit([][]byte{[]byte(`{"id":"before","status":502,"failed":true}`)}); err != nil || len(recent(t, r, "recent=10")) != 3 {
+		t.Error("nothing is inherited", err)
+	}
+}
+
+// askFor makes one request on a connection of its own and waits for the end of its response.
+func askFor(t *testing.T, addr, path string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+addr+path, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Close = true
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestLogIsAskedForWrongly(t *testing.T) {
+	r := serveEdge(t, fibers, "sites: [{hosts: ['*'], routes: [{respond: {status: 204}}]}]\n")
+	s := r.control(t)
+	for query, want := range map[string]string{
+		"filter=status%3E%3D5x": "filter, column 9",
+		"recent=x":              "recent=\"x\" is no number",
+		"recent=-1":             "recent=\"-1\" is no number",
+		"since=now":             "since=\"now\" is no time",
+	} {
+		resp, err := s.Client().Get(s.URL + "/v1/log?" + query) //nolint:noctx // a test's
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(string(text), strings.ReplaceAll(want, `"`, `\"`)) {
+			t.Errorf("%s: %d %s %v", query, resp.StatusCode, text, err)
+		}
+	}
+}

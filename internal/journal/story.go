@@ -1,0 +1,76 @@
+package journal
+
+import (
+	"strings"
+	"time"
+)
+
+// Story is one request as it is told after the fact: its line, and when it reached which stage. It owns its texts, and is made
+// to be used again: a ring of them is the memory of what was slow or failed.
+type Story struct {
+	Line Line
+	At   [NumStages]time.Duration // since the request's first byte, -1 for a stage that it did not reach
+	text []byte
+}
+
+// storyText is how much of one text of a client's a story keeps.
+const storyText = 512
+
+// Take makes s the story of a request: of its line, which is copied, and its journal.
+func (s *Story) Take(l *Line, j *Journal) {
+	s.Line = *l
+	s.text = s.text[:0]
+	texts := [...]*[]byte{&s.Line.Method, &s.Line.Target, &s.Line.Host, &s.Line.Referer, &s.Line.UserAgent, &s.Line.ID}
+	var ends [len(texts)]int
+	for i, t := range texts {
+		s.text = append(s.text, (*t)[:min(len(*t), storyText)]...)
+		ends[i] = len(s.text)
+	}
+	from := 0
+	for i, t := range texts {
+		*t = s.text[from:ends[i]:ends[i]]
+		from = ends[i]
+	}
+	s.Line.Name = strings.Clone(l.Name[:min(len(l.Name), storyText)]) // it may be a view as well
+	for i := range s.At {
+		s.At[i] = -1
+		if j.At[i] != 0 && j.At[Begun] != 0 && j.At[i] >= j.At[Begun] {
+			s.At[i] = time.Duration(j.At[i] - j.At[Begun])
+		}
+	}
+}
+
+var stageWords = [NumStages]string{"begun", "head_read", "routed", "body_read", "queued", "picked", "connected", "sent", "first_byte",
+	"received", "delivered"}
+
+// String returns the stage as stories spell it.
+func (s Stage) String() string { return stageWords[min(s, NumStages-1)] }
+
+// AppendStory appends s as one JSON object and a line feed: what the access log has in JSON, why the cache did what it did
+// ("cache_why"), whether it is among the slow or the failed, and the stages with their milliseconds since the first byte
+// ("stages_ms"), in their order.
+func AppendStory(dst []byte, s *Story) []byte {
+	dst = AppendJSON(dst, &s.Line)
+	dst = dst[:len(dst)-len("}\n")]
+	dst = appendText(dst, `,"cache_why":`, s.Line.Why)
+	if s.Line.Slow {
+		dst = append(dst, `,"slow":true`...)
+	}
+	if s.Line.Failure {
+		dst = append(dst, `,"failed":true`...)
+	}
+	dst = append(dst, `,"stages_ms":{`...)
+	first := true
+	for i, at := range s.At {
+		if at < 0 {
+			continue
+		}
+		if !first {
+			dst = append(dst, ',')
+		}
+		first = false
+		dst = append(append(append(dst, '"'), stageWords[i]...), '"', ':')
+		dst = appendMillis(dst, at)
+	}
+	return append(dst, "}}\n"...)
+}
