@@ -66,9 +66,9 @@ type left struct {
 func newAlarm(h *hub, node string, cfg *config.Config) *alarm {
 	a := &alarm{hub: h, sender: notify.New(node, slog.Default()), output: api.NewClient(api.KeeperSocket(h.runDir)), news: make(chan struct{}, 1)}
 	var l left
-	h.shelf.read("alerts", into(&l))
+	h.lasting.read("alerts", into(&l))
 	var book outage.Saved
-	h.shelf.read("downtime", into(&book))
+	h.lasting.read("downtime", into(&book))
 	a.board, a.errors, a.book, a.seq = alert.New(l.Alerts), grouping.New(l.Errors), outage.New(book, defaultDown), l.Seq
 	a.use(cfg)
 	for _, m := range l.Messages {
@@ -166,8 +166,8 @@ func (a *alarm) save(now time.Time, end bool) {
 	book := a.book.Save()
 	a.mu.Unlock()
 	l.Messages = a.sender.Waiting()
-	a.hub.shelf.write("alerts", func(w io.Writer) error { return json.NewEncoder(w).Encode(l) })
-	a.hub.shelf.write("downtime", func(w io.Writer) error { return json.NewEncoder(w).Encode(book) })
+	a.hub.lasting.write("alerts", func(w io.Writer) error { return json.NewEncoder(w).Encode(l) })
+	a.hub.lasting.write("downtime", func(w io.Writer) error { return json.NewEncoder(w).Encode(book) })
 }
 
 // listen follows what workers print, until the context is over.

@@ -175,6 +175,24 @@ func TestAlarmOfErrors(t *testing.T) {
 	}
 }
 
+// TestKeptElsewhere: what is to outlive the machine's restart lies where the configuration says, and where systemd does.
+func TestKeptElsewhere(t *testing.T) {
+	h := newHook(t)
+	dir := filepath.Join(t.TempDir(), "weir")
+	s := start(t, strings.Replace(alarming(h), "admin: {", "admin: {keep: "+dir+", ", 1))
+	s.eventually("files", func() bool {
+		text, err := os.ReadFile(filepath.Join(dir, "desk.downtime"))
+		return err == nil && strings.Contains(string(text), "since")
+	})
+	s.end()
+	if _, err := os.Stat(filepath.Join(s.dir, "desk.downtime")); err == nil {
+		t.Error("it is in the run directory too")
+	}
+	t.Setenv("STATE_DIRECTORY", dir+".state:/other")
+	s.begin(alarming(h))
+	s.eventually("files", func() bool { _, err := os.Stat(filepath.Join(dir+".state", "desk.alerts")); return err == nil })
+}
+
 func TestCertificates(t *testing.T) {
 	authority := testkit.NewAuthority(t)
 	cert, key := authority.Issue("desk", "127.0.0.1", nil)

@@ -3,6 +3,7 @@ package desk
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -33,6 +34,7 @@ type hub struct {
 	events       *events.Log
 	watchers     []watcher
 	shelf        *shelf
+	lasting      *shelf // of what is to outlive a restart of the machine; it may be the same
 	alarm        *alarm
 	runDir       string
 	end          chan struct{}
@@ -74,6 +76,9 @@ func (h *hub) stop() error {
 	}
 	h.stopOnce.Do(func() { close(h.end) })
 	<-h.done
+	if h.lasting != h.shelf {
+		return errors.Join(h.shelf.close(), h.lasting.close())
+	}
 	return h.shelf.close()
 }
 
