@@ -190,6 +190,7 @@ type EdgeStatus struct {
 	Panics      uint64       `json:"panics"`
 	SlowTurns   uint64       `json:"slow_turns"`
 	LogDropped  uint64       `json:"log_dropped"`
+	Logs        []LogStatus  `json:"logs,omitempty"` // access logs with which something is wrong
 	Pools       []PoolStatus `json:"pools"`
 	Faults      []Fault      `json:"faults,omitempty"` // that it makes on purpose; of those only ID and Made
 }

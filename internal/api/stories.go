@@ -7,3 +7,10 @@ import "encoding/json"
 type Stories struct {
 	Stories []json.RawMessage `json:"stories"`
 }
+
+// LogStatus is an access log that has dropped lines, or cannot be written.
+type LogStatus struct {
+	To      string `json:"to"`
+	Dropped uint64 `json:"dropped"`           // lines, since it was opened
+	Problem string `json:"problem,omitempty"` // why it cannot be written; lines are held, and dropped when they are too many
+}

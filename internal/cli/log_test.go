@@ -20,6 +20,7 @@ type fakeEdge struct {
 	t      *testing.T
 	server *http.Server
 	told   chan string   // goes out to who listens
+	passed chan struct{} // what was told has been sent
 	asked  chan string   // the queries
 	past   []string      // what is kept
 	gone   chan struct{} // it ends
@@ -32,7 +33,7 @@ func newFakeEdge(t *testing.T, dir, name string, past ...string) *fakeEdge {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &fakeEdge{t: t, told: make(chan string), asked: make(chan string, 10), past: past, gone: make(chan struct{})}
+	e := &fakeEdge{t: t, told: make(chan string), passed: make(chan struct{}), asked: make(chan string, 10), past: past, gone: make(chan struct{})}
 	e.server = &http.Server{Handler: e, ReadHeaderTimeout: time.Minute}
 	done := make(chan struct{})
 	go func() { defer close(done); _ = e.server.Serve(ln) }() // ends with ErrServerClosed
@@ -46,6 +47,12 @@ func newFakeEdge(t *testing.T, dir, name string, past ...string) *fakeEdge {
 
 func (e *fakeEdge) end() { e.once.Do(func() { close(e.gone); e.server.Close() }) }
 
+// tell tells one who listens, and waits until it has gone out.
+func (e *fakeEdge) tell(text string) {
+	e.told <- text
+	<-e.passed
+}
+
 func (e *fakeEdge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	e.asked <- r.URL.RawQuery
@@ -58,13 +65,15 @@ func (e *fakeEdge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f := http.NewResponseController(w)
+	if f.Flush() != nil {
+		return
+	}
 	for {
-		if f.Flush() != nil {
-			return
-		}
 		select {
 		case s := <-e.told:
 			w.Write([]byte(s + "\n")) //nolint:errcheck // a test's
+			f.Flush()                 //nolint:errcheck // likewise
+			e.passed <- struct{}{}
 		case <-e.gone:
 			return
 		case <-r.Context().Done():
@@ -100,20 +109,20 @@ func TestLogFollowsFromEdgeToEdge(t *testing.T) {
 	if q := <-first.asked; q != "filter=%28status%3E%3D200%29" {
 		t.Errorf("asked for %s", q)
 	}
-	first.told <- storyText("a1", "")
+	first.tell(storyText("a1", ""))
 	second := newFakeEdge(t, dir, "edge-2.sock", storyText("a1", ""), storyText("b1", ""))
 	if q := <-second.asked; !strings.Contains(q, "since=") || !strings.Contains(q, "filter=") {
 		t.Errorf("asked for %s", q)
 	}
-	second.told <- storyText("b2", "")
-	first.told <- storyText("a2", "") // it still has something to finish
+	second.tell(storyText("b2", ""))
+	first.tell(storyText("a2", "")) // it still has something to finish
 	first.end()
 	second.end() // it dies, and the next one is there a little later
 	third := newFakeEdge(t, dir, "edge-3.sock", storyText("b2", ""))
 	<-third.asked
-	third.told <- ""
-	third.told <- `{"dropped":7}`
-	third.told <- storyText("c1", "")
+	third.tell("")
+	third.tell(`{"dropped":7}`)
+	third.tell(storyText("c1", ""))
 	got := <-done
 	if got.err != nil {
 		t.Fatal(got.err)

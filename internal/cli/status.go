@@ -112,6 +112,13 @@ func problems(s api.Status) []string {
 	if s.Problem != "" {
 		all = append(all, s.Problem)
 	}
+	if s.Edge != nil {
+		for _, l := range s.Edge.Logs {
+			if l.Problem != "" {
+				all = append(all, fmt.Sprintf("access log to %s: %s; %s dropped", l.To, l.Problem, count(l.Dropped, "line")))
+			}
+		}
+	}
 	for _, a := range s.Apps {
 		looping, last := 0, ""
 		for _, w := range a.Workers {

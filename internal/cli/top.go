@@ -55,8 +55,6 @@ func (f topFlags) run(c *cobra.Command) error {
 	if *f.output != "" && *f.output != "json" {
 		return fmt.Errorf("--output %s: write json, or leave it out", *f.output)
 	}
-	runtime.UnlockOSThread() // see init: this process has no use for it
-	runtime.GOMAXPROCS(1)    // traffic needs the processors
 	desk, err := f.desk(c.Context())
 	if err != nil {
 		return err
@@ -78,6 +76,9 @@ func (f topFlags) run(c *cobra.Command) error {
 		return err
 	}
 	o := top.Options{Desk: desk, ASCII: *f.ascii || !utf8Locale(os.Getenv), View: *f.view, Filter: *f.filter, Sort: *f.sort, Out: c.OutOrStdout()}
+	if *f.url == "" && os.Geteuid() == 0 {
+		o.Behind = os.Getenv("SUDO_USER")
+	}
 	terminal := c.OutOrStdout() == os.Stdout && term.IsTerminal(int(os.Stdout.Fd()))
 	if terminal {
 		o.Ink = inkFor(os.Getenv)
@@ -89,6 +90,8 @@ func (f topFlags) run(c *cobra.Command) error {
 	if os.Getenv("TERM") == "dumb" {
 		return errors.New("this terminal (TERM=dumb) cannot show it: write weir top --once")
 	}
+	runtime.UnlockOSThread() // see init: this process has no use for it
+	runtime.GOMAXPROCS(1)    // traffic needs the processors
 	o.In, o.Env = os.Stdin, os.Environ()
 	return top.Run(c.Context(), o)
 }

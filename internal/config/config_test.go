@@ -285,7 +285,7 @@ log: {access: {to: access.log}}
 	if a := c.Apps[0]; a.Directory != dir || !slices.Equal(a.Argv, []string{"./run", "hello"}) || a.Workers < 1 {
 		t.Errorf("the app is %+v", a)
 	}
-	if c.File != path || c.Sites[0].Routes[0].Files.Root != dir || c.Log.Access.To != filepath.Join(dir, "access.log") {
+	if c.File != path || c.Sites[0].Routes[0].Files.Root != dir || c.Log.Access[0].To != filepath.Join(dir, "access.log") {
 		t.Errorf("paths are not absolute: %+v", c)
 	}
 	if want := map[string]string{"GREETING": "hello"}; cmp.Diff(c.UsedEnv, want) != "" {

@@ -76,7 +76,8 @@ func topObject(t *table, w *wholeTable) *object[raw] {
 		"Where weir's and its workers' Unix sockets are. The flag --run-dir wins over it.")
 	add(o, "chaos", convert(enumKind("forbid", "allow"), func(s string) bool { return s == "allow" }), func(r *raw) *bool { return &r.Chaos }, "forbid",
 		"Whether `weir chaos` may make faults on purpose: kill workers and edges, slow answers down, answer with errors.")
-	o.later("metrics", "statsd and Graphite")
+	add(o, "metrics", pointer(mapped(metricsObject(t).kind(), `write {listen: "127.0.0.1:8125"}, or {graphite: "10.0.0.3:2003"}`)), func(r *raw) **Metrics { return &r.Metrics }, "",
+		"Numbers beside those at /metrics of the status page: apps' own, and weir's for others.")
 	o.zero.store = store.zero
 	o.done = func(d *decoder, at value, given map[string]value, r *raw) {
 		d.resolve(at, given, r, pools.zero, apps.zero, caching.zero)
@@ -108,43 +109,6 @@ func listenObject(t *table) *object[listening] {
 	add(o, "proxy_protocol", pointer(mapped(proxyProtocolObject(t).kind(), "write {from: [10.0.0.7]}, with the addresses of the balancers that speak it")),
 		func(l *listening) **ProxyProtocol { return &l.proxy }, "", "Who tells whose connections they pass on. Without it: nobody.")
 	return o
-}
-
-func logObject(t *table) *object[Log] {
-	access := newObject[AccessLog](t, "access_log", "log.access", "One line for each request.")
-	add(access, "to", logTargetKind(), func(a *AccessLog) *string { return &a.To }, "stdout",
-		"Where the lines go. A file is opened for appending.")
-	add(access, "format", enumKind("json", "combined"), func(a *AccessLog) *string { return &a.Format }, "json",
-		"JSON, or the combined format of Apache and nginx with the request's id at the end.")
-	o := newObject[Log](t, "log", "log", "What is written where.")
-	add(o, "access", access.kind(), func(l *Log) *AccessLog { return &l.Access }, "", "One line for each request.")
-	add(o, "level", enumKind("debug", "info", "warn", "error"), func(l *Log) *string { return &l.Level }, "info",
-		"What weir says of itself, on its standard error: this and what is graver.")
-	add(o, "slow", durationKind(time.Millisecond), func(l *Log) *time.Duration { return &l.Slow }, "1s",
-		"From when on a request is slow: the last slow, failed and refused ones are kept for `weir log --recent`.")
-	return o
-}
-
-func logTargetKind() kind[string] {
-	k := pathKind("stdout, stderr, none, or the path of a file")
-	path := k.read
-	k.read = func(d *decoder, v value) (string, bool) {
-		if v.isScalar() {
-			switch v.node.Value {
-			case "stdout", "stderr", "none":
-				return v.node.Value, true
-			case "off", "no", "false":
-				d.wrong(v, "none")
-				return "", false
-			}
-		}
-		file, ok := path(d, v)
-		if ok {
-			d.checkFolderOf(v, file)
-		}
-		return file, ok
-	}
-	return k
 }
 
 // MaxHead is how large limits.head may be in bytes: a head has to fit into one buffer.

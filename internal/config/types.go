@@ -26,6 +26,7 @@ type Config struct {
 	Cache          *Cache // nil: there is none
 	Log            Log
 	Admin          *Admin        `json:",omitempty"` // nil: there is no desk
+	Metrics        *Metrics      `json:",omitempty"` // nil: no numbers go in or out beside /metrics
 	Alerts         *Alerts       `json:",omitempty"` // nil: nobody is told of anything
 	Availability   *Availability `json:",omitempty"` // nil: nothing is promised
 	Limits         Limits
@@ -301,6 +302,7 @@ type Route struct {
 	Files    *Files
 	Redirect *Redirect
 	Respond  *Respond
+	Monitor  string `json:",omitempty"` // "live" or "ready": whether weir is
 }
 
 // Match is a condition: all of what is set must hold. An empty list holds.
@@ -445,16 +447,3 @@ type TTLRule struct {
 
 // StatusRange is the statuses of From to To.
 type StatusRange struct{ From, To int }
-
-// Log says what is written where.
-type Log struct {
-	Access AccessLog
-	Level  string // debug, info, warn, error
-	Slow   time.Duration
-}
-
-// AccessLog is a line a request.
-type AccessLog struct {
-	To     string // "stdout", "stderr", "none" or an absolute path
-	Format string // "json" or "combined"
-}

@@ -14,7 +14,10 @@ import (
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/desk/events"
+	"github.com/weirhq/weir/internal/desk/exposition"
+	"github.com/weirhq/weir/internal/desk/facts"
 	"github.com/weirhq/weir/internal/desk/series"
+	"github.com/weirhq/weir/internal/desk/statsd"
 	"github.com/weirhq/weir/internal/picture"
 	"github.com/weirhq/weir/internal/source"
 )
@@ -58,6 +61,7 @@ func (d *desk) apply(s api.EdgeState) error {
 	d.cfg = cfg
 	d.hub.cfg.Store(cfg)
 	d.hub.alarm.use(cfg)
+	d.hub.numbers.Use(cfg.Metrics)
 	var l slog.Level
 	if l.UnmarshalText([]byte(cfg.Log.Level)) == nil {
 		d.level.Set(l)
@@ -73,9 +77,13 @@ func (d *desk) newHub(cfg *config.Config) (*hub, error) {
 	}
 	h := &hub{
 		keeper: api.NewClient(api.KeeperSocket(d.runDir)), edge: api.NewClient(api.EdgeSocket(d.runDir)), series: series.New(), events: &events.Log{},
-		end: make(chan struct{}), done: make(chan struct{}), listeners: map[*listener]bool{}, shelf: openShelf(d.runDir), runDir: d.runDir,
+		end: make(chan struct{}), done: make(chan struct{}), listeners: map[*listener]bool{}, shelf: openShelf(d.runDir),
 	}
 	h.cfg.Store(cfg)
+	h.metrics, h.facts, h.runDir = exposition.New(h.now.Load), facts.New(), d.runDir
+	h.numbers = statsd.New()
+	h.metrics.Add(h.numbers.Families)
+	h.watchers = append(h.watchers, h.numbers)
 	var book picture.Book
 	h.shelf.read("book", func(r io.Reader) error {
 		err := json.NewDecoder(r).Decode(&book)

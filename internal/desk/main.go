@@ -87,6 +87,9 @@ const stopTime = 500 * time.Millisecond
 func (d *desk) stop() error {
 	d.door.shut()
 	err := d.hub.stop()
+	if d.hub != nil {
+		d.hub.numbers.Stop()
+	}
 	for key, f := range d.offered {
 		if cerr := f.Close(); cerr != nil {
 			err = errors.Join(err, fmt.Errorf("closing %s: %w", key, cerr))

@@ -61,6 +61,11 @@ func (o *rooms) all() []room {
 		{"POST /api/v1/intervention", config.Operate, o.intervene},
 		{"POST /api/v1/reload", config.Operate, o.reload},
 		{"POST /api/v1/purge", config.Operate, o.purge},
+		{"GET /api/v1/numbers", config.View, o.hub.numbers.ServeHTTP},
+		{"GET /metrics", config.View, o.hub.metrics.ServeHTTP},
+		{"GET /-/live", "", o.live},
+		{"GET /-/ready", "", o.ready},
+		{"GET /-/pool/{name}", "", o.poolSize},
 	}
 	for _, pattern := range export.Patterns {
 		all = append(all, room{pattern, config.View, tables})

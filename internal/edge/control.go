@@ -202,13 +202,6 @@ func (c *control) routes() http.Handler {
 		c.edge.onLoops(func(*local) {}) // each loop has to take a turn
 		api.Answer(w, http.StatusOK, struct{}{})
 	})
-	mux.HandleFunc("POST /v1/reopen", func(w http.ResponseWriter, _ *http.Request) {
-		if err := c.edge.Reopen(); err != nil {
-			api.AnswerError(w, http.StatusUnprocessableEntity, err)
-			return
-		}
-		api.Answer(w, http.StatusOK, struct{}{})
-	})
 	c.cacheRoutes(mux)
 	c.tellingRoutes(mux)
 	mux.HandleFunc("POST /v1/state", func(w http.ResponseWriter, r *http.Request) {

@@ -51,9 +51,7 @@ func (e *Edge) own() api.Counters {
 	e.mu.Lock()
 	t := e.tree.Load()
 	c.Version = e.version
-	if e.log != nil {
-		c.LogDropped = e.log.Dropped()
-	}
+	c.LogDropped, _ = e.logStatus()
 	e.mu.Unlock()
 	if t == nil {
 		return c

@@ -50,8 +50,8 @@ type Edge struct {
 
 	// mu guards the swap of trees and listeners.
 	mu        sync.Mutex
-	log       *journal.Log
-	logTo     config.AccessLog
+	logs      []*accessLog
+	lost      uint64 // lines that logs dropped which are closed
 	version   int64
 	listeners map[string][]*loop.Listener
 	sockets   map[string][]*os.File // handed down and not listened on yet
@@ -156,7 +156,7 @@ func (e *Edge) Apply(s api.EdgeState) error {
 	if err := e.awaitSockets(cfg.Traffic()); err != nil {
 		return err
 	}
-	log, err := e.openLog(cfg.Log.Access)
+	logs, err := e.openLogs(cfg.Log.Access)
 	if err != nil {
 		return err
 	}
@@ -169,17 +169,13 @@ func (e *Edge) Apply(s api.EdgeState) error {
 	env.Dir = s.RunDir
 	next, err := newTree(cfg, env, old, e.caching, &e.names)
 	if err != nil {
-		if log != e.log {
-			err = errors.Join(err, log.Close())
-		}
-		return err
+		return errors.Join(err, e.closeLogs(logs, e.logs))
 	}
 	next.source = s.Source
 	next.pools.SetWorkers(s.Workers)
 	next.pools.SetHands(s.Hands)
 	e.useFaults(s.Faults)
-	e.useLog(log, cfg.Log.Access)
-	e.told.SlowAfter(cfg.Log.Slow)
+	e.useLogs(logs, &cfg.Log)
 	if e.level != nil {
 		// The configuration was checked: a level that cannot be read is none, and Info stays.
 		var l slog.Level
@@ -221,50 +217,6 @@ func (e *Edge) awaitSockets(want []config.Listen) error {
 		}
 	}
 	return nil
-}
-
-// openLog opens the access log that a configuration names, or returns the one in use if that is it.
-func (e *Edge) openLog(to config.AccessLog) (*journal.Log, error) {
-	if e.log != nil && to == e.logTo {
-		return e.log, nil
-	}
-	l, err := journal.Open(journal.Options{To: to.To, Format: to.Format, Loops: len(e.locals), Problem: func(err error) {
-		if err != nil {
-			slog.Error("the access log cannot be written: lines are held, and dropped when they are too many", "error", err)
-			return
-		}
-		slog.Info("the access log is written again")
-	}})
-	if err != nil {
-		return nil, fmt.Errorf("log.access.to: %w", err)
-	}
-	return l, nil
-}
-
-// useLog hands the log's writers to the loops and closes the former log.
-func (e *Edge) useLog(next *journal.Log, to config.AccessLog) {
-	former := e.log
-	if former == next {
-		return
-	}
-	e.told.UseLog(next)
-	e.log, e.logTo = next, to
-	if former == nil {
-		return
-	}
-	if err := former.Close(); err != nil {
-		slog.Error("closing the former access log", "error", err)
-	}
-}
-
-// Reopen opens the access log's file anew, which has been renamed. When it cannot be opened, the old one stays.
-func (e *Edge) Reopen() error {
-	e.mu.Lock() // a reload may be about to replace the log
-	defer e.mu.Unlock()
-	if e.log == nil {
-		return nil // the first state opens it
-	}
-	return e.log.Reopen()
 }
 
 // onLoops runs f on every loop that has not ended, and waits.
@@ -365,9 +317,7 @@ func (e *Edge) Stop(ctx context.Context) error {
 		t.pools.Close()
 		err = errors.Join(err, t.closeRoots())
 	}
-	if e.log != nil {
-		err = errors.Join(err, e.log.Close())
-	}
+	err = errors.Join(err, e.closeLogs(e.logs, nil))
 	return err
 }
 
@@ -427,9 +377,7 @@ func (e *Edge) Status() api.EdgeStatus {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s.Version, s.Faults = e.version, e.chaos.Load().status()
-	if e.log != nil {
-		s.LogDropped = e.log.Dropped()
-	}
+	s.LogDropped, s.Logs = e.logStatus()
 	s.Pools = e.poolStatus()
 	return s
 }
@@ -447,6 +395,9 @@ func (e *Edge) poolStatus() []api.PoolStatus {
 
 // account counts a request that has ended and writes its line.
 func (h *handler) account() {
+	if h.monitored() {
+		return
+	}
 	l, j := h.l, &h.x.Journal
 	l.count.Requests++
 	l.count.Cache[j.Cache]++

@@ -44,6 +44,13 @@ func (h *handler) whyUncached() string {
 // tellingRoutes are those that tell of requests.
 func (c *control) tellingRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /v1/log", c.log)
+	mux.HandleFunc("POST /v1/reopen", func(w http.ResponseWriter, _ *http.Request) {
+		if err := c.edge.Reopen(); err != nil {
+			api.AnswerError(w, http.StatusUnprocessableEntity, err)
+			return
+		}
+		api.Answer(w, http.StatusOK, struct{}{})
+	})
 	mux.HandleFunc("POST /v1/stories", func(w http.ResponseWriter, r *http.Request) {
 		var in api.Stories
 		if err := api.ReadRequest(w, r, &in); err != nil {

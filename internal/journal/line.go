@@ -38,6 +38,8 @@ type Line struct {
 	Why                       string // the cache did what it did, as in Cache-Status; only stories tell it
 	Slow, Failure             bool   // it took longer than log.slow; it came to nothing by weir's or a server's doing. Likewise
 
+	Sample string // the share of such lines that this log has, as a number; "": this log has all lines
+
 	Total     time.Duration // first byte of the head to the last byte of the response
 	Queue     time.Duration // waiting for a place at a server
 	Connect   time.Duration // until the connection to the server was there
@@ -129,7 +131,7 @@ func AppendJSON(dst []byte, l *Line) []byte {
 	dst = appendPhase(dst, `,"queue_ms":`, l.Queue)
 	dst = appendPhase(dst, `,"connect_ms":`, l.Connect)
 	dst = appendPhase(dst, `,"first_byte_ms":`, l.FirstByte)
-	return append(dst, "}\n"...)
+	return append(appendSampled(dst, `,"sample":`, l), "}\n"...)
 }
 
 // AppendCombined appends l to dst in the combined format of Apache and nginx, with two fields more, the request's id
@@ -164,11 +166,16 @@ func AppendCombined(dst []byte, l *Line) []byte {
 	dst = append(dst, `" "`...)
 	dst = appendOrDash(dst, l.ID)
 	dst = append(dst, `" `...)
-	ms := max(l.Total, 0) / time.Millisecond
-	dst = strconv.AppendInt(dst, int64(ms/1000), 10)
-	dst = append(dst, '.')
-	dst = appendPadded(dst, int(ms%1000), 3)
-	return append(dst, '\n')
+	dst = appendSeconds(dst, l.Total)
+	return append(appendSampled(dst, " ", l), '\n')
+}
+
+// appendSampled appends which share of such lines is written, in a log that has not all of them.
+func appendSampled(dst []byte, before string, l *Line) []byte {
+	if l.Sample == "" {
+		return dst
+	}
+	return append(append(dst, before...), l.Sample...)
 }
 
 func appendClient(dst []byte, a netip.Addr, none string) []byte {

@@ -2,14 +2,18 @@ package journal
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/weirhq/weir/internal/journal/sink"
 )
 
 // How the access log is written. Each loop appends lines to a buffer of its own; one goroutine takes the buffers and
@@ -37,12 +41,21 @@ const (
 
 // Options say what log to open.
 type Options struct {
-	To     string // "stdout", "stderr", "none" or the path of a file
-	Format string // "json" or "combined"
+	To     string // as ParseTarget has it
+	Format string // as ParseFormat has it
 	Loops  int    // number of writers
-	Limit  int    // bytes held per loop while the disk is slow or full; default 4 MiB. Lines beyond are dropped and counted
+	Limit  int    // bytes held per loop while the target is slow or full; default 4 MiB. Lines beyond are dropped and counted
+	Rotate sink.Rotation
+	// Facility of syslog, as sink.Facilities has it; "": daemon.
+	Facility string
+	// Filter says which lines are wanted; nil: all.
+	Filter func(*Line) bool
+	// Sample is which share of lines is written, by class of status: 0 for all, below 0 for none. Slow ones and failures are always written.
+	Sample [6]float64
 	// Problem is told when writing begins to fail, and with nil when it works again. On the log's goroutine; may be nil.
 	Problem func(error)
+	// OldFiles is told what goes wrong with rotated files. On a goroutine of its own.
+	OldFiles func(error)
 }
 
 // ErrLogClosed is the answer of a log that has been closed.
@@ -51,7 +64,10 @@ var ErrLogClosed = errors.New("the access log is closed")
 // Log is an open access log.
 type Log struct {
 	// Never change.
-	path    string // empty for stdout and stderr
+	to      string
+	path    string // of a plain file; empty for all else
+	closes  bool   // the file is the log's own
+	end     []byte // of a record
 	problem func(error)
 	writers []*Writer
 	wake    chan struct{} // a buffer has got its first line
@@ -61,6 +77,7 @@ type Log struct {
 	done    chan struct{}
 
 	dropped atomic.Uint64
+	trouble atomic.Pointer[string] // what is wrong; nil: nothing
 	closing sync.Once
 
 	// Owned by the goroutine.
@@ -75,6 +92,9 @@ type Log struct {
 type Writer struct {
 	log    *Log
 	format func([]byte, *Line) []byte
+	filter func(*Line) bool
+	shares *shares
+	random uint64
 
 	// mu is held by the loop while it appends a line and by the goroutine while it swaps two slices. The goroutine
 	// only ever tries it, so the loop never finds a waiter to hand it over to.
@@ -86,41 +106,71 @@ type Writer struct {
 	held []byte // the goroutine's: the part of spare that is not written yet
 }
 
-// Open opens the log. What cannot be written is held, tried again every second, and beyond the limit dropped. A file is created with mode 0640 and always appended to, in whole lines, so that two processes
-// may share it.
+// Open opens the log. What cannot be written is held, tried again every second, and beyond the limit dropped. A file is created with mode
+// 0640 and always appended to, in whole lines, so that two processes may share it.
 func Open(o Options) (*Log, error) {
-	format := AppendJSON
-	switch o.Format {
-	case "json", "":
-	case "combined":
-		format = AppendCombined
-	default:
-		return nil, fmt.Errorf("opening the access log: format %q: write json or combined", o.Format)
+	fail := func(err error) (*Log, error) { return nil, fmt.Errorf("opening the access log: %w", err) }
+	format, err := ParseFormat(o.Format)
+	if err != nil {
+		return fail(err)
 	}
-	switch o.To {
-	case "none", "":
+	to, err := ParseTarget(o.To)
+	if err != nil {
+		return fail(err)
+	}
+	f := format.Append
+	switch to.Kind {
+	case ToNowhere:
 		return &Log{}, nil
-	case "stdout":
-		return start(o, format, os.Stdout, ""), nil
-	case "stderr":
-		return start(o, format, os.Stderr, ""), nil
+	case ToStdout:
+		return start(o, f, os.Stdout, ""), nil
+	case ToStderr:
+		return start(o, f, os.Stderr, ""), nil
+	case ToJournald:
+		return start(o, journaldEntry(f), sink.NewJournald(to.Address), ""), nil
+	case ToSyslog:
+		facility, err := sink.Facility(cmp.Or(o.Facility, "daemon"))
+		if err != nil {
+			return fail(err)
+		}
+		if to.Network == "tcp" {
+			return start(o, syslogMessage(f, facility), sink.NewStream(to.Address), ""), nil
+		}
+		return start(o, syslogMessage(f, facility), sink.NewSyslog(to.Network, to.Address), ""), nil
 	}
-	f, err := openLog(o.To)
+	if o.Rotate.On() {
+		told := o.OldFiles
+		if told == nil {
+			told = func(error) {}
+		}
+		file, err := sink.OpenFile(to.Address, o.Rotate, told)
+		if err != nil {
+			return fail(err)
+		}
+		return start(o, f, file, ""), nil
+	}
+	file, err := openLog(to.Address)
 	if err != nil {
 		return nil, err
 	}
-	return start(o, format, f, o.To), nil
+	return start(o, f, file, to.Address), nil
 }
 
-func start(o Options, format func([]byte, *Line) []byte, f *os.File, path string) *Log {
-	l := &Log{path: path, file: f, problem: o.Problem, wake: make(chan struct{}, 1), full: make(chan struct{}, 1),
+func start(o Options, format func([]byte, *Line) []byte, f io.WriteCloser, path string) *Log {
+	l := &Log{to: o.To, path: path, file: f, end: lineFeed, problem: o.Problem, wake: make(chan struct{}, 1), full: make(chan struct{}, 1),
 		reopen: make(chan chan error), stop: make(chan struct{}), done: make(chan struct{})}
+	_, sinks := f.(sink.Sink)
+	l.closes = sinks || path != ""
+	if o.To == "journald" {
+		l.end = emptyLine
+	}
 	limit := o.Limit
 	if limit <= 0 {
 		limit = defaultLimit
 	}
+	shares := newShares(o.Sample)
 	for range o.Loops {
-		l.writers = append(l.writers, &Writer{log: l, format: format, limit: limit})
+		l.writers = append(l.writers, &Writer{log: l, format: format, limit: limit, filter: o.Filter, shares: shares, random: rand.Uint64() | 1})
 	}
 	go l.run()
 	return l
@@ -140,6 +190,14 @@ func (l *Log) Writer(loop int) *Writer {
 		return nil
 	}
 	return l.writers[loop]
+}
+
+// Problem returns what is wrong with the writing, "" when nothing is. From any goroutine.
+func (l *Log) Problem() string {
+	if p := l.trouble.Load(); p != nil {
+		return *p
+	}
+	return ""
 }
 
 // Dropped returns how many lines were lost because the disk was slow or full. From any goroutine.
@@ -180,11 +238,24 @@ func (l *Log) Close() error {
 // On reports whether lines go anywhere: if not, there is no need to fill one in.
 func (w *Writer) On() bool { return w != nil }
 
-// Line appends a line. It does not block, and allocates only while the buffer grows.
-func (w *Writer) Line(l *Line) {
-	if w == nil {
+// Line appends a line, if it is wanted. It does not block, and allocates only while the buffer grows.
+func (w *Writer) Line(l *Line) { w.Show(l, l) }
+
+// Show is Line, where what is shown of a line is not all that decides whether it is wanted.
+func (w *Writer) Show(l, shown *Line) {
+	if w == nil || w.filter != nil && !w.filter(l) {
 		return
 	}
+	share, ok := w.share(l)
+	if !ok {
+		return
+	}
+	shown.Sample = share
+	w.append(shown)
+	shown.Sample = ""
+}
+
+func (w *Writer) append(l *Line) {
 	w.mu.Lock()
 	before := len(w.buf)
 	if before >= w.limit {
@@ -266,9 +337,9 @@ func (l *Log) run() {
 			}
 			l.flush()
 			if w := l.stuck; w != nil {
-				l.dropped.Add(uint64(bytes.Count(w.held, []byte{'\n'})))
+				l.dropped.Add(uint64(bytes.Count(w.held, l.end)))
 			}
-			if l.path != "" {
+			if l.closes {
 				l.err = l.file.Close()
 			}
 			return
@@ -278,6 +349,12 @@ func (l *Log) run() {
 
 // open replaces the file by what the path names now.
 func (l *Log) open() error {
+	if s, ok := l.file.(sink.Sink); ok {
+		if err := s.Reopen(); err != nil {
+			return fmt.Errorf("opening the access log: %w", err)
+		}
+		return nil
+	}
 	if l.path == "" {
 		return nil
 	}
@@ -302,6 +379,12 @@ func (l *Log) open() error {
 func (l *Log) flush() {
 	was := l.stuck != nil
 	err := l.flushAll()
+	if err == nil {
+		l.trouble.Store(nil)
+	} else if !was {
+		text := err.Error()
+		l.trouble.Store(&text)
+	}
 	if l.problem == nil || was == (err != nil) {
 		return
 	}

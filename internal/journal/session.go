@@ -31,7 +31,7 @@ func appendSession(dst []byte, l *Line) []byte {
 	dst = appendMillis(dst, l.Total)
 	dst = appendPhase(dst, `,"queue_ms":`, l.Queue)
 	dst = appendPhase(dst, `,"connect_ms":`, l.Connect)
-	return append(dst, "}\n"...)
+	return append(appendSampled(dst, `,"sample":`, l), "}\n"...)
 }
 
 // appendAddressed appends what stands in the place of the request line: where the session came to, and whom it asked for.

@@ -178,7 +178,7 @@ func (m *model) act(k string) {
 		m.say = cell{"choose a server or a worker first", dim}
 		return
 	}
-	m.ask = handDialog(k, p, s)
+	m.ask = handDialog(k, p, s, m.behind)
 }
 
 func (m *model) askReload(it *item) {
@@ -198,7 +198,7 @@ func (m *model) askReload(it *item) {
 }
 
 // handDialog asks about a server.
-func handDialog(k string, p *picture.Pool, s *picture.Server) *dialog {
+func handDialog(k string, p *picture.Pool, s *picture.Server, behind string) *dialog {
 	name := p.Name + "/" + s.Name
 	in := api.Intervention{Pool: p.Name, Server: s.Name}
 	d := &dialog{labels: []string{"reason"}, fields: []*field{newField("")}}
@@ -223,6 +223,9 @@ func handDialog(k string, p *picture.Pool, s *picture.Server) *dialog {
 	}
 	d.do = func(d *dialog) (any, error) {
 		in.Reason = d.fields[len(d.fields)-1].String()
+		if behind != "" {
+			in.Reason = strings.TrimSpace(in.Reason + " (" + behind + ", by sudo)")
+		}
 		if in.Do != "weight" {
 			return intervene{in}, nil
 		}

@@ -110,7 +110,7 @@ func (m *model) cacheRoutes() []line {
 		r := &m.pic.Routes[i]
 		if sumOfAll(r.Cache[1:]) > 0 {
 			all = append(all, r)
-			wide = max(wide, widthOf(clean(r.Site+" "+r.Name, m.paint.ascii)))
+			wide = max(wide, widthOf(clean(routeTitle(r), m.paint.ascii)))
 		}
 	}
 	if len(all) == 0 {
@@ -122,7 +122,7 @@ func (m *model) cacheRoutes() []line {
 	for _, r := range all {
 		c := &r.Cache
 		hits := c[journal.Hit] + c[journal.Stale] + c[journal.Shared] + c[journal.Revalidated]
-		out = append(out, line{m.paint.fit(cell{r.Site + " " + r.Name, plain}, wide, true),
+		out = append(out, line{m.paint.fit(cell{routeTitle(r), plain}, wide, true),
 			{fmt.Sprintf(" %5s %6s %6s %6s %6s %6s", orDash(percent(ratio(float64(hits), float64(hits+c[journal.Miss])))), count(c[journal.Hit]+c[journal.Revalidated]),
 				count(c[journal.Stale]), count(c[journal.Shared]), count(c[journal.Miss]), count(c[journal.Pass])), plain}})
 	}

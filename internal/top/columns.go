@@ -23,11 +23,12 @@ func (m *model) items(v view) (all []*item) {
 			}
 		}
 	case workers:
+		memory := memoryOf(p)
 		for i := range p.Apps {
 			a := &p.Apps[i]
-			all = append(all, &item{now: p.At, key: "app " + a.Name, head: true, app: a})
+			all = append(all, &item{now: p.At, key: "app " + a.Name, head: true, app: a, memory: memory})
 			for j := range a.Workers {
-				all = append(all, &item{now: p.At, key: "worker " + a.Name + " " + a.Workers[j].Name, app: a, worker: &a.Workers[j]})
+				all = append(all, &item{now: p.At, key: "worker " + a.Name + " " + a.Workers[j].Name, app: a, worker: &a.Workers[j], memory: memory})
 			}
 		}
 	case routes:
@@ -46,6 +47,22 @@ func (m *model) items(v view) (all []*item) {
 		}
 	}
 	return all
+}
+
+// memoryOf tells how much memory workers take: as the keeper sees it where that counts for something, else as the machine does.
+func memoryOf(p *picture.Picture) func(*picture.Worker) int64 {
+	of := map[int]int64{}
+	if p.Facts != nil {
+		for _, o := range p.Facts.Processes {
+			of[o.PID] = o.Memory
+		}
+	}
+	return func(w *picture.Worker) int64 {
+		if w.Memory > 0 || w.PID == 0 {
+			return w.Memory
+		}
+		return of[w.PID]
+	}
 }
 
 // find returns what is looked into, nil if it is no more.
@@ -287,7 +304,9 @@ var workerColumns = []column{
 		return cell{fmt.Sprint(it.worker.PID), dim}
 	}},
 	figure("CPU", 4, 2, func(v float64) string { return fmt.Sprintf("%.0f%%", v*100) }, eachWorker(nil, func(w *picture.Worker) float64 { return w.CPU })),
-	figure("MEM", 5, 0, size, eachWorker(nil, func(w *picture.Worker) float64 { return float64(w.Memory) })),
+	figure("MEM", 5, 0, size, func(it *item) float64 {
+		return eachWorker(nil, func(w *picture.Worker) float64 { return float64(it.memory(w)) })(it)
+	}),
 	figure("REQS", 5, 5, whole, eachWorker(nil, func(w *picture.Worker) float64 { return float64(w.Requests) })),
 	alarming("RESTARTS", 4, 3, whole, eachWorker(nil, func(w *picture.Worker) float64 { return float64(w.Restarts) })),
 	{head: "LAST WORDS", wide: 28, rank: 1, left: true, flex: true, show: func(it *item) cell {
@@ -311,8 +330,16 @@ func timeOf(text string) time.Time {
 	return t
 }
 
+// routeTitle is a route's name with its site's; one that has no name of its own is called after its site.
+func routeTitle(r *picture.Route) string {
+	if strings.HasPrefix(r.Name, r.Site) {
+		return r.Name
+	}
+	return r.Site + " " + r.Name
+}
+
 var routeColumns = []column{
-	{head: "SITE/ROUTE", wide: 24, left: true, flex: true, show: func(it *item) cell { return cell{it.route.Site + " " + it.route.Name, plain} }},
+	{head: "SITE/ROUTE", wide: 24, left: true, flex: true, show: func(it *item) cell { return cell{routeTitle(it.route), plain} }},
 	{head: "POOL", wide: 6, most: 20, left: true, rank: 6, show: func(it *item) cell { return cell{it.route.Pool, dim} }},
 	figure("RATE", 5, 0, number, func(it *item) float64 { return it.route.Rate }),
 	figure("RMAX", 5, 9, number, func(it *item) float64 { return it.route.RateMax }),

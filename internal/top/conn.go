@@ -262,6 +262,9 @@ func (c *conn) recentLog(ctx context.Context, what askLog) ([]*story, error) {
 	in := bufio.NewScanner(body)
 	in.Buffer(make([]byte, 0, 64<<10), maxStory)
 	for in.Scan() {
+		if len(in.Bytes()) == 0 {
+			continue
+		}
 		s, err := readStory(in.Bytes(), "")
 		if err != nil {
 			return list, err
@@ -289,6 +292,9 @@ func (c *conn) followLog(ctx context.Context, what askLog) {
 		in := bufio.NewScanner(body)
 		in.Buffer(make([]byte, 0, 64<<10), maxStory)
 		for in.Scan() {
+			if len(in.Bytes()) == 0 { // it says only that it is there
+				continue
+			}
 			select {
 			case lines <- bytes.Clone(in.Bytes()):
 			case <-ctx.Done():
@@ -338,6 +344,10 @@ func storiesOf(run int, lot [][]byte, unseen int) gotStories {
 		s, err := readStory(l, "")
 		if err != nil {
 			got.err = err
+			continue
+		}
+		if n := s.dropped(); n > 0 {
+			got.unseen += n
 			continue
 		}
 		s.key = s.id()

@@ -12,14 +12,6 @@ import (
 	"github.com/weirhq/weir/internal/picture"
 )
 
-// clock is the time as the desk has it.
-func (m *model) clock() time.Time {
-	if m.newest != nil {
-		return m.newest.At
-	}
-	return m.pic.At
-}
-
 // detailLines are all that is known of what is looked into.
 func (m *model) detailLines() []line {
 	it := m.find(m.detail)
@@ -131,7 +123,7 @@ func (m *model) text(name, value string, st style) (out []line) {
 		if i == 0 {
 			label = name
 		}
-		out = append(out, line{m.paint.fit(cell{label, dim}, 11, true), {" ", plain}, {l, st}})
+		out = append(out, line{m.paint.fit(cell{label, dim}, max(widthOf(name), 11), true), {" ", plain}, {l, st}})
 	}
 	return out
 }
@@ -211,7 +203,7 @@ func (m *model) workerFacts(a *picture.App, w *picture.Worker) []line {
 			}
 		}
 	}
-	list := []fact{{"app", a.Name}, {"process", fmt.Sprint(w.PID)}, {"memory", size(float64(w.Memory))}, {"processor", fmt.Sprintf("%.0f%%", w.CPU*100)},
+	list := []fact{{"app", a.Name}, {"process", fmt.Sprint(w.PID)}, {"memory", size(float64(memoryOf(m.pic)(w)))}, {"processor", fmt.Sprintf("%.0f%%", w.CPU*100)},
 		{"restarts", fmt.Sprint(w.Restarts)}, {"answered", whole(float64(w.Requests))}}
 	if pr.PID != 0 {
 		list = append(list, fact{"files", fmt.Sprintf("%d of %d", pr.Files, pr.FileMax)}, fact{"threads", fmt.Sprint(pr.Threads)},
@@ -297,7 +289,7 @@ func (m *model) poolLines(p *picture.Pool) []line {
 }
 
 func (m *model) routeLines(r *picture.Route) []line {
-	out := []line{{{r.Site + " " + r.Name, bold}, {"  " + r.Pool, dim}}, nil}
+	out := []line{{{routeTitle(r), bold}, {"  " + r.Pool, dim}}, nil}
 	out = append(out, m.seriesGraphs("route:"+r.Site+" "+r.Name)...)
 	out = append(out, m.facts(fact{"rate", number(r.Rate) + "/s, most " + number(r.RateMax) + "/s"}, fact{"requests", count(r.Requests)}, fact{"errors", number(r.Errors) + "/s"},
 		fact{"p50", millis(r.P50)}, fact{"p95", millis(r.P95)}, fact{"p99", millis(r.P99)}, fact{"hit ratio", percent(r.HitRatio)}, fact{"sent", size(float64(r.Out))},
@@ -344,7 +336,7 @@ func (m *model) eventsOf(names ...string) (out []line) {
 }
 
 func (m *model) eventLines(e *Event) []line {
-	out := []line{{{e.Kind, bold}, {"  " + e.Subject, plain}}, {{e.At.Local().Format("2006-01-02 15:04:05") + ", " + since(e.At, m.clock()) + " ago", dim}}, nil}
+	out := []line{{{e.Kind, bold}, {"  " + e.Subject, plain}}, {{e.At.Local().Format("2006-01-02 15:04:05") + ", " + since(e.At, m.pic.At) + " ago", dim}}, nil}
 	out = append(out, m.text("what", e.Text, eventStyle(e))...)
 	return append(out, m.text("by", e.By, plain)...)
 }

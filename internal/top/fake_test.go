@@ -160,9 +160,11 @@ func fakeEvents() []Event {
 	}
 }
 
-const fakeLog = `{"time":"2026-03-14T11:59:57.120Z","client":"192.0.2.7","method":"GET","host":"www.example.com","target":"/album/7?page=2","protocol":"HTTP/1.1","scheme":"https","status":200,"out":18231,"in":0,"id":"01HX1","site":"www.example.com","route":"*","pool":"web","server":"10.0.0.5:8080","cache":"miss","total_ms":84.2,"queue_ms":1.1,"connect_ms":0.4,"first_byte_ms":71.3}
-{"time":"2026-03-14T11:59:58.004Z","client":"192.0.2.9","method":"POST","host":"www.example.com","target":"/api/order","protocol":"HTTP/2","scheme":"https","status":504,"out":120,"in":900,"id":"01HX2","site":"www.example.com","route":"/api/*","pool":"web","server":"10.0.0.6:8080","cause":"first_byte_timeout","retries":1,"total_ms":30004,"queue_ms":2,"connect_ms":1.2,"first_byte_ms":30000}
-{"time":"2026-03-14T11:59:59.900Z","client":"192.0.2.9","method":"GET","host":"photos.example.com","target":"/写真/\u001b[31mred\u009b2J","protocol":"HTTP/1.1","scheme":"https","status":404,"out":12,"in":0,"id":"01HX3","site":"photos.example.com","route":"/写真/*","pool":"photos","server":"photos/2","cache":"hit","total_ms":0.3,"stages":{"begun_ms":0,"routed_ms":0.02}}
+const fakeLog = `{"time":"2026-03-14T11:59:57.120Z","client":"192.0.2.7","method":"GET","host":"www.example.com","target":"/album/7?page=2","protocol":"HTTP/1.1","scheme":"https","status":200,"out":18231,"in":0,"id":"01HX1","site":"www.example.com","route":"*","pool":"web","server":"10.0.0.5:8080","cache":"miss","total_ms":84.2,"queue_ms":1.1,"connect_ms":0.4,"first_byte_ms":71.3,"cache_why":"uri-miss","stages_ms":{"begun":0,"head_read":0.02,"routed":0.03,"queued":0.1,"picked":1.2,"connected":1.6,"sent":1.7,"first_byte":73,"received":84.1,"delivered":84.2}}
+{"time":"2026-03-14T11:59:58.004Z","client":"192.0.2.9","method":"POST","host":"www.example.com","target":"/api/order","protocol":"HTTP/2","scheme":"https","status":504,"out":120,"in":900,"id":"01HX2","site":"www.example.com","route":"/api/*","pool":"web","server":"10.0.0.6:8080","cause":"first_byte_timeout","retries":1,"total_ms":30004,"queue_ms":2,"connect_ms":1.2,"first_byte_ms":30000,"failed":true,"slow":true,"stages_ms":{"begun":0,"head_read":0.5,"body_read":800.1,"queued":800.2,"picked":802.2,"connected":803.4,"sent":804,"delivered":30004}}
+{"time":"2026-03-14T11:59:59.900Z","client":"192.0.2.9","method":"GET","host":"photos.example.com","target":"/写真/\u001b[31mred\u009b2J","protocol":"HTTP/1.1","scheme":"https","status":404,"out":12,"in":0,"id":"01HX3","site":"photos.example.com","route":"/写真/*","pool":"photos","server":"photos/2","cache":"hit","total_ms":0.3,"stages_ms":{"begun":0,"head_read":0.2,"delivered":0.3}}
+
+{"dropped":3}
 `
 
 func fakeCacheStatus() *api.CacheStatus {
@@ -194,7 +196,9 @@ func fakeAnswer(what any) any {
 func splitLines(s string) (all []string) {
 	for from, i := 0, 0; i < len(s); i++ {
 		if s[i] == '\n' {
-			all = append(all, s[from:i])
+			if i > from {
+				all = append(all, s[from:i])
+			}
 			from = i + 1
 		}
 	}

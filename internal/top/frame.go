@@ -46,11 +46,10 @@ func (m *model) frame() (text string, cx, cy int) {
 	for _, l := range foot {
 		add(l, false)
 	}
-	cy = -1
-	if back >= 0 {
-		cy = m.h - 1 - back
+	if back < 0 || back >= m.h {
+		return b.String(), 0, -1
 	}
-	return b.String(), cx, cy
+	return b.String(), min(cx, m.w-1), m.h - 1 - back
 }
 
 // head is who is looked at, the views, and what must not be overlooked.
@@ -93,10 +92,10 @@ func (m *model) title() line {
 	var right line
 	switch {
 	case m.lost != "":
-		right = line{{"NO DESK for " + since(m.lostAt, m.clock()), bad}, {" ", plain}}
+		right = line{{"NO DESK since ", bad}}
 	case !p.Edge.Up:
 		right = line{{"EDGE DOWN ", bad}}
-	case m.paused:
+	case m.later != nil:
 		right = line{{"PAUSED ", warn}}
 	}
 	right = append(right, piece{p.At.Local().Format("15:04:05"), dim})
@@ -185,7 +184,7 @@ func (m *model) hints() line {
 		keys = append(keys, m.deeds()...)
 		keys = append(keys, m.paint.mark("←→", "< >"), "sort", "r", "turn")
 	}
-	keys = append(keys, "space", map[bool]string{true: "go on", false: "pause"}[m.paused], "?", "help", "q", "quit")
+	keys = append(keys, "space", map[bool]string{true: "go on", false: "pause"}[m.later != nil], "?", "help", "q", "quit")
 	var out line
 	used := 0
 	for i := 0; i+1 < len(keys); i += 2 {
@@ -244,13 +243,13 @@ func (m *model) table(h, at int) ([]line, int) {
 	t := &m.tabs[m.view]
 	cols := columnsOf(m.view)
 	all := m.items(m.view)
-	total := len(all)
+	total := members(all)
 	if m.view != logView {
 		all = filtered(all, t.filter, func(i *item) string { return m.textOf(i, cols) })
 	}
 	all = sorted(all, cols, t.order)
 	var out []line
-	if top := m.tableTop(t, len(all), total); top != nil {
+	if top := m.tableTop(t, members(all), total); top != nil {
 		out = append(out, top)
 	}
 	room := max(h-len(out)-1, 0)
@@ -279,11 +278,21 @@ func (m *model) table(h, at int) ([]line, int) {
 	return out, marked
 }
 
+// members counts the items that are no heads.
+func members(all []*item) (n int) {
+	for _, it := range all {
+		if !it.head {
+			n++
+		}
+	}
+	return n
+}
+
 // tableTop says what part of a table is in sight, nil where that is all.
 func (m *model) tableTop(t *tab, n, of int) line {
 	var out line
 	if m.view == logView {
-		out = line{{map[bool]string{true: "slow and failed ones of late", false: "as they end"}[m.recent], title}}
+		out = line{{map[bool]string{true: "the last slow, failed and refused ones", false: "as they end"}[m.recent], title}}
 		if t.filter != "" {
 			out = append(out, piece{", those with ", dim}, piece{t.filter, accent})
 		}

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -50,7 +49,6 @@ func feed(m *model, todo []any) {
 
 // TestFrames holds what the screen shows against testdata: for each size the views, and what comes of keys.
 func TestFrames(t *testing.T) {
-	time.Local = time.UTC
 	for _, size := range []struct{ w, h int }{{80, 24}, {120, 40}, {60, 20}, {220, 60}} {
 		for name, keys := range map[string][]string{
 			"overview": {"1"}, "pools": {"2"}, "workers": {"3"}, "routes": {"4"}, "cache": {"5"}, "log": {"6"}, "events": {"7"},

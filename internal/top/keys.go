@@ -1,11 +1,17 @@
 package top
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // press obeys a key.
 func (m *model) press(k key) []any {
 	if k.name == "ctrl+c" {
 		return []any{quit{}}
+	}
+	if rest, ok := strings.CutPrefix(k.name, "alt+"); ok && len(rest) == 1 { // Esc and a key, typed faster than they can be told apart
+		return append(m.press(key{name: "esc"}), m.press(key{rest, rest})...)
 	}
 	if k.name == "ctrl+z" {
 		return []any{suspend{}}
@@ -32,10 +38,10 @@ func (m *model) press(k key) []any {
 	case "?", "h", "f1":
 		m.help, m.scroll = true, 0
 	case "space":
-		if m.paused {
+		if m.later != nil {
 			m.goOn()
 		} else {
-			m.paused = true
+			m.later = m.known.clone()
 		}
 	case "esc", "backspace":
 		return m.back()
@@ -111,7 +117,7 @@ func (m *model) back() []any {
 	switch {
 	case m.detail != "":
 		m.detail, m.scroll = "", 0
-		if !m.paused {
+		if m.later == nil {
 			m.goOn()
 		}
 	case t.filter != "" && m.hasTable():

@@ -2,6 +2,7 @@ package top
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/weirhq/weir/internal/api"
@@ -110,6 +111,37 @@ const (
 	recentLen  = 200
 )
 
+// known is what is known of weir.
+type known struct {
+	pic    *picture.Picture
+	series map[string]*Series // by what it is of, and the span
+	past   map[string]*past   // of servers, by their keys
+	lately []tally
+	events []Event // the newest first
+}
+
+// clone is a copy that goes on by itself.
+func (k *known) clone() *known {
+	c := &known{pic: k.pic, series: map[string]*Series{}, past: map[string]*past{}, lately: slices.Clone(k.lately), events: slices.Clone(k.events)}
+	for of, s := range k.series {
+		c.series[of] = s.clone()
+	}
+	for of, h := range k.past {
+		h := *h
+		h.rate, h.errors, h.p95, h.active = slices.Clone(h.rate), slices.Clone(h.errors), slices.Clone(h.p95), slices.Clone(h.active)
+		c.past[of] = &h
+	}
+	return c
+}
+
+// growing is what takes in what comes.
+func (m *model) growing() *known {
+	if m.later != nil {
+		return m.later
+	}
+	return &m.known
+}
+
 // model is all that is known and chosen. One goroutine uses it.
 type model struct {
 	paint paint
@@ -117,12 +149,12 @@ type model struct {
 	w, h  int
 	file  bool // nobody can press a key: it is printed once, as long as it is
 
-	pic    *picture.Picture // that is shown
-	newest *picture.Picture // while it is paused
-	paused bool
+	known         // that is shown
+	later  *known // what has come since it was paused; nil: it is not
+	newest *picture.Picture
 	lost   string // why there are no more pictures
-	lostAt time.Time
 	me     Me
+	behind string // who acts, if that is not who the desk takes us for
 
 	view    view
 	tabs    [numViews]tab
@@ -134,12 +166,8 @@ type model struct {
 	say     cell   // the answer to what was done last
 	mouse   bool
 
-	span    int // which of spans graphs show
-	series  map[string]*Series
+	span    int                  // which of spans graphs show
 	asked   map[string]time.Time // when, by the pictures' clock
-	past    map[string]*past     // of servers
-	lately  []tally
-	events  []Event // the newest first
 	cache   *api.CacheStatus
 	noCache string
 
@@ -168,8 +196,8 @@ type past struct {
 }
 
 func newModel(ink Ink, ascii bool) *model {
-	return &model{ink: ink, paint: newPaint(ink, ascii), w: 80, h: 24, mouse: true, series: map[string]*Series{},
-		asked: map[string]time.Time{}, past: map[string]*past{}}
+	return &model{ink: ink, paint: newPaint(ink, ascii), w: 80, h: 24, mouse: true, asked: map[string]time.Time{},
+		known: known{series: map[string]*Series{}, past: map[string]*past{}}}
 }
 
 // start is what has to be asked first, and whenever the desk is there again.
@@ -183,8 +211,11 @@ func (m *model) take(what any) []any {
 	case gotEvents:
 		m.takeEvents(what)
 	case gotSeries:
-		if what.err == nil {
-			m.series[what.of+" "+what.span] = what.series
+		if name := what.of + " " + what.span; what.err == nil {
+			m.growing().series[name] = what.series
+			if m.series[name] == nil {
+				m.series[name] = what.series.clone()
+			}
 		}
 	case gotStories:
 		m.takeStories(what)
@@ -203,9 +234,6 @@ func (m *model) take(what any) []any {
 			m.say = cell{what.err.Error(), bad}
 		}
 	case lost:
-		if m.lost == "" && m.pic != nil {
-			m.lostAt = m.pic.At
-		}
 		m.lost = what.err.Error()
 	case key:
 		return m.press(what)
@@ -245,9 +273,10 @@ func (m *model) takePicture(p *picture.Picture) []any {
 		m.lost = ""
 		m.logging = false // what was asked of another desk ends with it
 	}
-	m.remember(p)
+	m.growing().remember(p)
 	m.newest = p
-	if !m.paused {
+	m.growing().pic = p
+	if m.pic == nil {
 		m.pic = p
 	}
 	return append(todo, m.wants()...)
@@ -259,7 +288,7 @@ func (m *model) wants() (all []any) {
 		return nil
 	}
 	if of := m.graphed(); of != "" {
-		s := m.series[of+" "+spans[m.span]]
+		s := m.growing().series[of+" "+spans[m.span]]
 		every := 5 * time.Second
 		if of == "total" && m.span == 0 && s != nil {
 			every = time.Hour // what comes on top is in the pictures
@@ -294,7 +323,7 @@ func (m *model) due(what string, every time.Duration) bool {
 	}
 	if len(m.asked) > 500 { // they are names of the configuration, and those change
 		clear(m.asked)
-		clear(m.series)
+		clear(m.growing().series)
 	}
 	m.asked[what] = m.newest.At
 	return true
@@ -320,32 +349,32 @@ func (m *model) graphed() string {
 }
 
 // remember adds a picture to what is known of the last minutes.
-func (m *model) remember(p *picture.Picture) {
-	if s := m.series["total 10m"]; s != nil {
+func (k *known) remember(p *picture.Picture) {
+	if s := k.series["total 10m"]; s != nil {
 		s.add(p)
 	}
-	if n := len(m.lately); n > 0 && (p.Total.Requests < m.lately[n-1].total.Requests || p.At.Before(m.lately[n-1].at)) {
-		m.lately = nil
+	if n := len(k.lately); n > 0 && (p.Total.Requests < k.lately[n-1].total.Requests || p.At.Before(k.lately[n-1].at)) {
+		k.lately = nil
 	}
-	m.lately = append(m.lately, tally{p.At, p.Total})
-	for len(m.lately) > 2 && p.At.Sub(m.lately[1].at) >= 10*time.Second {
-		m.lately = m.lately[1:]
+	k.lately = append(k.lately, tally{p.At, p.Total})
+	for len(k.lately) > 2 && p.At.Sub(k.lately[1].at) >= 10*time.Second {
+		k.lately = k.lately[1:]
 	}
 	for i := range p.Pools {
 		for j := range p.Pools[i].Servers {
 			s := &p.Pools[i].Servers[j]
-			k := serverKey(&p.Pools[i], s)
-			h := m.past[k]
+			key := serverKey(&p.Pools[i], s)
+			h := k.past[key]
 			if h == nil {
 				h = &past{}
-				m.past[k] = h
+				k.past[key] = h
 			}
 			h.add(s, p.At)
 		}
 	}
-	for k, h := range m.past {
+	for key, h := range k.past {
 		if !h.seen.Equal(p.At) {
-			delete(m.past, k)
+			delete(k.past, key)
 		}
 	}
 }
@@ -402,15 +431,13 @@ func (m *model) late() (f picture.Flow) {
 func less(a, b uint64) uint64 { return a - min(a, b) }
 
 func (m *model) takeEvents(got gotEvents) {
-	if got.all {
-		m.events = nil
+	k := m.growing()
+	list := slices.Clone(got.list)
+	slices.Reverse(list)
+	if !got.all {
+		list = append(list, k.events...)
 	}
-	for _, e := range got.list {
-		m.events = append([]Event{e}, m.events...)
-	}
-	if len(m.events) > maxEvents {
-		m.events = m.events[:maxEvents]
-	}
+	k.events = list[:min(len(list), maxEvents)]
 }
 
 func (m *model) takeStories(got gotStories) {
@@ -427,7 +454,7 @@ func (m *model) takeStories(got gotStories) {
 		m.addStories(got.list)
 		return
 	}
-	if m.paused || m.detail != "" {
+	if m.later != nil || m.detail != "" {
 		m.waiting = append(m.waiting, got.list...)
 		if n := len(m.waiting) - maxStories; n > 0 {
 			m.waiting = append([]*story{}, m.waiting[n:]...)
@@ -452,8 +479,9 @@ func (m *model) addStories(list []*story) {
 
 // goOn lets what has waited come in sight.
 func (m *model) goOn() {
-	m.paused = false
-	m.pic = m.newest
+	if m.later != nil {
+		m.known, m.later = *m.later, nil
+	}
 	if m.detail == "" {
 		m.addStories(m.waiting)
 		m.waiting = nil

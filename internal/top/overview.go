@@ -372,7 +372,7 @@ func (m *model) eventList(n int) []line {
 		if subject != "" {
 			subject += " "
 		}
-		out = append(out, line{{since(e.At, m.clock()) + " ago ", dim}, {subject, bold}, {e.Text, eventStyle(e)}})
+		out = append(out, line{{since(e.At, m.pic.At) + " ago ", dim}, {subject, bold}, {e.Text, eventStyle(e)}})
 	}
 	if len(m.events) == 0 {
 		out = append(out, line{{"none since the desk was started", dim}})

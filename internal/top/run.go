@@ -23,17 +23,19 @@ type Options struct {
 	Filter string // of that view
 	Sort   string // the name of a column of it; with a minus before it, turned around
 	Width  int    // of what is printed once
+	Behind string // who acts, where the desk sees only as whom: behind sudo
 	In     io.Reader
 	Out    io.Writer
 	Env    []string
 }
 
-// fps bounds how soon a key is answered, and how often it is looked whether there is something to draw.
-const fps = 30
+// fps bounds how soon a key is answered, and how often it is looked whether there is something to draw: 60 cost more than all the rest.
+const fps = 20
 
 // begin is a model as the options want it. The error is for people.
 func (o *Options) begin() (*model, error) {
 	m := newModel(o.Ink, o.ASCII)
+	m.behind = o.Behind
 	if o.View != "" {
 		v := slices.Index(Views[:], o.View)
 		if v < 0 {
@@ -145,7 +147,6 @@ func (s *screen) View() tea.View {
 	text, x, y := s.m.frame()
 	v := tea.NewView(text)
 	v.AltScreen = true
-	v.WindowTitle = "weir top"
 	if s.m.mouse {
 		v.MouseMode = tea.MouseModeCellMotion
 	}

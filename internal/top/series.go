@@ -2,6 +2,7 @@ package top
 
 import (
 	"math"
+	"slices"
 
 	"github.com/weirhq/weir/internal/picture"
 )
@@ -15,6 +16,16 @@ type Series struct {
 	Values [][]*float64 `json:"values"` // of each name, the oldest first; nil: not known
 
 	rows map[string][]float64
+}
+
+// clone is a copy that goes on by itself.
+func (s *Series) clone() *Series {
+	c := *s
+	c.rows = map[string][]float64{}
+	for _, name := range s.Names {
+		c.rows[name] = slices.Clone(s.row(name))
+	}
+	return &c
 }
 
 // row returns the values of a name, NaN where nothing is known.
@@ -66,7 +77,7 @@ func (s *Series) add(p *picture.Picture) {
 	for i := range p.Pools {
 		queued += float64(p.Pools[i].Queued)
 	}
-	for name, v := range map[string]float64{"rate": f.Rate, "errors": f.Errors, "p50": known(f.P50, f.Rate), "p95": known(f.P95, f.Rate), "p99": known(f.P99, f.Rate),
+	for name, v := range map[string]float64{"rate": f.Rate, "errors": f.Errors, "p50": orUnknown(f.P50, f.Rate), "p95": orUnknown(f.P95, f.Rate), "p99": orUnknown(f.P99, f.Rate),
 		"hit": f.HitRatio, "queue": queued, "active": float64(p.Edge.Active), "out": f.OutRate} {
 		if !p.Edge.Up || name == "hit" && v < 0 {
 			v = math.NaN()
@@ -80,8 +91,8 @@ func (s *Series) add(p *picture.Picture) {
 	}
 }
 
-// known is a quantile, which is not known where there was no request.
-func known(ms, rate float64) float64 {
+// orUnknown is a quantile, which is not known where there was no request.
+func orUnknown(ms, rate float64) float64 {
 	if ms == 0 && rate == 0 {
 		return math.NaN()
 	}

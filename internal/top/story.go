@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -14,15 +16,23 @@ type story struct {
 	key    string
 	fields []fact // all, in the order in which they came
 
-	at                         time.Time
-	status                     int
-	took                       float64 // milliseconds
-	method, host, target       string
-	server, cache, cause, site string
+	at                        time.Time
+	status                    int
+	took                      float64 // milliseconds
+	method, host, target      string
+	server, cache, cause, why string
 }
 
 // fact is one thing that is told, by its name.
 type fact struct{ name, value string }
+
+// dropped is what the edge says instead of a story when they come faster than they are read.
+func (s *story) dropped() (n int) {
+	if len(s.fields) == 1 && s.fields[0].name == "dropped" {
+		n, _ = strconv.Atoi(s.fields[0].value) // what is no number is 0
+	}
+	return n
+}
 
 const (
 	maxStory = 256 << 10
@@ -43,9 +53,9 @@ func readStory(text []byte, key string) (*story, error) {
 		case "time":
 			s.at = timeOf(f.value)
 		case "status":
-			fmt.Sscan(f.value, &s.status) //nolint:errcheck // what is no number is 0
+			s.status, _ = strconv.Atoi(f.value) // what is no number is 0
 		case "total_ms":
-			fmt.Sscan(f.value, &s.took) //nolint:errcheck // likewise
+			s.took, _ = strconv.ParseFloat(f.value, 64) // likewise
 		case "method":
 			s.method = f.value
 		case "host":
@@ -58,8 +68,8 @@ func readStory(text []byte, key string) (*story, error) {
 			s.cache = f.value
 		case "cause":
 			s.cause = f.value
-		case "site":
-			s.site = f.value
+		case "cache_why":
+			s.why = f.value
 		case "listen":
 			s.method, s.target = "tcp", f.value
 		}
@@ -146,7 +156,9 @@ var logColumns = []column{
 	}},
 	{head: "METH", wide: 4, most: 7, left: true, rank: 2, show: func(it *item) cell { return cell{it.story.method, plain} }},
 	{head: "ADDRESS", wide: 24, left: true, flex: true, show: func(it *item) cell { return cell{it.story.host + it.story.target, plain} }},
-	{head: "CACHE", wide: 5, left: true, rank: 4, show: func(it *item) cell { return cell{it.story.cache, dim} }},
+	{head: "CACHE", wide: 5, most: 24, left: true, rank: 4, show: func(it *item) cell {
+		return cell{strings.TrimSpace(it.story.cache + " " + it.story.why), dim}
+	}},
 	{head: "SERVER", wide: 8, most: 24, left: true, rank: 5, show: func(it *item) cell { return cell{it.story.server, dim} }},
 	{head: "CAUSE", wide: 5, left: true, rank: 3, show: func(it *item) cell { return cell{it.story.cause, bad} }},
 }
@@ -158,45 +170,50 @@ func (m *model) storyLines(s *story) []line {
 	if l := m.stages(s); l != nil {
 		out = append(append(out, l...), nil)
 	}
-	w := 0
+	var short []fact
+	var long []line
 	for _, f := range s.fields {
-		w = max(w, min(widthOf(clean(f.name, m.paint.ascii)), 24))
-	}
-	for _, f := range s.fields {
-		for i, text := range wrap(clean(f.value, m.paint.ascii), max(m.w-w-2, 8)) {
-			name := ""
-			if i == 0 {
-				name = f.name
-			}
-			l := m.paint.fit(cell{name, dim}, w, true)
-			out = append(out, line{l, {"  " + text, plain}})
+		switch {
+		case strings.HasPrefix(f.name, stagePrefix), f.value == "":
+		case widthOf(clean(f.value, m.paint.ascii)) > 24:
+			long = append(long, m.text(f.name, f.value, plain)...)
+		default:
+			short = append(short, f)
 		}
 	}
-	return out
+	return append(append(out, m.facts(short...)...), long...)
 }
 
-// stages draws where the time went, one bar below the other.
+// stageWords are what passes until a stage is reached.
+var stageWords = map[string]string{"head_read": "client's head", "routed": "finding route", "body_read": "client's body", "queued": "to the pool", "picked": "in the queue", "connected": "connecting",
+	"sent": "sending", "first_byte": "server works", "received": "server sends", "delivered": "client takes"}
+
+// stagePrefix is what the names of stages begin with.
+const stagePrefix = "stages_ms."
+
+// stages draws where the time went, one bar below the other: each from the stage before to the one that it is called after.
 func (m *model) stages(s *story) (out []line) {
 	if s.took <= 0 {
 		return nil
 	}
 	room := max(min(m.w-28, 60), 8)
-	begun := 0.0
+	before, last := 0.0, ""
 	for _, f := range s.fields {
-		name, ok := strings.CutSuffix(f.name, "_ms")
-		var ms float64
-		if !ok || name == "total" {
+		name, ok := strings.CutPrefix(f.name, stagePrefix)
+		at, err := strconv.ParseFloat(f.value, 64)
+		if !ok || err != nil || at-before < 0.01 {
 			continue
 		}
-		if n, err := fmt.Sscan(f.value, &ms); n != 1 || err != nil || ms < 0 {
-			continue
+		if words, ok := stageWords[name]; ok && (name != "delivered" || last == "received" || last == "first_byte") {
+			last, name = name, words
+		} else if name == "delivered" {
+			name = "until its end" // nothing came of the stages between
 		}
-		name = name[strings.LastIndexByte(name, '.')+1:]
-		from := min(int(begun/s.took*float64(room)), room-1)
-		long := min(max(int(ms/s.took*float64(room)+0.5), 1), room-from)
-		out = append(out, line{m.paint.fit(cell{strings.ReplaceAll(name, "_", " "), dim}, 14, true), m.paint.fit(cell{millis(ms), plain}, 8, false),
+		from := min(max(int(before/s.took*float64(room)), 0), room-1)
+		long := min(max(int(math.Round((at-before)/s.took*float64(room))), 1), room-from)
+		out = append(out, line{m.paint.fit(cell{strings.ReplaceAll(name, "_", " "), dim}, 14, true), m.paint.fit(cell{millis(at - before), plain}, 8, false),
 			{"  " + strings.Repeat(" ", from) + strings.Repeat(m.paint.mark("█", "#"), long), accent}})
-		begun += ms
+		before = at
 	}
 	return out
 }

@@ -19,6 +19,7 @@ type item struct {
 	server *picture.Server
 	app    *picture.App
 	worker *picture.Worker
+	memory func(*picture.Worker) int64 // of an app's
 	route  *picture.Route
 	event  *Event
 	story  *story

@@ -31,6 +31,8 @@ func clean(s string, ascii bool) string {
 			return r
 		case r >= 0xfe00 && r <= 0xfe0f: // terminals do not agree on whether these make a sign wide
 			return -1
+		case ascii && r == 'µ':
+			return 'u'
 		case ascii, unicode.Is(unicode.Cf, r), unicode.Is(unicode.Co, r):
 			return '?'
 		}
@@ -117,6 +119,8 @@ func millis(ms float64) string {
 	switch {
 	case ms <= 0 || math.IsNaN(ms):
 		return ""
+	case ms < 0.0995:
+		return fmt.Sprintf("%.0fµs", max(ms*1000, 1))
 	case ms < 9.95:
 		return fmt.Sprintf("%.1fms", ms)
 	case ms < 999.5:

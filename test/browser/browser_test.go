@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/input"
 	cdplog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
@@ -38,7 +39,7 @@ func TestMain(m *testing.M) {
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.WindowSize(1440, 900),
 		chromedp.Flag("force-color-profile", "srgb"), chromedp.Flag("hide-scrollbars", true), chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("disable-gpu", true))
 	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
-	first, stop := chromedp.NewContext(ctx)
+	first, stop := chromedp.NewContext(ctx, chromedp.WithErrorf(func(string, ...any) {})) // it names events that it does not know
 	if err := chromedp.Run(first); err != nil {
 		fmt.Fprintln(os.Stderr, "starting Chromium:", err)
 		os.Exit(1)
@@ -124,11 +125,11 @@ func (b *tab) do(actions ...chromedp.Action) {
 	}
 }
 
-// eval returns what an expression is, as T.
+// eval returns what an expression is, as T; of a promise, what it brings.
 func eval[T any](b *tab, js string) T {
 	b.t.Helper()
 	var v T
-	b.do(chromedp.Evaluate(js, &v))
+	b.do(chromedp.Evaluate(js, &v, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
 	return v
 }
 
@@ -151,8 +152,19 @@ func (b *tab) wait(js string) {
 func (b *tab) keys(keys ...string) {
 	b.t.Helper()
 	for _, k := range keys {
-		b.do(chromedp.KeyEvent(k))
+		if k > "~" || k < " " {
+			b.do(chromedp.KeyEvent(k))
+			continue
+		}
+		// As a keyboard does it: who refuses the key gets no character.
+		b.do(input.DispatchKeyEvent(input.KeyDown).WithText(k).WithKey(k), input.DispatchKeyEvent(input.KeyUp).WithKey(k))
 	}
+}
+
+// fill puts a text into a field in place of what is there.
+func (b *tab) fill(field, value string) {
+	b.t.Helper()
+	b.do(chromedp.Evaluate(fmt.Sprintf(`(e => { e.focus(); e.value = %q; e.dispatchEvent(new Event("input", { bubbles: true })); })(document.querySelector(%q))`, value, field), nil))
 }
 
 // ready waits for the first picture.

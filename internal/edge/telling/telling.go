@@ -56,13 +56,16 @@ func (t *Teller) onLoops(f func(*Loop)) {
 	wg.Wait()
 }
 
-// UseLog has the loops write to an access log from now on; nil: to none. When it returns, none writes to the former one.
-func (t *Teller) UseLog(log *journal.Log) {
+// UseLogs has the loops write to access logs from now on, and tell what the redaction leaves. When it returns, none writes to a former one.
+func (t *Teller) UseLogs(logs []*journal.Log, redaction *journal.Redaction) {
 	t.onLoops(func(l *Loop) {
-		l.log = nil
-		if log != nil {
-			l.log = log.Writer(l.index)
+		l.logs = nil
+		for _, log := range logs {
+			if w := log.Writer(l.index); w.On() {
+				l.logs = append(l.logs, w)
+			}
 		}
+		l.redactor = journal.NewRedactor(redaction)
 	})
 }
 
@@ -70,7 +73,8 @@ func (t *Teller) UseLog(log *journal.Log) {
 type Loop struct {
 	teller    *Teller
 	index     int
-	log       *journal.Writer
+	logs      []*journal.Writer
+	redactor  *journal.Redactor // nil: all is told
 	listeners []*Listener
 	rings     [sorts]ring // none of ordinary
 	story     journal.Story
@@ -83,18 +87,22 @@ type Loop struct {
 // for Tell.
 func (l *Loop) Wants(j *journal.Journal, tcp bool, now int64) bool {
 	l.sort, l.slow = sortOf(j, tcp, now, l.teller.slow.Load())
-	return l.sort != ordinary || l.log != nil || len(l.listeners) > 0
+	return l.sort != ordinary || len(l.logs)+len(l.listeners) > 0
 }
 
 // Tell tells of the request that Wants was asked about last. It allocates only while buffers grow.
 func (l *Loop) Tell(line *journal.Line, j *journal.Journal, now int64) {
 	line.Slow, line.Failure = l.slow, l.sort == failed
-	if l.log != nil {
-		l.log.Line(line)
+	shown := line // filters see all
+	if l.redactor != nil {
+		shown = l.redactor.Show(line)
+	}
+	for _, w := range l.logs {
+		w.Show(line, shown)
 	}
 	if l.sort != ordinary {
 		if s := l.rings[l.sort].place(now); s != nil {
-			s.Take(line, j)
+			s.Take(shown, j)
 		}
 	}
 	made := false
@@ -104,7 +112,7 @@ func (l *Loop) Tell(line *journal.Line, j *journal.Journal, now int64) {
 		}
 		if !made {
 			made = true
-			l.story.Take(line, j)
+			l.story.Take(shown, j)
 			l.text = journal.AppendStory(l.text[:0], &l.story)
 		}
 		w.hear(l.index, l.text)

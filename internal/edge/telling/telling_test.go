@@ -201,8 +201,11 @@ func TestStoriesGoOver(t *testing.T) {
 			t.Errorf("got  %s\nwant %s", got[i], texts[i])
 		}
 	}
-	for range 100 {
-		if err := to.Inherit(texts); err != nil {
+	if err := to.Inherit(texts); err != nil || len(to.Recent(nil, time.Time{}, 1000)) != 20 {
+		t.Error("what is told twice is there twice", err)
+	}
+	for i := range 2 * inheritable {
+		if err := to.Inherit([][]byte{fmt.Appendf(nil, `{"id":"more%d"}`, i)}); err != nil {
 			t.Fatal(err)
 		}
 	}

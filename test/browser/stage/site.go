@@ -279,7 +279,7 @@ func (s *Stage) series(w http.ResponseWriter, r *http.Request) any {
 		if span[0] > 1 {
 			v *= 1 - .5*math.Cos(float64(i*span[0])/86400*2*math.Pi)
 		}
-		errors := math.Max(0, v/400-2+s.rand.Float64()*.9)
+		errors := math.Max(0, math.Floor(s.rand.ExpFloat64()*.5-.6))
 		p50 := 2 + v/700
 		for j, n := range []float64{v, errors, p50, 30 + v/50 + 14*s.rand.Float64(), 120 + v/12 + 60*s.rand.Float64(), .66 + .08*math.Sin(float64(i)/90), 0, v / 40, v * 15_000} {
 			if i < span[1]/12 && span[0] > 60 {

@@ -23,6 +23,8 @@ function verdict(p) {
   const failing = (p.apps || []).flatMap(a => a.workers.filter(w => w.looping).map(w => w.name));
   if (down.length) bad.push(names(down) + (down.length > 1 ? " are down." : " is down."));
   if (half.length) bad.push(names(half) + (half.length > 1 ? " are degraded." : " is degraded."));
+  const alone = p.pools.filter(o => o.state === "up").flatMap(o => o.servers.filter(s => s.state === "down").map(s => ({ name: o.app ? s.name : o.name + "/" + s.name })));
+  if (alone.length) bad.push(names(alone) + (alone.length > 1 ? " are down." : " is down."));
   if (failing.length) bad.push("Workers in a crash loop: " + failing.slice(0, 3).join(", ") + (failing.length > 3 ? " and more." : "."));
   const many = p.total.errors > 0 && p.total.rate > 0 && p.total.errors / p.total.rate > 0.01;
   if (many) bad.push(share(p.total.errors / p.total.rate) + " of requests fail.");
@@ -41,7 +43,7 @@ function vitals(p) {
   const put = (id, value, note, hue = "") => { text($("v-" + id), value); text($("v-" + id + "-note"), note); cls($("v-" + id).parentNode, "vital " + hue); };
   put("rate", rate(t.rate), "most " + rate(t.rate_max));
   put("errors", rate(t.errors), t.rate ? share(t.errors / t.rate) + " of all" : "", t.errors > 0 ? "bad" : "");
-  put("p50", ms(t.p50), "half are faster");
+  put("p50", ms(t.p50), "the median");
   put("p95", ms(t.p95), "p99 " + ms(t.p99));
   put("hit", share(t.hit_ratio), t.hit_ratio >= 0 ? "of what could be" : "nothing to keep");
   put("active", count(p.edge.active), count(p.edge.connections) + " connections");

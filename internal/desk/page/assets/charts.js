@@ -1,17 +1,17 @@
 // What was, over time: four graphs above one time axis, with what happened drawn through all of them.
 import { state, get, on } from "./stream.js";
-import { $, el, text, attr, cls } from "./dom.js";
+import { $, el, text, attr, seen } from "./dom.js";
 import { rate, ms, share, clock, when, bytes } from "./format.js";
 
 const rows = ["rate", "errors", "p50", "p95", "p99", "hit", "queue", "active", "out"];
 const spans = { "10m": { step: 1, len: 600, again: 300 }, "3h": { step: 10, len: 1080, again: 20 }, "1d": { step: 60, len: 1440, again: 60 }, "1w": { step: 600, len: 1008, again: 300 } };
 const panels = [
-  { name: "Requests a second", of: ["rate"], form: rate, least: 5, weight: 1.25 },
-  { name: "Errors a second", of: ["errors"], form: rate, least: 1, weight: 0.8 },
-  { name: "Milliseconds", of: ["p50", "p95", "p99"], form: ms, least: 10, weight: 1.25 },
+  { name: "Requests/s", of: ["rate"], form: rate, least: 5, weight: 1.2 },
+  { name: "Errors/s", of: ["errors"], form: rate, least: 1, weight: 0.8 },
+  { name: "Milliseconds", of: ["p50", "p95", "p99"], form: ms, least: 100, weight: 1.4, log: true },
   { name: "From the cache", of: ["hit"], form: share, least: 1, most: 1, weight: 0.8 },
 ];
-const left = 40, right = 6, foot = 26, head = 17;
+const left = 42, right = 6, foot = 26, head = 18;
 
 export class Charts {
   constructor() {
@@ -79,7 +79,7 @@ export class Charts {
         for (let t = Math.max(this.end + 1, at - s.len); t <= at; t++) {
           for (const r of rows) {
             const v = this.values[r];
-            v.push(t === at ? point[r] : null);
+            v.push(t === at || at - this.end <= 4 ? point[r] : null); // a second that was missed is no gap
             if (v.length > s.len) v.shift();
           }
         }
@@ -124,7 +124,7 @@ export class Charts {
   }
 
   frame() {
-    if (this.waits || document.hidden) return;
+    if (this.waits || document.hidden || !seen(this.canvas)) return;
     this.waits = true;
     requestAnimationFrame(() => { this.waits = false; this.draw(); });
   }
@@ -180,14 +180,16 @@ export class Charts {
     const rows = p.of.map(name => this.values[name]), bottom = y + tall - 4, top = y + head;
     let most = 0;
     for (const v of rows) for (const n of v) if (n > most) most = n;
-    most = p.most || nice(Math.max(most, p.least));
-    const at = v => bottom - (bottom - top) * Math.min(v / most, 1);
+    most = p.most || (p.log ? 10 ** Math.ceil(Math.log10(Math.max(most, p.least))) : nice(Math.max(most, p.least)));
+    // A median and a p99 are a hundred times apart: only powers of ten show how both move. Below a millisecond is the floor.
+    const tall_ = bottom - top, at = p.log ? v => bottom - tall_ * Math.max(0, Math.log10(Math.max(v, 1)) / Math.log10(most)) : v => bottom - tall_ * Math.min(v / most, 1);
+    if (p.log) for (let t = 10; t < most; t *= 10) { g.strokeStyle = pen.line; g.beginPath(); g.moveTo(left, Math.round(at(t)) + 0.5); g.lineTo(w - right, Math.round(at(t)) + 0.5); g.stroke(); }
     g.strokeStyle = pen.axis;
     g.beginPath(); g.moveTo(left, Math.round(bottom) + 0.5); g.lineTo(w - right, Math.round(bottom) + 0.5); g.stroke();
     g.fillStyle = pen.soft;
     g.textAlign = "right";
     g.fillText(p.form(most), left - 6, top + 6);
-    g.fillText("0", left - 6, bottom + 1);
+    g.fillText(p.log ? "1" : "0", left - 6, bottom + 1);
     const first = s.len - (rows[0]?.length || 0);
     if (p.of.length === 1) {
       const bad = p.of[0] === "errors";

@@ -1,6 +1,6 @@
 // The columns of the table: what a user of HAProxy's status page looks for, in that order. Each says how it is read from a site or
 // route (f), a pool (o) or a server (s, and of an app its worker w), as a text; by is the number to sort by.
-import { count, rate, bytes, ms, span, share } from "./format.js";
+import { count, rate, bytes, ms, brief, share } from "./format.js";
 
 const sum = (o, of) => o.servers.reduce((n, s) => n + (of(s) || 0), 0);
 const limits = o => o.servers.length && o.servers.every(s => s.limit) ? count(sum(o, s => s.limit)) : "";
@@ -10,7 +10,7 @@ const zero = n => n ? count(n) : "0";
 const bad = n => n > 0;
 
 export const columns = [
-  { id: "weight", group: "", head: "Weight", o: o => count(sum(o, s => s.state === "ready" && !s.backup ? s.weight : 0)),
+  { id: "weight", group: "", head: "Wght", o: o => count(sum(o, s => s.state === "ready" && !s.backup ? s.weight : 0)),
     s: s => s.weight + (s.share < 1000 ? "·" + Math.round(s.share / 10) + "%" : "") + (s.backup ? " b" : ""), by: s => s.weight, tip: "Weight; b is a backup, a share is what counts of it now" },
   { id: "now", group: "Under way", head: "Now", o: o => count(o.active), s: s => count(s.active), by: s => s.active },
   { id: "max", group: "Under way", head: "Max", s: s => count(s.active_max), by: s => s.active_max },
@@ -18,8 +18,8 @@ export const columns = [
   { id: "queue", group: "Queue", head: "Now", o: o => count(o.queued), warn: { o: o => bad(o.queued) } },
   { id: "qmax", group: "Queue", head: "Max", o: o => count(o.queue_max) },
   { id: "qlimit", group: "Queue", head: "Limit", o: o => o.queue_size ? count(o.queue_size) : "" },
-  { id: "rate", group: "A second", head: "Now", f: f => rate(f.rate), o: o => rate(o.rate), s: s => rate(s.rate), by: s => s.rate },
-  { id: "rmax", group: "A second", head: "Max", f: f => rate(f.rate_max), s: s => rate(s.rate_max), by: s => s.rate_max },
+  { id: "rate", group: "Per second", head: "Now", f: f => rate(f.rate), o: o => rate(o.rate), s: s => rate(s.rate), by: s => s.rate },
+  { id: "rmax", group: "Per second", head: "Max", f: f => rate(f.rate_max), s: s => rate(s.rate_max), by: s => s.rate_max },
   { id: "p50", group: "Milliseconds", head: "p50", f: f => ms(f.p50), o: o => ms(o.p50), s: s => ms(s.p50), by: s => s.p50 },
   { id: "p95", group: "Milliseconds", head: "p95", f: f => ms(f.p95), o: o => ms(o.p95), s: s => ms(s.p95), by: s => s.p95 },
   { id: "p99", group: "Milliseconds", head: "p99", f: f => ms(f.p99), o: o => ms(o.p99), s: s => ms(s.p99), by: s => s.p99 },
@@ -41,12 +41,12 @@ export const columns = [
   { id: "redis", group: "Tried again", head: "Redis", o: o => zero(o.redispatches), tip: "Of those, at another server" },
   { id: "check", group: "Check", head: "Last", left: true, o: o => o.open + " of " + o.servers.length + " open" + (o.breaker ? ", breaker " + o.breaker : ""),
     s: (s, w) => s.why || (s.check ? s.check + (s.check_ms ? " in " + ms(s.check_ms) + " ms" : "") : w?.due ? "due: " + w.due : w?.last || ""), by: s => s.why || s.check || "" },
-  { id: "fails", group: "Check", head: "Failed", o: o => zero(sum(o, s => s.check_fail)), s: s => zero(s.check_fail), by: s => s.check_fail || 0 },
+  { id: "fails", group: "Check", head: "Fail", o: o => zero(sum(o, s => s.check_fail)), s: s => zero(s.check_fail), by: s => s.check_fail || 0 },
   { id: "downs", group: "Check", head: "Downs", o: o => zero(sum(o, s => s.downs)), s: s => zero(s.downs), by: s => s.downs },
-  { id: "downt", group: "Check", head: "Down for", s: s => s.down_s ? span(s.down_s) : "0", by: s => s.down_s },
-  { id: "mem", group: "Worker", head: "Memory", s: (s, w) => w?.memory ? bytes(w.memory) : "", by: (s, w) => w?.memory || 0 },
+  { id: "downt", group: "Check", head: "Down", s: s => s.down_s ? brief(s.down_s) : "0", by: s => s.down_s },
+  { id: "mem", group: "Worker", head: "Mem", s: (s, w) => w?.memory ? bytes(w.memory) : "", by: (s, w) => w?.memory || 0 },
   { id: "cpu", group: "Worker", head: "CPU", s: (s, w) => w ? share(w.cpu || 0) : "", by: (s, w) => w?.cpu || 0, tip: "Of a processor" },
-  { id: "again", group: "Worker", head: "Starts", s: (s, w) => w ? zero(w.restarts) : "", by: (s, w) => w?.restarts || 0, tip: "How often it was started again" },
+  { id: "again", group: "Worker", head: "Again", s: (s, w) => w ? zero(w.restarts) : "", by: (s, w) => w?.restarts || 0, tip: "How often it was started again" },
 ];
 
 // words are states as the page says them; the class is their colour.

@@ -11,7 +11,7 @@ export function el(name, props, ...children) {
     else if (key === "class") e.className = value;
     else e.setAttribute(key, value === true ? "" : value);
   }
-  e.append(...children.filter(c => c != null && c !== false));
+  e.append(...children.filter(c => c != null && c !== false).map(c => typeof c === "object" ? c : plain(c)));
   return e;
 }
 
@@ -25,8 +25,16 @@ export function svg(name, props) {
 
 // text, attr and cls change only what differs: what stays costs neither layout nor paint, and is not read out again.
 export function text(e, s) {
-  s = String(s);
+  s = plain(s);
   if (e.weirText !== s) { e.weirText = s; e.textContent = s; }
+}
+
+// Signs that turn the direction of what follows, or that nobody can see, are shown as a dot: a name must not rewrite the sentence that it is in.
+const unseen = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]/g;
+
+export function plain(s) {
+  s = String(s);
+  return unseen.test(s) ? s.replace(unseen, "·") : s;
 }
 
 export function attr(e, name, value) {
@@ -37,6 +45,13 @@ export function attr(e, name, value) {
 }
 
 export function cls(e, s) { if (e.className !== s) e.className = s; }
+
+// seen says whether an element is where somebody may look, or has no place yet.
+export function seen(e) {
+  if (e.hidden) return true;
+  const r = e.getBoundingClientRect();
+  return r.bottom > -200 && r.top < innerHeight + 400;
+}
 
 // list makes a container's children those of items: by key, in order, reusing what is there. make returns an element, and fill changes it.
 export function list(box, items, keyOf, make, fill) {

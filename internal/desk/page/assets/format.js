@@ -56,6 +56,9 @@ function two(s, big, bigName, small, smallName) {
   return Math.floor(s / big) + " " + bigName + (rest ? " " + rest + " " + smallName : "");
 }
 
+// brief is the same for a narrow column.
+export function brief(s) { return span(s).replaceAll(" ", ""); }
+
 const clockForm = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const dayForm = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 

@@ -1,11 +1,9 @@
 // The rooms below the table: why there were misses, what is slow, what failed, what happened, who did what, and how the machine is.
-import { $, el, text, attr, cls, list } from "./dom.js";
+import { $, el, text, attr, cls, list, seen } from "./dom.js";
 import { state, get, lines, on } from "./stream.js";
 import { count, rate, bytes, ms, span, share, when } from "./format.js";
 import { causes, whys } from "./words.js";
 import { isBad } from "./charts.js";
-
-const seen = id => { const r = $(id).getBoundingClientRect(); return r.bottom > -200 && r.top < innerHeight + 400; };
 
 // bars are names with a number each, and how it compares with the largest.
 function bars(box, items, explain) {
@@ -29,17 +27,18 @@ export class Panels {
     this.next = {};      // when to ask again, by address
     this.errors = -1;
     this.events = [];
-    this.open = null;    // id of the story that is shown
+    this.drawn = new Set();
     on("hello", () => this.ask(true));
     on("event", e => { this.events.push(e); if (this.events.length > 300) this.events.shift(); this.drawEvents(); if (e.kind === "intervention") this.next["/api/v1/interventions"] = 0; });
   }
 
   take(p) {
     this.ask(false);
-    if (seen("p-misses")) this.misses(p);
-    if (seen("p-slow")) this.slow(p);
-    if (seen("p-machine")) this.machine(p);
-    if (seen("p-failed")) this.failed(p);
+    // What is out of sight is drawn once, lest who scrolls there finds nothing, and then left as it is.
+    for (const [id, draw] of [["p-misses", this.misses], ["p-slow", this.slow], ["p-machine", this.machine], ["p-failed", this.failed]]) {
+      if (!this.drawn.has(id) || seen($(id))) draw.call(this, p);
+      this.drawn.add(id);
+    }
   }
 
   // every asks for something now and then. What the API does not have is not asked for again, and its section stays hidden.
@@ -76,7 +75,7 @@ export class Panels {
     attr($("p-misses"), "hidden", !p.cache && !could && !c[1] || null);
     const kept = [["hit", c[3]], ["stale", c[4]], ["shared", c[5]], ["revalidated", c[6]], ["miss", c[2]], ["pass", c[1]]];
     const all = kept.reduce((n, k) => n + (k[1] || 0), 0) || 1;
-    list($("verdicts"), kept, k => k[0], k => el("li", { class: "v-" + k[0] }, el("i"), el("span"), el("b")), (e, k) => {
+    list($("verdicts"), kept.filter(k => k[1]), k => k[0], k => el("li", { class: "v-" + k[0] }, el("i"), el("span"), el("b")), (e, k) => {
       const w = String(Math.max(0, Math.round((k[1] || 0) / all * 1000)));
       if (e.weirGrow !== w) { e.weirGrow = w; e.style.flexGrow = w; }
       text(e.children[1], k[0]);

@@ -1,24 +1,24 @@
 // The flow of requests, drawn as wide as it is: from clients through sites and the cache to pools and their servers.
-import { svg, text, attr, cls } from "./dom.js";
+import { svg, text, attr, seen } from "./dom.js";
 import { rate, share } from "./format.js";
 
-const names = { sites: 7, pools: 9, servers: 18 }; // drawn by themselves; the rest is one
+const names = { sites: 7, pools: 9 }; // drawn by themselves; the rest is one
 const smooth = 0.3;                                // of a new second in what is drawn: a river does not jump
 const node = { width: 5, least: 2, pitch: 17 };
 
 const calm = new Map(); // smoothed rates by name
-let seen = 0;
+let turn = 0;
 
 function ease(key, value) {
   const old = calm.get(key);
   const now = old ? old.v + (value - old.v) * smooth : value;
-  calm.set(key, { v: now < 0.005 ? 0 : now, seen });
+  calm.set(key, { v: now < 0.005 ? 0 : now, turn });
   return now < 0.005 ? 0 : now;
 }
 
 // flows says how much goes from where to where.
 export function flows(p, before) {
-  seen++;
+  turn++;
   const seconds = before ? (new Date(p.at) - new Date(before.at)) / 1000 : 0;
   const was = new Map((before?.routes || []).map(r => [r.site + " " + r.name, r]));
   const sites = new Map(), links = [], pools = new Map();
@@ -33,9 +33,8 @@ export function flows(p, before) {
   for (const r of p.routes || []) {
     const key = r.site + " " + r.name, o = was.get(key);
     const kept = f => (f.cache[3] || 0) + (f.cache[4] || 0) + (f.cache[5] || 0);
-    let hit = o && seconds > 0 ? Math.max(0, kept(r) - kept(o)) / seconds : 0;
     const v = ease("r " + key, r.rate);
-    hit = Math.min(v, ease("h " + key, Math.min(hit, r.rate)));
+    const hit = o && seconds > 0 ? Math.min(v, ease("h " + key, Math.min(r.rate, Math.max(0, kept(r) - kept(o)) / seconds))) : 0;
     const site = siteOf(r.site);
     sites.set(site, (sites.get(site) || 0) + v);
     total += v;
@@ -55,9 +54,9 @@ export function flows(p, before) {
     total += v;
   }
   for (const [site, v] of sites) into("clients", site, v, "in");
-  const ends = servers(p, poolOf, into);
-  for (const [key, o] of calm) if (o.seen !== seen) calm.delete(key);
-  return { total, hits, own, sites, pools, links, ends };
+  const last = servers(p, poolOf);
+  for (const [key, o] of calm) if (o.turn !== turn) calm.delete(key);
+  return { total, hits, own, sites, pools, links, servers: last };
 }
 
 // top are the names of those with the highest rates; a single one more than n is drawn too.
@@ -67,20 +66,26 @@ function top(list, n, of) {
   return new Set(all.sort((a, b) => b[1] - a[1]).slice(0, n).map(a => a[0]));
 }
 
-function servers(p, poolOf, into) {
+function servers(p, poolOf) {
   const all = [];
   for (const o of p.pools || []) for (const s of o.servers) {
-    all.push({ pool: poolOf(o.name), name: s.name, state: s.state, v: ease("w " + o.name + " " + s.name, s.rate) });
+    all.push({ at: all.length, pool: poolOf(o.name), name: s.name, state: s.state, v: ease("w " + o.name + " " + s.name, s.rate) });
   }
-  all.sort((a, b) => b.v - a.v);
-  const shown = new Set(all.length <= names.servers + 1 ? all : all.slice(0, names.servers)), ends = new Map();
+  return all;
+}
+
+// gather draws the busiest by themselves, so that there are no more than so many ends, and the others of a pool as one.
+function gather(all, links, most) {
+  const named = Math.max(0, most - new Set(all.map(s => s.pool)).size), byRate = [...all].sort((a, b) => b.v - a.v);
+  const shown = new Set(all.length <= most ? all : byRate.slice(0, named)), ends = new Map();
   for (const s of all) {
     const key = shown.has(s) ? "w " + s.pool + " " + s.name : "w " + s.pool + " …";
-    const e = ends.get(key) || { key, pool: s.pool, name: shown.has(s) ? s.name : "", n: 0, v: 0, state: shown.has(s) ? s.state : "ready" };
+    const e = ends.get(key) || { at: shown.has(s) ? s.at : 1e6, key, pool: s.pool, name: shown.has(s) ? s.name : "", n: 0, v: 0, state: shown.has(s) ? s.state : "ready" };
     e.v += s.v;
     e.n++;
     ends.set(key, e);
-    into(s.pool, key, s.v, s.state === "ready" ? "ask" : "out");
+    const link = links.find(l => l.to === key);
+    if (link) link.v += s.v; else links.push({ from: s.pool, to: key, v: s.v, kind: s.state === "ready" ? "ask" : "out" });
   }
   return ends;
 }
@@ -97,35 +102,45 @@ export class River {
 
   draw(p, before) {
     const width = this.box.clientWidth, height = this.box.clientHeight;
-    if (!width || !height) return;
-    const f = flows(p, before);
+    if (!width || !height || !seen(this.box)) return;
     attr(this.box, "viewBox", `0 0 ${width} ${height}`);
     const narrow = width < 560;
-    const at = narrow ? [2, 0.2, 0.44, 0.62, 0.86] : [2, 0.19, 0.43, 0.63, 0.85];
+    const f = flows(p, before);
+    const at = narrow ? [2, 0.19, 0.55, 0.78, 1] : [2, 0.17, 0.42, 0.63, 0.82];
     const x = at.map((s, i) => i ? Math.round(s * width) : s);
     const poolByName = new Map((p.pools || []).map(o => ["p " + o.name, o]));
+    const siteOrder = new Map((p.sites || []).map((s, i) => ["s " + s.name, i])), poolOrder = new Map((p.pools || []).map((o, i) => ["p " + o.name, i]));
     const columns = [
       [{ key: "clients", v: f.total, name: "clients", kind: "client" }],
-      [...f.sites].map(([key, v]) => ({ key, v, name: key === "tcp" ? "TCP" : key === "s …" ? "other sites" : key.slice(2), kind: "site" })).sort(byV),
+      [...f.sites].map(([key, v]) => ({ key, v, name: key === "tcp" ? "TCP" : key === "s …" ? "other sites" : key.slice(2), kind: "site" })).sort((a, b) => (siteOrder.get(a.key) ?? 99) - (siteOrder.get(b.key) ?? 99)),
       [],
-      [...f.pools].map(([key, v]) => ({ key, v, name: key === "p …" ? "other pools" : key.slice(2), kind: "pool " + (poolByName.get(key)?.state || "up") })).sort(byV),
+      [...f.pools].map(([key, v]) => ({ key, v, name: key === "p …" ? "other pools" : key.slice(2), kind: "pool " + (poolByName.get(key)?.state || "up") })),
       [],
     ];
     for (const o of poolByName.keys()) if (!f.pools.has(o) && columns[3].length < names.pools && calm.has(o)) columns[3].push({ key: o, v: 0, name: o.slice(2), kind: "pool " + poolByName.get(o).state });
     if (p.cache || f.hits) columns[2].push({ key: "cache", v: f.hits, name: "cache", note: share(f.total ? f.hits / f.total : 0), kind: "cache" });
     if (f.own) columns[2].push({ key: "weir", v: f.own, name: "weir itself", kind: "own" });
+    // The order is the configuration's, whatever the rates: what moves each second cannot be read.
+    columns[3].sort((a, b) => (poolOrder.get(a.key) ?? 99) - (poolOrder.get(b.key) ?? 99));
     const order = new Map(columns[3].map((o, i) => [o.key, i]));
-    columns[4] = [...f.ends.values()].map(e => ({ ...e, name: e.name || "+" + e.n, kind: "server " + e.state }))
-      .sort((a, b) => (order.get(a.pool) ?? 99) - (order.get(b.pool) ?? 99) || b.v - a.v);
-    this.place(columns, x, height);
-    this.paint(columns, f.links, x, width, narrow);
+    // Names take room from what is drawn: as many as leave the flow half of the height.
+    let links = f.links;
+    const total = Math.max(f.total, 1e-9);
+    for (const most of narrow ? [0] : [17, 14, 11, 8]) {
+      links = [...f.links];
+      columns[4] = narrow ? [] : [...gather(f.servers, links, most).values()].map(e => ({ ...e, name: e.name || "+" + e.n, kind: "server " + e.state }))
+        .sort((a, b) => (order.get(a.pool) ?? 99) - (order.get(b.pool) ?? 99) || a.at - b.at);
+      this.place(columns, x, height);
+      if (this.scale * total > height / 2) break;
+    }
+    this.paint(columns, links, x, width, narrow);
     const words = `${rate(f.total)} requests a second: ${rate(f.hits)} from the cache, ${rate(f.own)} answered by weir itself, ${rate([...f.pools.values()].reduce((a, b) => a + b, 0))} to pools`;
     this.say(words);
   }
 
   // place finds the largest scale by which every column fits.
   place(columns, x, height) {
-    const room = height - 22;
+    const room = height - 12;
     const need = (col, k) => col.reduce((sum, n) => sum + Math.max(node.pitch, n.v * k + 6), 0);
     const body = [columns[0], columns[1], [...columns[2], ...columns[3]], columns[4]];
     const total = Math.max(columns[0][0].v, 1e-9);
@@ -135,7 +150,7 @@ export class River {
       if (body.every(c => need(c, k) <= room)) low = k; else high = k;
     }
     this.scale = low;
-    const top = 18;
+    const top = 8;
     columns.forEach((col, c) => {
       let y = top;
       if (c === 3) y = top + need(columns[2], low);
@@ -176,9 +191,9 @@ export class River {
         attr(name, "class", "name " + n.kind);
         attr(name, "x", n.x + node.width + 5);
         attr(name, "y", Math.round(n.y + n.h / 2 + 4));
-        const next = c < 4 ? x[c === 1 ? 2 : c + 1] : width;
-        const chars = Math.floor((next - n.x - 16) / 6.1) - (narrow && c < 4 ? 0 : rate(n.v).length + 2);
-        this.label(name, n, chars, narrow && c < 4);
+        const next = c < 4 && !(narrow && c === 3) ? x[c + 1] : width;
+        const chars = Math.floor((next - n.x - 14) / 5.9) - (narrow ? 0 : rate(n.v).length + (n.note ? n.note.length + 3 : 0) + 2);
+        this.label(name, n, chars, narrow && c === 0);
       }
     });
     for (const [key, e] of this.parts) if (!used.has(key)) { e.remove(); this.parts.delete(key); }
@@ -189,7 +204,7 @@ export class River {
     const [who, much, full] = e.children;
     const name = n.name.length > chars && chars > 3 ? n.name.slice(0, chars - 1) + "…" : n.name;
     text(who, name);
-    text(much, bare ? "" : rate(n.v) + (n.note ? ", " + n.note : ""));
+    text(much, bare ? "" : rate(n.v) + (n.note ? " · " + n.note : ""));
     text(full, `${n.name}: ${rate(n.v)} requests a second` + (n.state && n.state !== "ready" ? ", " + n.state : ""));
   }
 
@@ -200,5 +215,3 @@ export class River {
     return e;
   }
 }
-
-const byV = (a, b) => b.v - a.v || (a.name < b.name ? -1 : 1);

@@ -1,7 +1,7 @@
 // The table of sites, pools, servers and workers. Only rows that can be seen are in the document when there are many, and only cells
 // whose text has changed are touched.
 import { $, el, text, attr, cls } from "./dom.js";
-import { span } from "./format.js";
+import { brief } from "./format.js";
 import { columns, words } from "./columns.js";
 import { state, on, tell } from "./stream.js";
 
@@ -71,6 +71,7 @@ export class Table {
     const fits = (...texts) => { const all = texts.join(" ").toLowerCase(); return want.every(w => all.includes(w)); };
     const narrowed = want.length > 0 || this.onlyBad;
     const rows = [];
+    this.known = new Map(); // whatever the filter says: details stay what they are
     let shown = 0;
     if (!this.sort) {
       for (const s of p.sites) {
@@ -89,9 +90,11 @@ export class Table {
       for (const s of o.servers) {
         const w = o.app ? workers.get(s.name) : undefined;
         if (w) at.add(w.name);
+        const r = { key: "server " + o.name + " " + s.name, kind: o.app ? "worker" : "server", name: s.name, pool: o, s, w, state: s.state, hand: hands.get(o.name + "/" + s.name) };
+        this.known.set(r.key, r);
         if (this.onlyBad && s.state === "ready" && !s.error_rate) continue;
         if (want.length && !fits(o.name, s.name, s.address, s.state, words[s.state] || "", s.why || "", s.backup ? "backup" : "")) continue;
-        list.push({ key: "server " + o.name + " " + s.name, kind: o.app ? "worker" : "server", name: s.name, pool: o, s, w, state: s.state, hand: hands.get(o.name + "/" + s.name) });
+        list.push(r);
       }
       // Workers that are no servers yet, or no more, are told of as well.
       for (const a of p.apps || []) if (a.name === o.app) for (const w of a.workers) {
@@ -99,8 +102,10 @@ export class Table {
       }
       if (narrowed && !list.length && !(fits(o.name, o.state) && (!this.onlyBad || o.state !== "up"))) continue;
       const shut = this.shut.get("pool " + o.name);
-      const open = narrowed && shut === undefined ? true : shut !== undefined ? !shut : n <= whole || o.state !== "up";
-      if (!this.sort) pools.push({ key: "pool " + o.name, kind: "pool", name: o.name, o, open, fold: o.servers.length > 0 || list.length > 0, state: o.state });
+      const open = want.length > 0 || (shut !== undefined ? !shut : narrowed || n <= whole || o.state !== "up");
+      const pool = { key: "pool " + o.name, kind: "pool", name: o.name, o, open, fold: o.servers.length > 0 || list.length > 0, state: o.state };
+      this.known.set(pool.key, pool);
+      if (!this.sort) pools.push(pool);
       if (open || this.sort) pools.push(...list);
       shown += list.length;
     }
@@ -170,7 +175,7 @@ export class Table {
     const since = r.s?.since || r.w?.since;
     text(slot.word, r.state ? words[r.state] || r.state : "");
     attr(slot.word, "class", r.state ? "word w-" + r.state : "word");
-    text(slot.since, since && !since.startsWith("0001") ? span((this.now - new Date(since)) / 1000) : "");
+    text(slot.since, since && !since.startsWith("0001") ? brief((this.now - new Date(since)) / 1000) : "");
     for (let k = 0; k < columns.length; k++) {
       const c = columns[k], at = slot.texts[k];
       let s = "", hue = "";
@@ -201,6 +206,13 @@ export class Table {
   all(open) { for (const o of state.picture?.pools || []) this.shut.set("pool " + o.name, !open); this.take(state.picture); }
 
   row(key = this.chosen) { return this.rows.find(r => r.key === key); }
+
+  // about is a row whether it is shown or not; of a site or a route, too.
+  about(key) {
+    const p = state.picture, f = p.sites.find(s => "site " + s.name === key) || p.routes.find(r => "route " + r.site + " " + r.name === key);
+    if (f) return { key, kind: f.site ? "route" : "site", name: f.name, f, state: f.site ? "" : p.edge.up ? "open" : "down" };
+    return this.known?.get(key) || this.row(key);
+  }
 
   choose(key, focus = true) {
     this.chosen = key;
