@@ -180,6 +180,8 @@ func (e *explanation) answer(r *route.Route) {
 		}
 	case c.Redirect != nil:
 		e.line("answer", "%d to %s", c.Redirect.Status, r.Redirect(nil, e.x))
+	case c.Monitor != "":
+		e.line("answer", "whether weir is %s, for balancers", c.Monitor)
 	case c.Respond != nil:
 		e.line("answer", "%d with %s of %q", c.Respond.Status, size(int64(len(c.Respond.Body))), c.Respond.Type)
 	}

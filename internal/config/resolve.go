@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-var answers = []string{"pool", "files", "redirect", "respond", "cgi"}
+var answers = []string{"pool", "files", "redirect", "respond", "cgi", "monitor"}
 
 // finishRoute looks for exactly one answer.
 func (d *decoder) finishRoute(at value, given map[string]value, r *Route) {
@@ -143,6 +143,7 @@ func (d *decoder) resolve(at value, given map[string]value, r *raw, own poolDraf
 	}
 	d.gatherTCP(given, r)
 	d.gatherAdmin(r)
+	d.checkMetrics(given, r)
 	d.gatherAlerts(r)
 	d.gatherTraces(r)
 	d.checkListen(r.Listen)

@@ -92,7 +92,7 @@ func TestSchemaRefuses(t *testing.T) {
 		"a boolean in words":     "apps: {web: {command: x, socket: maybe}}",
 		"a number out of range":  "limits: {fields: 0}",
 		"an unknown word":        "log: {level: loud}",
-		"a key of later":         "metrics: {}",
+		"a key of later":         "listen: {https: [\":443\"]}",
 		"a match in a match":     "sites: [{hosts: [a], routes: [{match: {any: [{not: {paht: /}}]}, pool: x}]}]",
 		"a status":               "sites: [{hosts: [a], routes: [{pool: x}], errors: {200: a}}]",
 		"an empty list":          "sites: [{hosts: [], routes: [{pool: x}]}]",

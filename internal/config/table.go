@@ -78,7 +78,8 @@ func topObject(t *table, w *wholeTable) *object[raw] {
 		"Where weir's and its workers' Unix sockets are. The flag --run-dir wins over it.")
 	add(o, "chaos", convert(enumKind("forbid", "allow"), func(s string) bool { return s == "allow" }), func(r *raw) *bool { return &r.Chaos }, "forbid",
 		"Whether `weir chaos` may make faults on purpose: kill workers and edges, slow answers down, answer with errors.")
-	o.later("metrics", "statsd and Graphite")
+	add(o, "metrics", pointer(mapped(metricsObject(t).kind(), `write {listen: "127.0.0.1:8125"}, or {graphite: "10.0.0.3:2003"}`)), func(r *raw) **Metrics { return &r.Metrics }, "",
+		"Numbers beside those at /metrics of the status page: apps' own, and weir's for others.")
 	o.zero.store = store.zero
 	o.done = func(d *decoder, at value, given map[string]value, r *raw) {
 		d.resolve(at, given, r, pools.zero, apps.zero, caching.zero)

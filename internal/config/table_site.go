@@ -40,7 +40,7 @@ func siteObject(t *table) *object[siteDraft] {
 }
 
 func routeObject(t *table) *object[Route] {
-	o := newObject[Route](t, "route", "a route", "A match and what answers: exactly one of pool, files, cgi, redirect and respond.")
+	o := newObject[Route](t, "route", "a route", "A match and what answers: exactly one of pool, files, cgi, redirect, respond and monitor.")
 	add(o, "name", scalar("a name of letters, digits, . _ : / # and -", stringShape(), checkRouteName), func(r *Route) *string { return &r.Name },
 		"(the site's first host, # and the route's number)", "What logs and weir explain call it.")
 	add(o, "match", pointer(matchObject(t).kind()), func(r *Route) **Match { return &r.Match }, "",
@@ -85,6 +85,8 @@ func addAnswers(t *table, o *object[Route]) {
 	add(o, "cgi", pointer(cgiKind(t)), func(r *Route) **CGI { return &r.CGI }, "", "Programs that are started for each request.")
 	add(o, "redirect", pointer(redirectKind(t)), func(r *Route) **Redirect { return &r.Redirect }, "", "Another place to go to.")
 	add(o, "respond", pointer(respondKind(t)), func(r *Route) **Respond { return &r.Respond }, "", "A fixed response.")
+	add(o, "monitor", enumKind("live", "ready"), func(r *Route) *string { return &r.Monitor }, "",
+		"For balancers in front of weir. live: 200 as long as weir answers. ready: 200 while each pool of the site has a server that takes requests, and weir is not stopping; else 503. Such requests are neither logged nor counted.")
 }
 
 var routeNameForm = regexp.MustCompile(`^[A-Za-z0-9._:/#-]{1,80}$`)

@@ -26,6 +26,7 @@ type Config struct {
 	Cache          *Cache // nil: there is none
 	Log            Log
 	Admin          *Admin        `json:",omitempty"` // nil: there is no desk
+	Metrics        *Metrics      `json:",omitempty"` // nil: no numbers go in or out beside /metrics
 	Traces         *Traces       `json:",omitempty"` // nil: there are none
 	Alerts         *Alerts       `json:",omitempty"` // nil: nobody is told of anything
 	Availability   *Availability `json:",omitempty"` // nil: nothing is promised
@@ -302,6 +303,7 @@ type Route struct {
 	Files    *Files
 	Redirect *Redirect
 	Respond  *Respond
+	Monitor  string `json:",omitempty"` // "live" or "ready": whether weir is
 }
 
 // Match is a condition: all of what is set must hold. An empty list holds.

@@ -1,19 +1,24 @@
 package desk
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/desk/events"
+	"github.com/weirhq/weir/internal/desk/exposition"
+	"github.com/weirhq/weir/internal/desk/facts"
 	"github.com/weirhq/weir/internal/desk/otlp"
 	"github.com/weirhq/weir/internal/desk/series"
+	"github.com/weirhq/weir/internal/desk/statsd"
 	"github.com/weirhq/weir/internal/picture"
 	"github.com/weirhq/weir/internal/source"
 )
@@ -60,6 +65,8 @@ func (d *desk) apply(s api.EdgeState) error {
 	}
 	d.cfg = cfg
 	d.hub.cfg.Store(cfg)
+	d.hub.alarm.use(cfg)
+	d.hub.numbers.Use(cfg.Metrics)
 	d.traces.Use(cfg.Traces)
 	var l slog.Level
 	if l.UnmarshalText([]byte(cfg.Log.Level)) == nil {
@@ -90,6 +97,10 @@ func (d *desk) newHub(cfg *config.Config) (*hub, error) {
 		end: make(chan struct{}), done: make(chan struct{}), listeners: map[*listener]bool{}, shelf: openShelf(d.runDir),
 	}
 	h.cfg.Store(cfg)
+	h.metrics, h.facts, h.runDir = exposition.New(h.now.Load), facts.New(), d.runDir
+	h.numbers = statsd.New()
+	h.metrics.Add(h.numbers.Families)
+	h.watchers = append(h.watchers, h.numbers)
 	var book picture.Book
 	h.shelf.read("book", func(r io.Reader) error {
 		err := json.NewDecoder(r).Decode(&book)
@@ -100,7 +111,28 @@ func (d *desk) newHub(cfg *config.Config) (*hub, error) {
 	})
 	h.shelf.read("series", h.series.Load)
 	h.maker = picture.NewMaker(host, os.Getpid(), book, time.Now())
+	h.lasting = h.shelf
+	if dir := lastingDir(cfg); dir != "" && dir != d.runDir {
+		h.lasting = openShelf(dir)
+	}
+	h.alarm = newAlarm(h, host, cfg)
+	h.watchers = append(h.watchers, h.alarm)
+	h.alarm.begin()
 	return h, nil
+}
+
+// lastingDir is where what is to outlive a restart of the machine is kept; "" is the run directory.
+func lastingDir(cfg *config.Config) string {
+	dir, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":") // of systemd, which may name several
+	dir = cmp.Or(cfg.Admin.Keep, dir)
+	if dir == "" {
+		return ""
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		slog.Error("what the status page knows will not outlive a restart of the machine", "error", err)
+		return ""
+	}
+	return dir
 }
 
 const (
@@ -115,6 +147,7 @@ func (h *hub) leaveBehind(now, end bool) {
 		book := h.maker.Book()
 		h.shelf.write("book", func(w io.Writer) error { return json.NewEncoder(w).Encode(book) })
 	}
+	h.alarm.save(time.Now(), end)
 	if end || h.turn%seriesEvery == 0 {
 		h.shelf.write("series", h.series.Save)
 	}

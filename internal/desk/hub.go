@@ -3,6 +3,7 @@ package desk
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -11,7 +12,10 @@ import (
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/desk/events"
+	"github.com/weirhq/weir/internal/desk/exposition"
+	"github.com/weirhq/weir/internal/desk/facts"
 	"github.com/weirhq/weir/internal/desk/series"
+	"github.com/weirhq/weir/internal/desk/statsd"
 	"github.com/weirhq/weir/internal/picture"
 )
 
@@ -31,8 +35,14 @@ type hub struct {
 	maker        *picture.Maker
 	series       *series.Store
 	events       *events.Log
+	metrics      *exposition.Exposer
+	facts        *facts.Reader
+	numbers      *statsd.Service
+	runDir       string
 	watchers     []watcher
 	shelf        *shelf
+	lasting      *shelf // of what is to outlive a restart of the machine; it may be the same
+	alarm        *alarm
 	end          chan struct{}
 	done         chan struct{}
 	stopOnce     sync.Once
@@ -59,6 +69,7 @@ func (h *hub) run() {
 		select {
 		case <-tick.C:
 		case <-h.end:
+			h.alarm.stop()
 			h.leaveBehind(true, true)
 			return
 		}
@@ -71,6 +82,9 @@ func (h *hub) stop() error {
 	}
 	h.stopOnce.Do(func() { close(h.end) })
 	<-h.done
+	if h.lasting != h.shelf {
+		return errors.Join(h.shelf.close(), h.lasting.close())
+	}
 	return h.shelf.close()
 }
 
@@ -121,6 +135,7 @@ func (h *hub) look(now time.Time) {
 		}
 	}
 	told.Hands, told.Hosts = h.hands, h.hosts()
+	told.Facts = h.facts.Look(now, wanted(h.cfg.Load(), h.runDir, &told))
 	p := h.maker.Make(now, told)
 	h.now.Store(p)
 	news = append(news, h.events.Look(p)...)

@@ -48,6 +48,12 @@ func (o *rooms) all() []room {
 		{"GET /api/v1/log", config.View, o.log},
 		{"GET /api/v1/cache", config.View, o.cache},
 		{"GET /api/v1/interventions", config.View, o.interventions},
+		{"GET /api/v1/alerts", config.View, o.alerts},
+		{"GET /api/v1/problems", config.View, o.problems},
+		{"GET /api/v1/downtime", config.View, o.downtime},
+		{"POST /api/v1/alerts/silence", config.Operate, o.silence},
+		{"POST /api/v1/alerts/acknowledge", config.Operate, o.acknowledge},
+		{"POST /api/v1/alerts/test", config.Operate, o.testAlert},
 		{"GET /api/v1/me", "", o.me},
 		{"POST /api/v1/login", "", o.login},
 		{"POST /api/v1/logout", "", o.logout},
@@ -55,6 +61,11 @@ func (o *rooms) all() []room {
 		{"POST /api/v1/intervention", config.Operate, o.intervene},
 		{"POST /api/v1/reload", config.Operate, o.reload},
 		{"POST /api/v1/purge", config.Operate, o.purge},
+		{"GET /api/v1/numbers", config.View, o.hub.numbers.ServeHTTP},
+		{"GET /metrics", config.View, o.hub.metrics.ServeHTTP},
+		{"GET /-/live", "", o.live},
+		{"GET /-/ready", "", o.ready},
+		{"GET /-/pool/{name}", "", o.poolSize},
 	}
 	for _, pattern := range export.Patterns {
 		all = append(all, room{pattern, config.View, tables})

@@ -399,6 +399,9 @@ func (e *Edge) poolStatus() []api.PoolStatus {
 
 // account counts a request that has ended and writes its line.
 func (h *handler) account() {
+	if h.monitored() {
+		return
+	}
 	l, j := h.l, &h.x.Journal
 	l.count.Requests++
 	l.count.Cache[j.Cache]++

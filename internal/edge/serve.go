@@ -78,6 +78,8 @@ func (h *handler) serve() {
 		h.respondRedirect()
 	case cfg.Respond != nil:
 		h.respondFixed()
+	case cfg.Monitor != "":
+		h.respondMonitor()
 	}
 }
 

@@ -44,6 +44,7 @@ type tree struct {
 type siteTree struct {
 	config *config.Site
 	name   string
+	pools  []*pool.Pool // that its routes lead to
 }
 
 // routeTree is a route with what answers it.
@@ -182,6 +183,7 @@ func newTree(cfg *config.Config, env pool.Env, old *tree, c *caching, names *tal
 		}
 		t.scoped = t.scoped || cfg.Cache != nil && scopeOf(r.Config) != ""
 	}
+	t.gatherSitePools()
 	t.dormant = old != nil && cfg.Cache != nil && (old.dormant || t.lapsed(old))
 	return t, nil
 }

@@ -57,6 +57,9 @@ func (p *Pool) StandIn() *Pool {
 	return p
 }
 
+// Open reports whether a server of the pool, or of the one that stands in for it, takes requests. It is cheap, and safe on loops.
+func (p *Pool) Open() bool { return p.StandIn().c.view.Load().anyOpen() }
+
 // maxBackups bounds a chain of pools that stand in for each other.
 const maxBackups = 16
 

@@ -1,0 +1,67 @@
+package config
+
+import (
+	"net"
+	"regexp"
+	"strings"
+	"time"
+)
+
+func metricsObject(t *table) *object[Metrics] {
+	o := newObject[Metrics](t, "metrics", "metrics", "Numbers beside those at /metrics of the status page: apps' own, and weir's for others.")
+	add(o, "listen", list(socketKind(), "an address, or a list of them", true, true), func(m *Metrics) *[]Socket { return &m.Listen }, "[]",
+		"Where apps' own numbers are taken, as statsd lines, with DogStatsD's tags: they are shown beside weir's, as app_….")
+	add(o, "statsd", peerKind("statsd", ":8125"), func(m *Metrics) *string { return &m.Statsd }, "", "A statsd that weir's numbers are sent to, by UDP.")
+	add(o, "graphite", peerKind("Graphite", ":2003"), func(m *Metrics) *string { return &m.Graphite }, "", "A Graphite that weir's numbers are sent to, by TCP in its plain text protocol.")
+	add(o, "every", durationKind(time.Second), func(m *Metrics) *time.Duration { return &m.Every }, "10s", "How often they are sent.")
+	prefix := scalar("a prefix such as weir.web-1", stringShape(), func(s string) (string, *complaint) {
+		if len(s) > 200 || !numbersPrefixForm.MatchString(s) {
+			return "", &complaint{"", "write letters, digits, _ and -, with dots between parts"}
+		}
+		return s, nil
+	})
+	add(o, "prefix", prefix, func(m *Metrics) *string { return &m.Prefix }, "(weir. and the host name)", "What the names of the numbers that are sent begin with.")
+	o.done = func(d *decoder, at value, _ map[string]value, m *Metrics) { m.Place = d.placeOf(at) }
+	return o
+}
+
+var numbersPrefixForm = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
+
+// socketKind is an address to take datagrams at.
+func socketKind() kind[Socket] {
+	const words = `an address such as "127.0.0.1:8125" or "unix:/run/weir-numbers.sock"`
+	one := listenKind()
+	return kind[Socket]{words: words, shape: one.shape, read: func(d *decoder, v value) (Socket, bool) {
+		l, ok := one.read(d, v)
+		s := Socket{Network: "udp", Address: l.Address}
+		if l.Network == "unix" {
+			s.Network = "unixgram"
+		}
+		return s, ok
+	}}
+}
+
+// peerKind is an address to send to.
+func peerKind(what, port string) kind[string] {
+	return scalar(`an address of a `+what+` such as "10.0.0.3`+port+`"`, stringShape(), func(s string) (string, *complaint) {
+		if _, rest, ok := strings.Cut(s, "://"); ok {
+			return "", &complaint{"", `write "` + strings.TrimRight(rest, "/") + `"`}
+		}
+		host, number, err := net.SplitHostPort(s)
+		if err != nil {
+			return "", &complaint{"", portHint(s, port)}
+		}
+		if host == "" || strings.ContainsAny(host, " /?#@") {
+			return "", &complaint{"", "write a name or an address before the port"}
+		}
+		return s, checkPort(number)
+	})
+}
+
+// checkMetrics sees to it that somebody is there to do it.
+func (d *decoder) checkMetrics(given map[string]value, r *raw) {
+	_, page := given["admin"]
+	if v, ok := given["metrics"]; ok && r.Metrics != nil && !page {
+		d.failKey(v, "metrics without admin: the status page's process takes and sends them", "write admin: {} beside it, or admin: {listen: []} for no page")
+	}
+}

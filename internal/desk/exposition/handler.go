@@ -1,0 +1,135 @@
+package exposition
+
+import (
+	"bytes"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/weirhq/weir/internal/picture"
+)
+
+const (
+	// maxScrapes are served at a time. One waits for the writing of the other, and a client that does not read holds its place for sendTime.
+	maxScrapes = 32
+	sendTime   = 10 * time.Second
+	// thin is the level of compression: what is sent goes to a neighbour, and time is dearer than bytes.
+	thin = gzip.BestSpeed
+)
+
+// Exposer answers at /metrics. Many may use it at a time: each picture is written once in each format that somebody asks for, whoever and
+// how many they are.
+type Exposer struct {
+	now    func() *picture.Picture
+	places chan struct{}
+
+	mu     sync.Mutex
+	hooks  []func() []Family
+	of     *picture.Picture
+	more   []Family // what the hooks told of that picture's time
+	pages  [numFormats][]byte
+	packed [numFormats][]byte
+	size   [numFormats]int // of the page before, which the next one will have about
+	zip    *gzip.Writer
+}
+
+// Handler returns an Exposer of the latest picture; now may return nil while there is none.
+func Handler(now func() *picture.Picture) http.Handler { return New(now) }
+
+// New returns an Exposer of the latest picture; now may return nil while there is none.
+func New(now func() *picture.Picture) *Exposer {
+	return &Exposer{now: now, places: make(chan struct{}, maxScrapes)}
+}
+
+// Add has metrics of others told beside weir's own. It is asked once for each picture that somebody wants to see, by one goroutine at a time,
+// and must not wait for anything.
+func (x *Exposer) Add(hook func() []Family) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.hooks = append(x.hooks, hook)
+}
+
+// ServeHTTP answers a scrape.
+func (x *Exposer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	select {
+	case x.places <- struct{}{}:
+		defer func() { <-x.places }()
+	default:
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "too many scrapes at a time", http.StatusServiceUnavailable)
+		return
+	}
+	p := x.now()
+	if p == nil {
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "weir is being asked: try again in a second", http.StatusServiceUnavailable)
+		return
+	}
+	f := choose(r.Header.Get("Accept"))
+	zipped := gzips(r.Header.Get("Accept-Encoding"))
+	body := x.page(p, f, zipped)
+	h := w.Header()
+	h.Set("Content-Type", contentTypes[f])
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Cache-Control", "no-store")
+	h.Set("Vary", "Accept, Accept-Encoding")
+	if zipped {
+		h.Set("Content-Encoding", "gzip")
+	}
+	if r.Method == http.MethodHead {
+		return
+	}
+	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(sendTime)) //nolint:errcheck // where it cannot be set, places are the limit
+	w.Write(body)                                                            //nolint:errcheck // the scraper is gone
+}
+
+// page returns a picture in a format. Nobody may change it.
+func (x *Exposer) page(p *picture.Picture, f format, zipped bool) []byte {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.of == nil || p.At.After(x.of.At) {
+		x.of, x.pages, x.packed = p, [numFormats][]byte{}, [numFormats][]byte{}
+		x.more = x.more[:0]
+		for _, hook := range x.hooks {
+			x.more = append(x.more, hook()...)
+		}
+	}
+	if x.pages[f] == nil {
+		x.pages[f] = render(x.of, newEncoder(f, x.of.Counted, x.size[f]), x.more)
+		x.size[f] = len(x.pages[f])
+	}
+	if !zipped {
+		return x.pages[f]
+	}
+	if x.packed[f] == nil {
+		x.packed[f] = x.pack(x.pages[f])
+	}
+	return x.packed[f]
+}
+
+// pack compresses.
+func (x *Exposer) pack(page []byte) []byte {
+	out := bytes.NewBuffer(make([]byte, 0, len(page)/8))
+	if x.zip == nil {
+		var err error
+		if x.zip, err = gzip.NewWriterLevel(out, thin); err != nil { // only a wrong level does that
+			slog.Error("metrics cannot be compressed", "error", err)
+			return nil
+		}
+	}
+	x.zip.Reset(out)
+	x.zip.Write(page) //nolint:errcheck // a buffer takes all
+	x.zip.Close()     //nolint:errcheck // likewise
+	return out.Bytes()
+}
+
+func newEncoder(f format, created time.Time, size int) encoder {
+	dst := make([]byte, 0, size+size/16+4096)
+	if f == protobuf {
+		return &proto{created: created, dst: dst}
+	}
+	return &text{open: f == openMetrics, created: created, dst: dst}
+}
