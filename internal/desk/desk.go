@@ -1,12 +1,14 @@
 package desk
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/weirhq/weir/internal/api"
@@ -14,6 +16,7 @@ import (
 	"github.com/weirhq/weir/internal/desk/events"
 	"github.com/weirhq/weir/internal/desk/exposition"
 	"github.com/weirhq/weir/internal/desk/facts"
+	"github.com/weirhq/weir/internal/desk/otlp"
 	"github.com/weirhq/weir/internal/desk/series"
 	"github.com/weirhq/weir/internal/desk/statsd"
 	"github.com/weirhq/weir/internal/picture"
@@ -31,6 +34,7 @@ type desk struct {
 	lock    *os.File            // of the book
 	hub     *hub
 	door    *door
+	traces  *otlp.Sender
 }
 
 func newDesk(version string, level *slog.LevelVar) *desk {
@@ -52,17 +56,33 @@ func (d *desk) apply(s api.EdgeState) error {
 			return err
 		}
 		go d.hub.run()
+		if err := d.startTraces(); err != nil {
+			return err
+		}
 	}
 	if err := d.door.use(d, cfg); err != nil {
 		return err
 	}
 	d.cfg = cfg
 	d.hub.cfg.Store(cfg)
+	d.hub.alarm.use(cfg)
 	d.hub.numbers.Use(cfg.Metrics)
+	d.traces.Use(cfg.Traces)
 	var l slog.Level
 	if l.UnmarshalText([]byte(cfg.Log.Level)) == nil {
 		d.level.Set(l)
 	}
+	return nil
+}
+
+// startTraces makes ready what sends traces; it does nothing while the configuration has none.
+func (d *desk) startTraces() error {
+	host, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("finding this machine's name: %w", err)
+	}
+	d.traces = otlp.New(api.NewClient(api.EdgeSocket(d.runDir)), d.version, host)
+	d.traces.Start()
 	return nil
 }
 
@@ -91,7 +111,28 @@ func (d *desk) newHub(cfg *config.Config) (*hub, error) {
 	})
 	h.shelf.read("series", h.series.Load)
 	h.maker = picture.NewMaker(host, os.Getpid(), book, time.Now())
+	h.lasting = h.shelf
+	if dir := lastingDir(cfg); dir != "" && dir != d.runDir {
+		h.lasting = openShelf(dir)
+	}
+	h.alarm = newAlarm(h, host, cfg)
+	h.watchers = append(h.watchers, h.alarm)
+	h.alarm.begin()
 	return h, nil
+}
+
+// lastingDir is where what is to outlive a restart of the machine is kept; "" is the run directory.
+func lastingDir(cfg *config.Config) string {
+	dir, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":") // of systemd, which may name several
+	dir = cmp.Or(cfg.Admin.Keep, dir)
+	if dir == "" {
+		return ""
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		slog.Error("what the status page knows will not outlive a restart of the machine", "error", err)
+		return ""
+	}
+	return dir
 }
 
 const (
@@ -106,6 +147,7 @@ func (h *hub) leaveBehind(now, end bool) {
 		book := h.maker.Book()
 		h.shelf.write("book", func(w io.Writer) error { return json.NewEncoder(w).Encode(book) })
 	}
+	h.alarm.save(time.Now(), end)
 	if end || h.turn%seriesEvery == 0 {
 		h.shelf.write("series", h.series.Save)
 	}
