@@ -44,7 +44,7 @@ type Alert struct {
 	Text     string    `json:"text"`
 	Fired    time.Time `json:"fired"`
 	Clearing time.Time `json:"clearing"` // since when it is over, if it is, and not yet for long enough
-	By       string    `json:"by"` // the alert that explains it
+	By       string    `json:"by"`       // the alert that explains it
 	Silenced string    `json:"silenced"`
 	Ack      *struct {
 		By string `json:"by"`
