@@ -56,7 +56,8 @@ func fakePicture(n, more int) *picture.Picture {
 	p.Facts = &picture.Facts{CPUs: []float64{0.93, 0.21, 0.18, 0.22}, Load: [3]float64{1.82, 1.4, 0.97}, MemTotal: 16 << 30, MemFree: 7 << 30,
 		Disks:     []picture.Disk{{Path: "/", Size: 100 << 30, Free: 61 << 30}, {Path: "/var", Size: 500 << 30, Free: 40 << 30}},
 		Words:     []string{"one processor works alone: 93 % on cpu0 while the others idle"},
-		Processes: []picture.Process{{PID: 401, What: "photos/1", CPU: 0.42, Memory: 312 << 20, Files: 34, FileMax: 1024, Threads: 9}}}
+		Networks:  []picture.Network{{Name: "lo", InRate: 5 << 20}, {Name: "eth0", InRate: 1.2 * (1 << 20), OutRate: 17 << 20, Drops: 3}},
+		Processes: []picture.Process{{PID: 319, What: "edge", CPU: 0.46, Memory: 212 << 20, Files: 900, FileMax: 20000}, {PID: 311, What: "keeper", Memory: 31 << 20, Files: 40, FileMax: 1024}, {PID: 320, What: "desk", CPU: 0.01, Memory: 44 << 20, Files: 20, FileMax: 1024}, {PID: 401, What: "photos/1", CPU: 0.42, Memory: 312 << 20, Files: 34, FileMax: 1024, Threads: 9}}}
 	p.Hands = []api.Hand{{Pool: "web", Server: "10.0.0.7:8080", State: "drain", By: "ann", Reason: "new disk", Since: at.Add(-130 * time.Second).Format(time.RFC3339)}}
 	return p
 }

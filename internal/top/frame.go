@@ -152,11 +152,18 @@ func (m *model) foot() (out []line, cx, back int) {
 		text, x := m.filtrum.show(m.w - len(label) - 1)
 		return []line{{{label, accent}, {text, plain}}}, len(label) + x, 0
 	}
+	said := m.say
 	if m.lost != "" && m.pic != nil {
-		return []line{{{m.lost, bad}}}, 0, -1
+		said = cell{m.lost, bad}
 	}
-	if m.say.text != "" {
-		return []line{{{m.say.text, m.say.style}}}, 0, -1
+	if said.text != "" {
+		for _, l := range wrap(clean(said.text, m.paint.ascii), m.w) {
+			if len(out) == max(m.h/5, 1) {
+				break
+			}
+			out = append(out, line{{l, said.style}})
+		}
+		return out, 0, -1
 	}
 	return []line{m.hints()}, 0, -1
 }
@@ -170,7 +177,9 @@ func (m *model) hints() line {
 	case m.detail != "":
 		keys = []string{"Esc", "back", m.paint.mark("↑↓", "j k"), "scroll"}
 		keys = append(keys, m.deeds()...)
-		keys = append(keys, "t", "span "+spans[m.span])
+		if m.graphed() != "" {
+			keys = append(keys, "t", "span "+spans[m.span])
+		}
 	case m.view == overview || m.view == cacheView:
 		keys = []string{"1-7", "views", "t", "span " + spans[m.span]}
 		if m.view == cacheView {

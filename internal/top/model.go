@@ -297,7 +297,7 @@ func (m *model) wants() (all []any) {
 			all = append(all, askSeries{of, spans[m.span]})
 		}
 	}
-	if m.view == cacheView && m.due("cache", 2*time.Second) {
+	if m.view == cacheView && (m.later == nil || m.cache == nil) && m.due("cache", 2*time.Second) {
 		all = append(all, askCache{})
 	}
 	switch {
@@ -305,7 +305,7 @@ func (m *model) wants() (all []any) {
 		m.logging, m.logError, m.unseen = true, "", 0
 		m.run++
 		all = append(all, askLog{m.run, m.recent, m.tabs[logView].filter})
-	case m.view == logView && m.recent && m.detail == "" && m.logError == "" && m.due("recent", 3*time.Second):
+	case m.view == logView && m.recent && m.later == nil && m.detail == "" && m.logError == "" && m.due("recent", 3*time.Second):
 		m.run++
 		all = append(all, askLog{m.run, true, m.tabs[logView].filter})
 	case m.view != logView && m.logging:

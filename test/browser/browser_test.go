@@ -19,6 +19,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/weirhq/weir/internal/testkit"
 	"github.com/weirhq/weir/test/browser/stage"
+	"go.uber.org/goleak"
 )
 
 var allocator context.Context
@@ -48,6 +49,10 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	stop()
 	cancel()
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
 	os.Exit(code)
 }
 

@@ -79,6 +79,8 @@ func TestLive(t *testing.T) {
 		t.Error("a row was made anew though it is the same")
 	}
 	b.shot("live")
+	s.Change(func(p *picture.Picture) { p.Edge.Up = false })
+	b.wait(`document.getElementById("live").textContent.startsWith("The edge does not answer.") && document.title.startsWith("✕")`)
 }
 
 // TestLost: a page without word says so, keeps the last picture, and goes on by itself.

@@ -89,7 +89,12 @@ on("picture", p => {
   // Lists that are empty may be left out by whoever made the picture.
   for (const key of ["sites", "routes", "pools", "apps"]) p[key] ||= [];
   for (const o of p.pools) o.servers ||= [];
-  for (const a of p.apps) a.workers ||= [];
+  const processes = new Map((p.facts?.processes || []).map(x => [x.pid, x]));
+  for (const a of p.apps) {
+    a.workers ||= [];
+    // The keeper measures memory where it counts for something; else the machine's facts know it.
+    for (const w of a.workers) w.memory ||= processes.get(w.pid)?.memory || 0;
+  }
   later();
 });
 document.addEventListener("visibilitychange", later);

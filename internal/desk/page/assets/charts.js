@@ -1,6 +1,6 @@
 // What was, over time: four graphs above one time axis, with what happened drawn through all of them.
 import { get, on } from "./stream.js";
-import { $, el, text, attr, seen } from "./dom.js";
+import { $, el, text, attr, seen, size } from "./dom.js";
 import { rate, ms, share, clock, when } from "./format.js";
 
 const rows = ["rate", "errors", "p50", "p95", "p99", "hit", "queue", "active", "out"];
@@ -30,7 +30,7 @@ export class Charts {
     this.canvas.addEventListener("pointerleave", () => { this.pointer = null; this.frame(); });
     this.canvas.addEventListener("keydown", e => this.key(e));
     this.canvas.addEventListener("blur", () => { this.pointer = null; this.frame(); });
-    new ResizeObserver(() => this.frame()).observe(this.canvas);
+    this.canvas.addEventListener("sized", () => this.frame());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.restyle());
     on("hello", () => { this.asked = 0; this.load(); this.loadEvents(); });
     on("event", e => { this.events.push(e); if (this.events.length > 500) this.events.shift(); });
@@ -115,7 +115,7 @@ export class Charts {
   }
 
   key(e) {
-    const w = this.canvas.clientWidth, step = (w - left - right) / spans[this.span].len * (e.shiftKey ? 30 : 5);
+    const [w] = size(this.canvas), step = (w - left - right) / spans[this.span].len * (e.shiftKey ? 30 : 5);
     if (e.key === "ArrowLeft") this.pointer = Math.max(left, (this.pointer ?? w - right) - step);
     else if (e.key === "ArrowRight") this.pointer = Math.min(w - right, (this.pointer ?? w - right) + step);
     else return;
@@ -139,7 +139,7 @@ export class Charts {
   }
 
   draw() {
-    const { canvas, values } = this, w = canvas.clientWidth, h = canvas.clientHeight;
+    const { canvas, values } = this, [w, h] = size(canvas);
     if (!w || !h || !values) return;
     const dense = Math.min(devicePixelRatio || 1, 2);
     if (canvas.width !== Math.round(w * dense) || canvas.height !== Math.round(h * dense)) { canvas.width = Math.round(w * dense); canvas.height = Math.round(h * dense); }

@@ -1,5 +1,5 @@
 // The flow of requests, drawn as wide as it is: from clients through sites and the cache to pools and their servers.
-import { svg, text, attr, seen } from "./dom.js";
+import { svg, text, attr, seen, size } from "./dom.js";
 import { rate, share } from "./format.js";
 
 const names = { sites: 7, pools: 9 }; // drawn by themselves; the rest is one
@@ -103,7 +103,7 @@ export class River {
   }
 
   draw(p, before) {
-    const width = this.box.clientWidth, height = this.box.clientHeight;
+    const [width, height] = size(this.box);
     if (!width || !height || !seen(this.box)) return;
     attr(this.box, "viewBox", `0 0 ${width} ${height}`);
     const narrow = width < 560;
