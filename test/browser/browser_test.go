@@ -62,8 +62,7 @@ type tab struct {
 	ctx  context.Context
 	mu   sync.Mutex
 	said []string // errors of scripts, of the console, and refusals of the security policy
-	load map[network.RequestID]string
-	wire int64 // bytes of answers that have ended
+	wire int64    // bytes of answers that have ended
 }
 
 const patience = 15 * time.Second

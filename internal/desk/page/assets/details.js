@@ -52,7 +52,7 @@ export class Details {
   take() {
     if (!this.key || this.box.hidden) return;
     const row = this.table.about(this.key);
-    text($("details-title"), row ? (row.pool ? row.pool.name + " / " : "") + row.name : "It is no more");
+    text($("details-title"), row ? (row.pool && !row.pool.app ? row.pool.name + " / " : "") + row.name : "It is no more");
     if (!row) return;
     const word = $("details-state");
     text(word, words[row.state] || row.state || "");

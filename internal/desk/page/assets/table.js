@@ -171,7 +171,7 @@ export class Table {
     text(slot.name, this.sort && r.pool ? r.pool.name + " / " + r.name : r.name);
     attr(slot.name, "tabindex", r.kind === "title" ? -1 : null);
     attr(slot.name, "aria-expanded", r.fold ? String(r.open) : null);
-    attr(slot.name, "title", r.s ? r.s.address : null);
+    attr(slot.name, "title", r.kind === "title" ? null : r.s && r.s.address !== r.name ? r.name + ", " + r.s.address : r.name);
     const since = r.s?.since || r.w?.since;
     text(slot.word, r.state ? words[r.state] || r.state : "");
     attr(slot.word, "class", r.state ? "word w-" + r.state : "word");
