@@ -259,6 +259,9 @@ func TestNothingRuns(t *testing.T) {
 	if n := eval[int](b, `document.querySelectorAll("body img, body iframe, body script, svg[onload], [onerror], [onmouseover], [onclick]").length`); n != 0 {
 		t.Errorf("%d elements came from texts", n)
 	}
+	if eval[bool](b, `document.body.textContent.includes("[object") || document.body.textContent.includes("function ") || document.body.textContent.includes("undefined") || document.body.textContent.includes("NaN")`) {
+		t.Error("something is shown that is no text of anybody's")
+	}
 	if got := eval[string](b, `document.querySelector("#facts-words li").textContent`); got != evil[0] {
 		t.Errorf("%q is shown as %q", evil[0], got)
 	}

@@ -65,7 +65,7 @@ type tab struct {
 	wire int64    // bytes of answers that have ended
 }
 
-const patience = 15 * time.Second
+const patience = 30 * time.Second
 
 // lacking are addresses that not every desk has: the browser itself says that they are not there.
 var lacking = []string{"/api/v1/alerts", "/api/v1/downtime", "/api/v1/problems", "/api/v1/numbers"}

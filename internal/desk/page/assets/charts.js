@@ -291,7 +291,7 @@ export class Charts {
     const lines = [when(new Date((from + i * s.step) * 1000))];
     if (v("rate") == null) lines.push("nothing is known");
     else lines.push(`${rate(v("rate"))} requests/s, ${rate(v("errors"))} errors/s`, `${ms(v("p50"))} · ${ms(v("p95"))} · ${ms(v("p99"))} ms`, `${share(v("hit"))} from the cache`);
-    for (const [, e] of this.marked.filter(m => Math.abs(m[0] - at) < 5).slice(-4)) lines.push(`${when(e.at)} ${e.kind} ${e.subject} ${e.text}`);
+    for (const [, e] of this.marked.filter(m => Math.abs(m[0] - at) < 5).slice(-4)) lines.push([when(e.at), e.kind, e.subject, e.text].filter(Boolean).join(" "));
     text(this.tip, lines.join("\n"));
     attr(this.tip, "hidden", null);
     const wide = this.tip.offsetWidth;

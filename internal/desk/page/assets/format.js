@@ -36,6 +36,9 @@ export function ms(n) {
   return Math.round(n / 1000) + " s";
 }
 
+// took is milliseconds with their unit.
+export function took(n) { return ms(n) + (n >= 1000 || !n ? "" : " ms"); }
+
 export function share(x) {
   if (x == null || x < 0 || !isFinite(x)) return nothing;
   const p = 100 * x;

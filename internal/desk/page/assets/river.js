@@ -2,7 +2,7 @@
 import { svg, text, attr, seen, size } from "./dom.js";
 import { rate, share } from "./format.js";
 
-const names = { sites: 7, pools: 9 }; // drawn by themselves; the rest is one
+const names = { sites: 7, pools: 7 }; // drawn by themselves; the rest is one
 const smooth = 0.3;                                // of a new second in what is drawn: a river does not jump
 const node = { width: 5, least: 2, pitch: 17 };
 
@@ -125,16 +125,17 @@ export class River {
     // The order is the configuration's, whatever the rates: what moves each second cannot be read.
     columns[3].sort((a, b) => (poolOrder.get(a.key) ?? 99) - (poolOrder.get(b.key) ?? 99));
     const order = new Map(columns[3].map((o, i) => [o.key, i]));
-    // Names take room from what is drawn: as many as leave the flow half of the height.
-    let links = f.links;
-    const total = Math.max(f.total, 1e-9);
-    for (const most of narrow ? [0] : [17, 14, 11, 8]) {
-      links = [...f.links];
+    // Names take room from what is drawn: as many as leave it nearly as wide as it could be.
+    let links;
+    const lay = most => {
+      links = f.links.map(l => ({ ...l }));
       columns[4] = narrow ? [] : [...gather(f.servers, links, most).values()].map(e => ({ ...e, name: e.name || "+" + e.n, kind: "server " + e.state }))
         .sort((a, b) => (order.get(a.pool) ?? 99) - (order.get(b.pool) ?? 99) || a.at - b.at);
       this.place(columns, x, height);
-      if (this.scale * total > height / 2) break;
-    }
+      return this.scale;
+    };
+    const widest = lay(8);
+    for (const most of [17, 14, 11, 8]) if (lay(most) >= widest * 0.8) break;
     this.paint(columns, links, x, width, narrow);
     const words = `${rate(f.total)} requests a second: ${rate(f.hits)} from the cache, ${rate(f.own)} answered by weir itself, ${rate([...f.pools.values()].reduce((a, b) => a + b, 0))} to pools`;
     this.say(words);
