@@ -182,14 +182,15 @@ export class Charts {
     for (const v of rows) for (const n of v) if (n > most) most = n;
     most = p.most || (p.log ? 10 ** Math.ceil(Math.log10(Math.max(most, p.least))) : nice(Math.max(most, p.least)));
     // A median and a p99 are a hundred times apart: only powers of ten show how both move.
-    const least = p.log && rows[0].some(v => v > 0 && v < 0.7) ? 0.1 : 1, span = bottom - top;
+    const low = p.log ? rows[0].reduce((m, v) => v > 0 && v < m ? v : m, 1) : 1;
+    const least = low < 0.07 ? 0.01 : low < 0.7 ? 0.1 : 1, span = bottom - top;
     const at = p.log ? v => bottom - span * Math.max(0, Math.log10(Math.max(v, least) / least) / Math.log10(most / least)) : v => bottom - span * Math.min(v / most, 1);
     if (p.log) for (let t = least * 10; t < most * 0.99; t *= 10) { g.strokeStyle = pen.line; g.beginPath(); g.moveTo(left, Math.round(at(t)) + 0.5); g.lineTo(w - right, Math.round(at(t)) + 0.5); g.stroke(); }
     g.strokeStyle = pen.axis;
     g.beginPath(); g.moveTo(left, Math.round(bottom) + 0.5); g.lineTo(w - right, Math.round(bottom) + 0.5); g.stroke();
     g.fillStyle = pen.soft;
     g.textAlign = "right";
-    g.fillText(p.form(most), left - 6, top + 6);
+    g.fillText(p.form(most), left - 6, top + 6, left - 6);
     g.fillText(p.log ? String(least) : "0", left - 6, bottom + 1);
     const first = s.len - (rows[0]?.length || 0);
     if (p.of.length === 1) {

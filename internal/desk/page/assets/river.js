@@ -89,6 +89,7 @@ function gather(all, links, most) {
     const link = links.find(l => l.to === key);
     if (link) link.v += s.v; else links.push({ from: s.pool, to: key, v: s.v, kind: s.state === "ready" ? "ask" : "out" });
   }
+  for (const e of ends.values()) if (!e.name) e.rest = [...ends.values()].some(o => o.name && o.pool === e.pool);
   return ends;
 }
 
@@ -129,7 +130,7 @@ export class River {
     let links;
     const lay = most => {
       links = f.links.map(l => ({ ...l }));
-      columns[4] = narrow ? [] : [...gather(f.servers, links, most).values()].map(e => ({ ...e, name: e.name || "+" + e.n, kind: "server " + e.state }))
+      columns[4] = narrow ? [] : [...gather(f.servers, links, most).values()].map(e => ({ ...e, name: e.name || e.n + (e.rest ? " more" : e.n > 1 ? " servers" : " server"), kind: "server " + e.state }))
         .sort((a, b) => (order.get(a.pool) ?? 99) - (order.get(b.pool) ?? 99) || a.at - b.at);
       this.place(columns, x, height);
       return this.scale;
