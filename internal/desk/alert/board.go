@@ -142,8 +142,8 @@ func (b *Board) Step(p *picture.Picture, extra Extra) ([]Message, []Change) {
 	for _, n := range extra.News {
 		b.news(n, p.At, change)
 	}
-	for key, a := range b.alerts {
-		if !seen[key] && !a.Once {
+	for _, a := range sorted(b.alerts) {
+		if !seen[a.ID()] && !a.Once {
 			b.gone(a, sources, p.At, change)
 		}
 	}

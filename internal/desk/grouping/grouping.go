@@ -56,6 +56,14 @@ type Saved struct {
 	Problems []Problem `json:"problems"`
 	Told     time.Time `json:"told"` // when counts were told
 	Missed   uint64    `json:"missed"`
+	Answers  []Answers `json:"answers"` // that were counted up to then
+}
+
+// Answers is how many answers of 500 and above an application gave on a route.
+type Answers struct {
+	Site  string `json:"site"`
+	Route string `json:"route"`
+	Count uint64 `json:"count"`
 }
 
 // Book has the shapes. One goroutine at a time may use it.
@@ -88,11 +96,20 @@ func New(saved Saved) *Book {
 			b.problems[p.ID] = &p
 		}
 	}
+	for _, a := range saved.Answers {
+		b.answers[[2]string{a.Site, a.Route}] = a.Count
+	}
 	return b
 }
 
 // Save returns what the next one goes on with.
-func (b *Book) Save() Saved { return Saved{b.List(), b.told, b.missed} }
+func (b *Book) Save() Saved {
+	s := Saved{Problems: b.List(), Told: b.told, Missed: b.missed, Answers: []Answers{}}
+	for key, n := range b.answers {
+		s.Answers = append(s.Answers, Answers{key[0], key[1], n})
+	}
+	return s
+}
 
 // List returns the shapes, what was seen last first.
 func (b *Book) List() []Problem {

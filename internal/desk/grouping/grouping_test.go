@@ -178,9 +178,15 @@ func TestAnswers(t *testing.T) {
 	if p := b.List()[0]; p.Count != 10 || p.Kind != "answers" {
 		t.Error(p)
 	}
+	// Another process goes on from there.
+	b = New(b.Save())
+	look(121, 10)
+	if p := b.List()[0]; p.Count != 11 {
+		t.Error(p)
+	}
 	// Begun anew, as after a change of the configuration.
 	look(0, 0)
-	if p := b.List()[0]; p.Count != 10 {
+	if p := b.List()[0]; p.Count != 11 {
 		t.Error(p)
 	}
 	// A traceback says it better.
