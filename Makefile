@@ -51,6 +51,11 @@ browser: need-build ## test the status page in a browser; its pictures are in bi
 	@$(NEED) gcc libc6-dev $(BROWSER)
 	$(GO) test -vet=off -race -count=1 $(TESTARGS) ./test/browser/...
 
+screenshots: build ## run the photo site under load for six minutes, take the pictures of the README (docs/screenshots)
+	@$(NEED) $(BROWSER)
+	$(GO) build -trimpath -o bin/photos ./examples/photos
+	$(GO) run ./test/browser/screenshots
+
 lint: need-build ## gofmt, vet and staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go' 2>/dev/null || find . -name '*.go')); \
 	if [ -n "$$unformatted" ]; then echo "not formatted, run 'make fmt':"; echo "$$unformatted"; exit 1; fi

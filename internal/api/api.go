@@ -119,6 +119,7 @@ type Ban struct {
 type Inherit struct {
 	Words  []Counters `json:"words"` // all that this edge has counted, and those before it, each for itself
 	Health []Verdict  `json:"health,omitempty"`
+	Traces []Spans    `json:"traces,omitempty"` // that nobody has taken yet
 	// Heir is the epoch of the edge that took the words the last time, empty the first time. If it was killed, what it had been told is
 	// in its own last word, wherever that was read: another edge must not count it once more, and refuses.
 	Heir string `json:"heir,omitempty"`

@@ -240,6 +240,11 @@ func (w *logWriter) take(line []byte, s *journal.Story) error {
 	} else {
 		w.text = w.show(w.text[:0], s)
 	}
+	if w.Available() < len(w.text) { // a terminal gets whole lines
+		if err := w.Flush(); err != nil {
+			return err
+		}
+	}
 	if _, err := w.Write(w.text); err != nil {
 		return err
 	}

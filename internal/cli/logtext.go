@@ -30,7 +30,7 @@ const (
 )
 
 func (p *storyPrinter) paint(colour, text string) string {
-	if !p.colour || text == "" {
+	if !p.colour || colour == "" || text == "" {
 		return text
 	}
 	return "\x1b[" + colour + "m" + text + "\x1b[0m"

@@ -47,6 +47,11 @@ func topCommand() *cobra.Command {
 		once:   c.Flags().Bool("once", false, "print one frame as text"),
 		ascii:  c.Flags().Bool("ascii", false, "draw with ASCII alone (also where the locale is not UTF-8)"),
 	}
+	for flag, words := range map[string][]string{"view": top.Views[:], "output": {"json"}} {
+		if err := c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+			panic(err) // a flag that is not there: a mistake of ours
+		}
+	}
 	c.RunE = func(c *cobra.Command, _ []string) error { return f.run(c) }
 	return c
 }

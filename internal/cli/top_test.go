@@ -83,6 +83,9 @@ func TestTop(t *testing.T) {
 	ask("--output xml: write json, or leave it out", "-o", "xml")
 	ask(`there is no view "nope": write one of overview, pools`, "--view", "nope")
 	ask(`weir top takes no argument, and there is "x"`, "x")
+	if out, err := say(t, "__complete", "top", "--view", "p"); err != nil || !strings.HasPrefix(out, "overview\npools\n") {
+		t.Error(out, err)
+	}
 	t.Setenv("LC_ALL", "C")
 	ask("weir v9 - web1", "--once")
 }

@@ -145,6 +145,7 @@ func (d *decoder) resolve(at value, given map[string]value, r *raw, own poolDraf
 	d.gatherAdmin(r)
 	d.checkMetrics(given, r)
 	d.gatherAlerts(r)
+	d.gatherTraces(r)
 	d.checkListen(r.Listen)
 	d.finishTracks(r)
 	d.gatherPools(r, own)

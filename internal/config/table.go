@@ -55,13 +55,15 @@ func topObject(t *table, w *wholeTable) *object[raw] {
 		func(r *raw) *[]*tcpDraft { return &r.tcp }, "", "Addresses at which weir passes bytes on without reading them, for databases and for TLS that servers end themselves.")
 	add(o, "trusted_proxies", list(prefixKind(), "a list of addresses and networks", true, true),
 		func(r *raw) *[]netip.Prefix { return &r.TrustedProxies }, "[]",
-		"Whose X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host, Forwarded and X-Request-ID are believed.")
+		"Whose X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host, Forwarded and X-Request-ID are believed, and whose word on whether a trace is sampled.")
 	add(o, "zone", zoneKind(), func(r *raw) *string { return &r.Zone }, "",
 		"Where this weir stands. Servers of the same zone are preferred, as long as at least half of them are open.")
 	add(o, "cache", pointer(mapped(store.kind(), "write {memory: 512MiB}, or take it out for no cache")), func(r *raw) **Cache { return &r.Cache }, "", "The shared cache.")
 	add(o, "log", logObject(t).kind(), func(r *raw) *Log { return &r.Log }, "", "What is written where.")
 	add(o, "admin", pointer(mapped(adminObject(t).kind(), "write {listen: 127.0.0.1:9190}, or {} for just that")), func(r *raw) **adminDraft { return &r.admin }, "",
 		"The status page, its API and metrics. Without it there is none.")
+	add(o, "traces", pointer(mapped(tracesObject(t).kind(), "write {to: http://127.0.0.1:4318}")), func(r *raw) **Traces { return &r.Traces }, "",
+		"Of which requests a collector of traces is told.")
 	add(o, "alerts", pointer(mapped(alertsObject(t).kind(), "write {targets: {ops: {email: ops@example.com}}}")), func(r *raw) **Alerts { return &r.Alerts }, "",
 		"Of what somebody is told, and how.")
 	add(o, "availability", availabilityKind(t), func(r *raw) **Availability { return &r.Availability }, "",

@@ -27,6 +27,7 @@ type Config struct {
 	Log            Log
 	Admin          *Admin        `json:",omitempty"` // nil: there is no desk
 	Metrics        *Metrics      `json:",omitempty"` // nil: no numbers go in or out beside /metrics
+	Traces         *Traces       `json:",omitempty"` // nil: there are none
 	Alerts         *Alerts       `json:",omitempty"` // nil: nobody is told of anything
 	Availability   *Availability `json:",omitempty"` // nil: nothing is promised
 	Limits         Limits

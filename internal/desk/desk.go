@@ -16,6 +16,7 @@ import (
 	"github.com/weirhq/weir/internal/desk/events"
 	"github.com/weirhq/weir/internal/desk/exposition"
 	"github.com/weirhq/weir/internal/desk/facts"
+	"github.com/weirhq/weir/internal/desk/otlp"
 	"github.com/weirhq/weir/internal/desk/series"
 	"github.com/weirhq/weir/internal/desk/statsd"
 	"github.com/weirhq/weir/internal/picture"
@@ -33,6 +34,7 @@ type desk struct {
 	lock    *os.File            // of the book
 	hub     *hub
 	door    *door
+	traces  *otlp.Sender
 }
 
 func newDesk(version string, level *slog.LevelVar) *desk {
@@ -54,6 +56,9 @@ func (d *desk) apply(s api.EdgeState) error {
 			return err
 		}
 		go d.hub.run()
+		if err := d.startTraces(); err != nil {
+			return err
+		}
 	}
 	if err := d.door.use(d, cfg); err != nil {
 		return err
@@ -62,10 +67,22 @@ func (d *desk) apply(s api.EdgeState) error {
 	d.hub.cfg.Store(cfg)
 	d.hub.alarm.use(cfg)
 	d.hub.numbers.Use(cfg.Metrics)
+	d.traces.Use(cfg.Traces)
 	var l slog.Level
 	if l.UnmarshalText([]byte(cfg.Log.Level)) == nil {
 		d.level.Set(l)
 	}
+	return nil
+}
+
+// startTraces makes ready what sends traces; it does nothing while the configuration has none.
+func (d *desk) startTraces() error {
+	host, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("finding this machine's name: %w", err)
+	}
+	d.traces = otlp.New(api.NewClient(api.EdgeSocket(d.runDir)), d.version, host)
+	d.traces.Start()
 	return nil
 }
 

@@ -86,6 +86,9 @@ const stopTime = 500 * time.Millisecond
 // stop ends everything, in reverse.
 func (d *desk) stop() error {
 	d.door.shut()
+	if d.traces != nil {
+		d.traces.Stop()
+	}
 	err := d.hub.stop()
 	if d.hub != nil {
 		d.hub.numbers.Stop()

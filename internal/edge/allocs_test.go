@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/weirhq/weir/internal/journal/filter"
 	"github.com/weirhq/weir/internal/testkit"
 )
 
@@ -91,6 +92,9 @@ func TestNoAllocations(t *testing.T) {
 		{"GET", "tcp", "", "", ask, "\r\n\r\n", answer, len(body)},
 		{"GET over a Unix socket", "unix", "", "", ask, "\r\n\r\n", answer, len(body)},
 		{"GET with an access log", "tcp", "", "log", ask, "\r\n\r\n", answer, len(body)},
+		{"GET with every kind of access log", "tcp", "", "all", ask, "\r\n\r\n", answer, len(body)},
+		{"GET that one who listens does not want", "tcp", "", "time>1h", ask, "\r\n\r\n", answer, len(body)},
+		{"GET that one who listens hears of", "tcp", "", "status=200", ask, "\r\n\r\n", answer, len(body)},
 		{"GET with buffers", "tcp", bothBuffers, "", ask, "\r\n\r\n", answer, len(body)},
 		{"GET of something longer, with buffers", "tcp", bothBuffers, "", ask, "\r\n\r\n", longAnswer, len(long)},
 		{"GET of something longer", "tcp", "", "", ask, "\r\n\r\n", longAnswer, len(long)},
@@ -121,13 +125,19 @@ func TestNoAllocations(t *testing.T) {
 				origin = frugalOrigin(t, row.network, row.reads, row.answer)
 			}
 			log := ""
-			if row.log != "" {
+			switch row.log {
+			case "log":
 				log, _ = logged(t)
+			case "all":
+				log = allLogs(t)
 			}
 			if strings.HasPrefix(row.name, "a hit") {
 				log += "cache: {memory: 64MiB}\n"
 			}
 			r := serveEdge(t, fibers, log+onePool(row.pool, origin))
+			if f, err := filter.Parse(row.log); err == nil && f != nil {
+				hear(t, r, f)
+			}
 			clients := make([]*frugal, conns)
 			for i := range clients {
 				nc, err := net.Dial("tcp", r.addr)

@@ -2,11 +2,13 @@ package edge
 
 import (
 	"bytes"
+	"encoding/json"
 	"io"
 	"net"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/weirhq/weir/internal/loop"
 )
@@ -101,6 +103,41 @@ func BenchmarkProxied(b *testing.B) {
 	b.ReportAllocs()
 	b.ResetTimer()
 	ask(b.N/conns + 1)
+}
+
+// BenchmarkTraced is the same where one request in a hundred is told of, and where all are.
+func BenchmarkTraced(b *testing.B) {
+	for _, sample := range []string{"1%", "100%"} {
+		b.Run(sample, func(b *testing.B) {
+			const conns = 64
+			r := serveEdge(b, loop.Config{Loops: 2}, "pools: {p: {servers: [\""+steadyOrigin(b)+"\"]}}\nsites: [{hosts: ['*'], routes: [{pool: p}]}]\n"+
+				"traces: {to: http://x, sample: "+sample+"}\n")
+			ask := steadyClients(b, r.addr, conns)
+			ask(100)
+			end, done := make(chan struct{}), make(chan struct{})
+			go func() { // who listens
+				defer close(done)
+				for write := json.NewEncoder(io.Discard); ; {
+					select {
+					case <-end:
+						return
+					case <-time.After(spansEvery):
+					}
+					for _, one := range r.untold() {
+						if err := write.Encode(one); err != nil {
+							b.Error(err)
+						}
+					}
+				}
+			}()
+			b.ReportAllocs()
+			b.ResetTimer()
+			ask(b.N/conns + 1)
+			b.StopTimer()
+			close(end)
+			<-done
+		})
+	}
 }
 
 // BenchmarkHit is the same out of the cache.

@@ -184,24 +184,7 @@ func (c *control) linger(ctx context.Context, gone <-chan struct{}, limit, withi
 func (c *control) routes() http.Handler {
 	mux := http.NewServeMux()
 	c.handoverRoutes(mux)
-	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
-		api.Answer(w, http.StatusOK, c.edge.Status())
-	})
-	mux.HandleFunc("GET /v1/pools", func(w http.ResponseWriter, _ *http.Request) {
-		api.Answer(w, http.StatusOK, c.edge.poolStatus())
-	})
-	mux.HandleFunc("GET /v1/counters", func(w http.ResponseWriter, r *http.Request) {
-		all, err := c.edge.Counters(r.Context())
-		if err != nil {
-			api.AnswerError(w, http.StatusServiceUnavailable, err)
-			return
-		}
-		api.Answer(w, http.StatusOK, all)
-	})
-	mux.HandleFunc("GET /v1/alive", func(w http.ResponseWriter, _ *http.Request) {
-		c.edge.onLoops(func(*local) {}) // each loop has to take a turn
-		api.Answer(w, http.StatusOK, struct{}{})
-	})
+	c.lookRoutes(mux)
 	c.cacheRoutes(mux)
 	c.tellingRoutes(mux)
 	mux.HandleFunc("POST /v1/state", func(w http.ResponseWriter, r *http.Request) {
@@ -254,6 +237,29 @@ func (c *control) routes() http.Handler {
 		api.Answer(w, http.StatusOK, map[string]bool{"stopping": true})
 	})
 	return mux
+}
+
+// lookRoutes are those that only tell.
+func (c *control) lookRoutes(mux *http.ServeMux) {
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
+		api.Answer(w, http.StatusOK, c.edge.Status())
+	})
+	mux.HandleFunc("GET /v1/pools", func(w http.ResponseWriter, _ *http.Request) {
+		api.Answer(w, http.StatusOK, c.edge.poolStatus())
+	})
+	mux.HandleFunc("GET /v1/counters", func(w http.ResponseWriter, r *http.Request) {
+		all, err := c.edge.Counters(r.Context())
+		if err != nil {
+			api.AnswerError(w, http.StatusServiceUnavailable, err)
+			return
+		}
+		api.Answer(w, http.StatusOK, all)
+	})
+	mux.HandleFunc("GET /v1/spans", c.spans)
+	mux.HandleFunc("GET /v1/alive", func(w http.ResponseWriter, _ *http.Request) {
+		c.edge.onLoops(func(*local) {}) // each loop has to take a turn
+		api.Answer(w, http.StatusOK, struct{}{})
+	})
 }
 
 // handoverRoutes are those by which one edge follows another.

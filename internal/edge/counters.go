@@ -23,7 +23,7 @@ func (h *handler) count() {
 	if h.route != nil {
 		r = l.sheet.Route(h.route.tally)
 	}
-	r.Ended(j, j.Between(journal.Begun, journal.Delivered), l.loop.Wall(), h.x.ID, nil)
+	r.Ended(j, j.Between(journal.Begun, journal.Delivered), l.loop.Wall(), h.x.ID, &j.Trace)
 }
 
 // Counters tells all that the edge counts. One that has handed over passes the question on to the edge that follows it, which has

@@ -58,11 +58,12 @@ type Edge struct {
 	holds     bool                  // it listens on nothing yet
 	reader    source.Reader
 
-	inherited inheritance
-	names     tally.Names    // of routes; it outlives configurations
-	epoch     string         // names this process where its counts go
-	counting  sync.RWMutex   // held for reading while all is counted that this edge tells, for writing while it gives up telling
-	handing   sync.WaitGroup // the cache's disk is being given up
+	inherited   inheritance
+	spanTelling spanTelling
+	names       tally.Names    // of routes; it outlives configurations
+	epoch       string         // names this process where its counts go
+	counting    sync.RWMutex   // held for reading while all is counted that this edge tells, for writing while it gives up telling
+	handing     sync.WaitGroup // the cache's disk is being given up
 }
 
 // local is what one loop owns of the edge. Only tasks and callbacks of that loop touch it.
@@ -87,6 +88,7 @@ type local struct {
 	count    api.Counts // Cache by journal.Cache
 	seen     seen
 	sheet    tally.Sheet
+	stories  stories // that are told as traces
 }
 
 // spoolMemory bounds what all bodies together hold in memory; beyond it they go to files at once.
@@ -112,6 +114,7 @@ func start(cfg loop.Config) (*Edge, error) {
 		e.teller.stop()
 		return nil, err
 	}
+	e.spanTelling.ended = make(chan struct{})
 	e.epoch = hex.EncodeToString(start[:])
 	e.told = telling.New(len(engine.Loops()), func(i int, f func()) { engine.Loops()[i].Post(f) })
 	for i, lp := range engine.Loops() {
@@ -304,6 +307,7 @@ func (e *Edge) Stop(ctx context.Context) error {
 	e.onLoops((*local).endSessions)
 	e.mu.Unlock() // it is asked for what is counted
 	e.bequeath()
+	e.spanTelling.end()
 	e.mu.Lock()
 	e.told.Seal()
 	err = errors.Join(err, e.engine.Close())

@@ -177,6 +177,9 @@ func (a *assembler) ask(to esi.Address) (f *fragment, why string) {
 	}
 	b.x.Peer, b.x.Client, b.x.Trusted, b.x.Scheme = h.x.Peer, h.x.Client, h.x.Trusted, to.Scheme
 	b.x.ID = append(b.x.ID[:0], h.x.ID...)
+	if b.traced = h.traced; b.traced.on { // the page's part of the trace asks for it
+		b.traced.ctx.Span = h.traced.root
+	}
 	b.session.pool, b.session.has, b.session.ticket = h.session.pool, h.session.has, h.session.ticket // the page's: it has no cookie of its own
 	b.x.Journal.Start = h.l.loop.Wall()
 	b.parsed, b.continued = true, true

@@ -108,6 +108,9 @@ func (h *handler) appendRequest(dst []byte) []byte {
 		dst = append(dst, "Connection: TE\r\nTE: trailers\r\n"...)
 	}
 	dst = appendField(dst, "X-Request-ID", x.ID)
+	if h.traced.on {
+		dst = h.appendTrace(dst)
+	}
 	return append(dst, "\r\n"...)
 }
 

@@ -48,6 +48,7 @@ type handler struct {
 	gate     *gate // for servers that do not speak HTTP/1; nil: none was asked yet
 	turn     pool.Turn
 	session  session
+	traced   traced
 	hedge    *hedge // under way; nil: none
 	upload   uploader
 	download downloader
@@ -153,6 +154,7 @@ func (h *handler) begin() {
 	h.held, h.spooled = nil, false
 	h.deadline, h.whenOver, h.overrun, h.unranged, h.spent, h.left = 0, 0, 0, false, false, false
 	h.session.forget()
+	h.traced = traced{}
 	h.keep, h.parsed, h.answered, h.chunked, h.cut, h.continued, h.lingers = true, false, false, false, false, false, false
 }
 
@@ -172,6 +174,9 @@ func (h *handler) finish() {
 	}
 	h.x.Journal.Mark(journal.Delivered, h.l.loop.Now())
 	h.account()
+	if h.traced.ctx.Sampled {
+		h.tellTrace()
+	}
 	h.passOver()
 	// An edge that hands over closes only where its answer has said so: the head may have been made before.
 	if h.l.edge.stopping.Load() && h.l.edge.successor.Load() == nil {

@@ -134,10 +134,10 @@ func (e *Edge) bequeath() {
 	}
 	s.left.Lock()
 	defer s.left.Unlock()
-	if s.lost {
-		return
+	in := api.Inherit{Traces: e.untold()}
+	if !s.lost {
+		in.Words, in.Heir = append(e.inherited.all(), e.own()), s.heir
 	}
-	in := api.Inherit{Words: append(e.inherited.all(), e.own()), Heir: s.heir}
 	if t := e.tree.Load(); t != nil && s.heir == "" {
 		in.Health = t.pools.Verdicts()
 	}
@@ -146,9 +146,14 @@ func (e *Edge) bequeath() {
 	var out api.Inherited
 	if err := s.client.Post(ctx, "/v1/inherit", in, &out); err != nil {
 		slog.Warn("what this edge has counted does not go over to the next one", "error", err)
+		e.spanTelling.keep(in.Traces)
 		return
 	}
-	if s.lost = out.Heir == ""; !s.lost {
+	switch {
+	case out.Heir == "": // it has taken nothing of all that
+		s.lost = true
+		e.spanTelling.keep(in.Traces)
+	case !s.lost:
 		s.heir = out.Heir
 		e.bequeathStories(s)
 	}
@@ -161,6 +166,7 @@ func (e *Edge) Inherit(in api.Inherit) api.Inherited {
 		return api.Inherited{}
 	}
 	e.inherited.take(in.Words)
+	e.spanTelling.keep(in.Traces)
 	if t := e.tree.Load(); t != nil {
 		t.pools.Believe(in.Health)
 	}

@@ -43,6 +43,9 @@ func (h *handler) serve() {
 	h.site, h.route = site, route
 	h.x.Journal.Site, h.x.Journal.Route = site.name, route.name
 	h.x.Journal.Mark(journal.Routed, h.l.loop.Now())
+	if h.tree.traces != nil {
+		h.trace()
+	}
 
 	// May it pass?
 	if !h.admit() {

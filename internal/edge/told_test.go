@@ -13,6 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirhq/weir/internal/http1"
+	"github.com/weirhq/weir/internal/journal"
+	"github.com/weirhq/weir/internal/journal/filter"
+	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/testkit"
 )
 
@@ -180,5 +184,75 @@ func TestLogIsAskedForWrongly(t *testing.T) {
 		if err != nil || resp.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(string(text), strings.ReplaceAll(want, `"`, `\"`)) {
 			t.Errorf("%s: %d %s %v", query, resp.StatusCode, text, err)
 		}
+	}
+}
+
+// hear has one listen who reads nothing: what is told waits, and is dropped in the end.
+func hear(tb testing.TB, r *running, f *filter.Filter) {
+	tb.Helper()
+	_, leave, err := r.told.Listen(f)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(leave)
+}
+
+// allLogs is a configuration with a log of each format that leaves things out, chooses and samples.
+func allLogs(tb testing.TB) string {
+	dir := tb.TempDir()
+	return "log:\n  redact: {client: truncate, fields: [referer], query: [token, '*secret*'], path: [/reset/*]}\n  access:\n" +
+		"    - {to: " + dir + "/a, format: [time, client, target, total_ms], filter: 'status>=200', rotate: {size: 100MiB, compress: false}}\n" +
+		"    - {to: " + dir + "/b, format: '{client} \"{method} {target}\" {status}', sample: {2xx: 50%}}\n" +
+		"    - {to: 'syslog+unix://" + dir + "/none', format: combined, filter: 'status>=500'}\n"
+}
+
+// BenchmarkProxiedHeard is BenchmarkProxied with one who listens for what does not happen.
+func BenchmarkProxiedHeard(b *testing.B) {
+	const conns = 64
+	origin := steadyOrigin(b)
+	r := serveEdge(b, loop.Config{Loops: 2}, "pools: {p: {servers: [\""+origin+"\"]}}\nsites: [{hosts: ['*'], routes: [{pool: p}]}]\n")
+	f, err := filter.Parse("status>=500 or time>1h")
+	if err != nil {
+		b.Fatal(err)
+	}
+	hear(b, r, f)
+	ask := steadyClients(b, r.addr, conns)
+	ask(100)
+	b.ReportAllocs()
+	b.ResetTimer()
+	ask(b.N/conns + 1)
+}
+
+// BenchmarkEnded is what is done of a request that has ended, beside answering it.
+func BenchmarkEnded(b *testing.B) {
+	head := []byte(steadyRequest)
+	for _, row := range []struct{ name, filter, log string }{
+		{"nobody listens", "", ""}, {"one listens for nothing", "status>=500 or time>1h", ""}, {"one listens for a path", "path=/admin/* and not client=10.0.0.0/8", ""},
+		{"a log of errors", "", "log: {access: {to: /dev/null, filter: 'status>=500'}}\n"}, {"a log", "", "log: {access: {to: /dev/null}}\n"},
+	} {
+		b.Run(row.name, func(b *testing.B) {
+			r := serveEdge(b, loop.Config{Loops: 1, Slow: func(*loop.Loop, time.Duration, []byte) {}}, row.log+"sites: [{hosts: ['*'], routes: [{respond: {status: 204}}]}]\n")
+			if f, err := filter.Parse(row.filter); err == nil && f != nil {
+				hear(b, r, f)
+			}
+			h := &handler{l: r.locals[0], parsed: true}
+			limits := http1.Limits{Line: 8 << 10, Fields: 100, Head: 32 << 10}
+			if _, wrong := http1.ParseRequest(head, &h.x.Req, &limits); wrong != nil {
+				b.Fatal(wrong)
+			}
+			h.x.Scheme, h.x.ID = "http", []byte("0f3a9c1d2b4e5f60718293a4")
+			done := make(chan struct{})
+			b.ReportAllocs()
+			b.ResetTimer()
+			h.l.loop.Post(func() {
+				for range b.N {
+					j := &h.x.Journal
+					j.Status, j.At[journal.Begun] = 200, h.l.loop.Now()
+					h.account()
+				}
+				close(done)
+			})
+			<-done
+		})
 	}
 }

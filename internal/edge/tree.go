@@ -36,6 +36,7 @@ type tree struct {
 	dormant        bool                 // a route has had a cache, in this process, that it has no more: what it kept may be wanted again
 	limits         http1.Limits
 	responseLimits http1.Limits
+	traces         *tracing      // nil: there are none
 	firstByte      time.Duration // for the first byte on a new connection
 }
 
@@ -136,6 +137,9 @@ func newTree(cfg *config.Config, env pool.Env, old *tree, c *caching, names *tal
 	}
 	var err error
 	if t.table, err = route.New(cfg); err != nil {
+		return nil, err
+	}
+	if t.traces, err = newTracing(cfg.Traces); err != nil {
 		return nil, err
 	}
 	var oldPools *pool.Set

@@ -158,9 +158,10 @@ type Journal struct {
 	// Of a page with fragments: how many it asked for, and how many of them failed.
 	Includes, Failed int
 
-	Status int   // sent to the client; 0 when nothing was sent
-	In     int64 // body bytes from the client
-	Out    int64 // body bytes to the client
+	Trace  [16]byte // that the request is part of; zero: none
+	Status int      // sent to the client; 0 when nothing was sent
+	In     int64    // body bytes from the client
+	Out    int64    // body bytes to the client
 }
 
 // Mark notes when a stage was reached.

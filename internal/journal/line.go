@@ -23,9 +23,10 @@ type Line struct {
 	Host      []byte
 	Referer   []byte
 	UserAgent []byte
-	ID        []byte // the request's id
-	Listen    string // of a session of TCP: the address that it came to; such a line has nothing of a request. Empty: it is a request's
-	Name      string // likewise: the name that its hello asked for
+	ID        []byte   // the request's id
+	Trace     [16]byte // that the request is part of; zero: none
+	Listen    string   // of a session of TCP: the address that it came to; such a line has nothing of a request. Empty: it is a request's
+	Name      string   // likewise: the name that its hello asked for
 
 	Site, Route, Pool, Server string
 	Cause                     Cause
@@ -55,7 +56,7 @@ func (l *Line) Take(j *Journal, now int64) {
 	l.Status, l.Out, l.In = j.Status, j.Out, j.In
 	l.Site, l.Route, l.Pool, l.Server = j.Site, j.Route, j.Pool, j.Server
 	l.Cause, l.Detail, l.Cache, l.Retries = j.Cause, j.Detail, j.Cache, j.Retries
-	l.Session = j.Session
+	l.Session, l.Trace = j.Session, j.Trace
 	l.Hedge, l.Includes, l.Failed = j.Hedge, j.Includes, j.Failed
 	l.Total = 0
 	if j.At[Begun] != 0 && now > j.At[Begun] {
@@ -97,6 +98,7 @@ func AppendJSON(dst []byte, l *Line) []byte {
 	dst = strconv.AppendInt(dst, l.In, 10)
 	dst = append(dst, `,"id":`...)
 	dst = appendQuoted(dst, l.ID)
+	dst = appendTrace(dst, &l.Trace)
 	if len(l.Referer) > 0 {
 		dst = append(dst, `,"referer":`...)
 		dst = appendQuoted(dst, l.Referer)

@@ -18,7 +18,7 @@ func (m *model) cacheLines() []line {
 	}
 	out := m.cacheHolds(p.Cache)
 	s := m.series["total "+spans[m.span]]
-	out = append(out, line{{"hit ratio", dim}, m.paint.fit(cell{orDash(percent(p.Cache.HitRatio)), bold}, 6, false), {"  ", plain}, {m.paint.spark(s.row("hit"), s.end(), max(m.w-18, 4), 1), accent}})
+	out = append(out, line{{"hit ratio", dim}, {"  ", plain}, m.paint.fit(cell{orDash(percent(p.Cache.HitRatio)), bold}, 4, true), {"  ", plain}, {m.paint.spark(s.row("hit"), s.end(), max(m.w-18, 4), 1), accent}})
 	out = append(out, m.cacheLine(), nil)
 	out = append(out, m.whyLines()...)
 	out = append(out, m.missLines()...)

@@ -2,11 +2,18 @@ package top
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/weirhq/weir/internal/api"
 )
 
 func readEvents(text string) (all []string, err error) {
@@ -68,4 +75,51 @@ func FuzzEventReader(f *testing.F) {
 			t.Errorf("%q: %q, %v", text, all, err)
 		}
 	})
+}
+
+// TestLogFlood: of requests that end faster than anybody reads, the newest are shown, and the rest counted.
+func TestLogFlood(t *testing.T) {
+	const n = 5000
+	socket := filepath.Join(t.TempDir(), "desk.sock")
+	ln, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for i := range n {
+			fmt.Fprintf(w, "{\"id\":\"%d\",\"target\":\"/%d\"}\n", i, i) //nolint:errcheck // who asks is gone
+		}
+	})}
+	done := make(chan struct{})
+	go func() {
+		server.Serve(ln) //nolint:errcheck // it is closed
+		close(done)
+	}()
+	defer func() {
+		server.Close() //nolint:errcheck // its listener alone could fail
+		<-done
+	}()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	got := make(chan gotStories, 100)
+	desk := api.NewClient(socket)
+	defer desk.Close()
+	c := &conn{desk: desk, ctx: ctx, send: func(what any) { got <- what.(gotStories) }}
+	c.do(askLog{run: 1})
+	seen, unseen, last := 0, 0, ""
+	for g := range got {
+		if g.err != nil {
+			break
+		}
+		if len(g.list) > storyLot {
+			t.Errorf("%d at once", len(g.list))
+		}
+		seen += len(g.list)
+		unseen += g.unseen
+		last = g.list[len(g.list)-1].target
+	}
+	c.wait()
+	if seen+unseen != n || last != fmt.Sprintf("/%d", n-1) {
+		t.Errorf("%d shown, %d left out, the last is %s", seen, unseen, last)
+	}
 }

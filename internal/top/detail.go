@@ -179,7 +179,10 @@ func (m *model) serverLines(p *picture.Pool, s *picture.Server) []line {
 			out = append(append(out, nil), m.workerFacts(a, w)...)
 		}
 	}
-	return append(out, m.eventsOf(p.Name+"/"+s.Name, s.Name)...)
+	if p.App != "" { // whichever process it is that is in its place now
+		return append(out, m.eventsOf(p.Name+"/"+s.Name, s.Name, place(s.Name), p.Name+"/"+place(s.Name))...)
+	}
+	return append(out, m.eventsOf(p.Name+"/"+s.Name)...)
 }
 
 func (m *model) workerOf(app, name string) (*picture.App, *picture.Worker) {
@@ -226,7 +229,7 @@ func (m *model) workerLines(it *item) []line {
 	}
 	out := []line{{{w.Name, bold}, {"  ", plain}, {w.State, stateStyle(w.State)}, {" for " + since(timeOf(w.Since), m.pic.At), dim}}, nil}
 	out = append(out, m.workerFacts(it.app, w)...)
-	return append(out, m.eventsOf(w.Name)...)
+	return append(out, m.eventsOf(w.Name, place(w.Name))...)
 }
 
 func (m *model) appLines(a *picture.App) []line {
@@ -311,12 +314,12 @@ func (m *model) routeLines(r *picture.Route) []line {
 	return out
 }
 
-// eventsOf are the events of a subject, by any of its names.
+// eventsOf are the events of a subject, by any of its names, and of what is below it.
 func (m *model) eventsOf(names ...string) (out []line) {
 	for i := range m.events {
 		e := &m.events[i]
 		if !slices.ContainsFunc(names, func(n string) bool {
-			return e.Subject == n || place(e.Subject) == place(n) || strings.HasPrefix(e.Subject, n+"/")
+			return e.Subject == n || strings.HasPrefix(e.Subject, n+"/")
 		}) {
 			continue
 		}

@@ -56,7 +56,8 @@ func fakePicture(n, more int) *picture.Picture {
 	p.Facts = &picture.Facts{CPUs: []float64{0.93, 0.21, 0.18, 0.22}, Load: [3]float64{1.82, 1.4, 0.97}, MemTotal: 16 << 30, MemFree: 7 << 30,
 		Disks:     []picture.Disk{{Path: "/", Size: 100 << 30, Free: 61 << 30}, {Path: "/var", Size: 500 << 30, Free: 40 << 30}},
 		Words:     []string{"one processor works alone: 93 % on cpu0 while the others idle"},
-		Processes: []picture.Process{{PID: 401, What: "photos/1", CPU: 0.42, Memory: 312 << 20, Files: 34, FileMax: 1024, Threads: 9}}}
+		Networks:  []picture.Network{{Name: "lo", InRate: 5 << 20}, {Name: "eth0", InRate: 1.2 * (1 << 20), OutRate: 17 << 20, Drops: 3}},
+		Processes: []picture.Process{{PID: 319, What: "edge", CPU: 0.46, Memory: 212 << 20, Files: 900, FileMax: 20000}, {PID: 311, What: "keeper", Memory: 31 << 20, Files: 40, FileMax: 1024}, {PID: 320, What: "desk", CPU: 0.01, Memory: 44 << 20, Files: 20, FileMax: 1024}, {PID: 401, What: "photos/1", CPU: 0.42, Memory: 312 << 20, Files: 34, FileMax: 1024, Threads: 9}}}
 	p.Hands = []api.Hand{{Pool: "web", Server: "10.0.0.7:8080", State: "drain", By: "ann", Reason: "new disk", Since: at.Add(-130 * time.Second).Format(time.RFC3339)}}
 	return p
 }
@@ -166,6 +167,12 @@ const fakeLog = `{"time":"2026-03-14T11:59:57.120Z","client":"192.0.2.7","method
 
 {"dropped":3}
 `
+
+// fakeAlerts is the desk's answer, with alerts that are not to be seen.
+const fakeAlerts = `{"alerts":[{"id":"1","rule":"pool_down","subject":"db","state":"firing","severity":"critical","text":"no server of the pool db takes requests","since":"2026-03-14T11:57:00Z","fired":"2026-03-14T11:57:01Z"},
+{"rule":"server_down","subject":"db/10.0.9.1:5432","state":"firing","severity":"critical","text":"explained by another","by":"1"},{"rule":"disk","state":"firing","severity":"warning","text":"silenced","silenced":"s1"},
+{"rule":"errors","subject":"www.example.com","state":"pending","severity":"warning","text":"pending"},
+{"rule":"disk","subject":"/var","state":"firing","severity":"warning","text":"/var is 92 % full","fired":"2026-03-14T09:00:00Z","acknowledged":{"by":"ann","at":"2026-03-14T09:10:00Z"}}],"silences":[],"targets":[]}`
 
 func fakeCacheStatus() *api.CacheStatus {
 	return &api.CacheStatus{TopMisses: []api.KeyMisses{{URL: "www.example.com/search?q=new+year", Misses: 91234}, {URL: "www.example.com/account", Misses: 4021}},

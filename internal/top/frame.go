@@ -74,8 +74,40 @@ func (m *model) head() []line {
 	if n := len(p.Faults); n > 0 {
 		out = append(out, line{{"CHAOS ", warn}, {plural(n, "fault") + " made on purpose (weir chaos)", warn}})
 	}
+	out = append(out, m.alertLines()...)
 	if m.h < 12 && !m.file {
 		out = out[:min(len(out), 2)]
+	}
+	return out
+}
+
+// alertLines are the alerts that fire: all on the overview, as far as there is room, elsewhere the worst.
+func (m *model) alertLines() (out []line) {
+	most := 1
+	switch {
+	case m.file:
+		most = len(m.alerts)
+	case m.view == overview && m.detail == "" && !m.help:
+		most = max(m.h/10, 1)
+	}
+	for i := range m.alerts[:min(len(m.alerts), most)] {
+		a := &m.alerts[i]
+		st := warn
+		if a.Severity == "critical" {
+			st = bad
+		}
+		l := line{{"ALERT ", st}, {a.Text, st}, {m.gap() + since(a.Fired, m.pic.At), dim}}
+		if !a.Clearing.IsZero() {
+			l = line{{"ALERT ", dim}, {a.Text, dim}, {m.gap() + "over for " + since(a.Clearing, m.pic.At), good}}
+		}
+		if a.Ack != nil {
+			l = line{{"ALERT ", dim}, {a.Text, dim}, {m.gap() + "seen by " + a.Ack.By, dim}}
+		}
+		if more := len(m.alerts) - most; i == most-1 && more > 0 {
+			end := piece{fmt.Sprintf("%sand %d more", m.gap(), more), st}
+			l = append(m.clip(l, m.w-m.paint.width(line{end})), end)
+		}
+		out = append(out, l)
 	}
 	return out
 }
@@ -152,11 +184,18 @@ func (m *model) foot() (out []line, cx, back int) {
 		text, x := m.filtrum.show(m.w - len(label) - 1)
 		return []line{{{label, accent}, {text, plain}}}, len(label) + x, 0
 	}
+	said := m.say
 	if m.lost != "" && m.pic != nil {
-		return []line{{{m.lost, bad}}}, 0, -1
+		said = cell{m.lost, bad}
 	}
-	if m.say.text != "" {
-		return []line{{{m.say.text, m.say.style}}}, 0, -1
+	if said.text != "" {
+		for _, l := range wrap(clean(said.text, m.paint.ascii), m.w) {
+			if len(out) == max(m.h/5, 1) {
+				break
+			}
+			out = append(out, line{{l, said.style}})
+		}
+		return out, 0, -1
 	}
 	return []line{m.hints()}, 0, -1
 }
@@ -170,7 +209,9 @@ func (m *model) hints() line {
 	case m.detail != "":
 		keys = []string{"Esc", "back", m.paint.mark("↑↓", "j k"), "scroll"}
 		keys = append(keys, m.deeds()...)
-		keys = append(keys, "t", "span "+spans[m.span])
+		if m.graphed() != "" {
+			keys = append(keys, "t", "span "+spans[m.span])
+		}
 	case m.view == overview || m.view == cacheView:
 		keys = []string{"1-7", "views", "t", "span " + spans[m.span]}
 		if m.view == cacheView {

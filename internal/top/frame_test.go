@@ -110,3 +110,25 @@ func golden(t *testing.T, name, text string) {
 		t.Error(d)
 	}
 }
+
+// TestGuide: what the guide shows is what is seen.
+func TestGuide(t *testing.T) {
+	guide, err := os.ReadFile(filepath.Join("..", "..", "docs", "guide", "watch-in-the-terminal.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := func(name string, from, to int) {
+		t.Helper()
+		text, err := os.ReadFile(filepath.Join("testdata", "frames", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(string(text), "\n")
+		if part := strings.Join(lines[from:to], "\n"); !strings.Contains(string(guide), part) {
+			t.Errorf("docs/guide/watch-in-the-terminal.md does not show what there is by now:\n%s", part)
+		}
+	}
+	shown("overview.80x24.txt", 0, 24)
+	shown("pools.120x40.txt", 2, 8)
+	shown("story.80x24.txt", 2, 12)
+}

@@ -76,7 +76,7 @@ var allKeys = []string{"1", "2", "3", "4", "5", "6", "7", "tab", "shift+tab", "u
 
 // TestAnythingAtAnySize: whatever comes and whatever is pressed, each frame is whole.
 func TestAnythingAtAnySize(t *testing.T) {
-	for seed := range uint64(25) {
+	for seed := range uint64(10) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		m := newModel(NoInk, seed%5 == 0)
 		m.take(gotMe{Me{Role: "operate"}})
@@ -222,7 +222,7 @@ func TestWants(t *testing.T) {
 	for n := range 60 {
 		note(m.take(fakePicture(n, 0)))
 	}
-	if count["top.askSeries"] != 1 || len(count) != 1 {
+	if count["top.askSeries"] != 1 || count["top.askAlerts"] < 10 || count["top.askAlerts"] > 13 || len(count) != 2 {
 		t.Error(count)
 	}
 	note(m.take(pressed("t")))
@@ -297,6 +297,67 @@ func TestWhoIsBehind(t *testing.T) {
 		if in, ok := what.(intervene); err != nil || !ok || in.what.Reason != want {
 			t.Errorf("%q: %v, %v", behind, what, err)
 		}
+	}
+}
+
+// TestEventsOfOne: those of a neighbour whose name begins alike are not among them; those of the process before it are.
+func TestEventsOfOne(t *testing.T) {
+	m := played(t, 100, 40, 0)
+	m.events = []Event{{At: noon, Subject: "web/10.0.0.7:8080", Text: "a neighbour"}, {At: noon, Subject: "photos/2.1", Text: "this process"}, {At: noon, Subject: "photos/2", Text: "this place"}, {At: noon, Subject: "photos/20", Text: "another place"}}
+	for _, c := range []struct {
+		pool, server int
+		want, not    []string
+	}{{0, 1, nil, []string{"a neighbour", "this"}}, {0, 2, []string{"a neighbour"}, []string{"this"}}, {1, 1, []string{"this place"}, []string{"a neighbour", "another"}}} {
+		p := &m.pic.Pools[c.pool]
+		var text strings.Builder
+		for _, l := range m.serverLines(p, &p.Servers[c.server]) {
+			m.paint.put(&text, l, 100, false)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(text.String(), want) {
+				t.Errorf("%s: no %q", p.Servers[c.server].Name, want)
+			}
+		}
+		for _, not := range c.not {
+			if strings.Contains(text.String(), not) {
+				t.Errorf("%s: %q", p.Servers[c.server].Name, not)
+			}
+		}
+	}
+}
+
+// TestLongAnswer: what the desk says about a deed is shown whole, where there is room.
+func TestLongAnswer(t *testing.T) {
+	m := played(t, 60, 20, 0, "2")
+	m.take(gotDone{err: errors.New(strings.Repeat("there is no such server ", 5) + "at all")})
+	if text, _, _ := m.frame(); !strings.Contains(text, "at all") {
+		t.Error(text)
+	}
+	check(t, m, "answer")
+}
+
+// TestAlerts: the worst are on top of every view, and never push the rest out.
+func TestAlerts(t *testing.T) {
+	m := played(t, 80, 24, 0)
+	var all []Alert
+	for i := range 40 {
+		all = append(all, Alert{Text: fmt.Sprintf("number %d %s", i, strings.Repeat("long ", 30)), Severity: "critical", Fired: noon})
+	}
+	m.take(gotAlerts{all})
+	for _, c := range [][2]string{{"1", "and 38 more"}, {"2", "and 39 more"}, {"?", "and 39 more"}} {
+		m.take(pressed(c[0]))
+		check(t, m, c[0])
+		if text, _, _ := m.frame(); !strings.Contains(text, "ALERT number 0") || !strings.Contains(text, c[1]) {
+			t.Errorf("%s:\n%s", c[0], text)
+		}
+	}
+	m.take(gotAlerts{[]Alert{{Text: "it was down", Fired: noon, Clearing: noon.Add(time.Second)}}})
+	if text, _, _ := m.frame(); !strings.Contains(text, "ALERT it was down · over for 10s") {
+		t.Error(text)
+	}
+	m.take(gotAlerts{})
+	if text, _, _ := m.frame(); strings.Contains(text, "ALERT") {
+		t.Error(text)
 	}
 }
 

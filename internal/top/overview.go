@@ -28,7 +28,7 @@ func (m *model) overview(h int) []line {
 		if m.w >= wideLists {
 			need = min(max(len(p.Pools)+1, 9), 14)
 		}
-		tall = min(max(1+(spare-need)/3, 1), 6)
+		tall = min(max((spare-need)/3, 1), 6) // with a line between them
 	}
 	out := m.graphs(p, tall)
 	if h >= len(out)+len(rest)+4 {
@@ -126,6 +126,9 @@ func (m *model) graphs(p *picture.Picture, tall int) (out []line) {
 		values := s.row(g.name)
 		if g.name == "errors" && !slices.ContainsFunc(values, func(v float64) bool { return v > 0 }) {
 			rows = 1
+		}
+		if tall > 1 && g.big && i > 0 || i > 0 && tall > 1 && graphRows[i-1].big {
+			out = append(out, nil)
 		}
 		for y, text := range m.paint.graph(values, s.end(), room, rows, g.top) {
 			l := line{{strings.Repeat(" ", 18), plain}}
@@ -231,6 +234,13 @@ func (m *model) machineLines() []line {
 		l = append(l, piece{"  " + d.Path + " ", dim}, piece{orDash(percent(full)), shareStyle(full, 0.85, 0.95)})
 	}
 	out = append(out, l)
+	if m.h >= 30 || m.file {
+		for _, l := range [...]line{m.ownLine(f), m.networkLine(f)} {
+			if l != nil {
+				out = append(out, l)
+			}
+		}
+	}
 	for _, w := range f.Words {
 		for i, text := range wrap(clean(w, m.paint.ascii), max(m.w-10, 10)) {
 			if i > 0 && m.h < 30 && !m.file {
@@ -241,6 +251,48 @@ func (m *model) machineLines() []line {
 		}
 	}
 	return out
+}
+
+// ownLine is what weir's own processes use, nil if that is not known.
+func (m *model) ownLine(f *picture.Facts) line {
+	var l line
+	for _, name := range [...]string{"edge", "keeper", "desk"} {
+		for i := range f.Processes {
+			p := &f.Processes[i]
+			if p.What != name {
+				continue
+			}
+			l = append(l, piece{name + " ", dim}, piece{fmt.Sprintf("%.0f%% %s", p.CPU*100, size(float64(p.Memory))), plain})
+			if used := ratio(float64(p.Files), float64(p.FileMax)); used >= 0.5 {
+				l = append(l, piece{fmt.Sprintf(" %d of %d files", p.Files, p.FileMax), shareStyle(used, 0.7, 0.9)})
+			}
+			l = append(l, piece{"  ", plain})
+			break
+		}
+	}
+	if l == nil {
+		return nil
+	}
+	return append(line{m.paint.fit(cell{"weir", dim}, 10, true)}, l...)
+}
+
+// networkLine is what goes through the interfaces, nil if nothing is known of any.
+func (m *model) networkLine(f *picture.Facts) line {
+	var l line
+	for _, n := range f.Networks {
+		if n.Name == "lo" && len(f.Networks) > 1 {
+			continue
+		}
+		l = append(l, piece{n.Name + " ", dim}, piece{size(n.InRate) + "/s in " + size(n.OutRate) + "/s out", plain})
+		if n.Errors+n.Drops > 0 {
+			l = append(l, piece{fmt.Sprintf(" %s lost", count(n.Errors+n.Drops)), warn})
+		}
+		l = append(l, piece{"  ", plain})
+	}
+	if l == nil {
+		return nil
+	}
+	return append(line{m.paint.fit(cell{"network", dim}, 10, true)}, l...)
 }
 
 // shares are bars side by side, one for each of what is alike, and the fullest in words.
@@ -277,6 +329,9 @@ func (m *model) lists(h int) []line {
 	}
 	if len(left)+len(right)+1 <= h {
 		return append(append(left, nil), right...)
+	}
+	if len(left)+len(right) <= h {
+		return append(left, right...)
 	}
 	if h < 5 {
 		left = left[1:]

@@ -86,7 +86,7 @@ func TestLookAround(t *testing.T) {
 	d := newFakeDesk(t)
 	s := open(t, d, 100, 30)
 	s.See("requests")
-	s.See("NEWEST EVENTS")
+	s.See("10.0.0.6:8080 is down")
 	for keys, want := range map[string]string{"2": "POOL/SERVER", "3": "APP/WORKER", "4": "SITE/ROUTE", "5": "WHY NOT FROM THE CACHE", "7": "SUBJECT", "6": "ADDRESS", "?": "Acting"} {
 		s.Type(keys)
 		s.See(want)
@@ -125,13 +125,13 @@ func TestSortAndFilter(t *testing.T) {
 	s.Type("\x1b")
 	s.See("photos/1")
 	// A click on a column's head, and one on a view's name.
-	rate := 0
-	for i, l := range strings.Split(s.Text(), "\n") {
-		if i == 2 {
-			rate = len([]rune(l[:strings.Index(l, "RATE")]))
+	for y, l := range strings.Split(s.Text(), "\n") {
+		if before, _, ok := strings.Cut(l, "RATE"); ok {
+			x := len([]rune(before))
+			s.Type(fmt.Sprintf("\x1b[<0;%d;%dM\x1b[<0;%d;%dm", x+2, y+1, x+2, y+1))
+			break
 		}
 	}
-	s.Type(fmt.Sprintf("\x1b[<0;%d;3M\x1b[<0;%d;3m", rate+2, rate+2))
 	s.See("RATE▼")
 	s.Type("\x1b[<0;30;2M")
 	s.See("APP/WORKER")
@@ -252,7 +252,7 @@ func TestWithoutColour(t *testing.T) {
 
 // TestTerminals: not all are xterm.
 func TestTerminals(t *testing.T) {
-	for _, term := range []string{"linux", "screen-256color", "tmux-256color", "vt100", "xterm-kitty", "alacritty", "unheard-of"} {
+	for _, term := range []string{"linux", "screen-256color", "vt100", "unheard-of"} {
 		t.Run(term, func(t *testing.T) {
 			s := open(t, newFakeDesk(t), 80, 24, "TERM="+term)
 			for range 3 {

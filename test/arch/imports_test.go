@@ -27,6 +27,7 @@ var tiers = map[string]int{
 	"journal": 0,
 	"pages":   0,
 	"metrics": 0,
+	"trace":   0,
 	"notice":  0,
 
 	// Conditions of rules: config checks them, the desk asks them.
@@ -131,6 +132,9 @@ var rules = []rule{
 	{"go.yaml.in/yaml", []string{"internal/config"}, false, "the configuration's syntax is config's business alone: others get checked values"},
 	{"gopkg.in/yaml.v2", nil, false, "unmaintained: config uses go.yaml.in/yaml/v4"},
 	{"gopkg.in/yaml.v3", nil, false, "unmaintained: config uses go.yaml.in/yaml/v4"},
+	{"go.opentelemetry.io", []string{"internal/desk/otlp"}, true, "traces are written for collectors in one place: others have api.Span"},
+	{"google.golang.org/protobuf", []string{"internal/desk/otlp"}, true, "likewise"},
+	{"google.golang.org/grpc", nil, false, "OTLP goes over HTTP: the messages alone are needed"},
 	{"github.com/spf13/cobra", []string{"internal/cli"}, false, "verbs and flags are read in one place"},
 	{"github.com/coreos/go-systemd", []string{"internal/cli"}, false, "who started weir is the command line's business: the keeper gets sockets and a function"},
 	{"github.com/spf13/viper", nil, false, "config decodes strictly and knows the position of each key"},

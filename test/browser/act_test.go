@@ -140,6 +140,54 @@ func TestSignedOnly(t *testing.T) {
 	b.wait(`document.getElementById("node").textContent === "web1.example.com" && document.getElementById("closed").hidden`)
 }
 
+// TestAlerts: what fires is told above all else, can be acknowledged and silenced; downtime and errors of the application appear where there are some.
+func TestAlerts(t *testing.T) {
+	s := stage.New(0, 0)
+	now := time.Now()
+	s.Have("/api/v1/alerts", map[string]any{"alerts": []map[string]any{
+		{"rule": "server_down", "subject": "shop/10.0.0.22:8080", "state": "firing", "severity": "critical", "text": "server shop/10.0.0.22:8080 is down: timeout", "since": now.Add(-4 * time.Minute), "explains": []string{"pool_degraded shop"}},
+		{"rule": "pool_degraded", "subject": "shop", "state": "firing", "severity": "warning", "text": "pool shop is degraded", "since": now, "by": "server_down shop/10.0.0.22:8080"},
+		{"rule": "hit_ratio", "subject": "", "state": "resolved", "severity": "warning", "text": "the hit ratio has fallen to 31 %", "since": now.Add(-time.Hour), "ended": now.Add(-time.Minute)}},
+		"silences": []map[string]any{{"id": "s1", "rule": "disk", "subject": "*", "until": now.Add(time.Hour), "by": "jonas", "why": evil[0]}}, "targets": []any{map[string]any{"target": "ops"}}})
+	s.Have("/api/v1/downtime", map[string]any{"unseen_s": 130, "sites": []map[string]any{{"name": "www.example.com", "down_s": 610, "budget_s": 2700, "left_s": 2090, "list": []map[string]any{{"begin": now.Add(-80 * time.Hour), "end": now.Add(-79 * time.Hour), "cause": "pool photos was down"}}},
+		{"name": "shop.example.com", "down_s": 3000, "budget_s": 2700, "left_s": -300, "list": []any{}}, {"name": "api.example.com", "down_s": 0, "budget_s": nil, "list": nil}}})
+	s.Have("/api/v1/problems", map[string]any{"problems": []map[string]any{{"id": "p1", "kind": "python", "app": "photos", "where": "photos/views.py:88 in thumb", "shape": "KeyError: <img src=x onerror=window.ran=9>", "sample": []string{"Traceback (most recent call last):", "<script>window.ran=10</script>"},
+		"first": now.Add(-time.Hour), "last": now, "count": 41}}})
+	b := open(t, play(t, s), 1440, 900, "401").ready()
+	b.wait(`document.querySelectorAll("#alerts > li").length === 2 && document.querySelectorAll("#downtime > li").length === 3 && document.querySelectorAll("#problems > li").length === 1`)
+	b.wait(`document.getElementById("verdict").textContent.includes("Alert: server shop/10.0.0.22:8080 is down: timeout.")`)
+	if got := eval[string](b, `document.querySelectorAll("#downtime > li")[1].textContent`); !strings.Contains(got, "5 m over its budget") {
+		t.Errorf("a budget that is used up: %q", got)
+	}
+	b.do(chromedp.Evaluate(`document.querySelector("#problems .line").click(); document.querySelector(".rooms").scrollIntoView()`, nil))
+	b.wait(`document.querySelector("#problems pre").textContent.includes("<script>")`)
+	button(b, ".bar", "Sign in")
+	b.do(chromedp.SendKeys(`#dialog [name=password]`, stage.Token+kb.Enter))
+	b.wait(`document.body.classList.contains("may")`)
+	b.shot("alerts")
+	button(b, "#alerts", "Acknowledge")
+	b.do(chromedp.SendKeys(`#dialog [name=why]`, "mine"))
+	button(b, "#dialog", "Acknowledge")
+	b.wait(`!document.getElementById("dialog").open`)
+	button(b, "#alerts", "Silence")
+	button(b, "#dialog", "Silence")
+	b.wait(`!document.getElementById("dialog").open`)
+	button(b, "#silences", "End")
+	button(b, "#dialog", "End it")
+	b.wait(`!document.getElementById("dialog").open`)
+	var got []string
+	for _, a := range s.Asked() {
+		got = append(got, a.Path+" "+a.Body)
+	}
+	want := []string{`/api/v1/alerts/acknowledge {"alert":"server_down shop/10.0.0.22:8080","why":"mine"}`, `/api/v1/alerts/silence {"rule":"server_down","subject":"shop/10.0.0.22:8080","for":"30m","why":""}`, `/api/v1/alerts/silence {"end":"s1"}`}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("asked for\n%q, want\n%q", got, want)
+	}
+	if ran := eval[any](b, `window.ran ?? 0`); ran != float64(0) {
+		t.Errorf("what a stranger wrote has run: %v", ran)
+	}
+}
+
 // evil is what strangers write where they can.
 var evil = []string{`<img src=x onerror="window.ran=1">`, `<script>window.ran=2</script>`, `"><svg/onload=window.ran=3>`, `javascript:window.ran=4`, `</td></tr></table><iframe srcdoc="<script>parent.ran=5</script>">`,
 	`{{constructor.constructor('window.ran=6')()}}`, "\u202e<b>evil</b>\u0000"}

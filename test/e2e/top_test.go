@@ -15,7 +15,7 @@ func TestTop(t *testing.T) {
 	c := w.Dial()
 	s := w.Terminal(100, 30, "top")
 	s.See("requests")
-	s.See("NEWEST EVENTS")
+	s.See("QUEUE")
 	s.Type("2")
 	s.See("POOL/SERVER")
 	s.See("up 2/2")

@@ -31,8 +31,8 @@ type Stage struct {
 	hands    []api.Hand
 	done     []api.Intervention
 	asked    []Asked
-	signed   bool // nobody looks without signing in
-	missing  map[string]bool
+	signed   bool            // nobody looks without signing in
+	more     map[string]any  // answers by path
 	people   map[string]bool // sessions
 	watchers map[chan []byte]bool
 	rates    []float64
@@ -55,7 +55,7 @@ const (
 
 // New returns a stage with so many pools of servers each beside its named ones; 0: only those.
 func New(pools, servers int) *Stage {
-	s := &Stage{rand: rand.New(rand.NewPCG(1, 2)), people: map[string]bool{}, watchers: map[chan []byte]bool{}, missing: map[string]bool{}}
+	s := &Stage{rand: rand.New(rand.NewPCG(1, 2)), people: map[string]bool{}, watchers: map[chan []byte]bool{}, more: map[string]any{}}
 	s.picture = begin(s, pools, servers)
 	for i := range 600 {
 		s.rates = append(s.rates, 780+170*math.Sin(float64(i)/70)+40*s.rand.Float64())
@@ -72,11 +72,11 @@ func (s *Stage) Change(f func(*picture.Picture)) {
 	f(s.picture)
 }
 
-// Lack has the API answer 404 below a path, as one does that has no such thing.
-func (s *Stage) Lack(path string) {
+// Have has the API answer a value at a path that it has nothing at by itself.
+func (s *Stage) Have(path string, value any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.missing[path] = true
+	s.more[path] = value
 }
 
 // SignIn has the stage show nothing to who has not signed in.
@@ -178,6 +178,14 @@ func (s *Stage) Handler() http.Handler {
 		"POST /api/v1/intervention": s.intervene,
 		"POST /api/v1/reload":       s.act,
 		"POST /api/v1/purge":        s.act,
+		"POST /api/v1/alerts/":      s.act,
+		"GET /api/": func(w http.ResponseWriter, r *http.Request) any {
+			if v := s.more[r.URL.Path]; v != nil {
+				return v
+			}
+			fail(w, http.StatusNotFound, "there is no such thing here")
+			return nil
+		},
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			s.mu.Lock()
@@ -220,8 +228,6 @@ func (s *Stage) known(r *http.Request) bool {
 // refuse answers who may not have what is asked for. The caller holds the lock.
 func (s *Stage) refuse(w http.ResponseWriter, r *http.Request) bool {
 	switch {
-	case s.missing[r.URL.Path]:
-		fail(w, http.StatusNotFound, "there is no such thing here")
 	case s.signed && !s.known(r):
 		fail(w, http.StatusUnauthorized, "sign in, or send `Authorization: Bearer TOKEN`")
 	case r.Method == http.MethodPost && !s.known(r):

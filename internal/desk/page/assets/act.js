@@ -1,5 +1,5 @@
 // What people do from here: each with a question first, and a reason where one is kept. And signing in.
-import { $, el, text, attr } from "./dom.js";
+import { $, el, text } from "./dom.js";
 import { state, post, learnMe, listen, on, tell } from "./stream.js";
 
 // mayAct says whether who looks may also act.
@@ -77,7 +77,7 @@ export function intervene(deed, pool, server, weight) {
   signedIn(() => {
     const d = deeds[deed], name = pool.name + "/" + server;
     const fields = [];
-    if (deed === "weight") fields.push(field("Weight", el("input", { name: "weight", type: "number", min: 0, max: 256, value: weight ?? "", inputmode: "numeric" })));
+    if (deed === "weight") fields.push(field("Weight", el("input", { name: "weight", type: "number", min: 0, max: 1000, value: weight ?? "", inputmode: "numeric" })));
     fields.push(field("Reason", el("input", { name: "reason", maxlength: 200, placeholder: "for the others, and for you tomorrow" })));
     const others = pool.servers.filter(s => s.state === "ready" && s.name !== server).length;
     ask({
@@ -120,6 +120,25 @@ export function purge(url) {
       },
     });
   });
+}
+
+const why = () => field("Why", el("input", { name: "why", maxlength: 200 }));
+
+// acknowledge says that somebody has an alert in hand: it is not told again.
+export function acknowledge(alert) {
+  const id = alert.subject ? alert.rule + " " + alert.subject : alert.rule;
+  signedIn(() => ask({ title: "Acknowledge: " + id, words: "You have it in hand: it is not told again while it lasts.", fields: [why()], button: "Acknowledge",
+    run: async f => { await post("/api/v1/alerts/acknowledge", { alert: id, why: f.get("why").trim() }); tell("hello"); return "Acknowledged."; } }));
+}
+
+export function silence(alert) {
+  const long = el("select", { name: "for" }, ...[["30m", "half an hour"], ["2h", "two hours"], ["8h", "eight hours"], ["24h", "a day"], ["168h", "a week"]].map(([v, n]) => el("option", { value: v }, n)));
+  signedIn(() => ask({ title: "Silence: " + [alert.rule, alert.subject].filter(Boolean).join(" "), words: "Nobody is told of it for so long, whether it goes on or comes back.", fields: [field("For", long), why()], button: "Silence",
+    run: async f => { await post("/api/v1/alerts/silence", { rule: alert.rule, subject: alert.subject, for: f.get("for"), why: f.get("why").trim() }); tell("hello"); return "Silenced."; } }));
+}
+
+export function unsilence(s) {
+  signedIn(() => ask({ title: "End the silence", words: "Who is to be told of it is told again.", button: "End it", run: async () => { await post("/api/v1/alerts/silence", { end: s.id }); tell("hello"); return "The silence is over."; } }));
 }
 
 export function help() {

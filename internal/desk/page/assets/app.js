@@ -1,5 +1,5 @@
 // The page: what is told each second is passed to the parts that show it, and keys to the parts that act.
-import { $, el, text, attr, cls } from "./dom.js";
+import { $, text, attr, cls } from "./dom.js";
 import { state, on, listen, learnMe, watch } from "./stream.js";
 import { count, rate, bytes, ms, share, span, clock } from "./format.js";
 import { River } from "./river.js";
@@ -29,6 +29,7 @@ function verdict(p) {
   const many = p.total.errors > 0 && p.total.rate > 0 && p.total.errors / p.total.rate > 0.01;
   if (many) bad.push(share(p.total.errors / p.total.rate) + " of requests fail.");
   if (p.problem) bad.push(p.problem);
+  if (state.firing?.length) bad.push((state.firing.length > 1 ? state.firing.length + " alerts: " : "Alert: ") + state.firing.slice(0, 2).map(a => a.text).join("; ") + (state.firing.length > 2 ? " …" : "."));
   const all = `${count(ready)} of ${count(servers.length)} servers take requests`;
   if (down.length) return ["down", bad[0], [...bad.slice(1), all + "."].join(" ")];
   if (bad.length) return ["degraded", bad[0], [...bad.slice(1), all + "."].join(" ")];
@@ -97,6 +98,7 @@ addEventListener("resize", later);
 on("lost", since => {
   document.body.classList.toggle("lost", !!since);
   $("lost").hidden = !since;
+  if (since) { document.title = "? " + (state.picture?.node || "") + " · weir"; told = ""; text($("live"), "No word from weir."); }
   if (since) text($("lost-words"), `No word from weir since ${clock(new Date(since))}. This is the last picture; trying again.`);
 });
 

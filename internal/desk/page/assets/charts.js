@@ -1,7 +1,7 @@
 // What was, over time: four graphs above one time axis, with what happened drawn through all of them.
-import { state, get, on } from "./stream.js";
+import { get, on } from "./stream.js";
 import { $, el, text, attr, seen } from "./dom.js";
-import { rate, ms, share, clock, when, bytes } from "./format.js";
+import { rate, ms, share, clock, when } from "./format.js";
 
 const rows = ["rate", "errors", "p50", "p95", "p99", "hit", "queue", "active", "out"];
 const spans = { "10m": { step: 1, len: 600, again: 300 }, "3h": { step: 10, len: 1080, again: 20 }, "1d": { step: 60, len: 1440, again: 60 }, "1w": { step: 600, len: 1008, again: 300 } };
@@ -181,15 +181,16 @@ export class Charts {
     let most = 0;
     for (const v of rows) for (const n of v) if (n > most) most = n;
     most = p.most || (p.log ? 10 ** Math.ceil(Math.log10(Math.max(most, p.least))) : nice(Math.max(most, p.least)));
-    // A median and a p99 are a hundred times apart: only powers of ten show how both move. Below a millisecond is the floor.
-    const tall_ = bottom - top, at = p.log ? v => bottom - tall_ * Math.max(0, Math.log10(Math.max(v, 1)) / Math.log10(most)) : v => bottom - tall_ * Math.min(v / most, 1);
-    if (p.log) for (let t = 10; t < most; t *= 10) { g.strokeStyle = pen.line; g.beginPath(); g.moveTo(left, Math.round(at(t)) + 0.5); g.lineTo(w - right, Math.round(at(t)) + 0.5); g.stroke(); }
+    // A median and a p99 are a hundred times apart: only powers of ten show how both move.
+    const least = p.log && rows[0].some(v => v > 0 && v < 0.7) ? 0.1 : 1, span = bottom - top;
+    const at = p.log ? v => bottom - span * Math.max(0, Math.log10(Math.max(v, least) / least) / Math.log10(most / least)) : v => bottom - span * Math.min(v / most, 1);
+    if (p.log) for (let t = least * 10; t < most * 0.99; t *= 10) { g.strokeStyle = pen.line; g.beginPath(); g.moveTo(left, Math.round(at(t)) + 0.5); g.lineTo(w - right, Math.round(at(t)) + 0.5); g.stroke(); }
     g.strokeStyle = pen.axis;
     g.beginPath(); g.moveTo(left, Math.round(bottom) + 0.5); g.lineTo(w - right, Math.round(bottom) + 0.5); g.stroke();
     g.fillStyle = pen.soft;
     g.textAlign = "right";
     g.fillText(p.form(most), left - 6, top + 6);
-    g.fillText(p.log ? "1" : "0", left - 6, bottom + 1);
+    g.fillText(p.log ? String(least) : "0", left - 6, bottom + 1);
     const first = s.len - (rows[0]?.length || 0);
     if (p.of.length === 1) {
       const bad = p.of[0] === "errors";

@@ -4,6 +4,7 @@ import { state, get, lines, on } from "./stream.js";
 import { count, rate, bytes, ms, span, share, when } from "./format.js";
 import { causes, whys } from "./words.js";
 import { isBad } from "./charts.js";
+import { acknowledge, silence, unsilence } from "./act.js";
 
 // bars are names with a number each, and how it compares with the largest.
 function bars(box, items, explain) {
@@ -52,10 +53,11 @@ export class Panels {
   ask(anew) {
     this.every("/api/v1/events?n=300", 300, all => { if (all) { this.events = all; this.drawEvents(); } }, anew);
     this.every("/api/v1/interventions", 15, d => d && this.interventions(d), anew);
-    this.every("/api/v1/cache", 10, c => { this.cache = c; }, anew);
+    if (state.picture?.cache) this.every("/api/v1/cache", 10, c => { this.cache = c; }, anew);
     this.every("/api/v1/alerts", 5, a => this.alerts(a), anew);
     this.every("/api/v1/downtime", 60, d => this.downtime(d), anew);
     this.every("/api/v1/problems", 15, d => this.problems(d), anew);
+    this.every("/api/v1/numbers", 5, d => this.numbers(d), anew);
     this.log(anew);
   }
 
@@ -127,7 +129,7 @@ export class Panels {
     text(b.children[1], s.status || "none");
     cls(b.children[1], failed ? "bad" : s.status >= 400 ? "warn" : "");
     text(b.children[2], `${s.method || ""} ${s.host || ""}${s.target || s.listen || ""}`);
-    text(b.children[3], (s.cause ? s.cause.replaceAll("_", " ") + ", " : "") + ms(s.total_ms) + (s.total_ms < 1000 ? " ms" : ""));
+    text(b.children[3], (s.cause ? s.cause.replaceAll("_", " ") + ", " : "") + (s.total_ms ? ms(s.total_ms) : "0") + (s.total_ms >= 1000 ? "" : " ms"));
   }
 
   // tell shows where a request's time went.
@@ -186,42 +188,79 @@ export class Panels {
     attr($("processes").parentNode, "hidden", !(f?.processes || []).length || null);
   }
 
+  // numbers are what apps count of themselves, by statsd.
+  numbers(d) {
+    const all = (d?.numbers || []).slice(0, 40);
+    attr($("p-numbers"), "hidden", all.length === 0 || null);
+    list($("numbers"), all, n => n.name + JSON.stringify(n.labels || {}), () => el("li", {}, el("b"), el("span"), el("em")), (e, n) => {
+      text(e.children[0], n.name);
+      text(e.children[1], Object.entries(n.labels || {}).map(([k, v]) => k + " " + v).join(", "));
+      text(e.children[2], n.count ? `${count(n.count)}, mean ${rate(n.value / n.count)}` : Math.abs(n.value) < 10 ? rate(n.value) : count(n.value));
+    });
+  }
+
   // Of these three the API may have nothing yet.
   alerts(a) {
-    const all = Array.isArray(a) ? a : a?.alerts || a?.firing || [];
-    attr($("p-alerts"), "hidden", a ? null : true);
-    list($("alerts"), all, x => x.id || x.rule + x.subject + x.since, () => el("li", {}, el("time"), el("b"), el("span")), (e, x) => {
-      cls(e, x.state === "resolved" || x.silenced ? "" : "bad");
-      text(e.children[0], x.since || x.at ? when(x.since || x.at) : "");
-      text(e.children[1], x.subject || x.rule || x.name || "");
-      text(e.children[2], [x.text || x.summary || x.message || x.rule, x.state, x.silenced ? "silenced" : "", x.acknowledged || x.acked ? "acknowledged" : ""].filter(s => typeof s === "string" && s).join(", "));
+    const all = (a?.alerts || []).filter(x => !x.by), told = (a?.targets || []).length;
+    attr($("p-alerts"), "hidden", all.length || told ? null : true);
+    list($("alerts"), all, x => x.rule + " " + x.subject, () => {
+      const li = el("li", {}, el("time"), el("b"), el("span"), el("em"));
+      const acts = el("p", { class: "do acts" }, el("button", { onclick: () => acknowledge(li.weirAlert) }, "Acknowledge"), el("button", { onclick: () => silence(li.weirAlert) }, "Silence"));
+      li.append(acts);
+      return li;
+    }, (e, x) => {
+      const over = x.state === "resolved", calm = over || x.silenced || x.acknowledged;
+      e.weirAlert = x;
+      cls(e, over ? "over" : x.state === "pending" ? "pending" : calm ? "calm" : "bad");
+      text(e.children[0], when(x.ended && over ? x.ended : x.since));
+      text(e.children[1], [x.rule, x.subject].filter(Boolean).join(" "));
+      text(e.children[2], x.text + (x.note ? " " + x.note : ""));
+      const more = (x.explains || []).length, ack = x.acknowledged;
+      text(e.children[3], [x.severity, x.state === "firing" ? "" : x.state === "pending" ? "not yet told" : "over", ack ? "acknowledged by " + (ack.by || "somebody") + (ack.why ? ": " + ack.why : "") : "", x.silenced ? "silenced" : "", more ? `explains ${more} more` : ""].filter(Boolean).join(", "));
+      e.children[4].hidden = calm;
+    });
+    list($("silences"), a?.silences || [], s => s.id, () => el("li", {}, el("time"), el("b"), el("span"), el("p", { class: "do acts" }, el("button", {}, "End"))), (e, s) => {
+      text(e.children[0], when(s.until));
+      text(e.children[1], "silence: " + ([s.rule, s.subject].filter(Boolean).join(" ") || "everything"));
+      text(e.children[2], ["by " + (s.by || "somebody"), s.why].filter(Boolean).join(", "));
+      e.children[3].firstChild.onclick = () => unsilence(s);
     });
     attr($("alerts-none"), "hidden", all.length > 0 || null);
-    this.firing = all.filter(x => x.state !== "resolved" && x.state !== "pending" && !x.silenced).length;
+    state.firing = all.filter(x => x.state === "firing" && !x.silenced && !x.acknowledged);
   }
 
   downtime(d) {
-    const all = Array.isArray(d) ? d : d?.sites || [];
-    attr($("p-downtime"), "hidden", d ? null : true);
-    list($("downtime"), all, x => x.site || x.name, () => el("li", {}, el("i"), el("b"), el("span"), el("em")), (e, x) => {
-      const down = x.down_s ?? x.down ?? 0, budget = x.budget_s ?? x.budget ?? 0, w = budget ? Math.min(1, down / budget) : 0;
+    const all = (d?.sites || []).filter(x => !x.removed || x.down_s);
+    attr($("p-downtime"), "hidden", all.length ? null : true);
+    list($("downtime"), all, x => x.name, () => el("li", {}, el("i"), el("b"), el("span"), el("em"), el("small")), (e, x) => {
+      const w = x.budget_s ? Math.min(1, x.down_s / x.budget_s) : 0;
       e.children[0].style.transform = `scaleX(${Math.round(w * 100) / 100})`;
-      cls(e, w >= 1 ? "bad" : w > 0.75 ? "warn" : "");
-      text(e.children[1], x.site || x.name || "");
-      text(e.children[2], budget ? `of ${span(budget)} this month` : "this month");
-      text(e.children[3], span(down));
+      cls(e, x.down_now || w >= 1 ? "bad" : w > 0.75 ? "warn" : "");
+      text(e.children[1], x.name);
+      text(e.children[2], x.down_now ? "is down" : x.budget_s ? (x.left_s < 0 ? span(-x.left_s) + " over its budget" : span(x.left_s) + " left of " + span(x.budget_s)) : "");
+      text(e.children[3], span(x.down_s));
+      const o = x.list?.[0], end = o?.end && !o.end.startsWith("0001") ? new Date(o.end) : null;
+      text(e.children[4], o ? `${when(o.begin)}${end ? ", for " + span((end - new Date(o.begin)) / 1000) : ", since then"}: ${o.cause}` : "");
     });
+    text($("downtime-gaps"), d?.unseen_s >= 60 ? `Nobody looked for ${span(d.unseen_s)} of this month.` : "");
   }
 
   problems(d) {
-    const all = Array.isArray(d) ? d : d?.problems || d?.groups || [];
-    attr($("p-problems"), "hidden", d ? null : true);
-    list($("problems"), all.slice(0, 20), x => x.id || x.shape || x.text, () => el("li", {}, el("time"), el("b"), el("span"), el("em")), (e, x) => {
-      text(e.children[0], x.last || x.at ? when(x.last || x.at) : "");
-      text(e.children[1], x.app || x.site || "");
-      text(e.children[2], x.title || x.shape || x.text || x.example || "");
-      text(e.children[3], count(x.count ?? x.n ?? 1));
+    const all = d?.problems || [];
+    attr($("p-problems"), "hidden", all.length ? null : true);
+    list($("problems"), all.slice(0, 20), x => x.id, () => {
+      const li = el("li"), b = el("button", { class: "line", "aria-expanded": "false" }, el("time"), el("b"), el("span", { class: "url" }), el("em")), pre = el("pre", { hidden: true });
+      b.addEventListener("click", () => { pre.hidden = !pre.hidden; b.setAttribute("aria-expanded", String(!pre.hidden)); });
+      li.append(b, pre);
+      return li;
+    }, (e, x) => {
+      const b = e.firstChild;
+      text(b.children[0], when(x.last));
+      text(b.children[1], count(x.count));
+      text(b.children[2], x.shape);
+      attr(b.children[2], "title", x.shape);
+      text(b.children[3], x.app);
+      text(e.lastChild, [x.where, `${x.kind}, first ${when(x.first)}` + (x.worker ? ", last of " + x.worker : ""), ...(x.sample || [])].filter(Boolean).join("\n"));
     });
-    attr($("problems-none"), "hidden", all.length > 0 || null);
   }
 }

@@ -34,7 +34,9 @@ export function flows(p, before) {
     const key = r.site + " " + r.name, o = was.get(key);
     const kept = f => (f.cache[3] || 0) + (f.cache[4] || 0) + (f.cache[5] || 0);
     const v = ease("r " + key, r.rate);
-    const hit = o && seconds > 0 ? Math.min(v, ease("h " + key, Math.min(r.rate, Math.max(0, kept(r) - kept(o)) / seconds))) : 0;
+    // Of the first picture only totals are known.
+    const now = o && seconds > 0 ? Math.max(0, kept(r) - kept(o)) / seconds : r.requests ? r.rate * kept(r) / r.requests : 0;
+    const hit = Math.min(v, ease("h " + key, Math.min(r.rate, now)));
     const site = siteOf(r.site);
     sites.set(site, (sites.get(site) || 0) + v);
     total += v;

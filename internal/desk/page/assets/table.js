@@ -3,7 +3,7 @@
 import { $, el, text, attr, cls } from "./dom.js";
 import { brief } from "./format.js";
 import { columns, words } from "./columns.js";
-import { state, on, tell } from "./stream.js";
+import { state, on } from "./stream.js";
 
 const rowHeight = 25, whole = 160, spare = 8; // rows that are drawn all; and beyond what is seen
 
