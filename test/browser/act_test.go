@@ -112,6 +112,36 @@ func TestActions(t *testing.T) {
 	b.wait(`document.getElementById("sign").textContent === "Sign in"`)
 }
 
+// TestSlowAction: what takes long goes on when its dialog is closed, closes no other, and its end is told.
+func TestSlowAction(t *testing.T) {
+	s := stage.New(0, 0)
+	hold := make(chan struct{})
+	h := s.Handler()
+	b := open(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/v1/reload" {
+			select {
+			case <-hold:
+			case <-r.Context().Done():
+			}
+		}
+		h.ServeHTTP(w, r)
+	}), s), 1440, 900).ready()
+	button(b, ".bar", "Sign in")
+	b.do(chromedp.SendKeys(`#dialog [name=password]`, stage.Token+kb.Enter))
+	b.wait(`document.body.classList.contains("may") && !document.getElementById("dialog").open`)
+	b.do(chromedp.Click("#do-reload"))
+	button(b, "#dialog", "Reload")
+	b.wait(`[...document.querySelectorAll("#dialog button")].some(e => e.textContent === "Under way …" && e.disabled)`)
+	button(b, "#dialog", "Cancel")
+	b.do(chromedp.Click("#do-purge"))
+	b.wait(`document.getElementById("dialog-title").textContent === "Purge from the cache"`)
+	close(hold)
+	b.wait(`document.getElementById("said").textContent === "The configuration is in force."`)
+	if !eval[bool](b, `document.getElementById("dialog").open`) {
+		t.Error("the end of one action has closed the dialog of another")
+	}
+}
+
 // TestLastServer: who takes out the last one is told what that means.
 func TestLastServer(t *testing.T) {
 	s := stage.New(0, 0)
@@ -228,6 +258,9 @@ func TestNothingRuns(t *testing.T) {
 	}
 	if n := eval[int](b, `document.querySelectorAll("body img, body iframe, body script, svg[onload], [onerror], [onmouseover], [onclick]").length`); n != 0 {
 		t.Errorf("%d elements came from texts", n)
+	}
+	if eval[bool](b, `document.body.textContent.includes("[object") || document.body.textContent.includes("function ") || document.body.textContent.includes("undefined") || document.body.textContent.includes("NaN")`) {
+		t.Error("something is shown that is no text of anybody's")
 	}
 	if got := eval[string](b, `document.querySelector("#facts-words li").textContent`); got != evil[0] {
 		t.Errorf("%q is shown as %q", evil[0], got)

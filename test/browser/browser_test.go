@@ -19,6 +19,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/weirhq/weir/internal/testkit"
 	"github.com/weirhq/weir/test/browser/stage"
+	"go.uber.org/goleak"
 )
 
 var allocator context.Context
@@ -48,6 +49,10 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	stop()
 	cancel()
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
 	os.Exit(code)
 }
 
@@ -57,11 +62,10 @@ type tab struct {
 	ctx  context.Context
 	mu   sync.Mutex
 	said []string // errors of scripts, of the console, and refusals of the security policy
-	load map[network.RequestID]string
-	wire int64 // bytes of answers that have ended
+	wire int64    // bytes of answers that have ended
 }
 
-const patience = 15 * time.Second
+const patience = 30 * time.Second
 
 // lacking are addresses that not every desk has: the browser itself says that they are not there.
 var lacking = []string{"/api/v1/alerts", "/api/v1/downtime", "/api/v1/problems", "/api/v1/numbers"}

@@ -27,6 +27,12 @@ func TestLooks(t *testing.T) {
 			b.do(chromedp.Evaluate(`document.querySelector(".rooms").scrollIntoView()`, nil))
 			b.wait(`document.querySelectorAll("#facts > div").length > 5`)
 			b.shot(v.name + "-rooms")
+			press(b, "photos/3")
+			b.wait(`document.querySelectorAll("#details-list > div").length > 10`)
+			b.shot(v.name + "-details")
+			if got := eval[int](b, `document.documentElement.scrollWidth - innerWidth`); got > 0 {
+				t.Errorf("with details the page is %d pixels wider than the window", got)
+			}
 		})
 	}
 }

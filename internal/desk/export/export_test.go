@@ -248,6 +248,13 @@ func TestHandler(t *testing.T) {
 			t.Errorf("%s: %d %.30q", target, w.Code, w.Body)
 		}
 	}
+	first := ask("/stats.csv").Body.String()
+	other := sample()
+	other.Pools[0].Servers[0].Requests = 4711
+	p = other
+	if w := ask("/stats.csv"); w.Body.String() == first || !strings.Contains(w.Body.String(), ",4711,") {
+		t.Error("another picture has the same table")
+	}
 	if w := ask("/haproxy"); w.Code != http.StatusNotFound {
 		t.Errorf("/haproxy: %d", w.Code)
 	}

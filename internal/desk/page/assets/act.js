@@ -16,16 +16,21 @@ function ask({ title, words, fields = [], button, bad, run }) {
   form.addEventListener("submit", async e => {
     e.preventDefault();
     go.disabled = true;
+    text(go, "Under way …");
     error.hidden = true;
+    // A reload takes as long as workers do. Who closes the dialog meanwhile is told of the end all the same.
+    const here = () => d.open && form.isConnected;
     try {
       const done = await run(new FormData(form));
-      d.close();
+      if (here()) d.close();
       if (done) say(done);
     } catch (err) {
+      if (!here()) return say(title + ": " + err.message);
       text(error, err.message);
       error.hidden = false;
       if (err.status === 401) learnMe().catch(() => {});
     }
+    text(go, button);
     go.disabled = false;
   });
   d.replaceChildren(form);

@@ -1,7 +1,7 @@
 // The page: what is told each second is passed to the parts that show it, and keys to the parts that act.
 import { $, text, attr, cls } from "./dom.js";
 import { state, on, listen, learnMe, watch } from "./stream.js";
-import { count, rate, bytes, ms, share, span, clock } from "./format.js";
+import { count, rate, bytes, ms, took, share, span, clock } from "./format.js";
 import { River } from "./river.js";
 import { Charts } from "./charts.js";
 import { Table } from "./table.js";
@@ -48,7 +48,7 @@ function vitals(p) {
   put("p95", ms(t.p95), "p99 " + ms(t.p99));
   put("hit", share(t.hit_ratio), t.hit_ratio >= 0 ? "of what could be" : "nothing to keep");
   put("active", count(p.edge.active), count(p.edge.connections) + " connections");
-  put("waiting", count(waiting), longest ? "p95 " + ms(longest) + " ms" : "in queues", waiting > 0 ? "warn" : "");
+  put("waiting", count(waiting), longest ? "p95 " + took(longest) : "in queues", waiting > 0 ? "warn" : "");
   put("out", bytes(t.out_rate), bytes(t.in_rate) + " in");
 }
 
@@ -89,7 +89,12 @@ on("picture", p => {
   // Lists that are empty may be left out by whoever made the picture.
   for (const key of ["sites", "routes", "pools", "apps"]) p[key] ||= [];
   for (const o of p.pools) o.servers ||= [];
-  for (const a of p.apps) a.workers ||= [];
+  const processes = new Map((p.facts?.processes || []).map(x => [x.pid, x]));
+  for (const a of p.apps) {
+    a.workers ||= [];
+    // The keeper measures memory where it counts for something; else the machine's facts know it.
+    for (const w of a.workers) w.memory ||= processes.get(w.pid)?.memory || 0;
+  }
   later();
 });
 document.addEventListener("visibilitychange", later);

@@ -1,6 +1,6 @@
 // What was, over time: four graphs above one time axis, with what happened drawn through all of them.
 import { get, on } from "./stream.js";
-import { $, el, text, attr, seen } from "./dom.js";
+import { $, el, text, attr, seen, size } from "./dom.js";
 import { rate, ms, share, clock, when } from "./format.js";
 
 const rows = ["rate", "errors", "p50", "p95", "p99", "hit", "queue", "active", "out"];
@@ -30,7 +30,7 @@ export class Charts {
     this.canvas.addEventListener("pointerleave", () => { this.pointer = null; this.frame(); });
     this.canvas.addEventListener("keydown", e => this.key(e));
     this.canvas.addEventListener("blur", () => { this.pointer = null; this.frame(); });
-    new ResizeObserver(() => this.frame()).observe(this.canvas);
+    this.canvas.addEventListener("sized", () => this.frame());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.restyle());
     on("hello", () => { this.asked = 0; this.load(); this.loadEvents(); });
     on("event", e => { this.events.push(e); if (this.events.length > 500) this.events.shift(); });
@@ -115,7 +115,7 @@ export class Charts {
   }
 
   key(e) {
-    const w = this.canvas.clientWidth, step = (w - left - right) / spans[this.span].len * (e.shiftKey ? 30 : 5);
+    const [w] = size(this.canvas), step = (w - left - right) / spans[this.span].len * (e.shiftKey ? 30 : 5);
     if (e.key === "ArrowLeft") this.pointer = Math.max(left, (this.pointer ?? w - right) - step);
     else if (e.key === "ArrowRight") this.pointer = Math.min(w - right, (this.pointer ?? w - right) + step);
     else return;
@@ -139,7 +139,7 @@ export class Charts {
   }
 
   draw() {
-    const { canvas, values } = this, w = canvas.clientWidth, h = canvas.clientHeight;
+    const { canvas, values } = this, [w, h] = size(canvas);
     if (!w || !h || !values) return;
     const dense = Math.min(devicePixelRatio || 1, 2);
     if (canvas.width !== Math.round(w * dense) || canvas.height !== Math.round(h * dense)) { canvas.width = Math.round(w * dense); canvas.height = Math.round(h * dense); }
@@ -182,14 +182,15 @@ export class Charts {
     for (const v of rows) for (const n of v) if (n > most) most = n;
     most = p.most || (p.log ? 10 ** Math.ceil(Math.log10(Math.max(most, p.least))) : nice(Math.max(most, p.least)));
     // A median and a p99 are a hundred times apart: only powers of ten show how both move.
-    const least = p.log && rows[0].some(v => v > 0 && v < 0.7) ? 0.1 : 1, span = bottom - top;
+    const low = p.log ? rows[0].reduce((m, v) => v > 0 && v < m ? v : m, 1) : 1;
+    const least = low < 0.07 ? 0.01 : low < 0.7 ? 0.1 : 1, span = bottom - top;
     const at = p.log ? v => bottom - span * Math.max(0, Math.log10(Math.max(v, least) / least) / Math.log10(most / least)) : v => bottom - span * Math.min(v / most, 1);
     if (p.log) for (let t = least * 10; t < most * 0.99; t *= 10) { g.strokeStyle = pen.line; g.beginPath(); g.moveTo(left, Math.round(at(t)) + 0.5); g.lineTo(w - right, Math.round(at(t)) + 0.5); g.stroke(); }
     g.strokeStyle = pen.axis;
     g.beginPath(); g.moveTo(left, Math.round(bottom) + 0.5); g.lineTo(w - right, Math.round(bottom) + 0.5); g.stroke();
     g.fillStyle = pen.soft;
     g.textAlign = "right";
-    g.fillText(p.form(most), left - 6, top + 6);
+    g.fillText(p.form(most), left - 6, top + 6, left - 6);
     g.fillText(p.log ? String(least) : "0", left - 6, bottom + 1);
     const first = s.len - (rows[0]?.length || 0);
     if (p.of.length === 1) {
@@ -291,7 +292,7 @@ export class Charts {
     const lines = [when(new Date((from + i * s.step) * 1000))];
     if (v("rate") == null) lines.push("nothing is known");
     else lines.push(`${rate(v("rate"))} requests/s, ${rate(v("errors"))} errors/s`, `${ms(v("p50"))} · ${ms(v("p95"))} · ${ms(v("p99"))} ms`, `${share(v("hit"))} from the cache`);
-    for (const [, e] of this.marked.filter(m => Math.abs(m[0] - at) < 5).slice(-4)) lines.push(`${when(e.at)} ${e.kind} ${e.subject} ${e.text}`);
+    for (const [, e] of this.marked.filter(m => Math.abs(m[0] - at) < 5).slice(-4)) lines.push([when(e.at), e.kind, e.subject, e.text].filter(Boolean).join(" "));
     text(this.tip, lines.join("\n"));
     attr(this.tip, "hidden", null);
     const wide = this.tip.offsetWidth;

@@ -1,6 +1,6 @@
 // The columns of the table: what a user of HAProxy's status page looks for, in that order. Each says how it is read from a site or
 // route (f), a pool (o) or a server (s, and of an app its worker w), as a text; by is the number to sort by.
-import { count, rate, bytes, ms, brief, share } from "./format.js";
+import { count, rate, bytes, ms, took, brief, share } from "./format.js";
 
 const sum = (o, of) => o.servers.reduce((n, s) => n + (of(s) || 0), 0);
 const limits = o => o.servers.length && o.servers.every(s => s.limit) ? count(sum(o, s => s.limit)) : "";
@@ -40,7 +40,7 @@ export const columns = [
   { id: "retry", group: "Tried again", head: "Retr", f: f => zero(f.retries), o: o => zero(o.retries), tip: "Further tries" },
   { id: "redis", group: "Tried again", head: "Redis", o: o => zero(o.redispatches), tip: "Of those, at another server" },
   { id: "check", group: "Check", head: "Last", left: true, o: o => o.open + " of " + o.servers.length + " open" + (o.breaker ? ", breaker " + o.breaker : ""),
-    s: (s, w) => s.why || (s.check ? s.check + (s.check_ms ? " in " + ms(s.check_ms) + " ms" : "") : w?.due ? "due: " + w.due : w?.last || ""), by: s => s.why || s.check || "" },
+    s: (s, w) => s.why || (s.check ? s.check + (s.check_ms ? " in " + took(s.check_ms) : "") : w?.due ? "due: " + w.due : w?.last || ""), by: s => s.why || s.check || "" },
   { id: "fails", group: "Check", head: "Fail", o: o => zero(sum(o, s => s.check_fail)), s: s => zero(s.check_fail), by: s => s.check_fail || 0 },
   { id: "downs", group: "Check", head: "Downs", o: o => zero(sum(o, s => s.downs)), s: s => zero(s.downs), by: s => s.downs },
   { id: "downt", group: "Check", head: "Down", s: s => s.down_s ? brief(s.down_s) : "0", by: s => s.down_s },
@@ -50,4 +50,4 @@ export const columns = [
 ];
 
 // words are states as the page says them; the class is their colour.
-export const words = { ready: "up", starting: "starting", draining: "drain", maint: "maint", down: "down", leaving: "leaving", up: "up", degraded: "degraded", open: "open", failing: "failing", gone: "gone", live: "up" };
+export const words = { __proto__: null, ready: "up", starting: "starting", draining: "drain", maint: "maint", down: "down", leaving: "leaving", up: "up", degraded: "degraded", open: "open", failing: "failing", gone: "gone", live: "up" };

@@ -46,12 +46,22 @@ export function attr(e, name, value) {
 
 export function cls(e, s) { if (e.className !== s) e.className = s; }
 
-// seen says whether an element is where somebody may look, or has no place yet.
+// seen says whether an element is where somebody may look, or has no place yet; size, how large it is. Both are told by observers: to ask
+// in between would have the browser lay the page out for each question.
 export function seen(e) {
-  if (e.hidden) return true;
-  const r = e.getBoundingClientRect();
-  return r.bottom > -200 && r.top < innerHeight + 400;
+  if (e.weirSeen === undefined) { e.weirSeen = true; watchSeen.observe(e); }
+  return e.weirSeen || e.hidden;
 }
+
+export function size(e) {
+  if (!e.weirSize) { e.weirSize = [e.clientWidth, e.clientHeight]; watchSize.observe(e); }
+  return e.weirSize;
+}
+
+const watchSeen = new IntersectionObserver(all => { for (const one of all) one.target.weirSeen = one.isIntersecting; }, { rootMargin: "300px" });
+const watchSize = new ResizeObserver(all => {
+  for (const one of all) { one.target.weirSize = [one.contentRect.width, one.contentRect.height]; one.target.dispatchEvent(new Event("sized")); }
+});
 
 // list makes a container's children those of items: by key, in order, reusing what is there. make returns an element, and fill changes it.
 export function list(box, items, keyOf, make, fill) {

@@ -28,12 +28,16 @@ export function bytes(n) {
 // ms is milliseconds, 0 when there was nothing to measure.
 export function ms(n) {
   if (!n || !isFinite(n)) return nothing;
-  if (n < 0.1) return "<0.1";
+  if (n < 0.01) return "<0.01";
+  if (n < 0.095) return trim(n.toFixed(2));
   if (n < 10) return trim(n.toFixed(1));
   if (n < 1000) return String(Math.round(n));
   if (n < 10000) return trim((n / 1000).toFixed(1)) + " s";
   return Math.round(n / 1000) + " s";
 }
+
+// took is milliseconds with their unit.
+export function took(n) { return ms(n) + (n >= 1000 || !n ? "" : " ms"); }
 
 export function share(x) {
   if (x == null || x < 0 || !isFinite(x)) return nothing;

@@ -1,8 +1,8 @@
 // The rooms below the table: why there were misses, what is slow, what failed, what happened, who did what, and how the machine is.
 import { $, el, text, attr, cls, list, seen } from "./dom.js";
 import { state, get, lines, on } from "./stream.js";
-import { count, rate, bytes, ms, span, share, when } from "./format.js";
-import { causes, whys } from "./words.js";
+import { count, rate, bytes, ms, took, span, share, when } from "./format.js";
+import { causes, whys, spent } from "./words.js";
 import { isBad } from "./charts.js";
 import { acknowledge, silence, unsilence } from "./act.js";
 
@@ -96,7 +96,7 @@ export class Panels {
     list($("slow-routes"), routes, r => r.site + " " + r.name, () => el("tr", {}, el("th", { scope: "row" }, el("button", { class: "who" })), el("td"), el("td"), el("td"), el("td", { class: "span-cell" }, el("i", { class: "box" }), el("i", { class: "mid" }))), (e, r) => {
       const b = e.children[0].firstChild;
       text(b, r.name);
-      attr(b, "title", r.slow ? `the slowest of late took ${ms(r.slow.took * 1000)} ms: request ${r.slow.id}` : null);
+      attr(b, "title", r.slow ? `the slowest of late took ${took(r.slow.took * 1000)}: request ${r.slow.id}` : null);
       b.onclick = () => { this.details.show({ key: "route " + r.site + " " + r.name, kind: "route", name: r.name, f: r, state: "" }); };
       [ms(r.p50), ms(r.p95), ms(r.p99)].forEach((s, i) => text(e.children[i + 1], s));
       const at = v => Math.round(Math.log1p(v) / Math.log1p(most) * 200) / 200, [i, m] = e.lastChild.children;
@@ -129,20 +129,22 @@ export class Panels {
     text(b.children[1], s.status || "none");
     cls(b.children[1], failed ? "bad" : s.status >= 400 ? "warn" : "");
     text(b.children[2], `${s.method || ""} ${s.host || ""}${s.target || s.listen || ""}`);
-    text(b.children[3], (s.cause ? s.cause.replaceAll("_", " ") + ", " : "") + (s.total_ms ? ms(s.total_ms) : "0") + (s.total_ms >= 1000 ? "" : " ms"));
+    text(b.children[3], (s.cause ? s.cause.replaceAll("_", " ") + ", " : "") + (s.total_ms ? took(s.total_ms) : "0 ms"));
   }
 
   // tell shows where a request's time went.
   tell(box, s) {
     const stages = Object.entries(s.stages_ms || {}).sort((a, b) => a[1] - b[1]), end = Math.max(s.total_ms || 0, stages.at(-1)?.[1] || 0) || 1;
-    const bar = el("div", { class: "stages", role: "img", "aria-label": stages.map(([k, v]) => k.replaceAll("_", " ") + " after " + ms(v) + " ms").join(", ") });
+    const bar = el("div", { class: "stages", role: "img", "aria-label": stages.map(([k, v]) => k.replaceAll("_", " ") + " after " + took(v)).join(", ") });
+    const parts = [];
     stages.forEach(([name, at], i) => {
-      const next = stages[i + 1]?.[1] ?? end, part = el("i", { class: "g-" + name, title: `${name.replaceAll("_", " ")}, then ${ms(next - at)} ms` });
+      const next = stages[i + 1]?.[1] ?? end, part = el("i", { class: "g-" + name, title: `${name.replaceAll("_", " ")}, then ${took(next - at)}` });
+      parts.push([next - at, spent[name] || name]);
       part.style.flexGrow = String(Math.max(0, (next - at) / end * 1000));
       bar.append(part);
     });
     const facts = [["Answered by", [s.pool, s.server].filter(Boolean).join(" / ")], ["Route", s.route], ["Cause", s.cause ? s.cause + (causes[s.cause] ? ": " + causes[s.cause] : "") + (s.detail ? ", " + s.detail : "") : ""], ["Cache", [s.cache, s.cache_why].filter(Boolean).join(", ")],
-      ["Time", [s.queue_ms ? `${ms(s.queue_ms)} ms in the queue` : "", s.connect_ms ? `${ms(s.connect_ms)} ms to connect` : "", s.first_byte_ms ? `${ms(s.first_byte_ms)} ms until the first byte` : "", `${ms(s.total_ms)} ms in all`].filter(Boolean).join(", ")],
+      ["Time", [`${took(s.total_ms)} in all`, ...parts.sort((a, b) => b[0] - a[0]).filter(x => x[0] > end / 50).slice(0, 4).map(x => took(x[0]) + " " + x[1])].join(", ")],
       ["Tried again", s.retries ? count(s.retries) : ""], ["Client", s.client], ["Request", s.id]];
     box.replaceChildren(...(stages.length > 1 ? [bar] : []), el("dl", {}, ...facts.filter(f => f[1]).flatMap(f => [el("dt", {}, f[0]), el("dd", {}, f[1])])));
   }

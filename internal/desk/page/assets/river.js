@@ -1,8 +1,8 @@
 // The flow of requests, drawn as wide as it is: from clients through sites and the cache to pools and their servers.
-import { svg, text, attr, seen } from "./dom.js";
+import { svg, text, attr, seen, size } from "./dom.js";
 import { rate, share } from "./format.js";
 
-const names = { sites: 7, pools: 9 }; // drawn by themselves; the rest is one
+const names = { sites: 7, pools: 7 }; // drawn by themselves; the rest is one
 const smooth = 0.3;                                // of a new second in what is drawn: a river does not jump
 const node = { width: 5, least: 2, pitch: 17 };
 
@@ -89,6 +89,7 @@ function gather(all, links, most) {
     const link = links.find(l => l.to === key);
     if (link) link.v += s.v; else links.push({ from: s.pool, to: key, v: s.v, kind: s.state === "ready" ? "ask" : "out" });
   }
+  for (const e of ends.values()) if (!e.name) e.rest = [...ends.values()].some(o => o.name && o.pool === e.pool);
   return ends;
 }
 
@@ -103,7 +104,7 @@ export class River {
   }
 
   draw(p, before) {
-    const width = this.box.clientWidth, height = this.box.clientHeight;
+    const [width, height] = size(this.box);
     if (!width || !height || !seen(this.box)) return;
     attr(this.box, "viewBox", `0 0 ${width} ${height}`);
     const narrow = width < 560;
@@ -125,16 +126,17 @@ export class River {
     // The order is the configuration's, whatever the rates: what moves each second cannot be read.
     columns[3].sort((a, b) => (poolOrder.get(a.key) ?? 99) - (poolOrder.get(b.key) ?? 99));
     const order = new Map(columns[3].map((o, i) => [o.key, i]));
-    // Names take room from what is drawn: as many as leave the flow half of the height.
-    let links = f.links;
-    const total = Math.max(f.total, 1e-9);
-    for (const most of narrow ? [0] : [17, 14, 11, 8]) {
-      links = [...f.links];
-      columns[4] = narrow ? [] : [...gather(f.servers, links, most).values()].map(e => ({ ...e, name: e.name || "+" + e.n, kind: "server " + e.state }))
+    // Names take room from what is drawn: as many as leave it nearly as wide as it could be.
+    let links;
+    const lay = most => {
+      links = f.links.map(l => ({ ...l }));
+      columns[4] = narrow ? [] : [...gather(f.servers, links, most).values()].map(e => ({ ...e, name: e.name || e.n + (e.rest ? " more" : e.n > 1 ? " servers" : " server"), kind: "server " + e.state }))
         .sort((a, b) => (order.get(a.pool) ?? 99) - (order.get(b.pool) ?? 99) || a.at - b.at);
       this.place(columns, x, height);
-      if (this.scale * total > height / 2) break;
-    }
+      return this.scale;
+    };
+    const widest = lay(8);
+    for (const most of [17, 14, 11, 8]) if (lay(most) >= widest * 0.8) break;
     this.paint(columns, links, x, width, narrow);
     const words = `${rate(f.total)} requests a second: ${rate(f.hits)} from the cache, ${rate(f.own)} answered by weir itself, ${rate([...f.pools.values()].reduce((a, b) => a + b, 0))} to pools`;
     this.say(words);

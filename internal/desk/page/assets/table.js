@@ -1,6 +1,6 @@
 // The table of sites, pools, servers and workers. Only rows that can be seen are in the document when there are many, and only cells
 // whose text has changed are touched.
-import { $, el, text, attr, cls } from "./dom.js";
+import { $, el, text, attr, cls, size } from "./dom.js";
 import { brief } from "./format.js";
 import { columns, words } from "./columns.js";
 import { state, on } from "./stream.js";
@@ -25,7 +25,7 @@ export class Table {
     this.below = this.above.cloneNode(true);
     this.body.append(this.above, this.below);
     this.box.addEventListener("scroll", () => this.later(), { passive: true });
-    new ResizeObserver(() => this.later()).observe(this.box);
+    this.box.addEventListener("sized", () => this.later());
     this.body.addEventListener("click", e => this.click(e));
     on("lost", () => this.later());
   }
@@ -132,7 +132,7 @@ export class Table {
     const all = this.rows.length;
     let first = 0, n = all;
     if (all > whole) {
-      const height = this.box.clientHeight || 600;
+      const height = size(this.box)[1] || 600;
       n = Math.min(all, Math.ceil(height / rowHeight) + 2 * spare);
       first = Math.max(0, Math.min(all - n, Math.floor(this.box.scrollTop / rowHeight) - spare));
     }
@@ -171,7 +171,7 @@ export class Table {
     text(slot.name, this.sort && r.pool ? r.pool.name + " / " + r.name : r.name);
     attr(slot.name, "tabindex", r.kind === "title" ? -1 : null);
     attr(slot.name, "aria-expanded", r.fold ? String(r.open) : null);
-    attr(slot.name, "title", r.s ? r.s.address : null);
+    attr(slot.name, "title", r.kind === "title" ? null : r.s && r.s.address !== r.name ? r.name + ", " + r.s.address : r.name);
     const since = r.s?.since || r.w?.since;
     text(slot.word, r.state ? words[r.state] || r.state : "");
     attr(slot.word, "class", r.state ? "word w-" + r.state : "word");
