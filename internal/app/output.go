@@ -26,7 +26,7 @@ type output struct {
 	gate *gate  // that a read has to pass; nil: there is none
 	part []byte // a line without its end yet; inside the gate
 	app  *config.App
-	rate rate // of what is passed on; inside the gate
+	rate rate // of what is passed on
 
 	mu   sync.Mutex
 	last [][]byte // ring
@@ -113,8 +113,13 @@ func (o *output) flush(more string) {
 // end passes on what is left, and says what was left out.
 func (o *output) end() {
 	o.flush("")
+	o.leftOut()
+}
+
+// leftOut says what was left out. Any goroutine may call it.
+func (o *output) leftOut() {
 	now := time.Now()
-	if what := o.rate.sum(now); what != "" {
+	if what := o.rate.end(); what != "" {
 		o.sink.warn(now, o.who, what)
 	}
 }
@@ -140,7 +145,7 @@ func (o *output) pass(line []byte) {
 	now := time.Now()
 	ok, what := true, ""
 	if o.app != nil {
-		ok, what = o.rate.pass(o.app.Output, len(line)+1, now)
+		ok, what = o.rate.pass(o.app.Output, len(line)+1, now, o.leftOut)
 	}
 	if what != "" {
 		o.sink.warn(now, o.who, what)

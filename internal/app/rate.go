@@ -2,28 +2,33 @@ package app
 
 import (
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/weirhq/weir/internal/config"
 )
 
-// rate bounds what a worker may print: so many bytes a second in the long run, and a burst beyond. It belongs to the goroutine that
-// reads the output.
+// rate bounds what a worker may print: so many bytes a second in the long run, and a burst beyond. Any goroutine may use it.
 type rate struct {
+	mu    sync.Mutex
+	timer *time.Timer // that says what was left out, of a worker that says no more
+
 	left  float64 // bytes that it may print now
 	at    time.Time
 	lines uint64 // left out since it was said the last time
 	bytes uint64
-	said  time.Time
 }
 
 // rateSaid is how often it is said that lines are left out.
 const rateSaid = 10 * time.Second
 
-// pass reports whether a line of n bytes is passed on. what, which may be empty, is to be said before it.
-func (r *rate) pass(limit config.Output, n int, now time.Time) (ok bool, what string) {
+// pass reports whether a line of n bytes is passed on. what, which may be empty, is to be said before it. later is called by a
+// goroutine of its own when something was left out and should have been said by then.
+func (r *rate) pass(limit config.Output, n int, now time.Time, later func()) (ok bool, what string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if limit.Rate <= 0 {
-		return true, r.sum(now)
+		return true, r.sum()
 	}
 	if r.at.IsZero() {
 		r.left = float64(limit.Burst)
@@ -33,10 +38,8 @@ func (r *rate) pass(limit config.Output, n int, now time.Time) (ok bool, what st
 	r.at = now
 	if r.left < float64(n) {
 		if r.lines == 0 {
-			r.said = now
+			r.timer = time.AfterFunc(rateSaid, later)
 			what = fmt.Sprintf("prints more than %d bytes a second: what is more is left out (output: {rate: …} of the app)", limit.Rate)
-		} else if now.Sub(r.said) >= rateSaid {
-			what = r.sum(now)
 		}
 		r.lines++
 		r.bytes += uint64(n)
@@ -44,17 +47,24 @@ func (r *rate) pass(limit config.Output, n int, now time.Time) (ok bool, what st
 	}
 	r.left -= float64(n)
 	if r.lines > 0 && r.left > float64(limit.Burst)/8 { // it is quieter, and not only for this line
-		what = r.sum(now)
+		what = r.sum()
 	}
 	return true, what
 }
 
-// sum says what was left out.
-func (r *rate) sum(now time.Time) string {
+// end says what was left out.
+func (r *rate) end() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.sum()
+}
+
+func (r *rate) sum() string {
 	if r.lines == 0 {
 		return ""
 	}
+	r.timer.Stop()
 	what := fmt.Sprintf("%d lines (%d bytes) of its output were left out", r.lines, r.bytes)
-	r.lines, r.bytes, r.said = 0, 0, now
+	r.lines, r.bytes = 0, 0
 	return what
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/cache"
 	"github.com/weirhq/weir/internal/journal"
 )
@@ -276,5 +277,12 @@ func TestBar(t *testing.T) {
 		if got := bar(row.from, row.to, row.whole, 10); got != row.want {
 			t.Errorf("%+v: %q", row, got)
 		}
+	}
+}
+
+func TestStatusSaysWhatIsWrongWithALog(t *testing.T) {
+	got := problems(api.Status{Edge: &api.EdgeStatus{Logs: []api.LogStatus{{To: "/a", Dropped: 3}, {To: "syslog", Problem: "nobody is there", Dropped: 1}}}})
+	if len(got) != 1 || got[0] != "access log to syslog: nobody is there; 1 line dropped" {
+		t.Errorf("%q", got)
 	}
 }

@@ -65,6 +65,8 @@ func rootCommand() *cobra.Command {
 		weightCommand(),
 		serverCommand(),
 		interventionsCommand(),
+		alertCommand(),
+		downtimeCommand(),
 		chaosCommand(),
 		stopCommand(),
 		unitCommand(),

@@ -87,6 +87,9 @@ func serviceUnit(cfg *config.Config, program, file, user string) string {
 	line("Environment=WEIR_RUN_DIR=/run/weir")
 	line("RuntimeDirectory=weir")
 	line("RuntimeDirectoryMode=0755")
+	if cfg.Admin != nil && cfg.Admin.Keep == "" {
+		line("StateDirectory=weir")
+	}
 	line("# weir stops the edge and the workers in order; what is left of them after that is killed.")
 	line("KillMode=mixed")
 	line("TimeoutStopSec=" + strconv.Itoa(stopTime(cfg)))

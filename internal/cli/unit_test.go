@@ -23,6 +23,8 @@ func TestUnit(t *testing.T) {
 			[]string{"User=site\n", "CapabilityBoundingSet=\n"}, []string{"CAP_NET_BIND_SERVICE"}},
 		{"a cache that is not there yet", app + "cache: {disk: {path: /var/cache/weir-is-to-be, size: 1GiB}}\n", nil,
 			[]string{"CacheDirectory=weir-is-to-be\n"}, []string{"ReadWritePaths=/"}},
+		{"a status page", app + "admin: {}\n", nil, []string{"StateDirectory=weir\n"}, nil},
+		{"its folder is named", app + "admin: {keep: /data/weir}\n", nil, nil, []string{"StateDirectory"}},
 		{"socket", strings.Replace(app, ":80", ":80\", \"127.0.0.1:8080\", \"unix:/run/weir/100%.sock", 1), []string{"--socket"},
 			[]string{"ListenStream=80\n", "ListenStream=127.0.0.1:8080\n", "ListenStream=/run/weir/100%%.sock\n"}, []string{"ExecStart"}},
 	} {

@@ -107,7 +107,7 @@ func (p *parser) next() {
 func isDigit(r rune) bool { return r >= '0' && r <= '9' }
 
 func isWord(r rune) bool {
-	return isDigit(r) || r == '_' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+	return isDigit(r) || r == '_' || unicode.IsLetter(r)
 }
 
 func (p *parser) enter() bool {

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/weirhq/weir/internal/condition"
 )
 
 var update = flag.Bool("update", false, "write what is generated and what is wanted anew")
@@ -24,6 +26,7 @@ func TestGenerated(t *testing.T) {
 	}
 	golden(t, filepath.Join(docs, "configuration.md"), referenceText())
 	golden(t, filepath.Join(docs, "weir.schema.json"), string(schema))
+	golden(t, filepath.Join(docs, "alerts.md"), alertsText())
 }
 
 // golden compares with a file, which -update writes.
@@ -41,6 +44,63 @@ func golden(t *testing.T, path, got string) {
 	if diff := cmp.Diff(string(want), got); diff != "" {
 		t.Errorf("%s is not up to date (-file +now); go test -update writes it:\n%s", path, diff)
 	}
+}
+
+const alertsHead = `# Alerts: rules and numbers
+
+Generated from what weir knows. [Be woken only for what matters](../guide/be-woken-only-for-what-matters.md) shows it in use, the
+[configuration reference](configuration.md) has the keys.
+
+## Built-in rules
+
+They are on once somebody is to be told (` + "`alerts: {targets: …}`" + `). ` + "`rules: {NAME: off}`" + ` turns one off, ` + "`rules: {NAME: {…}}`" + ` changes what
+it names.
+
+| rule | about | limit | over again at | for | over for | severity |
+|---|---|---|---|---|---|---|
+`
+
+const alertsNumbers = `
+## Numbers for rules of your own
+
+` + "`when: site.p95 > 2s and site.rate > 1`" + `: numbers are compared by ` + "`> >= < <= == !=`" + `, joined by ` + "`and`, `or`, `not`" + ` and parentheses, and reckoned with
+by ` + "`+ - * /`" + `. A time needs its unit (` + "`300ms`, `2s`, `5m`, `1h`" + `), a share is ` + "`5%`" + ` or ` + "`0.05`" + `, a size ` + "`64KiB`" + ` or ` + "`2GB`" + `. One condition is about one
+kind of thing, and is asked of each of them. While a number is not known, such as the latency of a site without requests, a
+comparison with it is neither true nor false, and the alert stays as it is.
+
+| number | is | what |
+|---|---|---|
+`
+
+// alertsText is the page of built-in rules and of numbers.
+func alertsText() string {
+	var b strings.Builder
+	b.WriteString(alertsHead)
+	for _, r := range BuiltInRules() {
+		over, clear := "", ""
+		show := func(n float64) string {
+			switch r.Unit {
+			case "share":
+				return strconv.FormatFloat(n*100, 'g', -1, 64) + "%"
+			case "time":
+				return strconv.FormatFloat(n/86400, 'g', -1, 64) + "d"
+			}
+			return strconv.FormatFloat(n, 'g', -1, 64)
+		}
+		if r.Unit != "" {
+			word := "over"
+			if r.Less {
+				word = "under"
+			}
+			over, clear = "`"+word+": "+show(r.Over)+"`", show(r.Clear)
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s | %s |\n", r.Name, r.Doc, over, clear, showDuration(r.For), showDuration(r.ClearFor), r.Severity)
+	}
+	b.WriteString(alertsNumbers)
+	for _, k := range condition.All() {
+		fmt.Fprintf(&b, "| `%s.%s` | %s | %s |\n", k.Of, k.Name, k.Unit, k.Doc)
+	}
+	return b.String()
 }
 
 const referenceHead = `# Configuration reference

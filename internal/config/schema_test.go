@@ -109,7 +109,10 @@ func TestDocs(t *testing.T) {
 	schema := compileSchema(t)
 	root := filepath.Join("..", "..")
 	set := func(name string) (string, bool) {
-		if strings.HasSuffix(name, "TOKEN") {
+		switch {
+		case strings.HasSuffix(name, "_URL"):
+			return "https://www.example.com/", true
+		case strings.HasSuffix(name, "_TOKEN"), strings.HasSuffix(name, "_SECRET"):
 			return "0123456789abcdef", true
 		}
 		return "1", true

@@ -163,6 +163,8 @@ func secretFieldsKind() kind[[]NameValue] {
 			case complains(e.key.Value):
 				_, c := checkFieldName(e.key.Value)
 				d.failKey(e, "the field "+strconv.Quote(e.key.Value)+c.why, c.hint)
+			case slices.Contains([]string{"host", "content-length", "content-type", "transfer-encoding", "connection"}, strings.ToLower(e.key.Value)):
+				d.failKey(e, e.key.Value+" is weir's own", "take it out")
 			case checkFieldValue(text) != nil:
 				d.failKey(e, "the value of "+e.key.Value+checkFieldValue(text).why, "a field's value is one line of text")
 			default:

@@ -20,7 +20,15 @@ func logObject(t *table) *object[Log] {
 		return a
 	})
 	one.words = access.kind().words
-	addTo(o, "access", list(one, "a mapping (to or format …), or a list of them", true, true), func(l *Log, all []AccessLog) {
+	all := list(one, "a mapping (to or format …), or a list of them", true, true)
+	read := all.read
+	all.read = func(d *decoder, v value) ([]AccessLog, bool) {
+		if v.isNull() { // the key alone
+			return []AccessLog{access.zero}, true
+		}
+		return read(d, v)
+	}
+	addTo(o, "access", all, func(l *Log, all []AccessLog) {
 		l.Access = slices.DeleteFunc(all, func(a AccessLog) bool { return a.To == "none" })
 	}, `{to: stdout}`, "One line for each request, in one place or in several. [] and none are nowhere.")
 	add(o, "level", enumKind("debug", "info", "warn", "error"), func(l *Log) *string { return &l.Level }, "info",

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net"
+	"net/netip"
 	"regexp"
 	"strings"
 	"time"
@@ -21,7 +22,14 @@ func metricsObject(t *table) *object[Metrics] {
 		return s, nil
 	})
 	add(o, "prefix", prefix, func(m *Metrics) *string { return &m.Prefix }, "(weir. and the host name)", "What the names of the numbers that are sent begin with.")
-	o.done = func(d *decoder, at value, _ map[string]value, m *Metrics) { m.Place = d.placeOf(at) }
+	o.done = func(d *decoder, at value, given map[string]value, m *Metrics) {
+		m.Place = d.placeOf(at)
+		for _, s := range m.Listen {
+			if s.Network == "udp" && m.Statsd != "" && meets(s.Address, m.Statsd) {
+				d.failKey(given["statsd"], "statsd is the address at which weir itself listens: its numbers would come back to it as an app's", "write another statsd, or take statsd: out")
+			}
+		}
+	}
 	return o
 }
 
@@ -56,6 +64,24 @@ func peerKind(what, port string) kind[string] {
 		}
 		return s, checkPort(number)
 	})
+}
+
+// meets reports whether what is sent to an address comes to a socket.
+func meets(socket, address string) bool {
+	here, port, err := net.SplitHostPort(socket)
+	there, number, other := net.SplitHostPort(address)
+	if err != nil || other != nil || port != number {
+		return false
+	}
+	local := func(host string) bool {
+		ip, err := netip.ParseAddr(host)
+		return host == "localhost" || err == nil && ip.IsLoopback()
+	}
+	switch here {
+	case "", "0.0.0.0", "::":
+		return local(there)
+	}
+	return here == there || local(here) && local(there)
 }
 
 // checkMetrics sees to it that somebody is there to do it.

@@ -12,6 +12,7 @@ type Admin struct {
 	Tokens []Token       // for programs
 	Users  []User        // for people, in the order of the file
 	TLS    *AdminTLS     `json:",omitempty"` // nil: plain HTTP
+	Keep   string        // folder of what is to outlive the machine's restart; empty: where systemd or the run directory says
 	Idle   time.Duration // a session of the page ends after so long without a request
 }
 

@@ -1,12 +1,14 @@
 package desk
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/weirhq/weir/internal/api"
@@ -63,6 +65,7 @@ func (d *desk) apply(s api.EdgeState) error {
 	}
 	d.cfg = cfg
 	d.hub.cfg.Store(cfg)
+	d.hub.alarm.use(cfg)
 	d.hub.numbers.Use(cfg.Metrics)
 	d.traces.Use(cfg.Traces)
 	var l slog.Level
@@ -108,7 +111,28 @@ func (d *desk) newHub(cfg *config.Config) (*hub, error) {
 	})
 	h.shelf.read("series", h.series.Load)
 	h.maker = picture.NewMaker(host, os.Getpid(), book, time.Now())
+	h.lasting = h.shelf
+	if dir := lastingDir(cfg); dir != "" && dir != d.runDir {
+		h.lasting = openShelf(dir)
+	}
+	h.alarm = newAlarm(h, host, cfg)
+	h.watchers = append(h.watchers, h.alarm)
+	h.alarm.begin()
 	return h, nil
+}
+
+// lastingDir is where what is to outlive a restart of the machine is kept; "" is the run directory.
+func lastingDir(cfg *config.Config) string {
+	dir, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":") // of systemd, which may name several
+	dir = cmp.Or(cfg.Admin.Keep, dir)
+	if dir == "" {
+		return ""
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		slog.Error("what the status page knows will not outlive a restart of the machine", "error", err)
+		return ""
+	}
+	return dir
 }
 
 const (
@@ -123,6 +147,7 @@ func (h *hub) leaveBehind(now, end bool) {
 		book := h.maker.Book()
 		h.shelf.write("book", func(w io.Writer) error { return json.NewEncoder(w).Encode(book) })
 	}
+	h.alarm.save(time.Now(), end)
 	if end || h.turn%seriesEvery == 0 {
 		h.shelf.write("series", h.series.Save)
 	}

@@ -39,6 +39,8 @@ type weir struct {
 	counters *api.Counters // nil: the edge does not answer
 	posted   []string      // to the keeper: path and body
 	fails    string        // what the keeper says to a wish
+	lines    []string      // that workers have printed
+	printed  chan struct{} // closed with the next one; nil: nobody waits
 }
 
 func start(t *testing.T, text string) *weir {
@@ -58,6 +60,7 @@ func start(t *testing.T, text string) *weir {
 	keeper.HandleFunc("GET /v1/interventions", func(w http.ResponseWriter, _ *http.Request) {
 		api.Answer(w, http.StatusOK, api.Interventions{Done: []api.Intervention{}, Hands: []api.Hand{{Pool: "web", Server: "a:80", State: "drain", By: "ann"}}})
 	})
+	keeper.HandleFunc("GET /v1/output", s.serveOutput)
 	keeper.HandleFunc("POST /", func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		s.mu.Lock()

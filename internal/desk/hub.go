@@ -3,6 +3,7 @@ package desk
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -40,6 +41,8 @@ type hub struct {
 	runDir       string
 	watchers     []watcher
 	shelf        *shelf
+	lasting      *shelf // of what is to outlive a restart of the machine; it may be the same
+	alarm        *alarm
 	end          chan struct{}
 	done         chan struct{}
 	stopOnce     sync.Once
@@ -66,6 +69,7 @@ func (h *hub) run() {
 		select {
 		case <-tick.C:
 		case <-h.end:
+			h.alarm.stop()
 			h.leaveBehind(true, true)
 			return
 		}
@@ -78,6 +82,9 @@ func (h *hub) stop() error {
 	}
 	h.stopOnce.Do(func() { close(h.end) })
 	<-h.done
+	if h.lasting != h.shelf {
+		return errors.Join(h.shelf.close(), h.lasting.close())
+	}
 	return h.shelf.close()
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/config"
@@ -58,15 +59,22 @@ func openLog(c *config.AccessLog, loops int) (*journal.Log, error) {
 	return journal.Open(o)
 }
 
-// closeLogs closes those of some logs that are not among others. With e.mu.
-func (e *Edge) closeLogs(logs, but []*accessLog) (err error) {
+// closeLogs closes those of some logs that are not among others, all at once: one may take seconds to learn that nobody reads it. With e.mu.
+func (e *Edge) closeLogs(logs, but []*accessLog) error {
+	errs := make([]error, len(logs))
+	var closing sync.WaitGroup
+	for i, l := range logs {
+		if !slices.Contains(but, l) {
+			closing.Go(func() { errs[i] = l.log.Close() })
+		}
+	}
+	closing.Wait()
 	for _, l := range logs {
 		if !slices.Contains(but, l) {
-			err = errors.Join(err, l.log.Close())
 			e.lost += l.log.Dropped()
 		}
 	}
-	return err
+	return errors.Join(errs...)
 }
 
 // useLogs hands the logs' writers to the loops and closes the former logs. With e.mu.

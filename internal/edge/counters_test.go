@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/weirhq/weir/internal/api"
+	"github.com/weirhq/weir/internal/edge/tally"
 	"github.com/weirhq/weir/internal/journal"
 	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/picture"
@@ -353,6 +354,24 @@ func BenchmarkCounters(b *testing.B) {
 		routes.ServeHTTP(w, req)
 	}
 	b.ReportMetric(float64(w.n), "bytes")
+}
+
+// BenchmarkCountersPiece is what one piece of that takes a loop: for so long its requests wait.
+func BenchmarkCountersPiece(b *testing.B) {
+	var s tally.Sheet
+	j := journal.Journal{Status: 200}
+	for i := range 1000 {
+		for k := range 30 {
+			s.Route(i).Ended(&j, time.Duration(k)*time.Millisecond, time.Unix(1, 0), []byte("0123456789abcdef012345"), nil)
+		}
+	}
+	var to [tallyPiece]tally.Route
+	b.ReportAllocs()
+	for at := 0; b.Loop(); at = (at + tallyPiece) % (1000 - tallyPiece) {
+		for i := range to {
+			to[i] = *s.Look(at + i)
+		}
+	}
 }
 
 // discarding is an answer that nobody reads.

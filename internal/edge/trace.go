@@ -68,12 +68,15 @@ func (h *handler) trace() {
 	}
 	parent, has := h.readTrace()
 	w := &h.traced
-	w.on, w.root, w.parent = true, trace.NewSpanID(), parent.Span
+	w.on, w.parent = true, parent.Span
 	if w.ctx = parent; !has {
 		w.ctx = trace.Context{Trace: trace.NewID(), Random: true}
 	}
 	w.ctx.Span = trace.NewSpanID()
 	w.ctx.Sampled = h.samples(t, has && h.x.Trusted, parent.Sampled)
+	if w.root = w.ctx.Span; w.ctx.Sampled {
+		w.root = trace.NewSpanID()
+	}
 	h.x.Journal.Trace = w.ctx.Trace
 }
 
@@ -96,7 +99,7 @@ func chance(thousandths int) bool {
 
 // readTrace takes traceparent out of the request, since servers get another, and tracestate too where it is of no use.
 func (h *handler) readTrace() (c trace.Context, ok bool) {
-	lines, state := 0, true
+	lines, states, state := 0, 0, true
 	f := &h.x.Req.Fields
 	for i := range f.List {
 		switch l := &f.List[i]; {
@@ -106,12 +109,15 @@ func (h *handler) readTrace() (c trace.Context, ok bool) {
 			lines++
 		case message.EqualFold(l.Name, tracestate):
 			state = state && trace.ValidState(l.Value)
+			states++
 		}
 	}
 	if ok = ok && lines == 1; !ok {
 		c = trace.Context{}
 	}
-	h.dropTrace(!ok || !state)
+	if lines+states > 0 {
+		h.dropTrace(!ok || !state)
+	}
 	return c, ok
 }
 
@@ -138,6 +144,7 @@ type sampled struct {
 	host   string
 	path   string
 	id     string
+	state  string // tracestate
 	client string
 	minor  uint8
 	why    string // of the cache
@@ -150,6 +157,15 @@ func (h *handler) tellTrace() {
 	req := &h.x.Req
 	s := sampled{traced: h.traced, j: h.x.Journal, now: h.l.loop.Now(), wall: h.l.loop.Wall(), scheme: h.x.Scheme, minor: req.Minor,
 		method: methodName(req.Method), host: string(req.Host), path: string(req.Path), id: string(h.x.ID), client: h.x.Client.String()}
+	f := &req.Fields
+	for i := range f.List { // what is still there goes on
+		if l := &f.List[i]; l.ID == message.Other && message.EqualFold(l.Name, tracestate) {
+			if s.state != "" {
+				s.state += ","
+			}
+			s.state += string(l.Value)
+		}
+	}
 	if c := s.j.Cache; c == journal.Miss || c == journal.Pass {
 		s.why = whyWord(h.whyAsked())
 	}
@@ -177,7 +193,7 @@ func (s *sampled) spans() []api.Span {
 		return s.wall.UnixNano() - (s.now - j.At[stage])
 	}
 	begun, end := at(journal.Begun), at(journal.Delivered)
-	root := api.Span{Trace: s.ctx.Trace.String(), Span: s.root.String(), Parent: s.parent.String(), Kind: "server", Name: s.method + " " + j.Route,
+	root := api.Span{Trace: s.ctx.Trace.String(), Span: s.root.String(), Parent: s.parent.String(), State: s.state, Kind: "server", Name: s.method + " " + j.Route,
 		Start: begun, End: max(end, begun), Words: map[string]string{}, Numbers: map[string]int64{}}
 	s.describe(&root)
 	all := append(make([]api.Span, 0, 8), root)
@@ -185,7 +201,7 @@ func (s *sampled) spans() []api.Span {
 		if from == 0 || to < from {
 			return nil
 		}
-		all = append(all, api.Span{Trace: root.Trace, Span: id.String(), Parent: of.String(), Kind: kind, Name: name, Start: from, End: to})
+		all = append(all, api.Span{Trace: root.Trace, Span: id.String(), Parent: of.String(), State: s.state, Kind: kind, Name: name, Start: from, End: to})
 		return &all[len(all)-1]
 	}
 	first := func(of ...int64) int64 {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/loop"
+	"github.com/weirhq/weir/internal/message"
 	"github.com/weirhq/weir/internal/testkit"
 )
 
@@ -130,7 +131,7 @@ func TestSpans(t *testing.T) {
 		r := serveEdge(t, body, "cache: {memory: 16MB}\ntraces: {to: http://x, sample: 100%}\npools: {p: {servers: ['"+o.Address+"'], retry: {attempts: 0}}}\n"+
 			"sites: [{hosts: [a], routes: [{name: all, pool: p, cache: {}}]}]\n")
 		lines := spansFrom(t, r)
-		asked, _ := askTraced(t, r, "/x?secret=1", "traceparent: 00-"+aTrace+"-"+aParent+"-00\n", got)
+		asked, _ := askTraced(t, r, "/x?secret=1", "traceparent: 00-"+aTrace+"-"+aParent+"-00\ntracestate: a=b\ntracestate: c=d\n", got)
 		one := <-lines
 		if len(one.Spans) != 7 {
 			t.Fatalf("%d spans: %+v", len(one.Spans), one.Spans)
@@ -138,7 +139,7 @@ func TestSpans(t *testing.T) {
 		root, byName := one.Spans[0], map[string]api.Span{}
 		for _, s := range one.Spans {
 			byName[s.Name] = s
-			if s.Trace != aTrace || s.Start < root.Start || s.End > root.End || s.End < s.Start || len(s.Span) != 16 {
+			if s.Trace != aTrace || s.State != "a=b,c=d" || s.Start < root.Start || s.End > root.End || s.End < s.Start || len(s.Span) != 16 {
 				t.Errorf("%+v is not within %+v", s, root)
 			}
 		}
@@ -246,6 +247,32 @@ func TestSpansAreBounded(t *testing.T) {
 	}
 	if len(all) != maxStories+2 || lost != 5 || len(left.take()) != 0 {
 		t.Errorf("%d lines kept, %d lost", len(all), lost)
+	}
+}
+
+// tracedHandler has a request of eight fields, where traces are configured.
+func tracedHandler(sample int) *handler {
+	h := &handler{tree: &tree{traces: &tracing{sample: sample}}, l: &local{}}
+	for _, name := range []string{"Host", "User-Agent", "Accept", "Accept-Encoding", "Accept-Language", "Cookie", "Sec-Fetch-Mode", "Priority"} {
+		h.x.Req.Fields.List = append(h.x.Req.Fields.List, message.Field{ID: message.Lookup([]byte(name)), Name: []byte(name), Value: []byte("value")})
+	}
+	return h
+}
+
+func TestTraceAllocatesNothing(t *testing.T) {
+	h, out := tracedHandler(10), make([]byte, 0, 128)
+	if n := testing.AllocsPerRun(1000, func() { h.trace(); out = h.appendTrace(out[:0]) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// BenchmarkTrace is what a request pays that is not sampled.
+func BenchmarkTrace(b *testing.B) {
+	h, out := tracedHandler(0), make([]byte, 0, 128)
+	b.ReportAllocs()
+	for b.Loop() {
+		h.trace()
+		out = h.appendTrace(out[:0])
 	}
 }
 

@@ -64,7 +64,6 @@ var ErrLogClosed = errors.New("the access log is closed")
 // Log is an open access log.
 type Log struct {
 	// Never change.
-	to      string
 	path    string // of a plain file; empty for all else
 	closes  bool   // the file is the log's own
 	end     []byte // of a record
@@ -157,7 +156,7 @@ func Open(o Options) (*Log, error) {
 }
 
 func start(o Options, format func([]byte, *Line) []byte, f io.WriteCloser, path string) *Log {
-	l := &Log{to: o.To, path: path, file: f, end: lineFeed, problem: o.Problem, wake: make(chan struct{}, 1), full: make(chan struct{}, 1),
+	l := &Log{path: path, file: f, end: lineFeed, problem: o.Problem, wake: make(chan struct{}, 1), full: make(chan struct{}, 1),
 		reopen: make(chan chan error), stop: make(chan struct{}), done: make(chan struct{})}
 	_, sinks := f.(sink.Sink)
 	l.closes = sinks || path != ""

@@ -234,7 +234,7 @@ func TestCountersOfHealth(t *testing.T) {
 	other := build(t, pools(&slow), Env{Loops: e.Loops()}, nil)
 	other.Believe(append(verdicts, api.Verdict{Pool: "no such"}, api.Verdict{Pool: "p", Server: "no such", Fails: true}))
 	m := member(other)
-	if m.State != "down" || m.Check == "" || m.Downs != 1 {
+	if m.State != "down" || m.Check == "" || m.Downs != 0 { // it went down elsewhere
 		t.Errorf("the other takes it for %+v", m)
 	}
 	s.StopClocks()

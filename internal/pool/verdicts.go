@@ -66,7 +66,8 @@ func (s *Set) Believe(all []api.Verdict) {
 // believe takes over one verdict. Under mu.
 func (c *core) believe(s *Server, v *api.Verdict, now time.Time) {
 	t, cfg := &s.vitals, c.view.Load().cfg
-	since := notAfter(time.UnixMilli(v.Since), now)
+	since, downs := notAfter(time.UnixMilli(v.Since), now), t.fate.downs
+	defer func() { t.fate.downs = downs }() // that it went down was counted there
 	if v.Fails && t.begun && !t.check.Proved && cfg.Health != nil && !asksForRole(cfg.Health) {
 		t.check.Well, t.check.Proved, t.check.Against, t.check.Since = false, true, 0, since
 		t.check.Last.OK, t.check.Last.Message = false, v.Message

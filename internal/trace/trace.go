@@ -2,7 +2,10 @@
 // traceparent and tracestate). It decides nothing: who is believed, and what is sampled, is said by who uses it.
 package trace
 
-import "math/rand/v2"
+import (
+	"encoding/hex"
+	"math/rand/v2"
+)
 
 // ID names a trace. The zero value is none.
 type ID [16]byte
@@ -70,10 +73,10 @@ func digit(c byte) byte {
 
 // Append appends c as a traceparent of version 00.
 func (c *Context) Append(dst []byte) []byte {
-	dst = append(dst, "00-"...)
-	dst = appendHex(dst, c.Trace[:])
-	dst = append(dst, '-')
-	dst = appendHex(dst, c.Span[:])
+	var text [Len]byte
+	text[0], text[1], text[2], text[35], text[52], text[53] = '0', '0', '-', '-', '-', '0'
+	hex.Encode(text[3:35], c.Trace[:])
+	hex.Encode(text[36:52], c.Span[:])
 	flags := byte(0)
 	if c.Sampled {
 		flags |= flagSampled
@@ -81,27 +84,16 @@ func (c *Context) Append(dst []byte) []byte {
 	if c.Random {
 		flags |= flagRandom
 	}
-	return append(dst, '-', '0', digits[flags&15])
+	text[54] = '0' + flags
+	return append(dst, text[:]...)
 }
-
-const digits = "0123456789abcdef"
-
-func appendHex(dst, b []byte) []byte {
-	for _, c := range b {
-		dst = append(dst, digits[c>>4], digits[c&15])
-	}
-	return dst
-}
-
-// Append appends the id as text.
-func (id ID) Append(dst []byte) []byte { return appendHex(dst, id[:]) }
 
 // String is the id as text, empty if there is none.
 func (id ID) String() string {
 	if id == (ID{}) {
 		return ""
 	}
-	return string(appendHex(nil, id[:]))
+	return hex.EncodeToString(id[:])
 }
 
 // String is the id as text, empty if there is none.
@@ -109,7 +101,7 @@ func (id SpanID) String() string {
 	if id == (SpanID{}) {
 		return ""
 	}
-	return string(appendHex(nil, id[:]))
+	return hex.EncodeToString(id[:])
 }
 
 // NewID makes an id.

@@ -71,7 +71,8 @@ func TestValidState(t *testing.T) {
 }
 
 func TestIDs(t *testing.T) {
-	if NewID() == NewID() || NewSpanID() == NewSpanID() {
+	id, span := NewID(), NewSpanID()
+	if id == NewID() || span == NewSpanID() {
 		t.Error("two ids are the same")
 	}
 	if (ID{}).String() != "" || (SpanID{}).String() != "" || len(NewID().String()) != 32 || len(NewSpanID().String()) != 16 {

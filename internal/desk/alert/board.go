@@ -142,13 +142,17 @@ func (b *Board) Step(p *picture.Picture, extra Extra) ([]Message, []Change) {
 	for _, n := range extra.News {
 		b.news(n, p.At, change)
 	}
-	for key, a := range b.alerts {
-		if !seen[key] && !a.Once {
+	for _, a := range sorted(b.alerts) {
+		if !seen[a.ID()] && !a.Once {
 			b.gone(a, sources, p.At, change)
 		}
 	}
 	b.explain(p)
 	b.expire(p.At)
+	changes = slices.DeleteFunc(changes, func(c Change) bool {
+		a := b.alerts[c.Alert.ID()]
+		return c.Alert.By != "" || a != nil && a.By != ""
+	})
 	return b.tell(p.At), changes
 }
 
@@ -175,11 +179,9 @@ func (b *Board) judge(f finding, at time.Time, seen map[string]bool, change func
 		a = &Alert{Rule: f.rule.Name, Subject: f.subject, State: Resolved}
 		b.alerts[key] = a
 	}
+	a.Flaps = slices.DeleteFunc(a.Flaps, func(t time.Time) bool { return at.Sub(t) >= flapWithin })
 	if f.is == meets || f.is == holds && a.State == Firing {
 		a.Text, a.Note = f.text, f.rule.Text
-		if n := len(a.Flaps); n >= flapFrom {
-			a.Text += fmt.Sprintf(" (it comes and goes: %d times within an hour)", n)
-		}
 		a.Severity = f.rule.Severity
 		if f.severity != "" {
 			a.Severity = f.severity
@@ -214,11 +216,19 @@ func (b *Board) fire(a *Alert, r *rule, at time.Time, change func(*Alert, string
 		return
 	}
 	a.State, a.Fired, a.Ended = Firing, at, time.Time{}
-	a.Flaps = append(slices.DeleteFunc(a.Flaps, func(t time.Time) bool { return at.Sub(t) >= flapWithin }), at)
+	a.Flaps = append(a.Flaps, at)
 	if n := len(a.Flaps); n > 20 {
 		a.Flaps = a.Flaps[n-20:]
 	}
-	change(a, a.Text)
+	change(a, a.words())
+}
+
+// words is what is said of an alert now.
+func (a *Alert) words() string {
+	if n := len(a.Flaps); n >= flapFrom && a.State == Firing {
+		return a.Text + fmt.Sprintf(" (it comes and goes: %d times within an hour)", n)
+	}
+	return a.Text
 }
 
 // withdraw ends a pending alert: nobody was told.
@@ -254,8 +264,13 @@ func calm(a *Alert, usual time.Duration) time.Duration {
 }
 
 func (b *Board) end(a *Alert, at time.Time, change func(*Alert, string)) {
-	a.State, a.Ended, a.Clearing, a.By, a.Ack = Resolved, at, time.Time{}, "", nil
+	a.State, a.Ended = Resolved, at
+	if !a.Clearing.IsZero() {
+		a.Ended = a.Clearing
+	}
+	a.Clearing, a.Freed, a.Ack = time.Time{}, time.Time{}, nil
 	change(a, "over: "+a.ID())
+	a.By = ""
 }
 
 // gone ends an alert whose subject is no more, if whoever tells of it tells anything.

@@ -2,15 +2,18 @@ package alert
 
 import (
 	"slices"
+	"time"
 
+	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/picture"
 )
 
 // What explains what. A cause that is only pending explains already: it will fire, or it will be gone, and until then nobody is told
-// of what it may explain. So it does not matter in which order things are found to be dead.
+// of what it may explain. So it does not matter in which order things are found to be dead. What a cause leaves behind when it is over,
+// such as errors of the last minute, is told only if it lasts.
 //
 //	edge_loop ─► edge_down ─► everything that requests tell
-//	node_down ─► pool_down of pools that have servers there alone, server_down of servers there
+//	node_down ─► pool_down of pools whose servers are all on such machines, server_down of servers there
 //	worker_loop, of all workers ─► pool_down of the app's pool
 //	pool_down ─► server_down of its servers, its queue, errors of sites whose requests it gets
 
@@ -27,6 +30,7 @@ func causes(p *picture.Picture) map[string]cause {
 			all[of] = c
 		}
 	}
+	dead := deadNodes(p)
 	loops := map[string]bool{}
 	for i := range p.Apps {
 		a := &p.Apps[i]
@@ -37,7 +41,7 @@ func causes(p *picture.Picture) map[string]cause {
 	for i := range p.Pools {
 		o := &p.Pools[i]
 		down := id("pool_down", o.Name)
-		one, whole := "", len(o.Servers) > 0
+		at, whole := []string{}, len(o.Servers) > 0
 		for j := range o.Servers {
 			s := &o.Servers[j]
 			h := host(s.Address)
@@ -46,13 +50,13 @@ func causes(p *picture.Picture) map[string]cause {
 				add(server, id("node_down", h))
 			}
 			add(server, down)
-			if one == "" {
-				one = h
-			}
-			whole = whole && h != "" && h == one
+			at = append(at, h)
+			whole = whole && dead[h]
 		}
-		if whole {
-			add(down, id("node_down", one))
+		for _, h := range at {
+			if whole {
+				add(down, id("node_down", h))
+			}
 		}
 		if o.App != "" && loops[o.App] {
 			add(down, id("worker_loop", o.App))
@@ -73,6 +77,10 @@ func byEdge(r *rule) bool { return sourceOf(r) == ofEdge }
 
 // explain says which alerts are explained by which.
 func (b *Board) explain(p *picture.Picture) {
+	if len(b.alerts) == 0 {
+		b.by = nil
+		return
+	}
 	if p.Edge.Up || b.by == nil {
 		b.by = causes(p)
 	}
@@ -80,12 +88,10 @@ func (b *Board) explain(p *picture.Picture) {
 	for _, r := range b.rules {
 		edge[r.Name] = byEdge(r)
 	}
+	was := map[*Alert]bool{}
 	for _, a := range b.alerts {
+		was[a] = a.By != ""
 		a.By, a.Explains = "", nil
-	}
-	live := func(key string) bool {
-		a := b.alerts[key]
-		return a != nil && a.State != Resolved && (a.State == Pending || a.Clearing.IsZero())
 	}
 	for _, a := range sorted(b.alerts) {
 		if a.State == Resolved {
@@ -95,11 +101,12 @@ func (b *Board) explain(p *picture.Picture) {
 		if edge[a.Rule] {
 			ids = append([]string{"edge_loop", "edge_down"}, ids...)
 		}
-		for _, key := range ids {
-			if live(key) && key != a.ID() {
-				a.By = key
-				break
-			}
+		a.By = b.newest(ids, a)
+		switch {
+		case a.By == "" && was[a]:
+			a.Freed = p.At
+		case a.By != "":
+			a.Freed = time.Time{}
 		}
 	}
 	for _, a := range sorted(b.alerts) {
@@ -118,4 +125,27 @@ func (b *Board) explain(p *picture.Picture) {
 			c.Severity = a.Severity
 		}
 	}
+}
+
+// newest returns the one of some alerts that is not over and began last; "" when there is none.
+func (b *Board) newest(ids []string, not *Alert) string {
+	found := ""
+	for _, key := range ids {
+		a := b.alerts[key]
+		if a != nil && a != not && a.State != Resolved && (found == "" || a.Since.After(b.alerts[found].Since)) {
+			found = key
+		}
+	}
+	return found
+}
+
+// deadNodes are the machines of which nothing is left.
+func deadNodes(p *picture.Picture) map[string]bool {
+	dead := map[string]bool{}
+	nodes(&view{p: p}, nil, func(h string, is verdict, _ config.Severity, _ string, _ ...any) {
+		if is == meets {
+			dead[h] = true
+		}
+	})
+	return dead
 }

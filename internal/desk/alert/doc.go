@@ -37,6 +37,7 @@ type Alert struct {
 	Clearing time.Time       `json:"clearing,omitzero"`  // since when the condition holds no more, of one that fires
 	Ended    time.Time       `json:"ended,omitzero"`     // of one that is resolved
 	By       string          `json:"by,omitempty"`       // the ID of the alert that explains this one
+	Freed    time.Time       `json:"freed,omitzero"`     // since when nothing explains it any more, of one that something did
 	Explains []string        `json:"explains,omitempty"` // IDs of those that this one explains
 	Silenced string          `json:"silenced,omitempty"` // by which silence
 	Ack      *Ack            `json:"acknowledged,omitempty"`

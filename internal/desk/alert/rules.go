@@ -196,9 +196,14 @@ func (v *view) find(r *rule) []finding {
 	}
 	var all []finding
 	find(v, r, func(subject string, is verdict, severity config.Severity, format string, args ...any) {
-		if glob(r.Of, subject) {
-			all = append(all, finding{r, subject, is, fmt.Sprintf(format, args...), severity})
+		if !glob(r.Of, subject) {
+			return
 		}
+		one := finding{rule: r, subject: subject, is: is, severity: severity}
+		if is == meets || is == holds { // else nobody reads it
+			one.text = fmt.Sprintf(format, args...)
+		}
+		all = append(all, one)
 	})
 	return all
 }

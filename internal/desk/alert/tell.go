@@ -80,7 +80,7 @@ func (b *Board) wants(t *config.AlertTarget, a *Alert, at time.Time) bool {
 	case Resolved:
 		return was && t.Resolved && !a.Once
 	case Firing:
-		if a.By != "" || a.Silenced != "" || !a.Clearing.IsZero() || a.Severity.Rank() < t.Severity.Rank() || !b.sends(t, a) {
+		if a.By != "" || at.Sub(a.Freed) < b.rest(a) || a.Silenced != "" || !a.Clearing.IsZero() || a.Severity.Rank() < t.Severity.Rank() || !b.sends(t, a) {
 			return false
 		}
 		if !was || a.Severity.Rank() > told.Severity.Rank() {
@@ -89,6 +89,18 @@ func (b *Board) wants(t *config.AlertTarget, a *Alert, at time.Time) bool {
 		return b.cfg.Repeat > 0 && a.Ack == nil && !a.Once && at.Sub(told.At) >= b.cfg.Repeat
 	}
 	return false
+}
+
+// rest is how long an alert that was explained has to last before it is told for itself.
+func (b *Board) rest(a *Alert) time.Duration {
+	if a.Freed.IsZero() {
+		return 0
+	}
+	i := slices.IndexFunc(b.rules, func(r *rule) bool { return r.Name == a.Rule })
+	if i < 0 {
+		return short
+	}
+	return max(b.rules[i].For, short)
 }
 
 // sends reports whether an alert's rule goes to a target.
@@ -110,8 +122,9 @@ func (b *Board) message(t *config.AlertTarget, wait []*Alert, at time.Time) Mess
 	b.serial++
 	m := Message{ID: strconv.FormatInt(at.Unix(), 36) + "-" + strconv.FormatUint(b.serial, 36), Target: t.Name, At: at, Node: b.node, Items: []Item{}}
 	for _, a := range wait {
-		_, was := a.Told[t.Name]
-		item := Item{Rule: a.Rule, Subject: a.Subject, State: a.State, Severity: a.Severity, Text: a.Text, Note: a.Note, Since: a.Since, Again: was && a.State == Firing, Explains: slices.Clone(a.Explains)}
+		told, was := a.Told[t.Name]
+		again := was && a.State == Firing && a.Severity.Rank() <= told.Severity.Rank()
+		item := Item{Rule: a.Rule, Subject: a.Subject, State: a.State, Severity: a.Severity, Text: a.words(), Note: a.Note, Since: a.Since, Again: again, Explains: slices.Clone(a.Explains)}
 		if a.State == Resolved {
 			item.Ended = a.Ended
 			delete(a.Told, t.Name)

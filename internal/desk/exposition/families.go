@@ -10,7 +10,7 @@ import (
 )
 
 // families are all metrics of weir, in the order in which they are told. The reference is generated from them.
-var families = slices.Concat(weirFamilies, requestFamilies, routeFamilies, poolFamilies, serverFamilies, appFamilies, cacheFamilies, machineFamilies)
+var families = slices.Concat(weirFamilies, requestFamilies, routeFamilies, tcpFamilies, poolFamilies, serverFamilies, appFamilies, cacheFamilies, machineFamilies)
 
 // weirFamilies are of weir's processes.
 var weirFamilies = []family{
@@ -111,6 +111,23 @@ var routeFamilies = []family{
 	{name: "weir_route_duration_seconds", kind: Histogram, help: "Time of a route's requests from their first byte to the last of the response.", labels: []string{"site", "route"}, each: func(w *walk, f *family) {
 		for i := range w.p.Routes {
 			w.enc.histogram(f, w.routes[i], &w.p.Routes[i].Time, w.p.Routes[i].Slow)
+		}
+	}},
+}
+
+// tcpFamilies are of addresses at which bytes are passed on.
+var tcpFamilies = []family{
+	perTCP("weir_tcp_address_sessions_total", "Sessions of TCP that were begun at an address.", func(r *picture.Route) uint64 { return r.Requests }),
+	perTCP("weir_tcp_address_received_bytes_total", "Bytes that came from its clients.", func(r *picture.Route) uint64 { return r.In }),
+	perTCP("weir_tcp_address_sent_bytes_total", "Bytes that went to its clients.", func(r *picture.Route) uint64 { return r.Out }),
+	{name: "weir_tcp_address_ends_total", kind: Counter, help: "Its sessions that neither end ended in order, by cause.", labels: []string{"address", "cause"}, each: func(w *walk, f *family) {
+		for i := range w.p.TCP {
+			w.byWord(f, w.tcp[i], "cause", causes, w.p.TCP[i].Causes)
+		}
+	}},
+	{name: "weir_tcp_address_duration_seconds", kind: Histogram, help: "How long its sessions took.", labels: []string{"address"}, each: func(w *walk, f *family) {
+		for i := range w.p.TCP {
+			w.enc.histogram(f, w.tcp[i], &w.p.TCP[i].Time, nil)
 		}
 	}},
 }
@@ -242,7 +259,7 @@ var appFamilies = []family{
 	}},
 	perWorker(Counter, "weir_worker_restarts_total", "How often the worker was started anew.", func(r *workerRow) float64 { return float64(r.w.Restarts) }),
 	perWorker(Gauge, "weir_worker_looping", "1 while the worker keeps dying soon after its start.", func(r *workerRow) float64 { return truth(r.w.Looping) }),
-	perWorker(Gauge, "weir_worker_start_time_seconds", "Since when the worker is in its state, as Unix time.", func(r *workerRow) float64 {
+	perWorker(Gauge, "weir_worker_state_since_seconds", "Since when the worker is in its state, as Unix time.", func(r *workerRow) float64 {
 		t, err := time.Parse(time.RFC3339, r.w.Since)
 		if err != nil {
 			return 0

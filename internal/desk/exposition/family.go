@@ -71,6 +71,7 @@ type walk struct {
 	p       *picture.Picture
 	enc     encoder
 	routes  []set
+	tcp     []set
 	pools   []set
 	servers []serverRow
 	apps    []set
@@ -115,6 +116,9 @@ func newWalk(p *picture.Picture, enc encoder) *walk {
 		r := &p.Routes[i]
 		w.routes = append(w.routes, enc.label(enc.label(nil, "site", r.Site), "route", r.Name))
 	}
+	for i := range p.TCP {
+		w.tcp = append(w.tcp, enc.label(nil, "address", p.TCP[i].Name))
+	}
 	for i := range p.Pools {
 		w.pools = append(w.pools, enc.label(nil, "pool", p.Pools[i].Name))
 	}
@@ -144,6 +148,14 @@ func perRoute(kind Kind, name, help string, of func(r *picture.Route) uint64) fa
 	return family{name: name, kind: kind, help: help, labels: []string{"site", "route"}, each: func(w *walk, f *family) {
 		for i := range w.p.Routes {
 			w.tell(f, w.routes[i], float64(of(&w.p.Routes[i])))
+		}
+	}}
+}
+
+func perTCP(name, help string, of func(r *picture.Route) uint64) family {
+	return family{name: name, kind: Counter, help: help, labels: []string{"address"}, each: func(w *walk, f *family) {
+		for i := range w.p.TCP {
+			w.tell(f, w.tcp[i], float64(of(&w.p.TCP[i])))
 		}
 	}}
 }

@@ -148,3 +148,16 @@ func TestEffort(t *testing.T) {
 		}
 	}
 }
+
+// FuzzChoose: whatever a client says that it takes, it gets one of the formats, at once.
+func FuzzChoose(f *testing.F) {
+	for _, s := range []string{"", "*/*;q=0.5", "application/openmetrics-text;version=1.0.0,text/plain;q=0.5", "gzip;q=0, *", "a;b;c=;q=,;,", "text/plain;q=\"0.5\""} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, accept string) {
+		if got := choose(accept); got >= numFormats {
+			t.Errorf("format %d", got)
+		}
+		gzips(accept)
+	})
+}

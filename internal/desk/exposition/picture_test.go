@@ -37,6 +37,7 @@ func small() *picture.Picture {
 		Edge:   picture.Edge{Up: true, Restarts: 1, Revision: 3, Connections: 10, Room: 1000, Active: 4, Accepted: 100, LoopBusy: []float64{0.25, 0}},
 		Total:  flow,
 		Routes: []picture.Route{{Site: "www.example.com", Name: "api", Pool: "web", Flow: flow}, {Site: `a"b\c` + "\n\xff", Name: "x"}},
+		TCP:    []picture.Route{{Site: "tcp", Name: ":5432", Pool: "db", Flow: flow}},
 		Pools: []picture.Pool{{Name: "web", App: "web", State: "degraded", Hedges: [3]uint64{0, 3, 1}, Breaker: "half open", Queue: histogramOf(r, 10),
 			Servers: []picture.Server{server("web/1.3", "leaving", 90), server("web/1.12", "ready", 5), server("web/2", "down", 1)}},
 			{Name: "fixed", State: "up", Servers: []picture.Server{server("10.0.0.1:80", "ready", 7), server("v1.2/3.4", "strange", 7)}}},

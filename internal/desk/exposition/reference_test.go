@@ -55,7 +55,7 @@ func TestReference(t *testing.T) {
 	for _, part := range []struct {
 		title string
 		list  []family
-	}{{"weir", weirFamilies}, {"All requests", requestFamilies}, {"Routes", routeFamilies}, {"Pools", poolFamilies}, {"Servers", serverFamilies},
+	}{{"weir", weirFamilies}, {"All requests", requestFamilies}, {"Routes", routeFamilies}, {"Addresses of TCP", tcpFamilies}, {"Pools", poolFamilies}, {"Servers", serverFamilies},
 		{"Apps and workers", appFamilies}, {"The cache", cacheFamilies}, {"The machine and processes", machineFamilies}} {
 		fmt.Fprintf(&b, "## %s\n\n| name | kind | labels | |\n|---|---|---|---|\n", part.title)
 		for _, f := range part.list {

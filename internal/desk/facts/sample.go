@@ -67,7 +67,5 @@ type tree struct {
 	start   uint64 // ticks after the machine's
 	files   int
 	fileMax int64
-	read    uint64
-	written uint64
 	size    int // how many processes
 }

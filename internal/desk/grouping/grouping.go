@@ -21,9 +21,10 @@ const (
 	maxProblems = 500  // shapes that are known; the one not seen for the longest time gives way
 	maxWorkers  = 1000 // whose output is put together at a time
 	forgotten   = 30 * 24 * time.Hour
-	newsAnHour  = 30 // shapes that are told; more are counted
-	nearTrace   = 10 * time.Second
-	quiet       = time.Second // after which a traceback without an end has one
+	newsAnHour  = 30               // shapes that are told; more are counted
+	nearTrace   = 10 * time.Second // before an answer, a traceback explains it
+	waitTrace   = 5 * time.Second  // or after it
+	quiet       = time.Second      // after which a traceback without an end has one
 	shownCounts = 10
 )
 
@@ -55,6 +56,14 @@ type Saved struct {
 	Problems []Problem `json:"problems"`
 	Told     time.Time `json:"told"` // when counts were told
 	Missed   uint64    `json:"missed"`
+	Answers  []Answers `json:"answers"` // that were counted up to then
+}
+
+// Answers is how many answers of 500 and above an application gave on a route.
+type Answers struct {
+	Site  string `json:"site"`
+	Route string `json:"route"`
+	Count uint64 `json:"count"`
 }
 
 // Book has the shapes. One goroutine at a time may use it.
@@ -63,11 +72,20 @@ type Book struct {
 	workers  map[string]*assembler
 	traced   map[string]time.Time // when an app has last printed a traceback
 	answers  map[[2]string]uint64 // application's answers of 500 and above, by site and route
+	fresh    []fresh              // new kinds of answers that may be explained by a traceback still
 	told     time.Time
 	missed   uint64
 	news     []alert.News
 	hour     time.Time // newsAnHour are counted from here
 	inHour   int
+}
+
+// fresh is a new shape of answers.
+type fresh struct {
+	p    *Problem
+	app  string
+	text string
+	at   time.Time
 }
 
 // New goes on with what another one has left; the zero value begins anew.
@@ -78,11 +96,20 @@ func New(saved Saved) *Book {
 			b.problems[p.ID] = &p
 		}
 	}
+	for _, a := range saved.Answers {
+		b.answers[[2]string{a.Site, a.Route}] = a.Count
+	}
 	return b
 }
 
 // Save returns what the next one goes on with.
-func (b *Book) Save() Saved { return Saved{b.List(), b.told, b.missed} }
+func (b *Book) Save() Saved {
+	s := Saved{Problems: b.List(), Told: b.told, Missed: b.missed, Answers: []Answers{}}
+	for key, n := range b.answers {
+		s.Answers = append(s.Answers, Answers{key[0], key[1], n})
+	}
+	return s
+}
 
 // List returns the shapes, what was seen last first.
 func (b *Book) List() []Problem {
@@ -212,6 +239,7 @@ func (b *Book) Look(p *picture.Picture, period time.Duration) []alert.News {
 			b.answers = now
 		}
 	}
+	b.tellFresh(p.At)
 	if b.told.IsZero() || p.At.Before(b.told) {
 		b.told = p.At
 	}
@@ -240,12 +268,24 @@ func (b *Book) look(r *picture.Route, app string, at time.Time) {
 	if !known || n <= was {
 		return
 	}
-	p, fresh := b.problem("answers", r.Pool, r.Site+" "+r.Name, "answers of 500 and above", at)
+	p, isNew := b.problem("answers", r.Pool, r.Site+" "+r.Name, "answers of 500 and above", at)
 	b.count(p, n-was, at)
-	// An application that prints a traceback has told of it already, and better.
-	if near := at.Sub(b.traced[app]); fresh && (app == "" || near > nearTrace) {
-		b.tell(p, fmt.Sprintf("%s answered %d requests with 500 or above at %s, route %s", r.Pool, n-was, r.Site, r.Name), at)
+	if isNew {
+		b.fresh = append(b.fresh, fresh{p, app, fmt.Sprintf("%s answered %d requests with 500 or above at %s, route %s", r.Pool, n-was, r.Site, r.Name), at})
 	}
+}
+
+// tellFresh tells of new kinds of answers, unless the application has printed a traceback about then: that has told of it, and better.
+func (b *Book) tellFresh(at time.Time) {
+	b.fresh = slices.DeleteFunc(b.fresh, func(f fresh) bool {
+		if at.Sub(f.at) < waitTrace {
+			return false
+		}
+		if traced := b.traced[f.app]; f.app == "" || f.at.Sub(traced) > nearTrace {
+			b.tell(f.p, f.text, at)
+		}
+		return true
+	})
 }
 
 // tellCounts tells how many errors there were since the last time.

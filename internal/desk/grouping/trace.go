@@ -70,7 +70,7 @@ var (
 	phpStart    = regexp.MustCompile(`(?:PHP )?(?:Fatal error|Parse error|Uncaught \w+):\s+(.*)`)
 	rubyHead    = regexp.MustCompile(`\.rb:\d+:in .*: (.*) \(([A-Z]\w*(?:::\w+)*)\)$`)
 	railsHead   = regexp.MustCompile(`([A-Z]\w*(?:::\w+)*(?:Error|Exception|NotFound|Invalid|Timeout)) \((.*)\):$`)
-	rubyFrame   = regexp.MustCompile("^\\s*(?:from )?(\\S+\\.rb):\\d+:in [`'](.*)'")
+	rubyFrame   = regexp.MustCompile("^\\s*(?:from )?(\\S+\\.(?:rb|ru|rake|erb)):\\d+:in [`'](.*)'")
 	atFrame     = regexp.MustCompile(`^\s+at (.+)$`)
 	errorWord   = regexp.MustCompile(`((?:[\w$]+\.)*[A-Z]\w*(?:Error|Exception|Throwable|Fault)\b)(?: \[\w+\])?(?::\s*(.*))?$`)
 	pythonFrame = regexp.MustCompile(`^\s+File "([^"]*)", line \d+, in (.*)$`)
@@ -78,30 +78,32 @@ var (
 	phpFrame    = regexp.MustCompile(`^#\d+ (.*)$`)
 )
 
-// begin looks whether a traceback begins with a line.
+// begin looks whether a traceback begins with a line. Most lines begin none, and should cost little: a word is looked for before a
+// pattern is.
 func (a *assembler) begin(at time.Time, text string) {
 	t := &trace{app: a.app, worker: a.worker, at: at, lines: []string{text}}
+	has := func(word string) bool { return strings.Contains(text, word) }
 	switch {
-	case strings.Contains(text, pythonStart):
+	case has(pythonStart):
 		t.kind = "python"
-	case goStart.MatchString(text):
+	case (has("panic") || has("fatal error")) && goStart.MatchString(text):
 		m := goStart.FindStringSubmatch(text)
 		t.kind, t.head = "go", strings.TrimSpace(strings.TrimSuffix(m[1], " "))+" "+m[2]
 		if strings.HasPrefix(m[1], "http: panic") {
 			t.head = "panic: " + m[2]
 		}
-	case phpStart.MatchString(text):
+	case (has("Fatal error") || has("Parse error") || has("Uncaught ")) && phpStart.MatchString(text):
 		t.kind, t.head = "php", phpStart.FindStringSubmatch(text)[1]
-	case rubyHead.MatchString(text):
+	case has(".rb:") && rubyHead.MatchString(text):
 		m := rubyHead.FindStringSubmatch(text)
 		t.kind, t.head = "ruby", m[2]+": "+m[1]
 		if f := rubyFrame.FindStringSubmatch(text[:strings.LastIndex(text, ": "+m[1])]); f != nil {
 			t.frames = append(t.frames, f[1]+" "+f[2])
 		}
-	case railsHead.MatchString(text):
+	case strings.HasSuffix(text, "):") && railsHead.MatchString(text):
 		m := railsHead.FindStringSubmatch(text)
 		t.kind, t.head = "ruby", m[1]+": "+m[2]
-	case atFrame.MatchString(text) && errorWord.MatchString(a.before):
+	case has("at ") && atFrame.MatchString(text) && errorWord.MatchString(a.before):
 		m := errorWord.FindStringSubmatch(a.before)
 		t.kind, t.head, t.lines = "node", strings.TrimSuffix(m[1]+": "+m[2], ": "), []string{a.before, text}
 		t.addAt(text)
@@ -256,7 +258,8 @@ var (
 	mails     = regexp.MustCompile(`[\w.+-]+@[\w-]+(?:\.[\w-]+)+`)
 	ids       = regexp.MustCompile(`[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}`)
 	hexes     = regexp.MustCompile(`\b0x[0-9a-fA-F]+\b|\b[0-9a-fA-F]*[0-9][0-9a-fA-F]*[a-fA-F][0-9a-fA-F]*\b|\b[0-9a-fA-F]*[a-fA-F][0-9a-fA-F]*[0-9][0-9a-fA-F]*\b`)
-	addresses = regexp.MustCompile(`\[?(?:[0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F]{0,4}\]?(?::\d+)?|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b`)
+	addresses = regexp.MustCompile(`\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b`)
+	long      = regexp.MustCompile(`(^|[\s(=,])\[?[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7}(?:\]:\d+)?`) // addresses of IPv6
 	quoted    = regexp.MustCompile("\"[^\"]*\"|'[^']*'|`[^`']*[`']|“[^”]*”|«[^»]*»")
 	numbers   = regexp.MustCompile(`\d+(?:[.,:]\d+)*`)
 	positions = regexp.MustCompile(`[:(]\d+(?::\d+)?\)?`)
@@ -268,6 +271,15 @@ func Shape(message string) string {
 	// An apostrophe in a word opens no quotes.
 	s = apostrophes.ReplaceAllString(s, "$1’$2")
 	s = quoted.ReplaceAllString(s, "“…”")
+	s = long.ReplaceAllStringFunc(s, func(a string) string {
+		if !strings.ContainsAny(a, "0123456789") {
+			return a // it is a name, such as DB::Error
+		}
+		if strings.ContainsRune(" \t(=,", rune(a[0])) {
+			return a[:1] + "#"
+		}
+		return "#"
+	})
 	for _, r := range []*regexp.Regexp{mails, ids, addresses, hexes, numbers} {
 		s = r.ReplaceAllString(s, "#")
 	}

@@ -55,7 +55,7 @@ func Ready(p *picture.Picture, now time.Time, stopping bool, query url.Values) A
 	default:
 		why = poolsWhy(p, query["pool"], n)
 		if v := query.Get("version"); v != "" && v != p.Version {
-			why = append(why, "version is "+p.Version+", not "+v)
+			why = append(why, fmt.Sprintf("version is %s, not %.40q", p.Version, v))
 		}
 	}
 	a := Answer{Status: http.StatusOK, Lines: []string{"ready"}, Why: why}
@@ -71,7 +71,7 @@ func poolsWhy(p *picture.Picture, names []string, n int) (why []string) {
 	for _, name := range names {
 		switch pool := find(p, name); {
 		case pool == nil:
-			why = append(why, "there is no pool "+name)
+			why = append(why, fmt.Sprintf("there is no pool %.40q", name))
 		case pool.Open < n:
 			why = append(why, fmt.Sprintf("pool %s has %d of %d servers that it must have", name, pool.Open, n))
 		}

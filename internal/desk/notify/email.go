@@ -116,7 +116,11 @@ func (e *email) session(ctx context.Context, m *alert.Message) (err error) {
 	}
 	if e.smtp.User != "" {
 		if err := c.Auth(auth(e.smtp, host, c)); err != nil {
-			return never{fmt.Errorf("signing in at the mail server: %w", err)}
+			err = fmt.Errorf("signing in at the mail server: %w", err)
+			if said := (*textproto.Error)(nil); errors.As(err, &said) && said.Code/100 == 4 {
+				return err
+			}
+			return never{err}
 		}
 	}
 	return e.deliver(c, m)

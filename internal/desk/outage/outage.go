@@ -69,7 +69,9 @@ type Book struct {
 type site struct {
 	since time.Time // it seems to be down
 	cause string
-	down  bool // it is
+	down  bool      // it is
+	fails bool      // because of its errors
+	bad   time.Time // it failed the last time
 	marks []mark
 	seen  bool
 }
@@ -207,14 +209,35 @@ func (s *site) share() (errors float64, requests uint64, well bool) {
 	return float64(z.fail-a.fail) / float64(requests), requests, well
 }
 
+// failed reports whether the errors between a mark and the one before were too many.
+func (s *site) failed(i int, share float64) bool {
+	n, bad := s.marks[i].requests-s.marks[i-1].requests, s.marks[i].fail-s.marks[i-1].fail
+	return n > 0 && float64(bad) >= share*float64(n)
+}
+
+// first is since when too many failed, of the last minute.
+func (s *site) first(share float64) time.Time {
+	for i := 1; i < len(s.marks); i++ {
+		if s.failed(i, share) {
+			return s.marks[i-1].at
+		}
+	}
+	return s.marks[len(s.marks)-1].at
+}
+
 // judge says why a site seems to be down, from when on, and how long that has to be so before it counts.
 func (b *Book) judge(s *site, p *picture.Picture, o *picture.Site, pools []string, all map[string]*picture.Pool) (cause string, from time.Time, wait time.Duration) {
 	if !p.Edge.Up {
+		s.fails = false
 		return "the process that serves did not answer", p.At, least
 	}
 	errors, requests, well := s.share()
+	if n := len(s.marks); n > 1 && s.failed(n-1, b.errors) {
+		s.bad = p.At
+	}
 	if requests >= fewest && errors >= b.errors {
-		return fmt.Sprintf("%.0f %% of its requests failed", errors*100), s.marks[0].at, 0
+		s.fails = true
+		return fmt.Sprintf("%.0f %% or more of its requests failed", b.errors*100), s.first(b.errors), 0
 	}
 	down := ""
 	for _, name := range pools {
@@ -233,19 +256,23 @@ func (b *Book) judge(s *site, p *picture.Picture, o *picture.Site, pools []strin
 	if down == "" || well {
 		return "", time.Time{}, 0
 	}
-	if down != "all its pools" {
-		down = "the pool " + down
+	if s.fails = false; down == "all its pools" {
+		return down + " were down", p.At, least
 	}
-	return down + " was down", p.At, least
+	return "the pool " + down + " was down", p.At, least
 }
 
 // note begins an outage, or ends it.
 func (b *Book) note(name string, s *site, at time.Time, cause string, from time.Time, wait time.Duration) {
 	if cause == "" {
 		if s.down {
-			b.close(name, s, at)
+			end := at
+			if s.fails && s.bad.Before(end) {
+				end = s.bad // that it is over shows only when the minute is
+			}
+			b.close(name, s, end)
 		}
-		s.since = time.Time{}
+		s.since, s.fails = time.Time{}, false
 		return
 	}
 	if s.since.IsZero() {
@@ -311,8 +338,9 @@ func (b *Book) extend(name string, at time.Time) {
 		b.extend(name, at)
 		return
 	}
-	m.Down += max(at.Sub(from), 0)
-	o.counted = later(at, from)
+	at = later(at, o.Begin)
+	m.Down += at.Sub(from) // less than nothing where it was over before it showed
+	o.counted = at
 }
 
 func nextMonth(t time.Time) time.Time {
@@ -324,10 +352,10 @@ func (b *Book) close(name string, s *site, at time.Time) {
 	if s.down {
 		b.extend(name, at)
 		if _, o := b.current(name); o != nil {
-			o.End = at
+			o.End = later(at, o.Begin)
 		}
 	}
-	s.down, s.since = false, time.Time{}
+	s.down, s.fails, s.since = false, false, time.Time{}
 }
 
 // gap notes that nobody looked.

@@ -11,6 +11,7 @@ import (
 
 const (
 	packetSize = 64 << 10 // what of a datagram is read
+	kernelSize = 1 << 20  // of datagrams that wait, where the system allows it
 	// again is the wait until an address is tried again that could not be used: another desk may still have it.
 	again = 2 * time.Second
 )
@@ -87,6 +88,9 @@ func (l *listener) serve(conn net.PacketConn) error {
 		<-l.end
 		conn.Close() //nolint:errcheck // it is only read from
 	}()
+	if b, ok := conn.(interface{ SetReadBuffer(int) error }); ok {
+		b.SetReadBuffer(kernelSize) //nolint:errcheck // less is worse, and no reason to take nothing
+	}
 	buf := make([]byte, packetSize)
 	for {
 		n, _, err := conn.ReadFrom(buf)

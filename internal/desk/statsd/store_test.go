@@ -135,3 +135,15 @@ func TestHostileNumbers(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkTake is a packet of ten lines, of numbers that are known.
+func BenchmarkTake(b *testing.B) {
+	b.ReportAllocs()
+	s := newStore()
+	packet := []byte(strings.Repeat("logins:1|c|#by:mail\nrender:320|ms\n", 5))
+	now := noon
+	for b.Loop() {
+		now = now.Add(time.Millisecond)
+		s.take(now, packet)
+	}
+}

@@ -42,6 +42,7 @@ type File struct {
 	file   *os.File
 	size   int64
 	until  time.Time // when it is too old
+	again  time.Time // when rotating is tried again that has failed
 	torn   bool      // the last write ended within a line
 	skip   bool      // that line's beginning stands in another file: its rest is left out
 	ctx    context.Context
@@ -103,9 +104,7 @@ func (f *File) Write(b []byte) (n int, err error) {
 		return 0, err
 	}
 	if !f.until.IsZero() && !f.now().Before(f.until) {
-		if err := f.rotate(); err != nil {
-			return 0, err
-		}
+		f.turn()
 	}
 	if f.skip {
 		_, n = record(b, lineEnd)
@@ -113,18 +112,13 @@ func (f *File) Write(b []byte) (n int, err error) {
 	}
 	for len(b) > 0 {
 		piece := b
-		if f.rule.Size > 0 {
-			room := f.rule.Size - f.size
-			if room <= 0 {
-				if err := f.rotate(); err != nil {
-					return n, err
-				}
-				continue
-			}
-			if int64(len(piece)) > room { // up to the end of the line that fills it
-				_, over := record(piece[room-1:], lineEnd)
-				piece = piece[:room-1+int64(over)]
-			}
+		if f.rule.Size > 0 && f.size >= f.rule.Size {
+			f.turn()
+		}
+		// Up to the end of the line that fills it; all of it, where it is full and cannot be rotated.
+		if room := f.rule.Size - f.size; room > 0 && int64(len(piece)) > room {
+			_, over := record(piece[room-1:], lineEnd)
+			piece = piece[:room-1+int64(over)]
 		}
 		m, err := f.file.Write(piece)
 		if m > 0 {
@@ -169,6 +163,21 @@ func (f *File) Reopen() error {
 		return fmt.Errorf("closing the old file: %w", err)
 	}
 	return nil
+}
+
+// turnAgain is when rotating is tried again after it failed.
+const turnAgain = time.Minute
+
+// turn rotates. When that fails, most often because the folder is not weir's, the file is written on: lines count for more than its size.
+func (f *File) turn() {
+	now := f.now()
+	if now.Before(f.again) {
+		return
+	}
+	if err := f.rotate(); err != nil {
+		f.again = now.Add(turnAgain)
+		f.told(err)
+	}
 }
 
 // rotate gives the file another name and begins a new one. An empty one stays.

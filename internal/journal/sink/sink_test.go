@@ -233,6 +233,34 @@ func TestAFolderThatCannotBeWrittenTo(t *testing.T) {
 	}
 }
 
+// A folder in which nothing can be renamed: the file is written on, that is told, and tried again a minute later.
+func TestRotationThatFails(t *testing.T) {
+	now := time.Now()
+	f := rotating(t, Rotation{Size: 4}, &now)
+	var told []error
+	f.told = func(err error) { told = append(told, err) }
+	write(t, f, "one\n")
+	for i := range 1001 { // every name is taken
+		name := f.path + "." + now.Format(stampForm)
+		if i > 0 {
+			name += fmt.Sprintf("-%d", i)
+		}
+		if err := os.WriteFile(name, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, f, "two\nthree\n")
+	write(t, f, "four\n")
+	if got := texts(t, f); len(told) != 1 || got[len(got)-1] != "one\ntwo\nthree\nfour\n" {
+		t.Errorf("%v %q", told, got[len(got)-1])
+	}
+	now = now.Add(turnAgain)
+	write(t, f, "five\n")
+	if got := texts(t, f); len(told) != 1 || got[len(got)-1] != "five\n" {
+		t.Errorf("%v %q", told, got[len(got)-1])
+	}
+}
+
 func TestDatagrams(t *testing.T) {
 	for _, row := range []struct {
 		network string

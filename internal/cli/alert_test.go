@@ -1,0 +1,154 @@
+package cli
+
+import (
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/weirhq/weir/internal/api"
+	"github.com/weirhq/weir/internal/desk"
+	"github.com/weirhq/weir/internal/desk/alert"
+	"github.com/weirhq/weir/internal/desk/grouping"
+	"github.com/weirhq/weir/internal/desk/notify"
+	"github.com/weirhq/weir/internal/desk/outage"
+)
+
+// fakeDesk answers on a run directory's socket; it returns what was posted.
+func fakeDesk(t *testing.T, answers map[string]any) func() string {
+	t.Helper()
+	dir := t.TempDir()
+	t.Setenv("WEIR_RUN_DIR", dir)
+	ln, err := net.Listen("unix", filepath.Join(dir, "desk.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	var posted []string
+	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		mu.Lock()
+		defer mu.Unlock()
+		if r.Method == http.MethodPost {
+			posted = append(posted, r.URL.Path+" "+string(body))
+		}
+		v, is := answers[r.URL.RequestURI()]
+		if !is || err != nil {
+			api.AnswerError(w, http.StatusUnprocessableEntity, io.ErrUnexpectedEOF)
+			return
+		}
+		api.Answer(w, http.StatusOK, v)
+	})}
+	done := make(chan struct{})
+	go func() { defer close(done); s.Serve(ln) }() //nolint:errcheck // it ends with the test
+	t.Cleanup(func() { s.Close(); <-done })
+	return func() string { mu.Lock(); defer mu.Unlock(); return strings.Join(posted, "\n") }
+}
+
+func TestAlertVerbs(t *testing.T) {
+	now := time.Now()
+	minute := now.Add(-61 * time.Second)
+	posted := fakeDesk(t, map[string]any{
+		"/api/v1/alerts": desk.Alerts{
+			Alerts: []alert.Alert{
+				{Rule: "node_down", Subject: "10.0.0.1", State: alert.Firing, Severity: "critical", Text: "nothing answers at 10.0.0.1\x1b[31m", Since: minute, Explains: []string{"a", "b"}, Ack: &alert.Ack{By: "ann", Why: "on my way"}},
+				{Rule: "server_down", Subject: "web/a", State: alert.Firing, Severity: "warning", Text: "down", Since: minute, By: "node_down 10.0.0.1", Silenced: "s1"},
+				{Rule: "errors", Subject: "www", State: alert.Pending, Severity: "critical", Text: "7 % of the requests", Since: minute},
+				{Rule: "disk", Subject: "/var", State: alert.Resolved, Since: minute, Ended: minute.Add(30 * time.Second)},
+			},
+			Silences: []alert.Silence{{ID: "s1", Rule: "server_down", Until: now.Add(2*time.Hour + 30*time.Second), By: "ann", Why: "switches"}},
+			Targets:  []notify.Status{{Target: "ops", How: "email", Sent: 3, Problem: "550 no"}},
+		},
+		"/api/v1/alerts/test":        struct{}{},
+		"/api/v1/alerts/silence":     alert.Silence{ID: "s7", Until: now},
+		"/api/v1/alerts/acknowledge": map[string][]string{"acknowledged": {"node_down 10.0.0.1"}},
+		"/api/v1/problems":           desk.Problems{Problems: []grouping.Problem{{App: "web", Shape: "KeyError: “…”", Where: "views.py show", Count: 12, First: minute, Last: minute, Sample: []string{"KeyError: 'x'"}}}, Missed: 5},
+	})
+	for _, c := range []struct {
+		args []string
+		want []string
+		not  string
+	}{
+		{[]string{"alert", "list"}, []string{"critical  nothing answers at 10.0.0.1\\x1b[31m\n", "node_down 10.0.0.1, for 1m 1s, explains 2 more, acknowledged by ann: on my way\n", "because of node_down 10.0.0.1, silenced by s1\n",
+			"pending   7 % of the requests\n", "silence s1: server_down, for 2h 0m more, by ann: switches\n", "target ops (email): 3 sent, 0 wait, 0 dropped; the last try failed: 550 no\n"}, "over "},
+		{[]string{"alert", "list", "--all"}, []string{"over      disk /var, 31s ago, after 30s\n"}, ""},
+		{[]string{"alert", "test", "ops"}, []string{"ops took it\n"}, ""},
+		{[]string{"alert", "silence", "server_down", "web/*", "--for", "2h", "--why", "x"}, []string{"weir alert unsilence s7 ends it\n"}, ""},
+		{[]string{"alert", "unsilence", "s7"}, nil, ""},
+		{[]string{"alert", "ack", "node_down", "10.0.0.1"}, []string{"acknowledged node_down 10.0.0.1\n"}, ""},
+		{[]string{"alert", "problems"}, []string{"12 × web: KeyError: “…”\n", "views.py show, the last 1m", "5 lines of workers were not looked at"}, "| KeyError"},
+		{[]string{"alert", "problems", "--sample"}, []string{"    | KeyError: 'x'\n"}, ""},
+	} {
+		out, err := say(t, c.args...)
+		if err != nil || c.not != "" && strings.Contains(out, c.not) {
+			t.Errorf("%v: %v\n%s", c.args, err, out)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(out, want) {
+				t.Errorf("%v: no %q in\n%s", c.args, want, out)
+			}
+		}
+	}
+	var a desk.Alerts
+	if out, err := say(t, "alert", "list", "--json"); err != nil || json.Unmarshal([]byte(out), &a) != nil || len(a.Alerts) != 4 {
+		t.Error(out, err)
+	}
+	want := `/api/v1/alerts/test {"target":"ops"}
+/api/v1/alerts/silence {"rule":"server_down","subject":"web/*","for":"2h0m0s","why":"x"}
+/api/v1/alerts/silence {"end":"s7"}
+/api/v1/alerts/acknowledge {"alert":"node_down 10.0.0.1"}`
+	if posted() != want {
+		t.Errorf("posted\n%s\nwant\n%s", posted(), want)
+	}
+}
+
+func TestDowntimeVerb(t *testing.T) {
+	at := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	budget, left, over := 2700.0, 1980.0, -61.0
+	r := outage.Report{Month: "2026-11", Since: at, Unseen: 41, Sites: []outage.Site{
+		{Name: "www", Down: 720, Count: 1, Budget: &budget, Left: &left, List: []outage.Outage{{Begin: at, End: at.Add(12 * time.Minute), Cause: "the pool web was down", Open: true}}},
+		{Name: "api", Down: 2761, Count: 1, Budget: &budget, Left: &over, Now: true, List: []outage.Outage{{Begin: at, Cause: "the process that serves did not answer"}}},
+		{Name: "old"},
+	}}
+	fakeDesk(t, map[string]any{"/api/v1/downtime?month=": r, "/api/v1/downtime?month=2026-10": outage.Report{Month: "2026-10", Sites: []outage.Site{}}})
+	out, err := say(t, "downtime")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"2026-11, from 2026-11-21 12:00 on\n", "www   12m     1        45m     33m", "api   46m 1s  1        45m     over by 1m 1s  DOWN NOW", "old   0s      0        -       -",
+		"www  11-21 12:00:00 - 12:12:00  the pool web was down (then nobody looked: it may have lasted)\n", "api  11-21 12:00:00 - now  the process that serves did not answer\n", "for 41s nobody looked: that is neither up nor down\n"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+	if out, err := say(t, "downtime", "2026-10"); err != nil || out != "2026-10\nSITE  DOWN  OUTAGES  BUDGET  LEFT  \n" {
+		t.Errorf("%q %v", out, err)
+	}
+}
+
+func TestWrongUseOfAlerts(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("WEIR_RUN_DIR", dir)
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"alert", "lst"}, "there is no command \"lst\""},
+		{[]string{"alert", "test"}, "which target?"},
+		{[]string{"alert", "silence"}, "which alerts?"},
+		{[]string{"alert", "ack"}, "which alert?"},
+		{[]string{"alert", "unsilence"}, "which silence?"},
+		{[]string{"alert", "list"}, "no weir answers in " + dir + ": is it running, and with this run directory? (--run-dir DIR names another); and its configuration needs alerts:, availability: or admin:"},
+		{[]string{"downtime", "november"}, "\"november\" is no month: write such as 2026-11"},
+		{[]string{"downtime", "2026-10", "2026-11"}, "one month is shown at a time"},
+	} {
+		if _, err := say(t, c.args...); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v: %v, want %s", c.args, err, c.want)
+		}
+	}
+}

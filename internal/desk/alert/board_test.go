@@ -1,0 +1,149 @@
+package alert
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weirhq/weir/internal/condition"
+	"github.com/weirhq/weir/internal/config"
+	"github.com/weirhq/weir/internal/picture"
+)
+
+func TestGlob(t *testing.T) {
+	for _, c := range []struct {
+		pattern, text string
+		want          bool
+	}{
+		{"", "x", true}, {"*", "", true}, {"a", "a", true}, {"a", "ab", false}, {"a*", "ab", true}, {"*b", "ab", true}, {"a*c*e", "abcde", true},
+		{"a*c*e", "abde", false}, {"*.example.com", "www.example.com", true}, {"*.example.com", "example.com", false}, {"ab*ba", "aba", false}, {"web/*", "web/10.0.0.1:80", true},
+	} {
+		if glob(c.pattern, c.text) != c.want {
+			t.Errorf("%q of %q is not %v", c.pattern, c.text, c.want)
+		}
+	}
+}
+
+// TestEveryNumberIsKnown: what conditions may ask for can be told.
+func TestEveryNumberIsKnown(t *testing.T) {
+	v := &view{p: &picture.Picture{Facts: &picture.Facts{CPUs: []float64{0}, MemTotal: 1, SwapTotal: 1, FilesMax: 1}}, windows: map[string]*window{}}
+	w := &window{marks: []mark{{at: time.Unix(0, 0)}}, now: mark{time.Unix(600, 0), totals{1000, 1, 500, 100}}}
+	for _, kind := range []string{"total", "site", "route", "pool", "server"} {
+		v.windows[kind+" "] = w
+	}
+	f := &picture.Flow{P50: 1, P95: 1, P99: 1}
+	numbers := map[string]func(string) float64{
+		"total": v.totalNumber, "site": v.flowNumber(f, "site", ""), "route": v.flowNumber(f, "route", ""),
+		"pool": v.poolNumber(&picture.Pool{P50: 1, P95: 1, P99: 1}), "server": v.serverNumber(&picture.Server{P50: 1, P95: 1, P99: 1}, ""),
+	}
+	v.p.Total = *f
+	for _, k := range condition.All() {
+		if n := numbers[k.Of](k.Name); n != n {
+			t.Errorf("%s.%s is not known", k.Of, k.Name)
+		}
+	}
+}
+
+func TestEveryBuiltInRuleIsKnown(t *testing.T) {
+	for _, r := range config.BuiltInRules() {
+		if builtIn[r.Name] == nil {
+			t.Errorf("%s is not", r.Name)
+		}
+	}
+	if len(builtIn) != len(config.BuiltInRules()) {
+		t.Error("there are rules that config does not know")
+	}
+}
+
+// TestBoardIsBounded: neither subjects nor news make it grow, and what there is no room for is counted.
+func TestBoardIsBounded(t *testing.T) {
+	b := New(Saved{})
+	b.Use(&config.Alerts{Rules: builtInRules(), Targets: []config.AlertTarget{{Name: "ops", Limit: 100, Severity: config.Info}}})
+	at := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	p := &picture.Picture{At: at, Node: "n", KeeperPID: 1, Edge: picture.Edge{Up: true}}
+	for i := range maxAlerts + 500 {
+		p.Pools = append(p.Pools, picture.Pool{Name: fmt.Sprint("p", i), State: "down"})
+	}
+	var extra Extra
+	for i := range 500 {
+		extra.News = append(extra.News, News{Rule: "new_error", Subject: fmt.Sprint(i), Text: "x"})
+	}
+	messages, _ := b.Step(p, extra)
+	for i := range 40 {
+		next := *p
+		next.At = at.Add(time.Duration(i) * time.Second)
+		more, _ := b.Step(&next, Extra{})
+		messages = append(messages, more...)
+	}
+	if len(b.alerts) > maxAlerts {
+		t.Errorf("%d alerts", len(b.alerts))
+	}
+	if len(messages) != 1 || len(messages[0].Items) != maxItems || messages[0].More < 1000 {
+		t.Fatalf("%d messages", len(messages))
+	}
+	if text := messages[0].Text(); len(text) > 100<<10 || !strings.Contains(text, "more: weir alert list") {
+		t.Error(len(text))
+	}
+	for range maxSilences + 5 {
+		b.Silence(Silence{Rule: "x", Until: at.Add(time.Hour)}, at) //nolint:errcheck // the last are refused
+	}
+	if len(b.silences) != maxSilences {
+		t.Errorf("%d silences", len(b.silences))
+	}
+}
+
+func builtInRules() (all []config.AlertRule) {
+	for _, r := range config.BuiltInRules() {
+		all = append(all, r.AlertRule)
+	}
+	return all
+}
+
+// TestATestIsOne: it names its target, or says which there are.
+func TestATestIsOne(t *testing.T) {
+	b := New(Saved{})
+	if _, err := b.Test("ops", "ann", time.Time{}); err == nil || !strings.Contains(err.Error(), "there is no target: name one") {
+		t.Error(err)
+	}
+	b.Use(&config.Alerts{Targets: []config.AlertTarget{{Name: "ops"}, {Name: "chat"}}})
+	if _, err := b.Test("opps", "ann", time.Time{}); err == nil || !strings.Contains(err.Error(), "the targets are [ops chat]") {
+		t.Error(err)
+	}
+	m, err := b.Test("ops", "ann", time.Time{})
+	if err != nil || !strings.Contains(m.Title(), "a test") || !strings.Contains(m.Text(), "asked for by ann") {
+		t.Error(m, err)
+	}
+}
+
+func TestLength(t *testing.T) {
+	for d, want := range map[time.Duration]string{0: "0s", 59 * time.Second: "59s", 60 * time.Second: "1m", 61 * time.Second: "1m 1s", 3 * time.Hour: "3h 0m", 47 * time.Hour: "47h 0m", 50 * time.Hour: "2d 2h", -time.Hour: "0s"} {
+		if got := Length(d); got != want {
+			t.Errorf("%v is %s, want %s", d, got, want)
+		}
+	}
+}
+
+func BenchmarkStep(b *testing.B) {
+	board := New(Saved{})
+	board.Use(&config.Alerts{Rules: builtInRules(), Targets: []config.AlertTarget{{Name: "ops", Limit: 100}}})
+	p := &picture.Picture{KeeperPID: 1, Edge: picture.Edge{Up: true}}
+	for i := range 100 {
+		o := picture.Pool{Name: fmt.Sprint("p", i), State: "up", Open: 10, QueueSize: 10}
+		for j := range 10 {
+			o.Servers = append(o.Servers, picture.Server{Name: fmt.Sprint("s", j), Address: fmt.Sprintf("10.0.%d.%d:80", i, j), State: "ready"})
+		}
+		p.Pools = append(p.Pools, o)
+		p.Sites = append(p.Sites, picture.Site{Name: fmt.Sprint("w", i)})
+		for j := range 10 {
+			p.Routes = append(p.Routes, picture.Route{Site: fmt.Sprint("w", i), Name: fmt.Sprint("r", j), Pool: o.Name})
+		}
+	}
+	at := time.Unix(1e9, 0)
+	b.ReportAllocs()
+	for b.Loop() {
+		at = at.Add(time.Second)
+		p.At = at
+		board.Step(p, Extra{})
+	}
+}
