@@ -30,6 +30,8 @@ func TestRealDesk(t *testing.T) {
 listen: {http: ["@ADDRESS@"]}
 log: {access: {to: none}}
 admin: {listen: %q, token: %s}
+alerts: {targets: {ops: {command: [/bin/cat]}}}
+availability: {browser.test: {budget: 45m}}
 pools:
   two:
     balance: round_robin
@@ -84,6 +86,7 @@ sites:
 			t.Fatalf("%q answered, though it is drained", got)
 		}
 	}
+	b.wait(`!document.getElementById("p-alerts").hidden && document.getElementById("downtime").textContent.includes("45 m left of 45 m")`)
 	b.keys(kb.Escape)
 	b.shot("real-desk")
 	for _, path := range []string{"/haproxy;csv", "/stats.csv", "/stats.json"} {

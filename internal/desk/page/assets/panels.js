@@ -228,7 +228,8 @@ export class Panels {
       e.children[3].firstChild.onclick = () => unsilence(s);
     });
     attr($("alerts-none"), "hidden", all.length > 0 || null);
-    state.firing = all.filter(x => x.state === "firing" && !x.silenced && !x.acknowledged);
+    // What is down stands in the verdict already.
+    state.firing = all.filter(x => x.state === "firing" && !x.silenced && !x.acknowledged && !/^(pool|server|edge)_/.test(x.rule));
   }
 
   downtime(d) {
