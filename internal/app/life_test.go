@@ -1,17 +1,15 @@
 package app
 
 import (
-	"bufio"
 	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/weirhq/weir/internal/config"
+	"github.com/weirhq/weir/internal/testkit"
 )
 
 var update = flag.Bool("update", false, "write the golden traces anew")
@@ -29,52 +27,27 @@ func testApp(workers int) *config.App {
 // after it are the actions that follow from it; "status" and "serving" show what Life says of itself. The first line
 // is the number of workers, and what else the app has (see appOf). "live W…" stands for all that makes workers live.
 func TestTraces(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.trace")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no traces", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".trace"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := replay(t, string(text))
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if got != string(text) {
-				t.Errorf("the trace has changed (-update writes it anew):\n%s", got)
-			}
-		})
-	}
+	testkit.Traces(t, "testdata/*.trace", *update, replay)
 }
 
 func replay(t *testing.T, text string) string {
 	t.Helper()
-	var out strings.Builder
 	var l *Life
 	base := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	for in := bufio.NewScanner(strings.NewReader(text)); in.Scan(); {
-		line := in.Text()
-		if strings.HasPrefix(line, "\t") {
-			continue
-		}
-		fmt.Fprintln(&out, line)
+	return testkit.PlayBlocks(text, func(line string) (out []string) {
 		words := strings.Fields(line)
-		if len(words) == 0 || strings.HasPrefix(line, "#") {
-			continue
-		}
 		if words[0] == "workers" {
 			l = NewLife(appOf(t, words[1:]), nil)
-			continue
+			return nil
 		}
 		at, err := time.ParseDuration(words[0])
 		if err != nil {
 			t.Fatalf("%s: %v", line, err)
+		}
+		step := func(e Event) {
+			for _, a := range l.Step(base.Add(at), e) {
+				out = append(out, fmt.Sprint(a))
+			}
 		}
 		switch words[1] {
 		case "live":
@@ -82,30 +55,26 @@ func replay(t *testing.T, text string) string {
 				_, number, _ := strings.Cut(w, "/")
 				port := 4000 + len(number)
 				for _, e := range []Event{Started{w, fmt.Sprintf("127.0.0.1:%d", port), port}, ReadyOK{w}, Announced{w, Ready}} {
-					for _, a := range l.Step(base.Add(at), e) {
-						fmt.Fprintf(&out, "\t%v\n", a)
-					}
+					step(e)
 				}
 			}
 		case "status":
 			for _, w := range l.Status().Workers {
-				fmt.Fprintf(&out, "\t%s pid %d %s since %s restarts %d looping %v last %q", w.Name, w.PID, w.State, w.Since[11:], w.Restarts, w.Looping, w.Last)
+				text := fmt.Sprintf("%s pid %d %s since %s restarts %d looping %v last %q", w.Name, w.PID, w.State, w.Since[11:], w.Restarts, w.Looping, w.Last)
 				if w.Due != "" {
-					fmt.Fprintf(&out, " due %q", w.Due)
+					text += fmt.Sprintf(" due %q", w.Due)
 				}
-				fmt.Fprintln(&out)
+				out = append(out, text)
 			}
 		case "serving":
 			for _, w := range l.Serving() {
-				fmt.Fprintf(&out, "\t%s %s %s\n", w.Name, w.Address, w.State)
+				out = append(out, fmt.Sprintf("%s %s %s", w.Name, w.Address, w.State))
 			}
 		default:
-			for _, a := range l.Step(base.Add(at), parseEvent(t, words[1:])) {
-				fmt.Fprintf(&out, "\t%v\n", a)
-			}
+			step(parseEvent(t, words[1:]))
 		}
-	}
-	return out.String()
+		return out
+	})
 }
 
 // appOf reads the number of workers, and max=N, at_once=N, requests=N, memory=MIB, age=TIME, overrun=TIME.

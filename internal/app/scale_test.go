@@ -1,53 +1,35 @@
 package app
 
 import (
-	"bufio"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/weirhq/weir/internal/testkit"
 )
 
 // TestScaleTraces replays testdata/scale/*.trace: a line is a number of seconds, the busy share and the queue in each of them;
 // indented below it is what was decided. The first line has the workers at first, and the bounds. New workers are live five
 // seconds later.
 func TestScaleTraces(t *testing.T) {
-	files, err := filepath.Glob("testdata/scale/*.trace")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no traces", err)
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var out strings.Builder
+	testkit.Traces(t, "testdata/scale/*.trace", *update, func(t *testing.T, text string) string {
 		var s Scaler
 		var size, least, most int
 		now := time.Unix(0, 0)
 		var born []time.Time
-		for in := bufio.NewScanner(strings.NewReader(string(text))); in.Scan(); {
-			line := in.Text()
-			if strings.HasPrefix(line, "\t") {
-				continue
-			}
-			fmt.Fprintln(&out, line)
-			var seconds int
-			var busy float64
-			var queued int64
-			switch {
-			case strings.HasPrefix(line, "#"):
-				continue
-			case strings.HasPrefix(line, "workers"):
+		return testkit.PlayBlocks(text, func(line string) (out []string) {
+			if strings.HasPrefix(line, "workers") {
 				if _, err := fmt.Sscanf(line, "workers %d of %d to %d", &size, &least, &most); err != nil {
 					t.Fatal(line, err)
 				}
 				born = make([]time.Time, size)
-				continue
+				return nil
 			}
+			var seconds int
+			var busy float64
+			var queued int64
 			if _, err := fmt.Sscanf(line, "%d s busy %f queued %d", &seconds, &busy, &queued); err != nil {
 				t.Fatal(line, err)
 			}
@@ -61,23 +43,16 @@ func TestScaleTraces(t *testing.T) {
 				}
 				n, why := s.Want(now, size, least, most, Load{live, busy, queued})
 				if n != size {
-					fmt.Fprintf(&out, "\t%v: %d workers: %s\n", now.Sub(time.Unix(0, 0)), n, why)
+					out = append(out, fmt.Sprintf("%v: %d workers: %s", now.Sub(time.Unix(0, 0)), n, why))
 				}
 				for size = n; len(born) < size; {
 					born = append(born, now)
 				}
 				born = born[:size]
 			}
-		}
-		if *update {
-			if err := os.WriteFile(file, []byte(out.String()), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if !*update && out.String() != string(text) {
-			t.Errorf("%s has changed (-update writes it anew):\n%s", file, out.String())
-		}
-	}
+			return out
+		})
+	})
 }
 
 // Whatever the load, the number stays within its bounds, changes by one step at a time, and is at rest when the load is.

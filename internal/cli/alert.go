@@ -49,7 +49,7 @@ func atDesk(c *cobra.Command, runDir string, within time.Duration, do func(conte
 	err = do(ctx, client)
 	var gone *api.Unreachable
 	if errors.As(err, &gone) && !errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("%w; and its configuration needs alerts:, availability: or admin:", err)
+		return fmt.Errorf("%w; it needs alerts:, availability: or admin: in its configuration", err)
 	}
 	return err
 }

@@ -143,7 +143,7 @@ func TestWrongUseOfAlerts(t *testing.T) {
 		{[]string{"alert", "silence"}, "which alerts?"},
 		{[]string{"alert", "ack"}, "which alert?"},
 		{[]string{"alert", "unsilence"}, "which silence?"},
-		{[]string{"alert", "list"}, "no weir answers in " + dir + ": is it running, and with this run directory? (--run-dir DIR names another); and its configuration needs alerts:, availability: or admin:"},
+		{[]string{"alert", "list"}, "no weir answers in " + dir + ": is it running, and with this run directory? (--run-dir DIR names another); it needs alerts:, availability: or admin: in its configuration"},
 		{[]string{"downtime", "november"}, "\"november\" is no month: write such as 2026-11"},
 		{[]string{"downtime", "2026-10", "2026-11"}, "one month is shown at a time"},
 	} {

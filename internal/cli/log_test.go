@@ -269,6 +269,19 @@ func TestEveryWordIsExplained(t *testing.T) {
 	}
 }
 
+// A connection that breaks within a line has said nothing with it.
+func TestHalfALineIsNone(t *testing.T) {
+	for text, want := range map[string]string{"": "", "a": "", "a\n": "a|", "a\n\nb\nhalf": "a||b|", "\n": "|"} {
+		got := ""
+		if err := eachLine(strings.NewReader(text), func(l []byte) error { got += string(l) + "|"; return nil }); err != nil || got != want {
+			t.Errorf("%q: %q %v", text, got, err)
+		}
+	}
+	if err := eachLine(strings.NewReader(strings.Repeat("x", lineLimit+1)), func([]byte) error { return nil }); err == nil {
+		t.Error("a line without an end is taken in")
+	}
+}
+
 func TestBar(t *testing.T) {
 	for _, row := range []struct {
 		from, to, whole time.Duration

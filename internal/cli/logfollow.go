@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -60,7 +61,7 @@ func (s *logSource) follow(ctx context.Context, w *logWriter) error {
 	tick := time.NewTicker(lookAfter)
 	defer tick.Stop()
 	var lost time.Time // when the last one that was listened to ended
-	told := false
+	told, broke := false, ""
 	for {
 		if len(all) == 0 {
 			if err := w.Flush(); err != nil {
@@ -74,6 +75,10 @@ func (s *logSource) follow(ctx context.Context, w *logWriter) error {
 			if !h.end {
 				if len(h.line) == 0 {
 					s.seen.begun, lost = true, time.Time{}
+					if broke == h.socket {
+						s.say("the connection to the edge broke: some requests that ended meanwhile may not be shown")
+						broke = ""
+					}
 				}
 				if err := s.pass(h.line, w); err != nil {
 					return err
@@ -81,6 +86,9 @@ func (s *logSource) follow(ctx context.Context, w *logWriter) error {
 				continue
 			}
 			delete(open, h.socket)
+			if s.seen.begun && h.socket == s.socket() { // it has not been followed by another
+				broke = h.socket
+			}
 			if err := s.lost(h.err); err != nil {
 				return err
 			}
@@ -140,10 +148,16 @@ func (s *logSource) listen(ctx context.Context, socket, path string, to chan<- h
 	to <- heard{socket: socket, end: true, err: err}
 }
 
-// eachLine calls f with each line without its end.
+// eachLine calls f with each whole line, without its end.
 func eachLine(r io.Reader, f func([]byte) error) error {
 	sc := bufio.NewScanner(r)
 	sc.Buffer(make([]byte, 64<<10), lineLimit)
+	sc.Split(func(data []byte, atEOF bool) (int, []byte, error) {
+		if atEOF && bytes.IndexByte(data, '\n') < 0 {
+			return len(data), nil, nil // half a line is none
+		}
+		return bufio.ScanLines(data, atEOF)
+	})
 	for sc.Scan() {
 		if err := f(sc.Bytes()); err != nil {
 			return err

@@ -83,6 +83,7 @@ func (d *desk) startTraces() error {
 	}
 	d.traces = otlp.New(api.NewClient(api.EdgeSocket(d.runDir)), d.version, host)
 	d.traces.Start()
+	d.hub.metrics.Add(d.traceFamilies)
 	return nil
 }
 

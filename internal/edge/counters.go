@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -37,10 +38,15 @@ func (e *Edge) Counters(ctx context.Context) (c api.Counters, err error) {
 		}
 		return c, nil
 	}
+	if e.tree.Load() == nil {
+		return c, errNoTree // an answer without routes and pools would take them out of the picture
+	}
 	c = e.own()
 	e.inherited.addTo(&c)
 	return c, nil
 }
+
+var errNoTree = errors.New("the edge is being started: try again")
 
 // own is what this edge has counted itself.
 func (e *Edge) own() api.Counters {

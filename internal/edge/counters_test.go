@@ -243,6 +243,20 @@ func TestCountersGoOver(t *testing.T) {
 	})
 }
 
+// TestCountersBeforeState: an edge that serves nothing yet says so, rather than that there is nothing.
+func TestCountersBeforeState(t *testing.T) {
+	e, err := start(fibers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err := e.Counters(t.Context()); err == nil {
+		t.Errorf("it tells %+v", c)
+	}
+	if err := e.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestManyInheritances: an edge that followed a hundred others says the right sum, and keeps few words apart.
 func TestManyInheritances(t *testing.T) {
 	var n inheritance

@@ -43,7 +43,7 @@ func (h *handler) serve() {
 	h.site, h.route = site, route
 	h.x.Journal.Site, h.x.Journal.Route = site.name, route.name
 	h.x.Journal.Mark(journal.Routed, h.l.loop.Now())
-	if h.tree.traces != nil {
+	if h.tree.traces != nil && route.config.Monitor == "" {
 		h.trace()
 	}
 

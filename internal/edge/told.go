@@ -111,7 +111,8 @@ func (c *control) log(w http.ResponseWriter, r *http.Request) {
 		api.AnswerError(w, http.StatusUnprocessableEntity, err)
 		return
 	}
-	out := bufio.NewWriterSize(w, 64<<10)
+	flusher := http.NewResponseController(w)
+	out := bufio.NewWriterSize(&patient{w, flusher}, 64<<10)
 	recent := func() {
 		if q.recent < 0 {
 			return
@@ -133,17 +134,29 @@ func (c *control) log(w http.ResponseWriter, r *http.Request) {
 	}
 	defer leave()
 	w.Header().Set("Content-Type", "application/x-ndjson")
-	flusher := http.NewResponseController(w)
-	flush := func() error {
-		if err := out.Flush(); err != nil {
-			return err
-		}
-		return flusher.Flush()
-	}
+	flush := func() error { return errors.Join(out.Flush(), flusher.Flush()) }
 	recent() // after Listen: told twice is better than not at all
 	if flush() == nil {
 		l.Pass(r.Context().Done(), out, flush)
 	}
+}
+
+// listenerPatience is how long one who listens may take nothing: there are not many places to listen at, and who was put to sleep comes
+// again when it wakes up.
+const listenerPatience = 30 * time.Second
+
+// patient is a writer to somebody who may have gone to sleep.
+type patient struct {
+	http.ResponseWriter
+	control *http.ResponseController
+}
+
+func (p *patient) Write(b []byte) (int, error) {
+	// What does not know of deadlines is no connection.
+	if err := p.control.SetWriteDeadline(time.Now().Add(listenerPatience)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return 0, err
+	}
+	return p.ResponseWriter.Write(b)
 }
 
 // bequeathStories leaves to the successor what is kept of requests that ended since it last did so. With successor.left.

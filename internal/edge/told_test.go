@@ -256,3 +256,49 @@ func BenchmarkEnded(b *testing.B) {
 		})
 	}
 }
+
+// Sessions of TCP are told of too: not as slow because they last, but when a server failed them.
+func TestStoriesOfTCP(t *testing.T) {
+	o := greets(t, "tcp", "hello")
+	r := serveTCP(t, fibers, "pool: p", "log: {access: {to: none}, slow: 1ms}\n"+tcpPool("", o.Address))
+	all := listenTo(t, r, "filter="+url.QueryEscape("listen~: and pool=p"))
+	c := testkit.Dial(t, r.addr)
+	if got := c.Read(5); got != "hello" {
+		t.Errorf("%q", got)
+	}
+	time.AfterFunc(5*time.Millisecond, c.Close) // longer than what is slow
+	got := <-all
+	if got.Listen != r.addr || got.Status != 200 || got.Slow && got.Stages["connected"] < 1 || got.Stages["delivered"] != 0 && got.Stages["connected"] > got.Stages["delivered"] || got.Server != o.Address {
+		t.Errorf("%+v", got)
+	}
+	r.applyTCP("pool: p", tcpPool("", testkit.DeadAddress(t)), nil)
+	if c, err := net.Dial("tcp", r.addr); err == nil { // it may be reset at once
+		defer c.Close()
+	}
+	if got := <-all; !got.Failed || got.Cause != "connect_error" {
+		t.Errorf("%+v", got)
+	}
+	if kept := recent(t, r, "recent=5&filter="+url.QueryEscape("failed=yes")); len(kept) != 1 || kept[0].Listen != r.addr {
+		t.Errorf("kept: %+v", kept)
+	}
+}
+
+// What is kept comes first, and then what ends.
+func TestStoriesOfThePastAndOn(t *testing.T) {
+	r := serveEdge(t, fibers, "sites: [{hosts: ['*'], routes: [{match: {path: /here}, respond: {status: 204}}]}]\n")
+	askFor(t, r.addr, "/none") // refused: no route
+	r.quiet()
+	for _, query := range []string{"recent=5&follow=true", "since=0"} {
+		all := listenTo(t, r, query)
+		if got := <-all; got.Target != "/none" || got.Cause != "no_route" {
+			t.Errorf("%s: %+v", query, got)
+		}
+		askFor(t, r.addr, "/here")
+		if got := <-all; got.Target != "/here" {
+			t.Errorf("%s: %+v", query, got)
+		}
+	}
+	if got := recent(t, r, "recent=5&since=99999999999999"); len(got) != 0 {
+		t.Errorf("of the future: %+v", got)
+	}
+}

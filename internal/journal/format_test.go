@@ -258,3 +258,29 @@ func BenchmarkTemplate(b *testing.B) {
 		dst = f.Append(dst[:0], l)
 	}
 }
+
+// Whatever format somebody writes: it is refused, or makes one line that no client can end.
+func FuzzParseFormat(f *testing.F) {
+	for _, s := range []string{"json", "combined", "json:time,status", `{client} "{method} {target}" {{{id}}}`, "{host}|{path}", `"{query}"{`, "}", "json:", "{time_common}\t{listen}"} {
+		f.Add(s, "/a?b\n\"|{id}\x1b")
+	}
+	f.Fuzz(func(t *testing.T, format, target string) {
+		p, err := ParseFormat(format)
+		if err != nil {
+			return
+		}
+		l := &Line{Target: []byte(target), Host: []byte(target), ID: []byte(target), Name: target, Server: target}
+		text := p.Append(nil, l)
+		if bytes.Count(text, lineFeed) != 1 || text[len(text)-1] != '\n' {
+			t.Fatalf("%q: %q", format, text)
+		}
+		own := regexp.MustCompile(`[\x00-\x08\x0a-\x1f\x7f]`)
+		if own.Match(text[:len(text)-1]) {
+			t.Fatalf("%q: a control in %q", format, text)
+		}
+		l.Listen = ":1"
+		if text := p.Append(nil, l); bytes.Count(text, lineFeed) != 1 {
+			t.Fatalf("%q: %q", format, text)
+		}
+	})
+}

@@ -80,6 +80,27 @@ func standing(hands []api.Hand, cfg *config.Config, workers []api.Worker) []api.
 	})
 }
 
+// stranded says of which servers something was decided that holds no more, since the next configuration has no pool of that name. An app's
+// workers end with their pool.
+func stranded(hands []api.Hand, now, next *config.Config) (all []string) {
+	for _, h := range hands {
+		named := func(p *config.Pool) bool { return p.Name == h.Pool }
+		was := slices.IndexFunc(now.Pools, named)
+		if was < 0 || now.Pools[was].App != "" || slices.ContainsFunc(next.Pools, named) {
+			continue
+		}
+		what := h.State
+		if what == "" && h.Weight != nil {
+			what = fmt.Sprintf("weight %d", *h.Weight)
+		}
+		if what == "" {
+			what = h.Listed
+		}
+		all = append(all, fmt.Sprintf("there is no pool %s any more: %s of %s/%s, decided by %s, holds again when it is back", h.Pool, what, h.Pool, h.Server, h.By))
+	}
+	return all
+}
+
 // checkIntervention looks at one before anybody is asked what it means.
 func checkIntervention(in *api.Intervention) error {
 	switch {

@@ -64,6 +64,30 @@ func TestStanding(t *testing.T) {
 	}
 }
 
+// What was decided of a pool that a reload renames is told once: silence would look as if it held.
+func TestStranded(t *testing.T) {
+	cfg := func(names ...string) *config.Config {
+		c := &config.Config{}
+		for _, n := range names {
+			c.Pools = append(c.Pools, &config.Pool{Name: n})
+		}
+		return c
+	}
+	three := 3
+	hands := []api.Hand{{Pool: "web", Server: "a:1", State: "drain", By: "ann"}, {Pool: "web", Server: "b:1", Weight: &three, By: "bob"}, {Pool: "web", Server: "c:1", Listed: "added", By: "ann"},
+		{Pool: "db", Server: "d:1", State: "maint", By: "ann"}, {Pool: "older", Server: "e:1", State: "maint", By: "ann"}}
+	want := []string{"there is no pool web any more: drain of web/a:1, decided by ann, holds again when it is back", "there is no pool web any more: weight 3 of web/b:1, decided by bob, holds again when it is back",
+		"there is no pool web any more: added of web/c:1, decided by ann, holds again when it is back"}
+	if diff := cmp.Diff(want, stranded(hands, cfg("web", "db"), cfg("www", "db"))); diff != "" {
+		t.Error(diff)
+	}
+	for _, next := range []*config.Config{cfg("web", "db", "more"), cfg("db", "web")} {
+		if got := stranded(hands, cfg("web", "db"), next); got != nil {
+			t.Error(got)
+		}
+	}
+}
+
 func TestCheckIntervention(t *testing.T) {
 	big := 1001
 	good := api.Intervention{Do: "drain", Pool: "web", Server: "a", By: " ann\x1b[2J\n", Reason: "new\r\ndisk"}

@@ -132,6 +132,7 @@ type change struct {
 	opened, closed []*listener
 	added, removed []*running
 	updated        []*config.App
+	stranded       []string // what people decided of pools that are no more
 }
 
 // reloadAll reads the configuration anew. Up to the moment when the edge takes it, an error changes nothing:
@@ -171,6 +172,7 @@ func (k *keeper) plan(c *change, warnings []config.Warning) error {
 	}
 	cfg := c.cfg
 	k.warn(cfg, warnings)
+	c.stranded = stranded(k.people.hands, k.cfg, cfg)
 	if cfg.RunDir != k.runDir {
 		return cfg.ErrorAt("run_dir", fmt.Sprintf("the run directory cannot be changed from %s while weir runs", k.runDir), "stop weir and start it again")
 	}
@@ -359,6 +361,9 @@ func (k *keeper) update(a *config.App) error {
 func (k *keeper) finish(c *change) error {
 	if err := k.call(func() {
 		k.level.Set(levelOf(c.cfg.Log.Level))
+		for _, text := range c.stranded {
+			k.log.Warn(text)
+		}
 		for _, l := range c.closed {
 			delete(k.listeners, key(l.spec))
 			l.remove()

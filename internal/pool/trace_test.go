@@ -1,13 +1,9 @@
 package pool
 
 import (
-	"bufio"
-	"bytes"
 	"errors"
 	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -16,6 +12,7 @@ import (
 
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/config"
+	"github.com/weirhq/weir/internal/testkit"
 )
 
 var update = flag.Bool("update", false, "write the traces anew")
@@ -23,40 +20,13 @@ var update = flag.Bool("update", false, "write the traces anew")
 // TestTraces plays testdata/traces/*.trace: what happens to a pool, line by line, and behind "→" what came of it: which server a
 // request got, and each server with its requests under way and, unless it is ready, its state. Time is fake.
 func TestTraces(t *testing.T) {
-	files, err := filepath.Glob("testdata/traces/*.trace")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no traces", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".trace"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var got bytes.Buffer
-			synctest.Test(t, func(t *testing.T) {
-				p := tracer{t: t, cfg: fixed("p", 0), turns: map[string]*Turn{}}
-				for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
-					line, _, _ := strings.Cut(lines.Text(), "→")
-					line = strings.TrimRight(line, " ")
-					if line == "" || line[0] == '#' {
-						fmt.Fprintln(&got, line)
-						continue
-					}
-					fmt.Fprintf(&got, "%-28s → %s\n", line, p.play(strings.Fields(line)))
-				}
-			})
-			if *update {
-				if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if got.String() != string(text) {
-				t.Errorf("the trace is now (go test -update takes it over):\n%s", got.String())
-			}
+	testkit.Traces(t, "testdata/traces/*.trace", *update, func(t *testing.T, text string) (got string) {
+		synctest.Test(t, func(t *testing.T) {
+			p := tracer{t: t, cfg: fixed("p", 0), turns: map[string]*Turn{}}
+			got = testkit.PlayLines(text, 28, p.play)
 		})
-	}
+		return got
+	})
 }
 
 // tracer is a pool as the events of a trace make it.

@@ -23,7 +23,8 @@ const (
 	silence   = 20 * time.Second // the desk says something more often
 	maxFrame  = 64 << 20
 	storyTick = 250 * time.Millisecond // stories are shown in lots, not one by one
-	storyLot  = 200                    // of a lot; more cannot be read
+	maxAlerts = 100
+	storyLot  = 200 // of a lot; more cannot be read
 )
 
 // conn asks the desk and tells what it says to send. Every goroutine of it ends with the context, and wait waits for them.
@@ -92,6 +93,14 @@ func (c *conn) answer(ctx context.Context, what any) any {
 			return nil // without those of before there are those to come
 		}
 		return gotEvents{list, true}
+	case askAlerts:
+		var told struct {
+			Alerts []Alert `json:"alerts"`
+		}
+		if c.desk.Get(ctx, "/api/v1/alerts", &told) != nil {
+			return nil // a desk of before knows none; one that is gone says so in the stream
+		}
+		return gotAlerts{firing(told.Alerts)}
 	case askSeries:
 		s := &Series{}
 		err := c.desk.Get(ctx, "/api/v1/series?of="+url.QueryEscape(what.of)+"&span="+what.span, s)
@@ -116,6 +125,16 @@ func (c *conn) answer(ctx context.Context, what any) any {
 		return gotDone{text: "the app " + what.app + " is reloaded"}
 	}
 	return nil
+}
+
+// firing leaves the alerts that fire, and are neither silenced nor only what follows from another.
+func firing(all []Alert) (out []Alert) {
+	for _, a := range all {
+		if a.State == "firing" && a.By == "" && a.Silenced == "" && len(out) < maxAlerts {
+			out = append(out, a)
+		}
+	}
+	return out
 }
 
 // follow tells of every picture and event until the context ends. When the desk goes it says so, and comes back with it.

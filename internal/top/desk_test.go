@@ -56,6 +56,9 @@ func (d *fakeDesk) start() {
 	mux.HandleFunc("GET /api/v1/stream", d.stream)
 	mux.HandleFunc("GET /api/v1/events", func(w http.ResponseWriter, _ *http.Request) { api.Answer(w, 200, fakeEvents()) })
 	mux.HandleFunc("GET /api/v1/cache", func(w http.ResponseWriter, _ *http.Request) { api.Answer(w, 200, fakeCacheStatus()) })
+	mux.HandleFunc("GET /api/v1/alerts", func(w http.ResponseWriter, _ *http.Request) {
+		w.Write([]byte(fakeAlerts)) //nolint:errcheck // who asks is gone
+	})
 	mux.HandleFunc("GET /api/v1/series", func(w http.ResponseWriter, r *http.Request) {
 		api.Answer(w, 200, fakeSeries(r.FormValue("of"), r.FormValue("span")))
 	})

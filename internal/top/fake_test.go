@@ -168,6 +168,12 @@ const fakeLog = `{"time":"2026-03-14T11:59:57.120Z","client":"192.0.2.7","method
 {"dropped":3}
 `
 
+// fakeAlerts is the desk's answer, with alerts that are not to be seen.
+const fakeAlerts = `{"alerts":[{"id":"1","rule":"pool_down","subject":"db","state":"firing","severity":"critical","text":"no server of the pool db takes requests","since":"2026-03-14T11:57:00Z","fired":"2026-03-14T11:57:01Z"},
+{"rule":"server_down","subject":"db/10.0.9.1:5432","state":"firing","severity":"critical","text":"explained by another","by":"1"},{"rule":"disk","state":"firing","severity":"warning","text":"silenced","silenced":"s1"},
+{"rule":"errors","subject":"www.example.com","state":"pending","severity":"warning","text":"pending"},
+{"rule":"disk","subject":"/var","state":"firing","severity":"warning","text":"/var is 92 % full","fired":"2026-03-14T09:00:00Z","acknowledged":{"by":"ann","at":"2026-03-14T09:10:00Z"}}],"silences":[],"targets":[]}`
+
 func fakeCacheStatus() *api.CacheStatus {
 	return &api.CacheStatus{TopMisses: []api.KeyMisses{{URL: "www.example.com/search?q=new+year", Misses: 91234}, {URL: "www.example.com/account", Misses: 4021}},
 		Estimates: []api.MemoryEstimate{{Memory: 2 << 30, HitRatio: 0.78}, {Memory: 4 << 30, HitRatio: 0.83}, {Memory: 8 << 30, HitRatio: 0.86}}}

@@ -74,8 +74,40 @@ func (m *model) head() []line {
 	if n := len(p.Faults); n > 0 {
 		out = append(out, line{{"CHAOS ", warn}, {plural(n, "fault") + " made on purpose (weir chaos)", warn}})
 	}
+	out = append(out, m.alertLines()...)
 	if m.h < 12 && !m.file {
 		out = out[:min(len(out), 2)]
+	}
+	return out
+}
+
+// alertLines are the alerts that fire: all on the overview, as far as there is room, elsewhere the worst.
+func (m *model) alertLines() (out []line) {
+	most := 1
+	switch {
+	case m.file:
+		most = len(m.alerts)
+	case m.view == overview && m.detail == "" && !m.help:
+		most = max(m.h/10, 1)
+	}
+	for i := range m.alerts[:min(len(m.alerts), most)] {
+		a := &m.alerts[i]
+		st := warn
+		if a.Severity == "critical" {
+			st = bad
+		}
+		l := line{{"ALERT ", st}, {a.Text, st}, {m.gap() + since(a.Fired, m.pic.At), dim}}
+		if !a.Clearing.IsZero() {
+			l = line{{"ALERT ", dim}, {a.Text, dim}, {m.gap() + "over for " + since(a.Clearing, m.pic.At), good}}
+		}
+		if a.Ack != nil {
+			l = line{{"ALERT ", dim}, {a.Text, dim}, {m.gap() + "seen by " + a.Ack.By, dim}}
+		}
+		if more := len(m.alerts) - most; i == most-1 && more > 0 {
+			end := piece{fmt.Sprintf("%sand %d more", m.gap(), more), st}
+			l = append(m.clip(l, m.w-m.paint.width(line{end})), end)
+		}
+		out = append(out, l)
 	}
 	return out
 }

@@ -35,6 +35,22 @@ type Event struct {
 	By      string    `json:"by,omitempty"`
 }
 
+// Alert is what the desk alerts of, as it tells it.
+type Alert struct {
+	Rule     string    `json:"rule"`
+	Subject  string    `json:"subject"`
+	State    string    `json:"state"`    // "firing", or of no interest here
+	Severity string    `json:"severity"` // "critical" or less
+	Text     string    `json:"text"`
+	Fired    time.Time `json:"fired"`
+	Clearing time.Time `json:"clearing"` // since when it is over, if it is, and not yet for long enough
+	By       string    `json:"by"`       // the alert that explains it
+	Silenced string    `json:"silenced"`
+	Ack      *struct {
+		By string `json:"by"`
+	} `json:"acknowledged"`
+}
+
 // Me is who the desk takes us for.
 type Me struct {
 	Name string `json:"name"`
@@ -62,8 +78,9 @@ type (
 		cache *api.CacheStatus
 		err   error
 	}
-	gotMe   struct{ me Me }
-	gotDone struct {
+	gotMe     struct{ me Me }
+	gotAlerts struct{ firing []Alert } // the worst first
+	gotDone   struct {
 		text string
 		err  error
 	}
@@ -82,6 +99,7 @@ type (
 	askEvents struct{}
 	askMe     struct{}
 	askCache  struct{}
+	askAlerts struct{}
 	askLog    struct {
 		run    int
 		recent bool // the last slow and failed ones; else as they come
@@ -170,6 +188,7 @@ type model struct {
 	asked   map[string]time.Time // when, by the pictures' clock
 	cache   *api.CacheStatus
 	noCache string
+	alerts  []Alert
 
 	stories  []*story // the newest first
 	run      int
@@ -228,6 +247,8 @@ func (m *model) take(what any) []any {
 		}
 	case gotMe:
 		m.me = what.me
+	case gotAlerts:
+		m.alerts = what.firing
 	case gotDone:
 		m.say = cell{what.text, good}
 		if what.err != nil {
@@ -296,6 +317,9 @@ func (m *model) wants() (all []any) {
 		if m.due("series "+of+" "+spans[m.span], every) {
 			all = append(all, askSeries{of, spans[m.span]})
 		}
+	}
+	if m.later == nil && m.due("alerts", 5*time.Second) {
+		all = append(all, askAlerts{})
 	}
 	if m.view == cacheView && (m.later == nil || m.cache == nil) && m.due("cache", 2*time.Second) {
 		all = append(all, askCache{})

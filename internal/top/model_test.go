@@ -222,7 +222,7 @@ func TestWants(t *testing.T) {
 	for n := range 60 {
 		note(m.take(fakePicture(n, 0)))
 	}
-	if count["top.askSeries"] != 1 || len(count) != 1 {
+	if count["top.askSeries"] != 1 || count["top.askAlerts"] < 10 || count["top.askAlerts"] > 13 || len(count) != 2 {
 		t.Error(count)
 	}
 	note(m.take(pressed("t")))
@@ -334,6 +334,31 @@ func TestLongAnswer(t *testing.T) {
 		t.Error(text)
 	}
 	check(t, m, "answer")
+}
+
+// TestAlerts: the worst are on top of every view, and never push the rest out.
+func TestAlerts(t *testing.T) {
+	m := played(t, 80, 24, 0)
+	var all []Alert
+	for i := range 40 {
+		all = append(all, Alert{Text: fmt.Sprintf("number %d %s", i, strings.Repeat("long ", 30)), Severity: "critical", Fired: noon})
+	}
+	m.take(gotAlerts{all})
+	for _, c := range [][2]string{{"1", "and 38 more"}, {"2", "and 39 more"}, {"?", "and 39 more"}} {
+		m.take(pressed(c[0]))
+		check(t, m, c[0])
+		if text, _, _ := m.frame(); !strings.Contains(text, "ALERT number 0") || !strings.Contains(text, c[1]) {
+			t.Errorf("%s:\n%s", c[0], text)
+		}
+	}
+	m.take(gotAlerts{[]Alert{{Text: "it was down", Fired: noon, Clearing: noon.Add(time.Second)}}})
+	if text, _, _ := m.frame(); !strings.Contains(text, "ALERT it was down · over for 10s") {
+		t.Error(text)
+	}
+	m.take(gotAlerts{})
+	if text, _, _ := m.frame(); strings.Contains(text, "ALERT") {
+		t.Error(text)
+	}
 }
 
 // TestEscAndAKey: typed fast, they arrive as one.

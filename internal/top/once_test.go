@@ -19,7 +19,7 @@ func TestOnce(t *testing.T) {
 		want []string
 		not  []string
 	}{
-		{Options{}, []string{"weir v1.4.0 · web1", "NEWEST EVENTS", "another configuration is in force", "█"}, []string{"\x1b", "quit", " \n"}},
+		{Options{}, []string{"weir v1.4.0 · web1", "ALERT no server of the pool db takes requests · 3m0", "ALERT /var is 92 % full · seen by ann", "NEWEST EVENTS", "another configuration is in force", "█"}, []string{"\x1b", "quit", " \n", "silenced", "explained", "pending"}},
 		{Options{ASCII: true}, []string{"weir v1.4.0 - web1", "#"}, []string{"·", "█", "▁", "…"}},
 		{Options{View: "pools", Sort: "rate"}, []string{"RATE▼", "10.0.9.1:5432"}, nil},
 		{Options{View: "pools", Sort: "-RATE", Filter: "10.0.0."}, []string{"RATE▲", "4 of 8 with 10.0.0."}, []string{"10.0.9.1"}},

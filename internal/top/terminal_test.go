@@ -125,13 +125,13 @@ func TestSortAndFilter(t *testing.T) {
 	s.Type("\x1b")
 	s.See("photos/1")
 	// A click on a column's head, and one on a view's name.
-	rate := 0
-	for i, l := range strings.Split(s.Text(), "\n") {
-		if i == 2 {
-			rate = len([]rune(l[:strings.Index(l, "RATE")]))
+	for y, l := range strings.Split(s.Text(), "\n") {
+		if before, _, ok := strings.Cut(l, "RATE"); ok {
+			x := len([]rune(before))
+			s.Type(fmt.Sprintf("\x1b[<0;%d;%dM\x1b[<0;%d;%dm", x+2, y+1, x+2, y+1))
+			break
 		}
 	}
-	s.Type(fmt.Sprintf("\x1b[<0;%d;3M\x1b[<0;%d;3m", rate+2, rate+2))
 	s.See("RATE▼")
 	s.Type("\x1b[<0;30;2M")
 	s.See("APP/WORKER")

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -306,6 +307,29 @@ func TestByHand(t *testing.T) {
 	}
 	if _, text, code := w.Command("drain", "wep/x"); code != 1 || !strings.Contains(text, `there is no pool "wep"`) {
 		t.Errorf("%d %s", code, text)
+	}
+}
+
+// TestByHandInARenamedPool: what was decided means nothing while no pool is called so. That is said, and it holds again afterwards.
+func TestByHandInARenamedPool(t *testing.T) {
+	w, all := threeServers(t, "")
+	w.Do("drain", "web/"+all[0].address, "--by", "ann")
+	text, err := os.ReadFile(w.File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Write("weir.yaml", strings.ReplaceAll(strings.ReplaceAll(string(text), "  web:", "  www:"), "pool: web", "pool: www"))
+	w.Do("reload")
+	want := "there is no pool web any more: drain of web/" + all[0].address + ", decided by ann, holds again when it is back"
+	if out := w.Output(); strings.Count(out, want) != 1 {
+		t.Errorf("no %q in\n%s", want, out)
+	}
+	w.Do("reload")
+	w.Write("weir.yaml", string(text))
+	w.Do("reload")
+	is(t, w, all[0], "draining")
+	if out := w.Output(); strings.Count(out, want) != 1 {
+		t.Errorf("it is said again and again:\n%s", out)
 	}
 }
 

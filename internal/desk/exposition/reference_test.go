@@ -27,7 +27,7 @@ protobuf, whichever is asked for; the guide [Metrics and dashboards](../guide/me
 
 `
 
-const referenceTail = `## With metrics: in the configuration
+const referenceTail = `## With metrics: or traces: in the configuration
 
 | name | kind | labels | |
 |---|---|---|---|
@@ -36,6 +36,15 @@ const referenceTail = `## With metrics: in the configuration
 | ` + "`weir_statsd_series`" + ` | gauge |  | Apps' numbers that are known. |
 | ` + "`weir_push_lines_total`" + ` | counter | to | Lines that were sent to statsd or Graphite. |
 | ` + "`weir_push_dropped_total`" + ` | counter | to | Lines that could not be sent. |
+
+With ` + "`traces:`" + `:
+
+| name | kind | labels | |
+|---|---|---|---|
+| ` + "`weir_traces_sent_total`" + ` | counter |  | Spans that the collector has taken. |
+| ` + "`weir_traces_dropped_total`" + ` | counter |  | Spans that nobody took in time. |
+| ` + "`weir_traces_refused_total`" + ` | counter |  | Spans that the collector would not have. |
+| ` + "`weir_traces_waiting`" + ` | gauge |  | Spans that wait for the collector. |
 
 What an app sends as NAME is told beside these, with its tags as labels; what is no letter, digit or _ in a name becomes _.
 

@@ -31,6 +31,7 @@ type pusher struct {
 	address  string
 	prefix   string
 	every    time.Duration
+	patience time.Duration // with one who does not read
 
 	next chan *picture.Picture // the latest; holds one
 	ctx  context.Context       // over when it is to stop
@@ -50,8 +51,8 @@ type pusher struct {
 	last   time.Time
 }
 
-func push(graphite bool, address, prefix string, every time.Duration) *pusher {
-	p := &pusher{graphite: graphite, address: address, prefix: prefix, every: every, next: make(chan *picture.Picture, 1), done: make(chan struct{}),
+func push(graphite bool, address, prefix string, every, patience time.Duration) *pusher {
+	p := &pusher{graphite: graphite, address: address, prefix: prefix, every: every, patience: patience, next: make(chan *picture.Picture, 1), done: make(chan struct{}),
 		before: map[string]float64{}, times: map[string]*metrics.Histogram{}}
 	p.ctx, p.end = context.WithCancel(context.Background())
 	go p.run()
@@ -146,7 +147,7 @@ func (p *pusher) write(text []byte) error {
 		}
 		p.conn = conn
 	}
-	if err := p.conn.SetWriteDeadline(time.Now().Add(sendTime)); err != nil {
+	if err := p.conn.SetWriteDeadline(time.Now().Add(p.patience)); err != nil {
 		return err
 	}
 	// Who stops does not wait for one who does not read.

@@ -80,7 +80,7 @@ func (s *Service) Use(cfg *config.Metrics) {
 	}
 	for t := range out {
 		if s.out[t] == nil {
-			s.out[t] = push(t.graphite, t.address, t.prefix, t.every)
+			s.out[t] = push(t.graphite, t.address, t.prefix, t.every, sendTime)
 		}
 	}
 }

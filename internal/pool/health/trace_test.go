@@ -1,58 +1,23 @@
 package health
 
 import (
-	"bufio"
-	"bytes"
 	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
+
+	"github.com/weirhq/weir/internal/testkit"
 )
 
 var update = flag.Bool("update", false, "write the traces anew")
 
 // TestTraces plays testdata/*.trace: lines of events, each followed by what came of it behind "→".
 func TestTraces(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.trace")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no traces", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".trace"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var got bytes.Buffer
-			p := player{t: t, now: time.Unix(0, 0)}
-			for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
-				line, _, _ := strings.Cut(lines.Text(), "→")
-				line = strings.TrimRight(line, " ")
-				if line == "" || line[0] == '#' {
-					fmt.Fprintln(&got, line)
-					continue
-				}
-				if out := p.play(strings.Fields(line)); out != "" {
-					fmt.Fprintf(&got, "%-24s → %s\n", line, out)
-				} else {
-					fmt.Fprintln(&got, line)
-				}
-			}
-			if *update {
-				if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if got.String() != string(text) {
-				t.Errorf("the trace is now (go test -update takes it over):\n%s", got.String())
-			}
-		})
-	}
+	testkit.Traces(t, "testdata/*.trace", *update, func(t *testing.T, text string) string {
+		p := player{t: t, now: time.Unix(0, 0)}
+		return testkit.PlayLines(text, 24, p.play)
+	})
 }
 
 // player is one server's health as the events of a trace make it.

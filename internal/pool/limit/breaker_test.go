@@ -3,50 +3,17 @@ package limit
 import (
 	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/weirhq/weir/internal/testkit"
 )
 
 var update = flag.Bool("update", false, "write the traces that are wanted anew")
 
 // traces runs the scripts of a directory: a line is an input, and what it makes of the machine is written behind it.
 func traces(t *testing.T, pattern string, run func(words []string) string) {
-	files, err := filepath.Glob(pattern)
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no traces at %s: %v", pattern, err)
-	}
-	for _, file := range files {
-		t.Run(filepath.Base(file), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var out strings.Builder
-			for line := range strings.Lines(string(text)) {
-				line = strings.TrimRight(line, "\n")
-				in, _, _ := strings.Cut(line, " → ")
-				in = strings.TrimRight(in, " ")
-				if in == "" || in[0] == '#' {
-					fmt.Fprintln(&out, line)
-					continue
-				}
-				fmt.Fprintf(&out, "%-34s → %s\n", in, run(strings.Fields(in)))
-			}
-			if *update {
-				if err := os.WriteFile(file, []byte(out.String()), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if d := cmp.Diff(string(text), out.String()); d != "" && !*update {
-				t.Errorf("%s (-want +got):\n%s", file, d)
-			}
-		})
-	}
+	testkit.Traces(t, pattern, *update, func(_ *testing.T, text string) string { return testkit.PlayLines(text, 34, run) })
 }
 
 // TestBreakerTraces: "at 12s" sets the time; "ok 10" and "fail 10" are requests that ended; "ask" is a request that wants to go;
