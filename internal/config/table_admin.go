@@ -14,8 +14,6 @@ type adminDraft struct {
 	listen []Listen
 	token  string
 	look   string
-	cert   string
-	key    string
 }
 
 func adminObject(t *table) *object[adminDraft] {

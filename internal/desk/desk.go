@@ -31,7 +31,6 @@ type desk struct {
 	cfg     *config.Config
 	runDir  string
 	offered map[string]*os.File // listening sockets that were handed down, by network and address
-	lock    *os.File            // of the book
 	hub     *hub
 	door    *door
 	traces  *otlp.Sender
