@@ -68,6 +68,15 @@ sites:
 	for range 7 {
 		ask("/hello")
 	}
+	// In its first second a desk knows nothing of what was.
+	testkit.Eventually(t, testkit.Patience, "the desk knows what was", func() bool {
+		resp, err := client.Get("http://" + admin + "/api/v1/series")
+		if err != nil {
+			return false
+		}
+		resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
 	b := open(t, "http://"+admin+"/", 1440, 900, "401").ready()
 	b.wait(cell("two", "total") + ` === "40" && ` + cell(name(0), "total") + ` === "20"`)
 	b.wait(cell("browser.test", "total") + ` === "47"`)

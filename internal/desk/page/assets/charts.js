@@ -63,6 +63,7 @@ export class Charts {
       if (of !== this.of || span !== this.span) return;
       this.values = Object.fromEntries(rows.map(r => [r, []]));
       this.end = Math.floor(Date.now() / 1000);
+      this.asked += 5000 - spans[span].again * 1000; // a desk that has just begun knows nothing yet: soon again
     }
     this.frame();
   }
