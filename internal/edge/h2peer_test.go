@@ -82,6 +82,12 @@ func (p *h2peer) request() uint32 {
 	return f.Header().StreamID
 }
 
+// hangUp ends the connection in order: what still comes is read, lest it be reset.
+func (p *h2peer) hangUp() {
+	p.c.CloseWrite()
+	p.until(func(http2.Frame) bool { return false })
+}
+
 func (p *h2peer) head(stream uint32, end bool, fields ...string) {
 	var b bytes.Buffer
 	e := hpack.NewEncoder(&b)

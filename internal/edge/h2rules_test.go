@@ -38,7 +38,7 @@ func TestH2CRetries(t *testing.T) {
 		{"POST with a body that is collected, refused", bothBuffers, refuse, h2PostChunked, 200, "", 1},
 		{"GET at one that leaves", "", leave, get, 200, "", 1},
 		{"POST at one that leaves", "", leave, h2Post, 200, "", 1},
-		{"POST that has been done, at one that leaves", "", func(p *h2peer) { p.WriteGoAway(p.request(), http2.ErrCodeNo, nil) }, h2Post, 502, "empty_response", 0},
+		{"POST that has been done, at one that leaves", "", func(p *h2peer) { p.WriteGoAway(p.request(), http2.ErrCodeNo, nil); p.hangUp() }, h2Post, 502, "empty_response", 0},
 		{"GET that was reset", "", fail, get, 200, "", 1},
 		{"POST that was reset", "", fail, h2Post, 502, "server_reset", 0},
 		{"GET that wants HTTP/1.1", "", func(p *h2peer) { p.WriteRSTStream(p.request(), http2.ErrCodeHTTP11Required) }, get, 502, "bad_response", 0},
@@ -117,6 +117,8 @@ func TestH2CSpeaksAtRest(t *testing.T) {
 			if !<-answered {
 				t.Fatal("another answer to PING")
 			}
+			// What was said is heard in a task of its own: until that is over, the next request takes another connection.
+			testkit.Eventually(t, testkit.Patience, "the connection rests again", func() bool { return r.Status().Pools[0].Servers[0].Idle == 1 })
 		}
 		if len(conns) != 1 {
 			t.Errorf("%d connections", len(conns))
@@ -331,32 +333,34 @@ func TestH2CSlowClient(t *testing.T) {
 func TestH2CTrailers(t *testing.T) {
 	eachBody(t, func(t *testing.T, body loop.Config) {
 		for _, more := range []string{"", bothBuffers} {
-			addr, _ := h2cServer(t, "tcp", func(w http.ResponseWriter, r *http.Request) {
-				w.Header().Set("Trailer", "X-Sum, X-Te")
-				b, err := io.ReadAll(r.Body)
-				if err != nil {
-					t.Error(err)
+			t.Run(more, func(t *testing.T) { // the next edge begins when this one has left nothing behind
+				addr, _ := h2cServer(t, "tcp", func(w http.ResponseWriter, r *http.Request) {
+					w.Header().Set("Trailer", "X-Sum, X-Te")
+					b, err := io.ReadAll(r.Body)
+					if err != nil {
+						t.Error(err)
+					}
+					w.Write(b)
+					w.Header().Set("X-Sum", r.Trailer.Get("X-Of"))
+					w.Header().Set("X-Te", r.Header.Get("Te"))
+				})
+				r := serveEdge(t, body, speaking("h2c", more, addr))
+				for _, te := range []bool{true, false} {
+					c := testkit.Dial(t, r.addr)
+					head := post + "Trailer: X-Of\nTransfer-Encoding: chunked\n"
+					want := "0\r\n\r\n"
+					if te {
+						head += "Connection: TE\nTE: trailers\n"
+						want = "0\r\nx-sum: 7\r\nx-te: trailers\r\n\r\n"
+					}
+					c.Send(wire(head + "\n2\nhi\n0\nX-Of: 7\n\n"))
+					c.Head()
+					c.CloseWrite()
+					if got := c.Rest(); !te && got != "hi" && !strings.HasSuffix(got, want) || te && !strings.HasSuffix(got, want) {
+						t.Errorf("%s, te %v: %q", more, te, got)
+					}
 				}
-				w.Write(b)
-				w.Header().Set("X-Sum", r.Trailer.Get("X-Of"))
-				w.Header().Set("X-Te", r.Header.Get("Te"))
 			})
-			r := serveEdge(t, body, speaking("h2c", more, addr))
-			for _, te := range []bool{true, false} {
-				c := testkit.Dial(t, r.addr)
-				head := post + "Trailer: X-Of\nTransfer-Encoding: chunked\n"
-				want := "0\r\n\r\n"
-				if te {
-					head += "Connection: TE\nTE: trailers\n"
-					want = "0\r\nx-sum: 7\r\nx-te: trailers\r\n\r\n"
-				}
-				c.Send(wire(head + "\n2\nhi\n0\nX-Of: 7\n\n"))
-				c.Head()
-				c.CloseWrite()
-				if got := c.Rest(); !te && got != "hi" && !strings.HasSuffix(got, want) || te && !strings.HasSuffix(got, want) {
-					t.Errorf("%s, te %v: %q", more, te, got)
-				}
-			}
 		}
 	})
 }
@@ -389,29 +393,31 @@ const grpcHead = "POST /%d HTTP/1.1\nHost: a\nContent-Type: application/grpc+pro
 func TestGRPCStream(t *testing.T) {
 	eachBody(t, func(t *testing.T, body loop.Config) {
 		for _, more := range []string{"", bothBuffers} {
-			r := serveEdge(t, body, speaking("h2c", more, grpcServer(t)))
-			c := testkit.Dial(t, r.addr)
-			c.Send(wire(fmt.Sprintf(grpcHead, 5)))
-			if head := c.Head(); !strings.Contains(head, "HTTP/1.1 200 OK\r\n") || !strings.Contains(head, "application/grpc") {
-				t.Fatal(head)
-			}
-			in := bufio.NewReader(c.Raw())
-			for i := range 20 {
-				message := fmt.Sprintf("message %d", i)
-				c.Send(fmt.Sprintf("%x\r\n%s\r\n", len(message), message))
-				want := fmt.Sprintf("%x\r\n%s\r\n", len(message), message)
-				got := make([]byte, len(want))
-				if _, err := io.ReadFull(in, got); err != nil || string(got) != want {
-					t.Fatalf("%q (%v), want %q", got, err, want)
+			t.Run(more, func(t *testing.T) { // the next edge begins when this one has left nothing behind
+				r := serveEdge(t, body, speaking("h2c", more, grpcServer(t)))
+				c := testkit.Dial(t, r.addr)
+				c.Send(wire(fmt.Sprintf(grpcHead, 5)))
+				if head := c.Head(); !strings.Contains(head, "HTTP/1.1 200 OK\r\n") || !strings.Contains(head, "application/grpc") {
+					t.Fatal(head)
 				}
-			}
-			c.Send("0\r\n\r\n")
-			const end = "0\r\ngrpc-message: trailers\r\ngrpc-status: 5\r\n\r\n" // in the order of Go's library
-			got := make([]byte, len(end))
-			if _, err := io.ReadFull(in, got); err != nil || string(got) != end {
-				t.Errorf("%q (%v), want %q", got, err, end)
-			}
-			c.Close()
+				in := bufio.NewReader(c.Raw())
+				for i := range 20 {
+					message := fmt.Sprintf("message %d", i)
+					c.Send(fmt.Sprintf("%x\r\n%s\r\n", len(message), message))
+					want := fmt.Sprintf("%x\r\n%s\r\n", len(message), message)
+					got := make([]byte, len(want))
+					if _, err := io.ReadFull(in, got); err != nil || string(got) != want {
+						t.Fatalf("%q (%v), want %q", got, err, want)
+					}
+				}
+				c.Send("0\r\n\r\n")
+				const end = "0\r\ngrpc-message: trailers\r\ngrpc-status: 5\r\n\r\n" // in the order of Go's library
+				got := make([]byte, len(end))
+				if _, err := io.ReadFull(in, got); err != nil || string(got) != end {
+					t.Errorf("%q (%v), want %q", got, err, end)
+				}
+				c.Close()
+			})
 		}
 	})
 }

@@ -209,8 +209,8 @@ func TestNobodyPassesTheQueue(t *testing.T) {
 func TestQueueErrors(t *testing.T) {
 	onBoth(t, 1, func(t *testing.T, e *loop.Engine) {
 		l := e.Loops()[0]
-		cfg := pools(queueing(1, 1, 30*time.Millisecond, "10.0.0.1:80"), fixed("none", 0), ofApp("web", "web", 0), ofApp("now", "now", 0))
-		cfg.Pools[2].Queue = config.Queue{Size: 1, Timeout: 30 * time.Millisecond}
+		cfg := pools(queueing(1, 1, 300*time.Millisecond, "10.0.0.1:80"), fixed("none", 0), ofApp("web", "web", 0), ofApp("now", "now", 0))
+		cfg.Pools[2].Queue = config.Queue{Size: 1, Timeout: 300 * time.Millisecond}
 		cfg.Pools[3].Queue = config.Queue{}
 		s := build(t, cfg, env(e), nil)
 		pick := func(pool string, want error) {
@@ -226,8 +226,8 @@ func TestQueueErrors(t *testing.T) {
 					t.Errorf("%s: a place is held after an error", pool)
 				}
 				took := time.Duration(task.Loop().Now() - before)
-				if timed := want == ErrQueueTimeout || pool == "web"; timed && took < 25*time.Millisecond {
-					t.Errorf("%s: it waited %v, want 30 ms", pool, took)
+				if timed := want == ErrQueueTimeout || pool == "web"; timed && took < 250*time.Millisecond {
+					t.Errorf("%s: it waited %v, want 300 ms", pool, took)
 				}
 			})
 		}
