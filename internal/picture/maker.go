@@ -169,7 +169,7 @@ func (m *Maker) pool(now time.Time, c *api.PoolCounters, up bool) Pool {
 	p := Pool{Name: c.Name, App: c.App, TCP: c.TCP, MaxConn: c.MaxConn, Queued: c.Queued, QueueMax: c.QueueMax, QueueSize: c.Size,
 		TimedOut: c.TimedOut, Rejected: c.Rejected, Shed: c.Shed, Retries: c.Retries, Redispatch: c.Redispatch, NoRetry: c.NoRetry,
 		Hedges: c.Hedges, Breaker: c.Breaker, Requests: c.Sum.Requests, Errors: c.Sum.Errors, Servers: []Server{}, Queue: c.Queue}
-	fit := 0
+	fit, open := 0, 0 // of those that are no backups
 	for i := range c.Members {
 		s := m.server(now, c, &c.Members[i])
 		p.Active += s.Active
@@ -177,14 +177,16 @@ func (m *Maker) pool(now time.Time, c *api.PoolCounters, up bool) Pool {
 			p.Open++
 		}
 		if s.State != "leaving" && !s.Backup {
-			fit++
+			if fit++; s.State == "ready" {
+				open++
+			}
 		}
 		p.Servers = append(p.Servers, s)
 	}
 	switch {
 	case p.Open == 0 || !up:
 		p.State = "down"
-	case p.Open < fit:
+	case open < fit:
 		p.State = "degraded"
 	default:
 		p.State = "up"

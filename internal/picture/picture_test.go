@@ -183,6 +183,7 @@ func TestPoolStates(t *testing.T) {
 		{[]api.ServerCounters{member("ready", false), member("down", false)}, "degraded"},
 		{[]api.ServerCounters{member("ready", false), member("leaving", false)}, "up"},
 		{[]api.ServerCounters{member("ready", false), member("down", true)}, "up"},
+		{[]api.ServerCounters{member("down", false), member("ready", true)}, "degraded"},
 		{[]api.ServerCounters{member("maint", false), member("down", false)}, "down"},
 	} {
 		m := NewMaker("node", 1, Book{}, time.Unix(0, 0))
