@@ -160,6 +160,7 @@ type setup struct {
 	Worker         string // a command that weir runs as a worker in place of Origin
 	Cache          bool   // what may be kept is kept
 	Page           string // the address of weir's status page; empty: none
+	Collector      string // where it sends traces, beside the page
 }
 
 //go:embed configs
@@ -171,7 +172,7 @@ var configs embed.FS
 func (s setup) fill(text string) (string, error) {
 	host, port, _ := strings.Cut(s.Origin, ":")
 	values := strings.NewReplacer("{Dir}", s.Dir, "{Listen}", s.Listen, "{Origin}", s.Origin, "{OriginHost}", host, "{OriginPort}", port, "{Log}", s.Log, "{Body}", s.Body,
-		"{Worker}", s.Worker, "{Page}", s.Page, "{Threads}", strconv.Itoa(threads))
+		"{Worker}", s.Worker, "{Page}", s.Page, "{Collector}", s.Collector, "{Threads}", strconv.Itoa(threads))
 	conditions := map[string]bool{"log": s.Log != "", "worker": s.Worker != "", "cache": s.Cache, "page": s.Page != "", "root": os.Getuid() == 0}
 	var out strings.Builder
 	for line := range strings.Lines(text) {

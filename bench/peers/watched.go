@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -26,9 +28,17 @@ func (b *bench) watching(p *peer) ([]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	on, err := b.lookedAt(p, setup{Origin: b.small, Page: page}, true, looks)
+	collector, spans, end, err := collects()
 	if err != nil {
 		return nil, err
+	}
+	defer end()
+	on, err := b.lookedAt(p, setup{Origin: b.small, Page: page, Collector: collector}, true, looks)
+	if err != nil {
+		return nil, err
+	}
+	if spans.Load() == 0 {
+		return nil, errors.New("no traces came")
 	}
 	return []float64{on / off[0], log / off[0], off[0], on, log}, nil
 }
@@ -96,6 +106,23 @@ func looks(ctx context.Context, _ *peer, _ *running, s setup) error {
 			}
 		}
 	}
+}
+
+// collects takes traces and counts the messages that they come in. end stops it.
+func collects() (address string, messages *atomic.Int64, end func(), err error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, nil, err
+	}
+	messages = &atomic.Int64{}
+	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if n, err := io.Copy(io.Discard, r.Body); err == nil && n > 0 {
+			messages.Add(1)
+		}
+	})}
+	var serves sync.WaitGroup
+	serves.Go(func() { _ = server.Serve(ln) }) // it ends by Close
+	return ln.Addr().String(), messages, func() { _ = server.Close(); serves.Wait() }, nil
 }
 
 // readAll reads an answer to its end.
