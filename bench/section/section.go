@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Title begins the section that is bench/cache's, and ends the page.
+// Title begins the section that is bench/cache's. What people have written stands behind it, in sections of their own.
 const Title = "## The cache"
 
 // split parts a page before the section.
@@ -26,11 +26,15 @@ func split(path string) (before, from string, err error) {
 
 // Put writes the section into the page, in place of the one that is there.
 func Put(path, text string) error {
-	before, _, err := split(path)
+	before, from, err := split(path)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, []byte(strings.TrimRight(before, "\n")+"\n\n"+text), 0o644)
+	behind := ""
+	if i := strings.Index(strings.TrimPrefix(from, Title), "\n## "); i >= 0 {
+		behind = strings.TrimPrefix(from, Title)[i:]
+	}
+	return os.WriteFile(path, []byte(strings.TrimRight(before, "\n")+"\n\n"+strings.TrimRight(text, "\n")+"\n"+behind), 0o644)
 }
 
 // PutBefore writes what comes before it.

@@ -18,7 +18,14 @@ func TestPut(t *testing.T) {
 		{PutBefore, "# Page\n\na\n", "# Page\n\na\n\n" + Title + "\n\none\n"},
 		{Put, Title + "\n\ntwo\n", "# Page\n\na\n\n" + Title + "\n\ntwo\n"},
 		{PutBefore, "# Page\n\nb\n", "# Page\n\nb\n\n" + Title + "\n\ntwo\n"},
+		{PutBefore, "# Page\n\n" + Title + "\n\n### part\n\n## By hand\n\nc\n", ""},
 	} {
+		if step.want == "" { // what stands behind stays
+			if err := os.WriteFile(path, []byte(step.text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			step.put, step.text, step.want = Put, Title+"\n\nthree\n", "# Page\n\n"+Title+"\n\nthree\n\n## By hand\n\nc\n"
+		}
 		if err := step.put(path, step.text); err != nil {
 			t.Fatal(err)
 		}
