@@ -85,7 +85,7 @@ func recycles(t *testing.T, recycle, says string) {
 				return false
 			})
 		}
-		gets.After(t, 100)
+		gets.After(t, 600)
 	})
 	noneFailed(t, "GET", gets.Stop(), 600)
 	noneFailed(t, "POST", posts.Stop(), 100)
