@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,6 +63,7 @@ func (d *desk) apply(s api.EdgeState) error {
 	if err := d.door.use(d, cfg); err != nil {
 		return err
 	}
+	d.forget(cfg)
 	d.cfg = cfg
 	d.hub.cfg.Store(cfg)
 	d.hub.alarm.use(cfg)
@@ -72,6 +74,16 @@ func (d *desk) apply(s api.EdgeState) error {
 		d.level.Set(l)
 	}
 	return nil
+}
+
+// forget closes the sockets of addresses that a configuration does not have: as long as one of them is open, clients find somebody there.
+func (d *desk) forget(cfg *config.Config) {
+	for key, f := range d.offered {
+		if !slices.ContainsFunc(cfg.Listen, func(l config.Listen) bool { return l.Desk && l.Network+" "+l.Address == key }) {
+			f.Close() //nolint:errcheck // only listened on
+			delete(d.offered, key)
+		}
+	}
 }
 
 // startTraces makes ready what sends traces; it does nothing while the configuration has none.

@@ -158,6 +158,7 @@ func (d *desk) tell(n deskNews, offered map[*listener]bool) error {
 	if err := d.conn.SetWriteDeadline(time.Now().Add(deskTell)); err != nil {
 		return err
 	}
+	maps.DeleteFunc(offered, func(l *listener, _ bool) bool { return !slices.Contains(n.listeners, l) })
 	for _, l := range n.listeners {
 		if offered[l] {
 			continue
