@@ -31,7 +31,7 @@ func (c *Counters) Add(o *Counters, keep bool) {
 	c.Counts.Add(&o.Counts)
 	c.SlowTurns += o.SlowTurns
 	c.LogDropped += o.LogDropped
-	c.Causes = addKinds(c.Causes, o.Causes)
+	c.Causes = AddKinds(c.Causes, o.Causes)
 	c.Routes = addRoutes(c.Routes, o.Routes, keep)
 	c.TCP = addRoutes(c.TCP, o.TCP, keep)
 	pools := map[string]int{}
@@ -75,9 +75,9 @@ func (r *RouteCounters) add(o *RouteCounters) {
 	r.In += o.In
 	r.Out += o.Out
 	r.Retries += o.Retries
-	r.Causes = addKinds(r.Causes, o.Causes)
+	r.Causes = AddKinds(r.Causes, o.Causes)
 	addAll(r.Cache[:], o.Cache[:])
-	r.Whys = addKinds(r.Whys, o.Whys)
+	r.Whys = AddKinds(r.Whys, o.Whys)
 	r.Saved += o.Saved
 	addAll(r.Sessions[:], o.Sessions[:])
 	r.Time.Add(&o.Time)
@@ -131,7 +131,7 @@ func (s *ServerCounters) Add(o *ServerCounters) {
 	s.Out += o.Out
 	s.ActiveMax = max(s.ActiveMax, o.ActiveMax)
 	addAll(s.Status[:], o.Status[:])
-	s.Failures = addKinds(s.Failures, o.Failures)
+	s.Failures = AddKinds(s.Failures, o.Failures)
 	s.Connects += o.Connects
 	s.Reused += o.Reused
 	s.Checks += o.Checks
@@ -153,7 +153,8 @@ func addAll(sum, more []uint64) {
 	}
 }
 
-func addKinds(sum, more map[string]uint64) map[string]uint64 {
+// AddKinds adds numbers by kind to a sum, which it makes if there is none yet, and returns it.
+func AddKinds(sum, more map[string]uint64) map[string]uint64 {
 	if sum == nil && len(more) > 0 {
 		sum = make(map[string]uint64, len(more))
 	}

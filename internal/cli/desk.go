@@ -2,10 +2,7 @@ package cli
 
 import (
 	"context"
-	"os"
-	"os/signal"
 	"runtime"
-	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/weirhq/weir/internal/desk"
@@ -19,13 +16,9 @@ func deskCommand() *cobra.Command {
 		Hidden: true,
 		Args:   noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			runtime.UnlockOSThread()                       // see init: this process has no use for it
-			runtime.GOMAXPROCS(1)                          // traffic needs the processors
-			signal.Ignore(syscall.SIGHUP, syscall.SIGUSR1) // for the keeper; some send them to a whole group
-			outliveReaders()
-			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-			defer stop()
-			return desk.Main(ctx, version())
+			runtime.UnlockOSThread() // see init: this process has no use for it
+			runtime.GOMAXPROCS(1)    // traffic needs the processors
+			return asChild(func(ctx context.Context) error { return desk.Main(ctx, version()) })
 		},
 	}
 }

@@ -24,11 +24,16 @@ func edgeCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			signal.Ignore(syscall.SIGHUP, syscall.SIGUSR1) // for the keeper; some send them to a whole group
-			outliveReaders()
-			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-			defer stop()
-			return edge.Main(ctx, loops)
+			return asChild(func(ctx context.Context) error { return edge.Main(ctx, loops) })
 		},
 	}
+}
+
+// asChild runs a process that the keeper has started, until a signal ends it.
+func asChild(run func(context.Context) error) error {
+	signal.Ignore(syscall.SIGHUP, syscall.SIGUSR1) // for the keeper; some send them to a whole group
+	outliveReaders()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return run(ctx)
 }

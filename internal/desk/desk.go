@@ -51,14 +51,14 @@ func (d *desk) apply(s api.EdgeState) error {
 		return errors.New("the configuration has no admin: any more")
 	}
 	if d.hub == nil {
+		node, err := os.Hostname()
+		if err != nil {
+			return fmt.Errorf("finding this machine's name: %w", err)
+		}
 		d.runDir = s.RunDir
-		if d.hub, err = d.newHub(cfg); err != nil {
-			return err
-		}
+		d.hub = d.newHub(cfg, node)
 		go d.hub.run()
-		if err := d.startTraces(); err != nil {
-			return err
-		}
+		d.startTraces(node)
 	}
 	if err := d.door.use(d, cfg); err != nil {
 		return err
@@ -87,23 +87,14 @@ func (d *desk) forget(cfg *config.Config) {
 }
 
 // startTraces makes ready what sends traces; it does nothing while the configuration has none.
-func (d *desk) startTraces() error {
-	host, err := os.Hostname()
-	if err != nil {
-		return fmt.Errorf("finding this machine's name: %w", err)
-	}
-	d.traces = otlp.New(api.NewClient(api.EdgeSocket(d.runDir)), d.version, host)
+func (d *desk) startTraces(node string) {
+	d.traces = otlp.New(api.NewClient(api.EdgeSocket(d.runDir)), d.version, node)
 	d.traces.Start()
 	d.hub.metrics.Add(d.traceFamilies)
-	return nil
 }
 
-// newHub makes what asks keeper and edge, with what the desk before this one has counted.
-func (d *desk) newHub(cfg *config.Config) (*hub, error) {
-	host, err := os.Hostname()
-	if err != nil {
-		return nil, fmt.Errorf("finding this machine's name: %w", err)
-	}
+// newHub makes what asks keeper and edge, with what the desk before this one has counted. node is the machine's name.
+func (d *desk) newHub(cfg *config.Config, node string) *hub {
 	h := &hub{
 		keeper: api.NewClient(api.KeeperSocket(d.runDir)), edge: api.NewClient(api.EdgeSocket(d.runDir)), series: series.New(), events: &events.Log{},
 		end: make(chan struct{}), done: make(chan struct{}), listeners: map[*listener]bool{}, shelf: openShelf(d.runDir),
@@ -114,23 +105,17 @@ func (d *desk) newHub(cfg *config.Config) (*hub, error) {
 	h.metrics.Add(h.numbers.Families)
 	h.watchers = append(h.watchers, h.numbers)
 	var book picture.Book
-	h.shelf.read("book", func(r io.Reader) error {
-		err := json.NewDecoder(r).Decode(&book)
-		if err != nil {
-			book = picture.Book{}
-		}
-		return err
-	})
+	h.shelf.read("book", into(&book))
 	h.shelf.read("series", h.series.Load)
-	h.maker = picture.NewMaker(host, os.Getpid(), book, time.Now())
+	h.maker = picture.NewMaker(node, os.Getpid(), book, time.Now())
 	h.lasting = h.shelf
 	if dir := lastingDir(cfg); dir != "" && dir != d.runDir {
 		h.lasting = openShelf(dir)
 	}
-	h.alarm = newAlarm(h, host, cfg)
+	h.alarm = newAlarm(h, node, cfg)
 	h.watchers = append(h.watchers, h.alarm)
 	h.alarm.begin()
-	return h, nil
+	return h
 }
 
 // lastingDir is where what is to outlive a restart of the machine is kept; "" is the run directory.

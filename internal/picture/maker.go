@@ -2,7 +2,6 @@ package picture
 
 import (
 	"maps"
-	"slices"
 	"time"
 
 	"github.com/weirhq/weir/internal/api"
@@ -153,7 +152,7 @@ func (m *Maker) addSum(p *Picture, sum *api.Counters, hosts map[string][]string)
 	}
 	// Requests without a route are in no flow of a route, but they were requests.
 	p.Total.Requests, p.Total.Status = sum.Counts.Requests, sum.Counts.Status
-	p.Total.Causes = addKinds(p.Total.Causes, sum.Causes)
+	p.Total.Causes = api.AddKinds(p.Total.Causes, sum.Causes)
 	m.total.look(p.At, &p.Total)
 	for i := range sum.Pools {
 		p.Pools = append(p.Pools, m.pool(p.At, &sum.Pools[i], e.Up))
@@ -252,41 +251,14 @@ func (f *Flow) add(o *Flow) {
 	f.In += o.In
 	f.Out += o.Out
 	f.Retries += o.Retries
-	f.Causes = addKinds(f.Causes, o.Causes)
+	f.Causes = api.AddKinds(f.Causes, o.Causes)
 	for i, n := range o.Cache {
 		f.Cache[i] += n
 	}
-	f.Whys = addKinds(f.Whys, o.Whys)
+	f.Whys = api.AddKinds(f.Whys, o.Whys)
 	f.Saved += o.Saved
 	f.Time.Add(&o.Time)
 	if o.Slow != nil && (f.Slow == nil || o.Slow.Took > f.Slow.Took) {
 		f.Slow = o.Slow
 	}
-}
-
-func addKinds(sum, more map[string]uint64) map[string]uint64 {
-	if sum == nil && len(more) > 0 {
-		sum = make(map[string]uint64, len(more))
-	}
-	for kind, n := range more {
-		sum[kind] += n
-	}
-	return sum
-}
-
-// Worst returns the routes, the slowest of late first.
-func (p *Picture) Worst() []Route {
-	all := slices.Clone(p.Routes)
-	slices.SortStableFunc(all, func(a, b Route) int { return compareFloat(b.P95, a.P95) })
-	return all
-}
-
-func compareFloat(a, b float64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
