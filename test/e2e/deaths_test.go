@@ -91,6 +91,8 @@ func TestConfigurationReloadUnderLoad(t *testing.T) {
 	w.Write("weir.yaml", hello(2, fmt.Sprintf(routes, "two")))
 	w.Signal(syscall.SIGHUP)
 	expect("two")
+	// It is in force a moment before the reload is over, and one reload at a time is taken.
+	testkit.Eventually(t, testkit.Patience, "the reload is over", func() bool { return strings.Contains(w.Output(), "reloaded the configuration") })
 	w.Write("weir.yaml", hello(2, fmt.Sprintf(routes, "three")))
 	w.Do("reload")
 	expect("three")

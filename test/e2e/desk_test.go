@@ -137,11 +137,12 @@ func TestDeskHangs(t *testing.T) {
 		w.Do("reload")
 	}
 	noneFailed(t, "while the desk hangs", load.Stop(), 100)
-	desk.Kill(t, syscall.SIGKILL)
-	for range 3 {
-		desk = w.Desk()
+	for range 4 {
 		desk.Kill(t, syscall.SIGKILL)
+		testkit.Eventually(t, testkit.Patience, "it is dead", func() bool { return !desk.Alive() })
+		desk = w.Desk()
 	}
+	desk.Kill(t, syscall.SIGKILL)
 	awaitPicture(t, address, "another desk is there", func(p *picture.Picture) bool { return p.DeskPID != desk.PID && p.Edge.Up })
 	w.Desk().Kill(t, syscall.SIGSTOP) // weir stops all the same
 }

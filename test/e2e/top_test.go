@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/weirhq/weir/internal/picture"
 	"github.com/weirhq/weir/internal/testkit"
 )
 
@@ -12,6 +13,7 @@ import (
 func TestTop(t *testing.T) {
 	address := testkit.FreeAddress(t)
 	w := testkit.Run(t, testkit.Setup{Config: withDesk(address)})
+	awaitPicture(t, address, "the desk is there", func(p *picture.Picture) bool { return p.Edge.Up })
 	c := w.Dial()
 	s := w.Terminal(100, 30, "top")
 	s.See("requests")
@@ -57,6 +59,7 @@ func TestTop(t *testing.T) {
 func TestTopInAScript(t *testing.T) {
 	address := testkit.FreeAddress(t)
 	w := testkit.Run(t, testkit.Setup{Config: withDesk(address)})
+	awaitPicture(t, address, "the desk is there", func(p *picture.Picture) bool { return p.Edge.Up })
 	if out := w.Do("top"); !strings.Contains(out, "requests") || strings.Contains(out, "\x1b") {
 		t.Error(out)
 	}
