@@ -51,6 +51,8 @@ const (
 	listEvery  = 32 << 20
 	segments   = 64 // of Size
 	batchBytes = 1 << 20
+	leastProbe = 64 << 10
+	mostProbe  = 4 * batchBytes // more than any batch
 )
 
 // Disk is the objects in a directory. All methods may be called by any number of goroutines. Find and Remove do no I/O
@@ -88,6 +90,7 @@ type Disk struct {
 	order     []*segment // oldest first, the one that is written to last
 	batch     batch
 	retryAt   time.Time
+	refused   int64 // bytes of the last write that failed
 	backoff   time.Duration
 	recovered time.Time
 }

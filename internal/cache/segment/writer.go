@@ -149,15 +149,15 @@ func (d *Disk) recheck() {
 		d.mu.Lock()
 		d.problem = nil
 		d.mu.Unlock()
-		d.recovered = time.Now()
+		d.recovered, d.refused = time.Now(), 0
 		d.o.Problem(nil)
 	}
 }
 
-// probe finds out whether the disk takes anything.
+// probe finds out whether the disk takes again what it did not take: one with a few free blocks is full all the same.
 func (d *Disk) probe() error {
 	path := filepath.Join(d.o.Dir, "probe")
-	return errors.Join(writeAside(path, make([]byte, 64<<10)), removeFile(path))
+	return errors.Join(writeAside(path, make([]byte, min(max(d.refused, leastProbe), mostProbe))), removeFile(path))
 }
 
 // fails notes that nothing can be written for now, and says so the first time.
@@ -232,6 +232,7 @@ func (d *Disk) apart(j *job) bool {
 			f.Abort()
 		}
 		d.dropped.Add(1)
+		d.refused = j.ref.Size()
 		d.fails(err)
 		return false
 	}
@@ -334,6 +335,7 @@ func (d *Disk) flush() {
 			d.writeList(s) // so that a start after a crash has not much to look through
 		}
 	} else {
+		d.refused = int64(len(b.buf))
 		d.fails(err)
 		d.cut(s)
 	}
