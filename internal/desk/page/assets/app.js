@@ -74,13 +74,13 @@ function render() {
   const p = state.picture;
   if (!p || document.hidden) return;
   cls(document.documentElement, "");
+  table.take(p); // before the others: it asks where it lies, and what has been changed would have to be laid out for that
   head(p);
   vitals(p);
   river.draw(p, state.before);
-  charts.take(p);
-  table.take(p);
   details.take();
   panels.take(p);
+  charts.take(p);
 }
 
 function later() { if (!waits) { waits = true; requestAnimationFrame(render); } }
@@ -163,7 +163,7 @@ document.addEventListener("keydown", e => {
     o: () => row && (row.fold ? table.toggle(row) : details.show(row)), "+": () => table.all(true), "-": () => table.all(false), "−": () => table.all(false),
     1: () => charts.choose(charts.of, "10m"), 2: () => charts.choose(charts.of, "3h"), 3: () => charts.choose(charts.of, "1d"), 4: () => charts.choose(charts.of, "1w"),
   };
-  function inTable(by) { return e.target.closest?.("#servers") ? () => table.step(by) : null; }
+  function inTable(by) { return e.target.closest?.("#servers-box") ? () => table.step(by) : null; }
   const f = keys[e.key];
   if (f) { e.preventDefault(); f(); }
 });

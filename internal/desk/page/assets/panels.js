@@ -123,6 +123,7 @@ export class Panels {
   }
 
   storyFill(e, s) {
+    if (e.weirStory && Date.now() - new Date(s.time) < 40000e3) return; // it is over, and changes no more; what is older gets its day
     e.weirStory = s;
     const b = e.firstChild, failed = s.status >= 500 || s.status === 0;
     text(b.children[0], when(s.time));
