@@ -23,6 +23,8 @@ func (m *model) detailLines() []line {
 		return m.storyLines(it.story)
 	case it.event != nil:
 		return m.eventLines(it.event)
+	case it.number != nil:
+		return m.numberLines(it)
 	case it.server != nil:
 		return m.serverLines(it.pool, it.server)
 	case it.worker != nil:
