@@ -91,10 +91,13 @@ func (m *model) nextView(step int) view {
 	}
 }
 
-// signed is a number that may be below 0.
-func signed(v float64) string {
-	if v < 0 {
-		return "-" + number(-v)
+// amount is a number that may be whole, and below 0.
+func amount(v float64) string {
+	switch {
+	case v < 0:
+		return "-" + amount(-v)
+	case v == math.Trunc(v) && v < 100000:
+		return count(uint64(v))
 	}
 	return number(v)
 }
@@ -110,7 +113,7 @@ func known0(v float64) float64 {
 var numberColumns = []column{
 	{head: "NAME", wide: 24, left: true, flex: true, show: func(it *item) cell { return cell{it.number.text(), plain} }},
 	{head: "KIND", wide: 7, most: 10, left: true, rank: 4, show: func(it *item) cell { return cell{it.number.Kind, dim} }},
-	{head: "VALUE", wide: 6, num: func(it *item) float64 { return it.number.shown() }, show: func(it *item) cell { return cell{signed(it.number.shown()), plain} }},
+	{head: "VALUE", wide: 6, num: func(it *item) float64 { return it.number.shown() }, show: func(it *item) cell { return cell{amount(it.number.shown()), plain} }},
 	{head: "/s", wide: 6, rank: 1, num: func(it *item) float64 { return known0(it.number.rate) }, show: func(it *item) cell {
 		if math.IsNaN(it.number.rate) {
 			return cell{}
@@ -127,7 +130,7 @@ var numberColumns = []column{
 func (m *model) numberLines(it *item) []line {
 	n := it.number
 	out := []line{{{n.Name, bold}}, nil}
-	all := []fact{{"kind", n.Kind}, {"value", signed(n.shown())}}
+	all := []fact{{"kind", n.Kind}, {"value", amount(n.shown())}}
 	if !math.IsNaN(n.rate) {
 		all = append(all, fact{"a second", number(n.rate)})
 	}

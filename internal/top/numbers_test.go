@@ -11,7 +11,7 @@ import (
 
 const fakeNumbers = `{"lines":9,"dropped":0,"numbers":[
 {"name":"app_logins_total","kind":"counter","value":1200,"seen":1773489600},
-{"name":"app_logins_total","kind":"counter","labels":{"by":"token"},"value":30,"seen":1773489600},
+{"name":"app_logins_total","kind":"counter","labels":{"by":"token"},"value":3,"seen":1773489600},
 {"name":"app_queue_drift","kind":"gauge","value":-2.5,"seen":1773489540},
 {"name":"app_render_seconds","kind":"timer","labels":{"page":"\u001b[2Jx"},"value":96000,"count":300,"p50":210,"p95":420,"p99":1300,"seen":1773489600},
 {"name":"app_visitors","kind":"set","value":42,"seen":1773489600}]}`
@@ -37,7 +37,7 @@ func TestAppsNumbers(t *testing.T) {
 	m.take(gotNumbers{readNumbers(t, strings.Replace(strings.Replace(fakeNumbers, `"value":1200`, `"value":1260`, 1), `"count":300`, `"count":312`, 1))})
 	m.take(pressed("8"))
 	text, _, _ = m.frame()
-	for _, want := range []string{"[8 numbers]", "app_logins_total by=token", "1260  10", "-2.5", "312 2.0 210ms 420ms 1.3s", "42", "1m17"} {
+	for _, want := range []string{"[8 numbers]", "app_logins_total by=token counter 3 ", "counter 1260  10", "gauge -2.5", "timer 312 2.0 210ms 420ms 1.3s", "set 42", "1m17"} {
 		if !strings.Contains(oneSpace(text), oneSpace(want)) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
