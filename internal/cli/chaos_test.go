@@ -23,7 +23,7 @@ func TestChaosWrongUse(t *testing.T) {
 	for args, want := range map[string]string{
 		"chaos explode":                                  `weir chaos has kill-worker, kill-edge, latency, errors, list and stop, not "explode"`,
 		"chaos kill-worker a b":                          "weir chaos kill-worker [APP]",
-		"chaos kill-worker --every -1s":                  "--every: write a time such as 2s",
+		"chaos kill-worker --every -1s":                  "--every -1s: write a time such as",
 		"chaos kill-edge web":                            "takes no argument",
 		"chaos kill-edge --for 0s":                       "--for: write a time such as 1m",
 		"chaos latency --route a/*":                      "--add 200ms",

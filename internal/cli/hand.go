@@ -107,7 +107,7 @@ func stateCommand(do, short, long, done string) *cobra.Command {
 	f := byHandFlags(c)
 	var wait *time.Duration
 	if do != "ready" {
-		wait = c.Flags().Duration("wait", 0, "wait as long until no request is under way there")
+		wait = durationFlag(c, "wait", 0, "wait as long until no request is under way there")
 	}
 	c.RunE = func(c *cobra.Command, args []string) error {
 		pool, server, err := poolServer(args[0])
