@@ -49,7 +49,12 @@ func (d *duration) Set(text string) error {
 	return nil
 }
 
-func (d *duration) String() string { return time.Duration(*d).String() }
+func (d *duration) String() string {
+	if *d == 0 {
+		return "0" // by which help knows that there is no default
+	}
+	return time.Duration(*d).String()
+}
 
 // Type is what help calls it.
 func (d *duration) Type() string { return "duration" }
