@@ -228,6 +228,14 @@ type ServerStatus struct {
 	Out      uint64 `json:"out,omitempty"` // and from it
 }
 
+// FullName is what people call a server: POOL/SERVER, and a worker by its own name, which begins with its app's.
+func FullName(pool, server string) string {
+	if strings.HasPrefix(server, pool+"/") {
+		return server
+	}
+	return pool + "/" + server
+}
+
 // Reason says why a server is not ready: where that is its check, with how the last one ended.
 func (s *ServerStatus) Reason() string {
 	const fails = "check fails"

@@ -232,7 +232,7 @@ func faultText(f api.Fault) string {
 	}
 	at := f.Route
 	if at == "" {
-		at = f.Pool + "/" + f.Server
+		at = api.FullName(f.Pool, f.Server)
 	}
 	what := fmt.Sprintf("errors %d", f.Status)
 	if f.Do == "latency" {

@@ -57,7 +57,7 @@ func TestShowFaults(t *testing.T) {
 1      kill-worker web every 2s                  3     1m30s  ann  
 2      kill-edge                                 0     0s     bob  
 3      latency +200ms±50ms for 10% of a.test/x*  0     1s     ann  drill
-4      errors 503 for 0.5% of web/web/1          0     1s     ann  
+4      errors 503 for 0.5% of web/1              0     1s     ann  
 `
 	if out.String() != want {
 		t.Errorf("got\n%s", out.String())

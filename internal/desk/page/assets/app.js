@@ -2,6 +2,7 @@
 import { $, text, attr, cls } from "./dom.js";
 import { state, on, listen, learnMe, watch } from "./stream.js";
 import { count, rate, bytes, ms, took, share, span, clock } from "./format.js";
+import { fullName } from "./words.js";
 import { River } from "./river.js";
 import { Charts } from "./charts.js";
 import { Table } from "./table.js";
@@ -23,7 +24,7 @@ function verdict(p) {
   const failing = (p.apps || []).flatMap(a => a.workers.filter(w => w.looping).map(w => w.name));
   if (down.length) bad.push(names(down) + (down.length > 1 ? " are down." : " is down."));
   if (half.length) bad.push(names(half) + (half.length > 1 ? " are degraded." : " is degraded."));
-  const alone = p.pools.filter(o => o.state === "up").flatMap(o => o.servers.filter(s => s.state === "down").map(s => ({ name: o.app ? s.name : o.name + "/" + s.name })));
+  const alone = p.pools.filter(o => o.state === "up").flatMap(o => o.servers.filter(s => s.state === "down").map(s => ({ name: fullName(o.name, s.name) })));
   if (alone.length) bad.push(names(alone) + (alone.length > 1 ? " are down." : " is down."));
   if (failing.length) bad.push("Workers in a crash loop: " + failing.slice(0, 3).join(", ") + (failing.length > 3 ? " and more." : "."));
   const many = p.total.errors > 0 && p.total.rate > 0 && p.total.errors / p.total.rate > 0.01;
