@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -229,6 +230,21 @@ func TestCommandsThatFail(t *testing.T) {
 				t.Fatalf("process %d is still there", pid)
 			}
 		}
+	}
+}
+
+// TestCommandThatPours: of what a command prints, only its first words are kept, however much it is.
+func TestCommandThatPours(t *testing.T) {
+	const poured = 20 << 20
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	err := (&command{argv: []string{"/bin/sh", "-c", "head -c " + strconv.Itoa(poured) + " /dev/zero | tr '\\0' x; exit 1"}}).send(t.Context(), &example)
+	runtime.ReadMemStats(&after)
+	if err == nil || len(err.Error()) > saidSize+100 {
+		t.Errorf("an error of %d bytes", len(err.Error()))
+	}
+	if grown := after.TotalAlloc - before.TotalAlloc; grown > poured/4 {
+		t.Errorf("%d bytes were allocated for %d that were printed", grown, poured)
 	}
 }
 
