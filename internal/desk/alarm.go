@@ -124,7 +124,11 @@ func (a *alarm) stop() {
 
 // Look takes the next picture.
 func (a *alarm) Look(p *picture.Picture) {
+	refused := a.sender.Refused()
 	a.mu.Lock()
+	for _, m := range refused {
+		a.board.Refused(m, p.At)
+	}
 	period := time.Duration(0)
 	if a.cfg.Alerts != nil {
 		period = a.cfg.Alerts.Count
@@ -135,7 +139,7 @@ func (a *alarm) Look(p *picture.Picture) {
 	if a.cfg.Alerts == nil {
 		messages = nil
 	}
-	a.dirty = a.dirty || len(messages)+len(changes) > 0
+	a.dirty = a.dirty || len(messages)+len(changes)+len(refused) > 0
 	a.mu.Unlock()
 	for _, m := range messages {
 		a.sender.Send(m)

@@ -155,6 +155,24 @@ func TestAlarm(t *testing.T) {
 	}
 }
 
+// TestAlarmThatNobodyTook: what a target refused is told once the target is another.
+func TestAlarmThatNobodyTook(t *testing.T) {
+	h := newHook(t)
+	s := start(t, alarming(h))
+	s.pool("ready")
+	s.eventually("picture of the pool", func() bool { return len(s.desk.hub.now.Load().Pools) == 1 })
+	h.set(404)
+	s.pool("down")
+	s.eventually("refusal that is known", func() bool {
+		_, text, _ := s.ask("GET", "/api/v1/alerts", "")
+		return strings.Count(text, `"dropped":1`) == 2 && strings.Contains(text, `"rule":"pool_down"`) && !strings.Contains(text, `"told"`)
+	})
+	h.set(204)
+	s.end()
+	s.begin(alarming(h))
+	s.eventually("message to both", func() bool { return strings.Count(h.titles(), "[CRITICAL] ") == 2 })
+}
+
 // TestAlarmOfErrors: what a worker prints is followed over a break, each line once.
 func TestAlarmOfErrors(t *testing.T) {
 	h := newHook(t)

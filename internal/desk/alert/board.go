@@ -110,6 +110,9 @@ func (b *Board) Use(cfg *config.Alerts) {
 			delete(b.outs, name)
 		}
 	}
+	for _, o := range b.outs {
+		o.After = time.Time{} // what was wrong with a target may be mended
+	}
 }
 
 // Change is something that became of an alert.
@@ -318,7 +321,7 @@ func (b *Board) expire(at time.Time) {
 	b.silences = slices.DeleteFunc(b.silences, func(s Silence) bool { return !s.Until.After(at) })
 	for key, a := range b.alerts {
 		switch {
-		case a.Once && a.State == Firing && at.Sub(a.Fired) >= onceFor && b.toldAll(a):
+		case a.Once && a.State == Firing && at.Sub(a.Fired) >= onceFor && (b.toldAll(a) || at.Sub(a.Fired) >= keptFor):
 			a.State, a.Ended, a.Told = Resolved, at, nil
 		case a.State == Resolved && len(a.Told) == 0 && at.Sub(a.Ended) >= keptFor:
 			delete(b.alerts, key)

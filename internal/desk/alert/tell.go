@@ -14,9 +14,13 @@ const maxItems = 50
 
 // Out is what is known of a target, and outlives the process.
 type Out struct {
-	Left float64   `json:"left"` // messages that it may get now
-	At   time.Time `json:"at"`   // of Left
+	Left  float64   `json:"left"`           // messages that it may get now
+	At    time.Time `json:"at"`             // of Left
+	After time.Time `json:"after,omitzero"` // it refused a message: it gets the next one then
 }
+
+// refusedFor is how long a target that refused a message gets no other one.
+const refusedFor = 10 * time.Minute
 
 // out is a target.
 type out struct {
@@ -63,7 +67,7 @@ func (b *Board) tell(at time.Time) (all []Message) {
 		case o.due.IsZero():
 			o.due = at.Add(b.cfg.GroupWait)
 		}
-		if o.due.After(at) || !o.take(t.Limit, at) {
+		if o.due.After(at) || o.After.After(at) || !o.take(t.Limit, at) {
 			continue
 		}
 		o.due = time.Time{}
@@ -117,6 +121,14 @@ func (b *Board) toldAll(a *Alert) bool {
 	})
 }
 
+// tell notes that a target was told.
+func (a *Alert) tell(target string, told Told) {
+	if a.Told == nil {
+		a.Told = map[string]Told{}
+	}
+	a.Told[target] = told
+}
+
 // message tells a target what waits.
 func (b *Board) message(t *config.AlertTarget, wait []*Alert, at time.Time) Message {
 	b.serial++
@@ -129,10 +141,7 @@ func (b *Board) message(t *config.AlertTarget, wait []*Alert, at time.Time) Mess
 			item.Ended = a.Ended
 			delete(a.Told, t.Name)
 		} else {
-			if a.Told == nil {
-				a.Told = map[string]Told{}
-			}
-			a.Told[t.Name] = Told{at, a.Severity}
+			a.tell(t.Name, Told{at, a.Severity})
 		}
 		if len(m.Items) < maxItems {
 			m.Items = append(m.Items, item)
@@ -145,6 +154,27 @@ func (b *Board) message(t *config.AlertTarget, wait []*Alert, at time.Time) Mess
 		b.lost = 0
 	}
 	return m
+}
+
+// Refused takes back that a target was told what is in a message: nobody took it. What lasts is told anew, later, or as soon as there is
+// another configuration.
+func (b *Board) Refused(m Message, at time.Time) {
+	o := b.outs[m.Target]
+	if o == nil || m.Test != "" {
+		return
+	}
+	o.After = at.Add(refusedFor)
+	for _, a := range b.alerts {
+		if a.Told[m.Target].At.Equal(m.At) {
+			delete(a.Told, m.Target)
+		}
+	}
+	for i := range m.Items {
+		a := b.alerts[id(m.Items[i].Rule, m.Items[i].Subject)]
+		if a != nil && m.Items[i].State == Resolved && a.State == Resolved && a.Ended.Equal(m.Items[i].Ended) {
+			a.tell(m.Target, Told{m.Items[i].Since, m.Items[i].Severity})
+		}
+	}
 }
 
 // settle forgets of what is over that it was told to targets that are not told so.

@@ -371,6 +371,9 @@ func TestGivesUp(t *testing.T) {
 	s.Send(old)
 	eventually(t, "old message that is given up", func() bool { return s.Status()[0].Dropped == 2 })
 	s.Send(message("c", "nobody")) // which is no target
+	if all := s.Refused(); len(all) != 2 || all[0].ID != "a" || all[1].ID != "b" || s.Refused() != nil {
+		t.Errorf("it says that nobody took %v", all)
+	}
 	s.Stop()
 	if n := strings.Count(log.String(), "was not taken"); n != 2 {
 		t.Errorf("said %d times:\n%s", n, log)
@@ -392,6 +395,9 @@ func TestTheQueueIsBounded(t *testing.T) {
 	eventually(t, "message of the other", func() bool { return s.Status()[1].Sent == 1 })
 	if st := s.Status()[0]; st.Waiting != queueSize || st.Dropped != 10 {
 		t.Errorf("%+v", st)
+	}
+	if all := s.Refused(); len(all) != 10 {
+		t.Errorf("it says that nobody took %d", len(all))
 	}
 	close(hold)
 	eventually(t, "end", func() bool { return s.Status()[0].Waiting == 0 })
