@@ -135,7 +135,7 @@ func (a *alarm) Look(p *picture.Picture) {
 	}
 	news := a.errors.Look(p, period)
 	a.book.Look(p)
-	messages, changes := a.board.Step(p, alert.Extra{Certificates: a.certs, News: news})
+	messages, changes := a.board.Step(p, alert.Extra{Certificates: a.certs, News: news, Budgets: a.used()})
 	if a.cfg.Alerts == nil {
 		messages = nil
 	}
@@ -145,6 +145,14 @@ func (a *alarm) Look(p *picture.Picture) {
 		a.sender.Send(m)
 	}
 	a.tell(changes)
+}
+
+// used is what is gone of the budgets. It is called with the lock.
+func (a *alarm) used() (all []alert.Budget) {
+	for site, most := range a.budgets() {
+		all = append(all, alert.Budget{Site: site, Down: a.book.Down(site), Most: most})
+	}
+	return all
 }
 
 // tell has what changed among the events.

@@ -1,6 +1,7 @@
 package alert
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -115,6 +116,16 @@ func (b *Board) Use(cfg *config.Alerts) {
 	}
 }
 
+// rule is the one with a name; nil: it is off.
+func (b *Board) rule(name string) *rule {
+	for _, r := range b.rules {
+		if r.Name == name {
+			return r
+		}
+	}
+	return nil
+}
+
 // Change is something that became of an alert.
 type Change struct {
 	At    time.Time
@@ -185,9 +196,10 @@ func (b *Board) judge(f finding, at time.Time, seen map[string]bool, change func
 	a.Flaps = slices.DeleteFunc(a.Flaps, func(t time.Time) bool { return at.Sub(t) >= flapWithin })
 	if f.is == meets || f.is == holds && a.State == Firing {
 		a.Text, a.Note = f.text, f.rule.Text
-		a.Severity = f.rule.Severity
-		if f.severity != "" {
-			a.Severity = f.severity
+		was := a.Severity
+		a.Severity = cmp.Or(f.severity, f.rule.Severity)
+		if a.Severity.Rank() > was.Rank() {
+			a.Ack = nil // who knew of it did not know that
 		}
 	}
 	switch a.State {
@@ -278,8 +290,7 @@ func (b *Board) end(a *Alert, at time.Time, change func(*Alert, string)) {
 
 // gone ends an alert whose subject is no more, if whoever tells of it tells anything.
 func (b *Board) gone(a *Alert, told map[string]bool, at time.Time, change func(*Alert, string)) {
-	inForce := slices.ContainsFunc(b.rules, func(r *rule) bool { return r.Name == a.Rule })
-	if inForce && !told[a.Rule] {
+	if b.rule(a.Rule) != nil && !told[a.Rule] {
 		return
 	}
 	switch a.State {
@@ -292,11 +303,10 @@ func (b *Board) gone(a *Alert, told map[string]bool, at time.Time, change func(*
 
 // news makes an alert of something that is told once.
 func (b *Board) news(n News, at time.Time, change func(*Alert, string)) {
-	i := slices.IndexFunc(b.rules, func(r *rule) bool { return r.Name == n.Rule })
-	if i < 0 {
+	r := b.rule(n.Rule)
+	if r == nil {
 		return // it is off
 	}
-	r := b.rules[i]
 	key := id(n.Rule, n.Subject)
 	once := 0
 	for _, a := range b.alerts {

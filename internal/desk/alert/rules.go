@@ -52,6 +52,21 @@ const (
 type Extra struct {
 	Certificates []Certificate
 	News         []News
+	Budgets      []Budget
+}
+
+// Budget is how long a site may be down in a month, and how long it was in this one.
+type Budget struct {
+	Site       string
+	Down, Most time.Duration
+}
+
+// used is the share of it that is gone; all of it where nothing was to be.
+func (b *Budget) used() float64 {
+	if b.Most <= 0 {
+		return min(b.Down.Seconds(), 1)
+	}
+	return b.Down.Seconds() / b.Most.Seconds()
 }
 
 // Certificate is one that weir knows.
@@ -71,7 +86,7 @@ type News struct {
 
 var sources = map[string]source{
 	"edge_down": ofDesk, "edge_loop": ofKeeper, "worker_loop": ofKeeper, "reload_refused": ofKeeper,
-	"disk": ofMachine, "memory": ofMachine, "certificate": ofDesk, "new_error": ofDesk,
+	"disk": ofMachine, "memory": ofMachine, "certificate": ofDesk, "new_error": ofDesk, "budget": ofDesk,
 }
 
 // known reports whether a source tells anything in a picture.
@@ -341,6 +356,16 @@ var builtIn = map[string]func(*view, *rule, found){
 				text = "the certificate of " + c.Name + " ended on " + c.End.Format(time.DateOnly)
 			}
 			f(c.Name, is, severity, "%s", text)
+		}
+	},
+	"budget": func(v *view, r *rule, f found) {
+		for i := range v.extra.Budgets {
+			b := &v.extra.Budgets[i]
+			severity, rest := config.Severity(""), Length(b.Most-b.Down)+" of its budget is left"
+			if b.used() >= 1 {
+				severity, rest = config.Critical, "its budget of "+Length(b.Most)+" is used up"
+			}
+			f(b.Site, between(b.used(), r.Over, r.Clear), severity, "%s was down for %s this month: %s", b.Site, Length(b.Down), rest)
 		}
 	},
 	"new_error": func(*view, *rule, found) {},

@@ -77,47 +77,44 @@ func (b *Board) tell(at time.Time) (all []Message) {
 	return all
 }
 
+// slowly is how often is told again what lasts for days by its nature.
+const slowly = 24 * time.Hour
+
 // wants reports whether a target is to be told of an alert.
 func (b *Board) wants(t *config.AlertTarget, a *Alert, at time.Time) bool {
 	told, was := a.Told[t.Name]
-	switch a.State {
-	case Resolved:
+	if a.State == Resolved {
 		return was && t.Resolved && !a.Once
-	case Firing:
-		if a.By != "" || at.Sub(a.Freed) < b.rest(a) || a.Silenced != "" || !a.Clearing.IsZero() || a.Severity.Rank() < t.Severity.Rank() || !b.sends(t, a) {
-			return false
-		}
-		if !was || a.Severity.Rank() > told.Severity.Rank() {
-			return true
-		}
-		return b.cfg.Repeat > 0 && a.Ack == nil && !a.Once && at.Sub(told.At) >= b.cfg.Repeat
 	}
-	return false
+	r := b.rule(a.Rule)
+	switch {
+	case a.State != Firing, r == nil, !r.sends(t), a.Severity.Rank() < t.Severity.Rank():
+		return false
+	case a.By != "", a.Silenced != "", !a.Clearing.IsZero():
+		return false
+	case !a.Freed.IsZero() && at.Sub(a.Freed) < max(r.For, short): // what was explained has to last before it is told for itself
+		return false
+	case !was, a.Severity.Rank() > told.Severity.Rank():
+		return true
+	case b.cfg.Repeat == 0, a.Ack != nil, a.Once:
+		return false
+	case r.Slow:
+		return at.Sub(told.At) >= max(b.cfg.Repeat, slowly)
+	}
+	return at.Sub(told.At) >= b.cfg.Repeat
 }
 
-// rest is how long an alert that was explained has to last before it is told for itself.
-func (b *Board) rest(a *Alert) time.Duration {
-	if a.Freed.IsZero() {
-		return 0
-	}
-	i := slices.IndexFunc(b.rules, func(r *rule) bool { return r.Name == a.Rule })
-	if i < 0 {
-		return short
-	}
-	return max(b.rules[i].For, short)
-}
-
-// sends reports whether an alert's rule goes to a target.
-func (b *Board) sends(t *config.AlertTarget, a *Alert) bool {
-	i := slices.IndexFunc(b.rules, func(r *rule) bool { return r.Name == a.Rule })
-	return i >= 0 && (len(b.rules[i].To) == 0 || slices.Contains(b.rules[i].To, t.Name))
+// sends reports whether a rule's alerts go to a target.
+func (r *rule) sends(t *config.AlertTarget) bool {
+	return len(r.To) == 0 || slices.Contains(r.To, t.Name)
 }
 
 // toldAll reports whether nobody is left to be told that an alert fires.
 func (b *Board) toldAll(a *Alert) bool {
-	return a.Silenced != "" || !slices.ContainsFunc(b.cfg.Targets, func(t config.AlertTarget) bool {
+	r := b.rule(a.Rule)
+	return a.Silenced != "" || r == nil || !slices.ContainsFunc(b.cfg.Targets, func(t config.AlertTarget) bool {
 		_, was := a.Told[t.Name]
-		return !was && a.Severity.Rank() >= t.Severity.Rank() && b.sends(&t, a)
+		return !was && a.Severity.Rank() >= t.Severity.Rank() && r.sends(&t)
 	})
 }
 

@@ -196,6 +196,8 @@ func (w *world) do(line string) {
 		w.p.Edge.LogDropped += uint64(w.number(arg(1)))
 	case "cert":
 		w.extra.Certificates = []Certificate{{Name: arg(1), End: w.now.Add(w.duration(arg(2)))}}
+	case "budget": // SITE DOWN OF
+		w.extra.Budgets = []Budget{{Site: arg(1), Down: w.duration(arg(2)), Most: w.duration(arg(3))}}
 	case "news":
 		w.extra.News = append(w.extra.News, News{Rule: "new_error", Subject: arg(1), Text: rest(2)})
 	case "silence": // RULE SUBJECT FOR
