@@ -117,6 +117,7 @@ func BuiltInRules() []BuiltInRule {
 	all := []BuiltInRule{
 		rule("edge_down", Critical, 0, 0, "", 5*s, 30*s, "the process that serves does not answer"),
 		rule("edge_loop", Critical, 3, 1, "number", 0, 5*m, "the process that serves died so often within five minutes"),
+		rule("network_down", Critical, 3, 0, "number", 15*s, m, "so many machines at once (addresses with servers) fall silent within seconds of each other: what they share is broken, such as a switch"),
 		rule("node_down", Critical, 0, 0, "", 30*s, m, "no server at an address takes requests, and there are two or more at it"),
 		rule("pool_down", Critical, 0, 0, "", 15*s, 30*s, "no server of a pool takes requests"),
 		rule("server_down", Warn, 0, 0, "", m, m, "a server is down"),

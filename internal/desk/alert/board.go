@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -36,7 +37,7 @@ type Board struct {
 	lost     int             // alerts that there was no room for
 	serial   uint64
 	node     string
-	by       map[string]cause // of this picture
+	by       map[string][]string // which alerts may explain which, in this picture
 }
 
 // Saved is what is to outlive the process.
@@ -47,11 +48,12 @@ type Saved struct {
 	Usual    map[string]Usual `json:"usual"` // what is usual, by site and the like
 	Outs     map[string]Out   `json:"outs"`
 	Serial   uint64           `json:"serial"`
+	Groups   []*Group         `json:"groups,omitempty"` // of machines
 }
 
 // New returns a board. What was saved by another one is its beginning; the zero value is none.
 func New(saved Saved) *Board {
-	b := &Board{view: view{windows: map[string]*window{}}, alerts: map[string]*Alert{}, outs: map[string]*out{}, serial: saved.Serial, silences: saved.Silences}
+	b := &Board{view: view{windows: map[string]*window{}, lives: map[string]*life{}, groups: saved.Groups}, alerts: map[string]*Alert{}, outs: map[string]*out{}, serial: saved.Serial, silences: saved.Silences}
 	for _, a := range saved.Alerts {
 		if a != nil && len(b.alerts) < maxAlerts {
 			b.alerts[a.ID()] = a
@@ -69,6 +71,11 @@ func New(saved Saved) *Board {
 // Save returns what is to outlive the process. It shares nothing with the board.
 func (b *Board) Save() Saved {
 	s := Saved{Alerts: []*Alert{}, Silences: slices.Clone(b.silences), Usual: map[string]Usual{}, Outs: map[string]Out{}, Serial: b.serial}
+	for _, g := range b.view.groups {
+		c := *g
+		c.Hosts = slices.Clone(g.Hosts)
+		s.Groups = append(s.Groups, &c)
+	}
 	if b.view.p != nil {
 		s.At = b.view.p.At
 	}
@@ -137,7 +144,11 @@ type Change struct {
 // explains.
 func (b *Board) Step(p *picture.Picture, extra Extra) ([]Message, []Change) {
 	b.node = p.Node
-	b.view.look(p, extra, b.routes)
+	least := math.Inf(1)
+	if r := b.rule("network_down"); r != nil {
+		least = r.Over
+	}
+	b.view.look(p, extra, b.routes, least)
 	var changes []Change
 	change := func(a *Alert, text string) {
 		changes = append(changes, Change{At: p.At, Alert: a.copy(), Text: text})
