@@ -14,6 +14,7 @@ import (
 
 const (
 	maxListeners  = 16        // at a time: each costs every request its filter
+	maxSteps      = 400       // that the expressions of all their filters may cost for each byte
 	listenerBytes = 512 << 10 // of one loop, that wait for one to read them; beyond that lines are dropped, and counted
 	flushAfter    = 50 * time.Millisecond
 	beatAfter     = 15 * time.Second // an empty line, so that one who has left is noticed where nothing happens
@@ -128,29 +129,30 @@ type told struct {
 // ended before since.
 func (t *Teller) Recent(f *filter.Filter, since time.Time, n int) [][]byte {
 	var mu sync.Mutex
-	var all []told
-	add := func(s *journal.Story) {
-		if f.Match(&s.Line) && !s.Line.Time.Add(s.Line.Total).Before(since) {
-			all = append(all, told{s.Line.Time, journal.AppendStory(nil, s)})
-		}
-	}
+	var stories []*journal.Story
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	if t.ended {
+		t.mu.Unlock()
 		return nil
 	}
-	for _, s := range t.inherited {
-		add(s)
-	}
+	stories = append(stories, t.inherited...) // which nobody changes
 	t.onLoops(func(l *Loop) {
 		mu.Lock()
 		defer mu.Unlock()
 		for i := range l.rings {
 			for k := range l.rings[i].all {
-				add(&l.rings[i].all[k])
+				stories = append(stories, l.rings[i].all[k].Clone())
 			}
 		}
 	})
+	t.mu.Unlock()
+	// What a filter and a text cost is not for loops to pay.
+	var all []told
+	for _, s := range stories {
+		if f.Match(&s.Line) && !s.Line.Time.Add(s.Line.Total).Before(since) {
+			all = append(all, told{s.Line.Time, journal.AppendStory(nil, s)})
+		}
+	}
 	sortTold(all)
 	out := make([][]byte, 0, min(max(n, 0), len(all)))
 	for _, s := range all[max(len(all)-n, 0):] {
