@@ -47,10 +47,11 @@ var (
 
 const (
 	maxSessions = 1000
+	maxOwn      = 100    // sessions of one name: nobody drives others out
 	maxGuessers = 10_000 // addresses that are remembered
 	guesses     = 10     // wrong words from an address in guessTime
 	guessTime   = time.Minute
-	checkers    = 2 // passwords that are checked at a time: each takes a processor for a tenth of a second
+	checkers    = 1 // passwords that are checked at a time: each takes a processor for a tenth of a second, and traffic has the others
 )
 
 // Door knows who is let in. Any goroutine may use it.
@@ -73,8 +74,9 @@ type session struct {
 }
 
 type guesser struct {
-	wrong int
-	since time.Time
+	wrong  int
+	trying int // passwords that are being checked: each may be one more
+	since  time.Time
 }
 
 // New returns a door. wrong is told of the address of each wrong word, and may be nil.
@@ -215,21 +217,24 @@ func (d *Door) session(r *http.Request) *session {
 // SignIn begins a session for who knows a user's password, or with an empty name a token, and sets its cookie. It takes a tenth of a second.
 func (d *Door) SignIn(w http.ResponseWriter, r *http.Request, name, word string) (Who, error) {
 	d.mu.Lock()
-	cfg, many := d.cfg, d.tooMany(r)
+	cfg, err := d.cfg, d.begin(r)
 	d.mu.Unlock()
-	if many {
-		return Who{}, ErrTooMany
+	if err != nil {
+		return Who{}, err
 	}
 	who, err := d.check(r, cfg, name, word)
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if g := d.guessers[network(r)]; g != nil && g.trying > 0 { // it may have been forgotten meanwhile
+		g.trying--
+	}
 	if err != nil {
 		if errors.Is(err, ErrWrong) {
 			d.guessed(r)
 		}
 		return Who{}, err
 	}
-	d.makeRoom()
+	d.makeRoom(who.Name)
 	id, csrf := random(), random()
 	who.CSRF = csrf
 	d.sessions[sha256.Sum256([]byte(id))] = &session{who.Name, who.Role, csrf, d.now()}
@@ -258,6 +263,9 @@ func (d *Door) check(r *http.Request, cfg *config.Admin, name, word string) (Who
 		return Who{}, ErrBusy
 	}
 	hash, role := nobody, config.Role("")
+	if len(cfg.Users) > 0 {
+		hash = cfg.Users[0].Password // which may take another time
+	}
 	for _, u := range cfg.Users {
 		if u.Name == name {
 			hash, role = u.Password, u.Role
@@ -279,20 +287,34 @@ func (d *Door) SignOut(w http.ResponseWriter, r *http.Request) {
 	http.SetCookie(w, &http.Cookie{Name: cookie(r), Path: "/", MaxAge: -1, HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteStrictMode})
 }
 
-// makeRoom ends sessions that are over, and the one that was idle longest when there are too many.
-func (d *Door) makeRoom() {
+// makeRoom ends sessions that are over, and when there are too many, or too many of a name, the one of these that was idle longest.
+func (d *Door) makeRoom(name string) {
 	now := d.now()
-	var oldest [32]byte
-	var at time.Time
+	var oldest, own struct {
+		id [32]byte
+		at time.Time
+	}
+	owns := 0
 	for id, s := range d.sessions {
 		if now.Sub(s.used) > d.cfg.Idle {
 			delete(d.sessions, id)
-		} else if at.IsZero() || s.used.Before(at) {
-			oldest, at = id, s.used
+			continue
+		}
+		if oldest.at.IsZero() || s.used.Before(oldest.at) {
+			oldest.id, oldest.at = id, s.used
+		}
+		if s.name != name {
+			continue
+		}
+		if owns++; own.at.IsZero() || s.used.Before(own.at) {
+			own.id, own.at = id, s.used
 		}
 	}
-	if len(d.sessions) >= maxSessions {
-		delete(d.sessions, oldest)
+	switch {
+	case owns >= maxOwn:
+		delete(d.sessions, own.id)
+	case len(d.sessions) >= maxSessions:
+		delete(d.sessions, oldest.id)
 	}
 }
 
@@ -324,10 +346,28 @@ func (d *Door) tooMany(r *http.Request) bool {
 	return g != nil && g.wrong >= guesses && d.now().Sub(g.since) < guessTime
 }
 
+// begin notes that a word is being checked, which takes time: as many may be under way as may turn out wrong.
+func (d *Door) begin(r *http.Request) error {
+	if d.tooMany(r) {
+		return ErrTooMany
+	}
+	g := d.guesser(r)
+	if g.wrong+g.trying >= guesses {
+		return ErrBusy
+	}
+	g.trying++
+	return nil
+}
+
 func (d *Door) guessed(r *http.Request) {
 	if d.wrongAt != nil {
 		d.wrongAt(r.RemoteAddr)
 	}
+	d.guesser(r).wrong++
+}
+
+// guesser is what is known of who asks, of this minute.
+func (d *Door) guesser(r *http.Request) *guesser {
 	now, of := d.now(), network(r)
 	g := d.guessers[of]
 	if g == nil {
@@ -338,15 +378,15 @@ func (d *Door) guessed(r *http.Request) {
 		d.guessers[of] = g
 	}
 	if now.Sub(g.since) >= guessTime {
-		*g = guesser{since: now}
+		*g = guesser{since: now, trying: g.trying}
 	}
-	g.wrong++
+	return g
 }
 
 // forgetGuessers makes room: of those whose time is over, or else of all.
 func (d *Door) forgetGuessers(now time.Time) {
 	for of, g := range d.guessers {
-		if now.Sub(g.since) >= guessTime {
+		if now.Sub(g.since) >= guessTime && g.trying == 0 {
 			delete(d.guessers, of)
 		}
 	}
