@@ -403,6 +403,47 @@ func TestCrowd(t *testing.T) {
 	s.eventually("next picture", func() bool { return s.desk.hub.now.Load() != before })
 }
 
+// TestRoomForOthers: however many connections one client keeps open, with or without requests under way, others are answered.
+func TestRoomForOthers(t *testing.T) {
+	for name, says := range map[string]string{
+		"nothing":  "",
+		"idle":     "GET /-/live HTTP/1.1\r\nHost: localhost\r\n\r\n",
+		"a body":   "POST /api/v1/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n",
+		"a stream": "GET /api/v1/stream HTTP/1.1\r\nHost: localhost\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, usual)
+			address := strings.TrimPrefix(s.url, "http://")
+			other := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 9)}}
+			for range maxConnections {
+				c, err := other.Dial("tcp", address)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+				fmt.Fprint(c, says) //nolint:errcheck // it may be closed already
+				if says != "" && says[0] == 'G' {
+					if err := c.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+						t.Fatal(err)
+					}
+					c.Read(make([]byte, 1)) //nolint:errcheck // likewise
+				}
+			}
+			for range 3 {
+				client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+				resp, err := client.Get(s.url + "/-/live")
+				if err != nil {
+					t.Fatal(err)
+				}
+				resp.Body.Close() //nolint:errcheck // only its status counts
+				if resp.StatusCode != http.StatusOK {
+					t.Errorf("%d", resp.StatusCode)
+				}
+			}
+		})
+	}
+}
+
 // TestEdgeAway: without an edge the desk goes on, says so, and counts on when it is back.
 func TestEdgeAway(t *testing.T) {
 	s := start(t, usual)
