@@ -218,6 +218,7 @@ func TestRooms(t *testing.T) {
 		{"GET", "/api/v1/interventions", "", nil, 200, `"ann"`},
 		{"GET", "/api/v1/me", "", nil, 200, `"role":"view"`},
 		{"GET", "/api/v1/me", "", []string{"Host", "evil.example"}, 200, `"role":""`},
+		{"GET", "/api/v1/me", "", []string{"Host", "evil.example"}, 200, `"version":""`},
 		{"GET", "/api/v1/me", "", bearer, 200, `"role":"operate"`},
 		{"GET", "/api/v1/openapi.json", "", nil, 200, "openapi"},
 		{"GET", "/api/v1/nothing", "", nil, 404, "openapi.json"},
@@ -266,6 +267,45 @@ func TestSession(t *testing.T) {
 	s.ask("POST", "/api/v1/logout", "", "Cookie", cookie)
 	if status, _, _ := s.ask("POST", "/api/v1/reload", "{}", "Cookie", cookie, "X-Weir-CSRF", got.CSRF); status != 401 {
 		t.Errorf("after signing out: %d", status)
+	}
+}
+
+// TestSignedOutSeesNoMore: what goes on ends with the session that it began with, or with its token.
+func TestSignedOutSeesNoMore(t *testing.T) {
+	const signed = "admin: {listen: ADDRESS, look: signed, token: " + token + "}\npools: {web: {servers: [\"127.0.0.1:1\"]}}\n"
+	for _, path := range []string{"/api/v1/stream", "/api/v1/log"} {
+		for _, by := range []string{"session", "token"} {
+			s := start(t, signed)
+			_, _, head := s.ask("POST", "/api/v1/login", `{"token":"`+token+`"}`)
+			cookie, _, _ := strings.Cut(head.Get("Set-Cookie"), ";")
+			r, err := http.NewRequest("GET", s.url+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Header.Set("Cookie", cookie); by == "token" {
+				r.Header = http.Header{"Authorization": {"Bearer " + token}}
+			}
+			c := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+			resp, err := c.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			if _, err := resp.Body.Read(make([]byte, 1)); err != nil || resp.StatusCode != http.StatusOK {
+				t.Fatalf("%s by %s: %d, %v", path, by, resp.StatusCode, err)
+			}
+			if by == "token" {
+				other := strings.ReplaceAll(strings.ReplaceAll(signed, "ADDRESS", strings.TrimPrefix(s.url, "http://")), token, "another0another0")
+				if err := s.desk.apply(api.EdgeState{Version: 2, Source: api.Source{Path: filepath.Join(s.dir, "w.yaml"), Text: other}, RunDir: s.dir}); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				s.ask("POST", "/api/v1/logout", "", "Cookie", cookie)
+			}
+			if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+				t.Errorf("%s by %s goes on: %v", path, by, err)
+			}
+		}
 	}
 }
 

@@ -148,6 +148,33 @@ func fromHere(r *http.Request) bool {
 	return err == nil && u.Host == r.Host
 }
 
+// whileWelcome returns a context that is over with the request's, with the desk, and when who asks may look no more: an answer that goes on
+// must not outlast the session that it began with. An open page counts as use of its session.
+func (o *rooms) whileWelcome(r *http.Request) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(r.Context())
+	go func() {
+		defer cancel()
+		tick := time.NewTicker(streamIdle)
+		defer tick.Stop()
+		for {
+			changed := o.guard.Changed()
+			// Where others guess from the same address nothing is known for a minute.
+			if somebody, err := o.who(r); !somebody.May(config.View) && !errors.Is(err, access.ErrTooMany) {
+				return
+			}
+			select {
+			case <-changed:
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			case <-o.ends.Done():
+				return
+			}
+		}
+	}()
+	return ctx, cancel
+}
+
 func refuse(w http.ResponseWriter, err error) {
 	status := http.StatusForbidden
 	switch {
@@ -190,6 +217,8 @@ func (o *rooms) stream(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Accel-Buffering", "no")
 	idle := time.NewTicker(streamIdle)
 	defer idle.Stop()
+	ctx, cancel := o.whileWelcome(r)
+	defer cancel()
 	send := func(b []byte) bool {
 		if out.SetWriteDeadline(time.Now().Add(streamIdle)) != nil {
 			return false
@@ -208,9 +237,7 @@ func (o *rooms) stream(w http.ResponseWriter, r *http.Request) {
 			ok = send(told) && !gone
 		case <-idle.C:
 			ok = send([]byte(":\n\n"))
-		case <-r.Context().Done():
-			return
-		case <-o.ends.Done():
+		case <-ctx.Done():
 			return
 		}
 	}
@@ -247,12 +274,14 @@ func (o *rooms) events(w http.ResponseWriter, r *http.Request) {
 
 // log passes on what the edge tells of requests.
 func (o *rooms) log(w http.ResponseWriter, r *http.Request) {
-	body, err := o.hub.edge.Stream(r.Context(), "/v1/log?"+r.URL.RawQuery)
+	ctx, cancel := o.whileWelcome(r)
+	defer cancel()
+	body, err := o.hub.edge.Stream(ctx, "/v1/log?"+r.URL.RawQuery)
 	if err != nil {
 		answerFailed(w, err)
 		return
 	}
-	stop := context.AfterFunc(o.ends, func() { body.Close() }) //nolint:errcheck // only read
+	stop := context.AfterFunc(ctx, func() { body.Close() }) //nolint:errcheck // only read
 	defer stop()
 	defer body.Close() //nolint:errcheck // only read
 	out := http.NewResponseController(w)
@@ -309,14 +338,18 @@ type me struct {
 	Name    string      `json:"name"`
 	Role    config.Role `json:"role"`
 	CSRF    string      `json:"csrf,omitempty"`
-	Login   bool        `json:"login"` // there is something to sign in by
-	Version string      `json:"version"`
+	Login   bool        `json:"login"`   // there is something to sign in by
+	Version string      `json:"version"` // for who may look
 }
 
 func (o *rooms) me(w http.ResponseWriter, r *http.Request) {
-	somebody, _ := o.who(r) // who may not look has no role, and can sign in
+	somebody := who(r) // who may not look has no role, and can sign in
 	admin := o.hub.cfg.Load().Admin
-	api.Answer(w, http.StatusOK, me{somebody.Name, somebody.Role, somebody.CSRF, len(admin.Users)+len(admin.Tokens) > 0, o.version})
+	m := me{Name: somebody.Name, Role: somebody.Role, CSRF: somebody.CSRF, Login: len(admin.Users)+len(admin.Tokens) > 0}
+	if somebody.May(config.View) {
+		m.Version = o.version
+	}
+	api.Answer(w, http.StatusOK, m)
 }
 
 // bodySize bounds what is sent to the desk.

@@ -63,6 +63,7 @@ type Door struct {
 	mu       sync.Mutex
 	cfg      *config.Admin
 	sessions map[[32]byte]*session // by the hash of its cookie
+	changed  chan struct{}         // closed when somebody may be let in no more
 	guessers map[netip.Prefix]*guesser
 }
 
@@ -81,7 +82,7 @@ type guesser struct {
 
 // New returns a door. wrong is told of the address of each wrong word, and may be nil.
 func New(now func() time.Time, wrong func(addr string)) *Door {
-	return &Door{now: now, wrongAt: wrong, checks: make(chan struct{}, checkers), sessions: map[[32]byte]*session{}, guessers: map[netip.Prefix]*guesser{}}
+	return &Door{now: now, wrongAt: wrong, checks: make(chan struct{}, checkers), changed: make(chan struct{}), sessions: map[[32]byte]*session{}, guessers: map[netip.Prefix]*guesser{}}
 }
 
 // Use puts a configuration in force. Sessions of people who are no more end.
@@ -89,6 +90,7 @@ func (d *Door) Use(cfg *config.Admin) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.cfg = cfg
+	defer d.change()
 	for id, s := range d.sessions {
 		role, ok := roleOf(cfg, s.name)
 		if !ok {
@@ -97,6 +99,19 @@ func (d *Door) Use(cfg *config.Admin) {
 		}
 		s.role = role
 	}
+}
+
+// Changed returns what is closed when people are let in no more who were: one has signed out, or another configuration is in force.
+func (d *Door) Changed() <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.changed
+}
+
+// change tells of that. Under mu.
+func (d *Door) change() {
+	close(d.changed)
+	d.changed = make(chan struct{})
 }
 
 func roleOf(cfg *config.Admin, name string) (config.Role, bool) {
@@ -282,7 +297,11 @@ func (d *Door) SignOut(w http.ResponseWriter, r *http.Request) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if c, err := r.Cookie(cookie(r)); err == nil {
-		delete(d.sessions, sha256.Sum256([]byte(c.Value)))
+		id := sha256.Sum256([]byte(c.Value))
+		if d.sessions[id] != nil {
+			delete(d.sessions, id)
+			d.change()
+		}
 	}
 	http.SetCookie(w, &http.Cookie{Name: cookie(r), Path: "/", MaxAge: -1, HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteStrictMode})
 }
