@@ -418,6 +418,42 @@ func TestManyPages(t *testing.T) {
 	h.leave(lazy)
 }
 
+// TestManyLogs: whoever may look cannot take all places at which requests are told of.
+func TestManyLogs(t *testing.T) {
+	s := start(t, usual)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	follow := func() int {
+		r, err := http.NewRequestWithContext(ctx, "GET", s.url+"/api/v1/log", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { resp.Body.Close() })
+		return resp.StatusCode
+	}
+	for range maxLogs {
+		if status := follow(); status != http.StatusOK {
+			t.Fatal(status)
+		}
+	}
+	if status := follow(); status != http.StatusTooManyRequests {
+		t.Errorf("one more: %d", status)
+	}
+	c := api.NewClient(api.DeskSocket(s.dir))
+	defer c.Close()
+	body, err := c.Stream(ctx, "/api/v1/log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body.Close() //nolint:errcheck // only read
+	cancel()
+	s.eventually("place", func() bool { status, _, _ := s.ask("GET", "/api/v1/log?recent=1", ""); return status == http.StatusOK })
+}
+
 // TestCrowd: many who connect and say nothing, or do not take their answers, keep nobody out who comes by the socket.
 func TestCrowd(t *testing.T) {
 	s := start(t, usual)

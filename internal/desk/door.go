@@ -76,7 +76,7 @@ func (o *door) use(d *desk, cfg *config.Config) error {
 			return err
 		}
 		news[here] = ln
-		o.server = &http.Server{Handler: (&rooms{hub: d.hub, guard: o.guard, version: d.version, ends: o.ends}).handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: answerTime, IdleTimeout: 2 * time.Minute,
+		o.server = &http.Server{Handler: (&rooms{hub: d.hub, guard: o.guard, version: d.version, ends: o.ends, logs: make(chan struct{}, maxLogs)}).handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: answerTime, IdleTimeout: 2 * time.Minute,
 			MaxHeaderBytes: maxHead, ConnContext: withPeer, ConnState: noteState, ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug)}
 	}
 	o.cert.Store(cert)

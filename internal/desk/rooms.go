@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -24,6 +25,7 @@ type rooms struct {
 	guard   *access.Door
 	version string
 	ends    context.Context // over when the desk stops
+	logs    chan struct{}   // places to follow requests
 }
 
 //go:embed openapi.json
@@ -272,8 +274,21 @@ func (o *rooms) events(w http.ResponseWriter, r *http.Request) {
 	api.Answer(w, http.StatusOK, o.hub.events.Last(n))
 }
 
+// maxLogs is how many may follow requests who do not come by the Unix socket: of the places that the edge has (telling.maxListeners), some
+// are left for the command line of who has to find out what goes on.
+const maxLogs = 10
+
 // log passes on what the edge tells of requests.
 func (o *rooms) log(w http.ResponseWriter, r *http.Request) {
+	if _, isLocal := r.Context().Value(peer{}).(string); !isLocal {
+		select {
+		case o.logs <- struct{}{}:
+			defer func() { <-o.logs }()
+		default:
+			api.AnswerError(w, http.StatusTooManyRequests, fmt.Errorf("%d follow requests already, which is as many as may from here: end one of them", maxLogs))
+			return
+		}
+	}
 	ctx, cancel := o.whileWelcome(r)
 	defer cancel()
 	body, err := o.hub.edge.Stream(ctx, "/v1/log?"+r.URL.RawQuery)
