@@ -21,6 +21,7 @@ import (
 // door is how people and programs come in: the addresses of admin:, and the Unix socket of the command line.
 type door struct {
 	guard  *access.Door
+	rooms  *rooms
 	server *http.Server
 	cert   atomic.Pointer[tls.Certificate]
 	open   map[string]net.Listener // by network and address; the Unix socket's key is empty
@@ -76,7 +77,8 @@ func (o *door) use(d *desk, cfg *config.Config) error {
 			return err
 		}
 		news[here] = ln
-		o.server = &http.Server{Handler: (&rooms{hub: d.hub, guard: o.guard, version: d.version, ends: o.ends, logs: make(chan struct{}, maxLogs)}).handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: answerTime, IdleTimeout: 2 * time.Minute,
+		o.rooms = &rooms{hub: d.hub, guard: o.guard, version: d.version, ends: o.ends, logs: make(chan struct{}, maxLogs)}
+		o.server = &http.Server{Handler: o.rooms.handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: answerTime, IdleTimeout: 2 * time.Minute,
 			MaxHeaderBytes: maxHead, ConnContext: withPeer, ConnState: noteState, ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug)}
 	}
 	o.cert.Store(cert)

@@ -26,6 +26,9 @@ type rooms struct {
 	version string
 	ends    context.Context // over when the desk stops
 	logs    chan struct{}   // places to follow requests
+	recent  pace            // of questions for those that are kept
+	ofCache question
+	ofHands question
 }
 
 //go:embed openapi.json
@@ -280,7 +283,9 @@ const maxLogs = 10
 
 // log passes on what the edge tells of requests.
 func (o *rooms) log(w http.ResponseWriter, r *http.Request) {
-	if _, isLocal := r.Context().Value(peer{}).(string); !isLocal {
+	_, local := r.Context().Value(peer{}).(string)
+	q := r.URL.Query()
+	if recent := q.Get("recent") != ""; (!recent || q.Get("follow") == "true") && !local {
 		select {
 		case o.logs <- struct{}{}:
 			defer func() { <-o.logs }()
@@ -288,6 +293,10 @@ func (o *rooms) log(w http.ResponseWriter, r *http.Request) {
 			api.AnswerError(w, http.StatusTooManyRequests, fmt.Errorf("%d follow requests already, which is as many as may from here: end one of them", maxLogs))
 			return
 		}
+	} else if recent && !local && !o.recent.wait(r.Context()) {
+		w.Header().Set("Retry-After", "1")
+		api.AnswerError(w, http.StatusTooManyRequests, errors.New("too many ask for requests that are kept: try again in a second"))
+		return
 	}
 	ctx, cancel := o.whileWelcome(r)
 	defer cancel()
@@ -329,23 +338,18 @@ func answerFailed(w http.ResponseWriter, err error) {
 	api.AnswerError(w, http.StatusBadGateway, err)
 }
 
-// askTo is for rooms that pass a question on: to keeper or edge.
-func (o *rooms) ask(w http.ResponseWriter, r *http.Request, of *api.Client, path string, out any) {
-	ctx, cancel := context.WithTimeout(r.Context(), askTime)
-	defer cancel()
-	if err := of.Get(ctx, path, out); err != nil {
-		answerFailed(w, err)
-		return
-	}
-	api.Answer(w, http.StatusOK, out)
+func (o *rooms) cache(w http.ResponseWriter, _ *http.Request) {
+	o.ofCache.answer(w, func(ctx context.Context) (any, error) {
+		var out api.CacheStatus
+		return &out, o.hub.edge.Get(ctx, "/v1/cache", &out)
+	})
 }
 
-func (o *rooms) cache(w http.ResponseWriter, r *http.Request) {
-	o.ask(w, r, o.hub.edge, "/v1/cache", &api.CacheStatus{})
-}
-
-func (o *rooms) interventions(w http.ResponseWriter, r *http.Request) {
-	o.ask(w, r, o.hub.keeper, "/v1/interventions", &api.Interventions{})
+func (o *rooms) interventions(w http.ResponseWriter, _ *http.Request) {
+	o.ofHands.answer(w, func(ctx context.Context) (any, error) {
+		var out api.Interventions
+		return &out, o.hub.keeper.Get(ctx, "/v1/interventions", &out)
+	})
 }
 
 // me is what a page has to know of who looks at it.
@@ -417,6 +421,7 @@ func (o *rooms) act(w http.ResponseWriter, r *http.Request, path string, in any)
 		answerFailed(w, err)
 		return
 	}
+	o.ofHands.forget()
 	api.Answer(w, http.StatusOK, out)
 }
 

@@ -3,6 +3,7 @@ package telling
 import (
 	"io"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -119,12 +120,6 @@ func (w *Listener) write(to io.Writer, flush func() error) error {
 	return flush()
 }
 
-// told is a story and its text.
-type told struct {
-	at   time.Time
-	text []byte
-}
-
 // Recent returns the texts of the stories that are kept and that the filter wants, the oldest first, at most n of them, and of none that
 // ended before since.
 func (t *Teller) Recent(f *filter.Filter, since time.Time, n int) [][]byte {
@@ -146,17 +141,15 @@ func (t *Teller) Recent(f *filter.Filter, since time.Time, n int) [][]byte {
 		}
 	})
 	t.mu.Unlock()
-	// What a filter and a text cost is not for loops to pay.
-	var all []told
-	for _, s := range stories {
-		if f.Match(&s.Line) && !s.Line.Time.Add(s.Line.Total).Before(since) {
-			all = append(all, told{s.Line.Time, journal.AppendStory(nil, s)})
-		}
-	}
-	sortTold(all)
-	out := make([][]byte, 0, min(max(n, 0), len(all)))
-	for _, s := range all[max(len(all)-n, 0):] {
-		out = append(out, s.text)
+	// What a filter and a text cost is not for loops to pay, nor that of texts that nobody gets.
+	stories = slices.DeleteFunc(stories, func(s *journal.Story) bool {
+		return !f.Match(&s.Line) || s.Line.Time.Add(s.Line.Total).Before(since)
+	})
+	slices.SortStableFunc(stories, func(a, b *journal.Story) int { return a.Line.Time.Compare(b.Line.Time) })
+	stories = stories[len(stories)-min(max(n, 0), len(stories)):]
+	out := make([][]byte, len(stories))
+	for i, s := range stories {
+		out[i] = journal.AppendStory(nil, s)
 	}
 	return out
 }

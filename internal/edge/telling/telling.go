@@ -209,7 +209,3 @@ func (t *Teller) Inherit(texts [][]byte) error {
 	t.inherited = all[max(len(all)-inheritable, 0):]
 	return nil
 }
-
-func sortTold(all []told) {
-	slices.SortStableFunc(all, func(a, b told) int { return a.at.Compare(b.at) })
-}
