@@ -44,7 +44,7 @@ func adminObject(t *table) *object[adminDraft] {
 	add(o, "tls", pointer(mapped(certs.kind(), "write {cert: page.pem, key: page.key}")), func(a *adminDraft) **AdminTLS { return &a.TLS }, "", "HTTPS, for addresses that others can reach.")
 	add(o, "idle", durationKind(time.Minute), func(a *adminDraft) *time.Duration { return &a.Idle }, "12h", "Who has not used the page for so long signs in again.")
 	add(o, "keep", pathKind("the path of a directory, such as /var/lib/weir"), func(a *adminDraft) *string { return &a.Keep }, "(what StateDirectory= of a systemd unit says, else run_dir)",
-		"A folder for what is to outlive a restart of the machine: downtime by month, alerts, silences, known errors. It is made if it is not there.")
+		"A folder for what is to outlive a restart of the machine: totals, graphs, events, downtime by month, alerts, silences, known errors. It is made if it is not there.")
 	o.done = (*decoder).finishAdmin
 	return o
 }
