@@ -134,7 +134,8 @@ func (e *Edge) bequeath() {
 	}
 	s.left.Lock()
 	defer s.left.Unlock()
-	in := api.Inherit{Traces: e.untold()}
+	e.spanTelling.keep(e.untold()) // which is bounded
+	in := api.Inherit{Traces: e.spanTelling.take()}
 	if !s.lost {
 		in.Words, in.Heir = append(e.inherited.all(), e.own()), s.heir
 	}
