@@ -63,13 +63,17 @@ func (k *keeper) reloadNow(r api.Reload) error {
 	called := k.call(func() {
 		defer k.notifyAgain()
 		k.problem = ""
+		done := api.Intervention{Do: "reload", What: what, By: r.By, Reason: r.Reason, At: begun.UTC().Format(time.RFC3339)}
+		attrs := append([]any{"after", took}, who(r.By, r.Reason)...)
 		if err != nil {
+			done.What += ", which failed"
 			k.problem = "reload: " + err.Error()
-			k.log.Error("reloading "+what+" failed", "after", took)
+			k.log.Error("reloading "+what+" failed", attrs...)
 			k.sayLines(err.Error())
-			return
+		} else {
+			k.log.Info("reloaded "+what, attrs...)
 		}
-		k.log.Info("reloaded "+what, "after", took)
+		k.people.note(done)
 	})
 	return errors.Join(err, files, called) // of files, the log and the status tell by themselves
 }

@@ -127,6 +127,9 @@ func (l *Log) Interventions(done []api.Intervention) []Event {
 			continue // one that has no time did not happen
 		}
 		e := Event{At: at, Kind: "intervention", Subject: d.Pool + "/" + d.Server, Text: d.Do, By: d.By}
+		if d.Pool == "" {
+			e.Subject, e.Text = "", d.Do+" "+d.What
+		}
 		if d.Weight != nil {
 			e.Text += fmt.Sprintf(" %d", *d.Weight)
 		}

@@ -100,6 +100,24 @@ func TestLog(t *testing.T) {
 	}
 }
 
+// TestReloadsAndPurges: they are told as what people do to servers is.
+func TestReloadsAndPurges(t *testing.T) {
+	l := New(Saved{})
+	l.Interventions(nil)
+	done := []api.Intervention{
+		{Do: "reload", What: "app web", By: "ann", Reason: "new settings", At: "2027-01-01T00:00:00Z"},
+		{Do: "purge", What: "tag news", By: "bob", At: "2027-01-01T00:00:01Z"},
+	}
+	l.Interventions([]api.Intervention{})
+	var got []string
+	for _, e := range l.Interventions(done) {
+		got = append(got, e.Kind+" "+e.Subject+" "+e.By+" "+e.Text)
+	}
+	if want := "intervention  ann reload app web: new settings|intervention  bob purge tag news"; strings.Join(got, "|") != want {
+		t.Errorf("got %q, want %s", got, want)
+	}
+}
+
 // TestSaved: what has happened is known to the next one, with what people did meanwhile, and that weir was started anew.
 func TestSaved(t *testing.T) {
 	l := New(Saved{})
