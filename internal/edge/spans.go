@@ -154,8 +154,10 @@ func (c *control) spans(w http.ResponseWriter, r *http.Request) {
 			return // what is there goes to that one
 		}
 		_ = out.SetWriteDeadline(time.Now().Add(spansTime)) // where the connection has none, there is none
-		for _, one := range e.untold() {
-			if write.Encode(one) != nil {
+		all := e.untold()
+		for i := range all {
+			if write.Encode(all[i]) != nil {
+				e.spanTelling.keep(all[i:]) // for the next one
 				return
 			}
 		}

@@ -216,7 +216,7 @@ func TestBounded(t *testing.T) {
 	})
 	begun := time.Now()
 	s.Stop()
-	if took := time.Since(begun); took > lastWords+5*time.Second {
+	if took := time.Since(begun); took > lastHeard+lastWords+5*time.Second {
 		t.Errorf("it stopped after %v", took)
 	}
 }

@@ -36,8 +36,9 @@ const (
 	answerSize = 64 << 10
 	againFirst = 100 * time.Millisecond // before the edge is called again
 	againMost  = 5 * time.Second
-	lastWords  = time.Second // for what is left when the sender stops
-	sayEvery   = time.Minute // how often at the most it is said that something does not work
+	lastHeard  = 2 * time.Second // for an edge to say what is left when the sender stops
+	lastWords  = time.Second     // for a collector to take it
+	sayEvery   = time.Minute     // how often at the most it is said that something does not work
 	// One call of the edge. Calls are short, so that a sender that stops need not cut one off, and lose what is on its way.
 	listenFor = 400 * time.Millisecond
 	hearTime  = 10 * time.Second // more, for one that tells much
@@ -107,7 +108,7 @@ func (s *Sender) Use(cfg *config.Traces) {
 	}
 }
 
-// Stop hears out an edge that ends at the same time and sends what is left, for a second each at the most. It waits until all that was
+// Stop hears out an edge that ends at the same time and sends what is left, for a few seconds at the most. It waits until all that was
 // begun has ended.
 func (s *Sender) Stop() {
 	s.mu.Lock()
@@ -117,7 +118,7 @@ func (s *Sender) Stop() {
 	s.mu.Unlock()
 	heard := make(chan struct{})
 	go func() { defer close(heard); s.ears.Wait() }()
-	t := time.NewTimer(lastWords)
+	t := time.NewTimer(lastHeard)
 	defer t.Stop()
 	select {
 	case <-heard:
@@ -149,7 +150,11 @@ func (s *Sender) config() *config.Traces {
 func (s *Sender) listen() {
 	for wait := againFirst; s.wants(); {
 		last := s.stopping() // once more after that, for what ended meanwhile
-		ok := s.hear()
+		length := listenFor
+		if last {
+			length = 0 // what is there
+		}
+		ok := s.hear(length)
 		if last {
 			return
 		}
@@ -195,11 +200,11 @@ func (s *Sender) sleep(d time.Duration) bool {
 	}
 }
 
-// hear calls the edge once, and reports whether it talked to its end.
-func (s *Sender) hear() bool {
-	ctx, cancel := context.WithTimeout(s.ctx, listenFor+hearTime)
+// hear calls the edge once, for as long as is said, and reports whether it talked to its end.
+func (s *Sender) hear(length time.Duration) bool {
+	ctx, cancel := context.WithTimeout(s.ctx, length+hearTime)
 	defer cancel()
-	body, err := s.client.Stream(ctx, "/v1/spans?for="+listenFor.String())
+	body, err := s.client.Stream(ctx, "/v1/spans?for="+length.String())
 	if err != nil {
 		return false
 	}
@@ -209,12 +214,15 @@ func (s *Sender) hear() bool {
 	for lines.Scan() {
 		var told api.Spans
 		if err := json.Unmarshal(lines.Bytes(), &told); err != nil {
+			if lines.Scan(); lines.Err() != nil {
+				return false // it was cut off
+			}
 			s.fail(fmt.Errorf("reading what the edge tells of traces: %w", err))
 			return false
 		}
 		s.take(&told)
 	}
-	return lines.Err() == nil && time.Since(begun) >= listenFor/2 // one that says goodbye at once is leaving
+	return lines.Err() == nil && time.Since(begun) >= length/2 // one that says goodbye at once is leaving
 }
 
 // take keeps what the edge has told until it is sent.
