@@ -82,6 +82,7 @@ func (e *Edge) Retire(to string) error {
 	if !first {
 		return errors.New("this edge has handed over already")
 	}
+	e.bequeathListeners(s)
 	e.stopping.Store(true) // each connection gets one more answer
 	e.mu.Lock()
 	for key, list := range e.listeners {
