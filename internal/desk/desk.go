@@ -35,6 +35,7 @@ type desk struct {
 	hub     *hub
 	door    *door
 	traces  *otlp.Sender
+	pulse   pulse
 }
 
 func newDesk(version string, level *slog.LevelVar) *desk {
@@ -113,7 +114,7 @@ func (d *desk) newHub(cfg *config.Config, node string) *hub {
 		h.lasting = openShelf(dir)
 	}
 	h.alarm = newAlarm(h, node, cfg)
-	h.watchers = append(h.watchers, h.alarm)
+	h.watchers = append(h.watchers, h.alarm, &d.pulse)
 	h.alarm.begin()
 	return h
 }
