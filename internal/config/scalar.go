@@ -124,6 +124,9 @@ func durationKind(low time.Duration) kind[time.Duration] {
 	})
 }
 
+// Duration reads a time as configurations have it, for what people write elsewhere: "90m", "1d12h". It reports whether it is one.
+func Duration(s string) (time.Duration, bool) { return parseDuration(s) }
+
 // parseDuration is time.ParseDuration without signs and with d for 24 hours, which must come first.
 func parseDuration(s string) (time.Duration, bool) {
 	if s == "" || s[0] == '-' || s[0] == '+' || len(s) > 40 {
