@@ -275,5 +275,10 @@ func TestNumbersFit(t *testing.T) {
 	if len(cut) > 0 {
 		t.Errorf("%d numbers are cut off: %q", len(cut), cut)
 	}
+	if heads := eval[[]string](b, `[...document.querySelectorAll("#servers thead .sort")].filter(e => e.scrollWidth > e.clientWidth).map(e => e.textContent)`); len(heads) > 0 {
+		t.Errorf("heads are cut off: %q", heads)
+	}
+	b.do(chromedp.EmulateViewport(1600, 1000))
+	b.wait(`document.getElementById("servers-box").scrollWidth <= document.getElementById("servers-box").clientWidth`) // all columns are in sight
 	b.shot("numbers-fit")
 }
