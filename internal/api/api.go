@@ -296,7 +296,9 @@ type FileStatus struct {
 
 // Reload asks the keeper (POST /v1/reload) to read the configuration anew, or with App to replace that app's workers one by one. It answers when done.
 type Reload struct {
-	App string `json:"app,omitempty"`
+	App    string `json:"app,omitempty"`
+	By     string `json:"by,omitempty"`     // who asks
+	Reason string `json:"reason,omitempty"` // and why
 }
 
 // Upgraded is the answer to POST /v1/upgrade: which program has come into force. It comes when that one serves.
@@ -321,6 +323,8 @@ type Purge struct {
 	Patterns []string `json:"patterns,omitempty"` // host/path with * for anything
 	All      bool     `json:"all,omitempty"`
 	Soft     bool     `json:"soft,omitempty"`
+	By       string   `json:"by,omitempty"` // who asks; empty: a program, of which no intervention is noted
+	Reason   string   `json:"reason,omitempty"`
 }
 
 // Purged is the answer to a Purge.

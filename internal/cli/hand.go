@@ -257,7 +257,7 @@ func needs(n int, hint string) cobra.PositionalArgs {
 func interventionsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "interventions",
-		Short: "Show what people did to servers, and what of it holds",
+		Short: "Show what people did: to servers, reloads, purges; and what of it holds",
 		Args:  noArguments,
 	}
 	runDir := runDirFlag(c)
@@ -274,13 +274,17 @@ func showInterventions(out io.Writer, all api.Interventions) error {
 		return err
 	}
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "WHEN\tWHO\tWHAT\tSERVER\tREASON") //nolint:errcheck // Flush tells
+	fmt.Fprintln(t, "WHEN\tWHO\tWHAT\tSUBJECT\tREASON") //nolint:errcheck // Flush tells
 	for _, i := range all.Done {
 		what := i.Do
 		if i.Weight != nil {
 			what += fmt.Sprintf(" %d", *i.Weight)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", i.At, i.By, what, api.FullName(i.Pool, i.Server), i.Reason) //nolint:errcheck // Flush tells
+		place := api.FullName(i.Pool, i.Server)
+		if i.Pool == "" {
+			place = i.What
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", i.At, i.By, what, place, i.Reason) //nolint:errcheck // Flush tells
 	}
 	if len(all.Hands) > 0 {
 		fmt.Fprintln(t, "\nHOLDS\tSINCE\tBY\tREASON") //nolint:errcheck // Flush tells

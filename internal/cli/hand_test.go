@@ -85,7 +85,7 @@ func TestInterventions(t *testing.T) {
 		t.Error(err)
 	}
 	got, err := say(t, "interventions", "--run-dir", dir)
-	want := `WHEN                  WHO  WHAT      SERVER   REASON
+	want := `WHEN                  WHO  WHAT      SUBJECT  REASON
 2026-01-02T23:00:00Z  ann  weight 3  web/a:1  old machine
 
 HOLDS                           SINCE                 BY   REASON

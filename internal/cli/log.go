@@ -3,6 +3,7 @@ package cli
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -185,7 +186,7 @@ func runLog(c *cobra.Command, o *logFlags) error {
 	if o.past && o.recent == 0 {
 		o.recent = math.MaxInt32
 	}
-	src := &logSource{dir: dir, filter: whole, recent: o.recent, say: func(text string) { fmt.Fprintln(c.ErrOrStderr(), "weir: "+text) }}
+	src := &logSource{as: rand.Text(), dir: dir, filter: whole, recent: o.recent, say: func(text string) { fmt.Fprintln(c.ErrOrStderr(), "weir: "+text) }}
 	w := newLogWriter(c.OutOrStdout(), o)
 	if one && !o.past {
 		found, err := src.past(ctx)
@@ -293,6 +294,7 @@ type logSource struct {
 	dir    string
 	filter string
 	recent int
+	as     string // who listens, for one edge to tell the next
 	say    func(string)
 	seen   recently
 }
@@ -301,6 +303,7 @@ func (s *logSource) path(query url.Values) string {
 	if s.filter != "" {
 		query.Set("filter", s.filter)
 	}
+	query.Set("as", s.as)
 	return "/v1/log?" + query.Encode()
 }
 

@@ -108,12 +108,13 @@ func TestLogFollowsFromEdgeToEdge(t *testing.T) {
 		out, err := loggedBy(t, "-n", "5", "-o", "json", "status>=200")
 		done <- result{out, err}
 	}()
-	if q := <-first.asked; q != "filter=%28status%3E%3D200%29" {
-		t.Errorf("asked for %s", q)
+	as, q, _ := strings.Cut(<-first.asked, "&")
+	if q != "filter=%28status%3E%3D200%29" || !strings.HasPrefix(as, "as=") || len(as) < 20 || len(as) > 60 {
+		t.Errorf("asked for %s and %s", as, q)
 	}
 	first.tell(storyText("a1", ""))
 	second := newFakeEdge(t, dir, "edge-2.sock", storyText("a1", ""), storyText("b1", ""))
-	if q := <-second.asked; !strings.Contains(q, "since=") || !strings.Contains(q, "filter=") {
+	if q := <-second.asked; !strings.Contains(q, "since=") || !strings.Contains(q, "filter=") || !strings.HasPrefix(q, as+"&") {
 		t.Errorf("asked for %s", q)
 	}
 	second.tell(storyText("b2", ""))

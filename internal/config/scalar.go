@@ -23,7 +23,7 @@ func scalar[V any](words string, s *shape, parse func(string) (V, *complaint)) k
 			if c.hint == "" {
 				c.hint = "write " + words
 			}
-			d.fail(v, v.name()+" is "+strconv.Quote(text)+c.why, c.hint)
+			d.fail(v, v.name()+" is "+d.quoted(v, text)+c.why, c.hint)
 			return none, false
 		}
 		return got, true

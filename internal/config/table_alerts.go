@@ -494,8 +494,8 @@ func availabilityKind(t *table) kind[*Availability] {
 
 type budget struct{ budget time.Duration }
 
-// gatherAlerts looks whether the sites of availability are there, and has a desk for both.
-func (d *decoder) gatherAlerts(r *raw) {
+// checkAvailability looks whether its sites are there.
+func (d *decoder) checkAvailability(r *raw) {
 	if r.Availability != nil {
 		for _, host := range slices.Sorted(maps.Keys(r.Availability.Budget)) {
 			if !slices.ContainsFunc(r.Sites, func(s *Site) bool { return slices.Contains(s.Hosts, host) }) && r.Include == nil {
@@ -503,14 +503,4 @@ func (d *decoder) gatherAlerts(r *raw) {
 			}
 		}
 	}
-	if (r.Alerts != nil || r.Availability != nil) && r.Admin == nil {
-		r.Admin = &Admin{Place: r.alertsPlace(), Look: LookFree, Idle: 12 * time.Hour} // nowhere but on the Unix socket
-	}
-}
-
-func (r *raw) alertsPlace() Place {
-	if r.Alerts != nil {
-		return r.Alerts.Place
-	}
-	return r.Availability.Place
 }

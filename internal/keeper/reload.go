@@ -63,20 +63,25 @@ func (k *keeper) reloadNow(r api.Reload) error {
 	called := k.call(func() {
 		defer k.notifyAgain()
 		var none noApp
+		done := api.Intervention{Do: "reload", What: what, By: r.By, Reason: r.Reason, At: begun.UTC().Format(time.RFC3339)}
+		attrs := append([]any{"after", took}, who(r.By, r.Reason)...)
 		switch {
-		case errors.As(err, &none): // a slip of whoever asked, who is told: the site has no problem by it
+		case errors.As(err, &none): // a slip of whoever asked, who is told: the site has no problem by it, and nothing was done
 			k.log.Warn("reloading " + what + ": " + err.Error())
+			return
 		case err != nil:
+			done.What += ", which failed"
 			k.problem = problem + err.Error()
-			k.log.Error("reloading "+what+" failed", "after", took)
+			k.log.Error("reloading "+what+" failed", attrs...)
 			k.sayLines(err.Error())
 		default:
 			// New workers of an app do not bring a configuration into force that was refused.
 			if r.App == "" || strings.HasPrefix(k.problem, problem) {
 				k.problem = ""
 			}
-			k.log.Info("reloaded "+what, "after", took)
+			k.log.Info("reloaded "+what, attrs...)
 		}
+		k.people.note(done)
 	})
 	return errors.Join(err, files, called) // of files, the log and the status tell by themselves
 }

@@ -32,7 +32,7 @@ func NewMaker(node string, pid int, book Book, now time.Time) *Maker {
 		pools: map[string]*gauge{}, sites: map[string]*gauge{}}
 }
 
-// Book returns what the next desk has to know. It is valid until the next picture is made.
+// Book returns what the next desk has to know. It stays as it is.
 func (m *Maker) Book() Book { return m.book }
 
 // Told is what a picture is made of. What is nil could not be asked.

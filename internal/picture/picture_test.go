@@ -1,7 +1,9 @@
 package picture
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"testing"
 	"time"
 
@@ -117,6 +119,28 @@ func TestNextDesk(t *testing.T) {
 		p := NewMaker("node", 2, book, now.Add(time.Hour)).Make(now.Add(time.Hour), Told{Edge: said([]string{next}, 4)})
 		if p.Total.Requests != want || !p.Counted.Equal(now) {
 			t.Errorf("with edge %s: %d requests since %v, want %d since %v", next, p.Total.Requests, p.Counted, want, now)
+		}
+	}
+}
+
+// TestBookStays: a book that was asked for does not change while pictures go on, so that it can be written meanwhile.
+func TestBookStays(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	m := NewMaker("node", 1, Book{}, now)
+	var books []Book
+	var texts [][]byte
+	for i := range 3 * manyGone {
+		m.Make(now, Told{Edge: said([]string{fmt.Sprint(i)}, 5)})
+		text, err := json.Marshal(m.Book())
+		if err != nil {
+			t.Fatal(err)
+		}
+		books, texts = append(books, m.Book()), append(texts, text)
+	}
+	m.Make(now, Told{Edge: said([]string{"last", fmt.Sprint(3*manyGone - 2), fmt.Sprint(3*manyGone - 1)}, 5)})
+	for i := range books {
+		if text, err := json.Marshal(books[i]); err != nil || !bytes.Equal(text, texts[i]) {
+			t.Errorf("the book after edge %d has changed: %v\nis  %s\nwas %s", i, err, text, texts[i])
 		}
 	}
 }

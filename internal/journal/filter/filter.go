@@ -21,13 +21,24 @@ const MaxLength = 2000
 const maxDepth = 50
 
 // Filter decides for each line. Any goroutine may use it.
-type Filter struct{ root match }
+type Filter struct {
+	root  match
+	steps int
+}
 
 // match is one decision. It allocates nothing and keeps nothing of the line.
 type match func(*journal.Line) bool
 
 // Match reports whether the line is wanted. A nil filter wants all.
 func (f *Filter) Match(l *journal.Line) bool { return f == nil || f.root(l) }
+
+// Steps is how many places its regular expressions have, of MaxSteps at the most: what a byte of a text may cost.
+func (f *Filter) Steps() int {
+	if f == nil {
+		return 0
+	}
+	return f.steps
+}
 
 // Error is a filter that is wrong.
 type Error struct {
@@ -56,7 +67,7 @@ func Parse(text string) (*Filter, error) {
 	if p.err != nil {
 		return nil, p.err
 	}
-	return &Filter{root}, nil
+	return &Filter{root, p.steps}, nil
 }
 
 type kind uint8
@@ -97,6 +108,7 @@ type parser struct {
 	text  string
 	at    int
 	token token
+	steps int // of regular expressions so far
 	err   *Error
 }
 
@@ -239,6 +251,11 @@ func (p *parser) comparison(name token) match {
 	v := p.value()
 	if v.kind != word && v.kind != quotedWord {
 		return p.fail(v, fmt.Sprintf("%s where a value should be: write %s", v.quoted(), f.example))
+	}
+	if op.is("~", "!~") {
+		if wrong := p.spend(v.text); wrong != "" {
+			return p.fail(v, wrong)
+		}
 	}
 	m, wrong := f.compile(op.text, v.text)
 	if wrong != "" {

@@ -162,7 +162,7 @@ export class Panels {
   }
 
   interventions(d) {
-    const place = x => fullName(x.pool, x.server), weight = x => x.weight != null ? "weight " + x.weight : "";
+    const place = x => x.what || fullName(x.pool, x.server), weight = x => x.weight != null ? "weight " + x.weight : "";
     const line = (e, when_, who, words) => { text(e.children[0], when_); text(e.children[1], who); text(e.children[2], words); };
     const make = () => el("li", {}, el("time"), el("b"), el("span"));
     list($("hands"), d.hands || [], place, make, (e, h) => line(e, h.since ? when(h.since) : "", place(h), [h.state || weight(h) || h.listed || "", "by " + (h.by || "nobody"), h.reason].filter(Boolean).join(", ")));
