@@ -114,6 +114,7 @@ func TestAlarm(t *testing.T) {
 		{"POST", "/api/v1/alerts/acknowledge", `{"alert":"pool_down","why":"` + strings.Repeat("x", 600) + `"}`, bearer, 422, "too long"},
 		{"POST", "/api/v1/alerts/silence", `{"rule":"disk","for":"2h","why":"cleaning"}`, nil, 401, "sign in"},
 		{"POST", "/api/v1/alerts/silence", `{"rule":"disk","for":"2h","why":"cleaning"}`, bearer, 200, `"id":"s`},
+		{"POST", "/api/v1/alerts/silence", `{"rule":"disk","for":"2h","why":"a\n\u001b[2Jb\u202e"}`, bearer, 200, `"why":"a  [2Jb"`},
 		{"POST", "/api/v1/alerts/silence", `{"rule":"disk","for":"soon"}`, bearer, 422, "for is not a time"},
 		{"POST", "/api/v1/alerts/silence", `{"rule":"disk"}`, bearer, 422, "until when?"},
 		{"POST", "/api/v1/alerts/silence", `{"rule":"disk","until":"2001-01-01T00:00:00Z"}`, bearer, 422, "ends before it begins"},

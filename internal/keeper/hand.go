@@ -5,12 +5,11 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/config"
+	"github.com/weirhq/weir/internal/notice"
 )
 
 const (
@@ -113,21 +112,11 @@ func checkIntervention(in *api.Intervention) error {
 	case len(in.By) > longBy || len(in.Reason) > longWhy || len(in.Pool)+len(in.Server) > longWhy:
 		return fmt.Errorf("too long: a name has at most %d bytes, a reason %d", longBy, longWhy)
 	}
-	if in.By = oneLine(in.By); in.By == "" {
+	if in.By = notice.OneLine(in.By); in.By == "" {
 		in.By = "somebody"
 	}
-	in.Reason = oneLine(in.Reason)
+	in.Reason = notice.OneLine(in.Reason)
 	return nil
-}
-
-// oneLine is text that can be shown in a log and on a terminal.
-func oneLine(s string) string {
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, "?")))
 }
 
 // serveWish has do fulfil what is asked for, and answers with what do has made of it.
