@@ -124,7 +124,7 @@ func (o *rooms) admit(room room) http.HandlerFunc {
 		case err == nil && room.role == config.Operate:
 			err = o.guard.Acts(r, somebody)
 		}
-		if err == nil && r.Method != http.MethodGet && !fromHere(r) {
+		if err == nil && (r.Method != http.MethodGet && !fromHere(r) || room.role != "" && foreign(r)) {
 			err = access.ErrCSRF
 		}
 		if err != nil {
@@ -140,6 +140,16 @@ func (o *rooms) who(r *http.Request) (access.Who, error) {
 		return access.Who{Name: name, Role: config.Operate}, nil
 	}
 	return o.guard.Who(r)
+}
+
+// foreign reports whether a browser says that a page of another site has something loaded, which it cannot read: it only makes weir work, and holds
+// places. A link from elsewhere is followed.
+func foreign(r *http.Request) bool {
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "cross-site", "same-site":
+		return r.Header.Get("Sec-Fetch-Mode") != "navigate"
+	}
+	return false
 }
 
 // fromHere reports whether a browser says that it acts for a page of ours; programs say nothing.
@@ -313,6 +323,9 @@ func (o *rooms) log(w http.ResponseWriter, r *http.Request) {
 	out := http.NewResponseController(w)
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	w.Header().Set("X-Accel-Buffering", "no")
+	if q.Get("recent") == "" && out.Flush() != nil { // that it is taken is told before anything has happened
+		return
+	}
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := body.Read(buf)
