@@ -22,9 +22,7 @@ func Main(ctx context.Context, version string) error {
 		return err
 	}
 	defer conn.Close()
-	level := &slog.LevelVar{}
-	slog.SetDefault(slog.New(notice.Handler(os.Stderr, notice.NewPrinter(notice.FormFor(os.Stderr, os.Getenv)), "desk", level)))
-	d := newDesk(version, level)
+	d := newDesk(version, notice.Process("desk"))
 	told := make(chan error, 1)
 	go func() { told <- d.obey(conn) }()
 	select {
