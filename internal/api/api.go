@@ -8,6 +8,8 @@
 // pair closes, the keeper is gone, and the edge drains and stops.
 package api
 
+import "strings"
+
 // Source is a configuration as it was read, so that the edge parses what the keeper checked and not a later edit.
 type Source struct {
 	Path string `json:"path"`
@@ -224,6 +226,23 @@ type ServerStatus struct {
 	Errors   uint64 `json:"errors"`
 	In       uint64 `json:"in,omitempty"`  // bytes passed on to it, of sessions of TCP
 	Out      uint64 `json:"out,omitempty"` // and from it
+}
+
+// FullName is what people call a server: POOL/SERVER, and a worker by its own name, which begins with its app's.
+func FullName(pool, server string) string {
+	if strings.HasPrefix(server, pool+"/") {
+		return server
+	}
+	return pool + "/" + server
+}
+
+// Reason says why a server is not ready: where that is its check, with how the last one ended.
+func (s *ServerStatus) Reason() string {
+	const fails = "check fails"
+	if s.Check == "" {
+		return s.Why
+	}
+	return strings.Replace(s.Why, fails, fails+": "+s.Check, 1)
 }
 
 // AppStatus is an app and its workers as the keeper sees them.

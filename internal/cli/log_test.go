@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
 	"net"
 	"net/http"
@@ -174,6 +175,30 @@ func TestLogOfThePast(t *testing.T) {
 	}
 }
 
+// TestLogOfNothing: where nothing is kept, or nothing of it fits, that is said, and not on standard output.
+func TestLogOfNothing(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("WEIR_RUN_DIR", dir)
+	newFakeEdge(t, dir, "edge-1.sock")
+	for _, row := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--past"}, "weir: no request was slow, failed or was refused since the edge was started; all others are in the access log"},
+		{[]string{"--past", "-f"}, "weir: no request was slow"},
+		{[]string{"--past", "status=404"}, "weir: none of the slow, failed and refused requests that are kept fits the filter; all others are in the access log"},
+	} {
+		var out, errs bytes.Buffer
+		root := rootCommand()
+		root.SetArgs(append([]string{"log"}, row.args...))
+		root.SetOut(&out)
+		root.SetErr(&errs)
+		if err := root.ExecuteContext(t.Context()); err != nil || out.Len() > 0 || !strings.HasPrefix(errs.String(), row.want) {
+			t.Errorf("%v: %v, %q, %q", row.args, err, out.String(), errs.String())
+		}
+	}
+}
+
 func TestLogRefusesWhatIsWrong(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("WEIR_RUN_DIR", dir)
@@ -183,6 +208,9 @@ func TestLogRefusesWhatIsWrong(t *testing.T) {
 	}{
 		{[]string{"status>=5x"}, "filter, column 9: \"5x\" is no status: write one such as 404, or a class such as 5xx\n  status>=5x\n          ^"},
 		{[]string{"host=ü and", "x=1"}, "\n  host=\\u00fc and x=1\n"},
+		{[]string{"status=200 and stats=500"}, "filter, column 16: no field \"stats\": did you mean status? (`weir log --help` shows them all)\n  status=200 and stats=500\n                 ^"},
+		{[]string{"colour=red"}, "filter, column 1: no field \"colour\": there is cache, cause"},
+		{[]string{"--sloow"}, "unknown flag: --sloow: did you mean --slow? (`weir log --help` shows the flags)"},
 		{[]string{"-o", "yaml"}, "-o yaml: write text or json"},
 		{[]string{"-n", "-1"}, "-n -1: write how many"},
 		{[]string{"--recent", "-1"}, "--recent -1: write how many"},

@@ -301,7 +301,7 @@ func (d *decoder) undefined(v value, message, name string, names []string, what 
 }
 
 func definedHint(name string, names []string, what string) string {
-	if n := nearest(name, names); n != "" {
+	if n := Nearest(name, names); n != "" {
 		return fmt.Sprintf("did you mean %q?", n)
 	}
 	if len(names) == 0 {

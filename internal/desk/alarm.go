@@ -123,23 +123,35 @@ func (a *alarm) stop() {
 
 // Look takes the next picture.
 func (a *alarm) Look(p *picture.Picture) {
+	refused := a.sender.Refused()
 	a.mu.Lock()
+	for _, m := range refused {
+		a.board.Refused(m, p.At)
+	}
 	period := time.Duration(0)
 	if a.cfg.Alerts != nil {
 		period = a.cfg.Alerts.Count
 	}
 	news := a.errors.Look(p, period)
 	a.book.Look(p)
-	messages, changes := a.board.Step(p, alert.Extra{Certificates: a.certs, News: news})
+	messages, changes := a.board.Step(p, alert.Extra{Certificates: a.certs, News: news, Budgets: a.used()})
 	if a.cfg.Alerts == nil {
 		messages = nil
 	}
-	a.dirty = a.dirty || len(messages)+len(changes) > 0
+	a.dirty = a.dirty || len(messages)+len(changes)+len(refused) > 0
 	a.mu.Unlock()
 	for _, m := range messages {
 		a.sender.Send(m)
 	}
 	a.tell(changes)
+}
+
+// used is what is gone of the budgets. It is called with the lock.
+func (a *alarm) used() (all []alert.Budget) {
+	for site, most := range a.budgets() {
+		all = append(all, alert.Budget{Site: site, Down: a.book.Down(site), Most: most})
+	}
+	return all
 }
 
 // tell has what changed among the events.

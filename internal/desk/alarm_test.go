@@ -82,7 +82,7 @@ func alarming(h *hooked) string {
 alerts:
   group_wait: 0s
   targets: {hook: {webhook: "` + h.URL + `"}, high: {webhook: "` + h.URL + `", severity: critical, resolved: false}}
-  rules: {pool_down: {for: 0s, clear_for: 0s}, server_down: off, edge_down: off}
+  rules: {pool_down: {for: 0s, clear_for: 0s}, server_down: off, edge_down: off, budget: off}
 availability: {example.com: 1s}
 `
 }
@@ -153,6 +153,34 @@ func TestAlarm(t *testing.T) {
 	if !strings.Contains(text, `"cause":"the pool web was down"`) && !strings.Contains(text, `"down_s":0,`) {
 		t.Error(text)
 	}
+}
+
+// TestAlarmOfABudget: who was down for longer than promised is told so.
+func TestAlarmOfABudget(t *testing.T) {
+	h := newHook(t)
+	s := start(t, strings.Replace(alarming(h), ", budget: off", "", 1))
+	s.pool("down")
+	s.eventually("message", func() bool {
+		return strings.Contains(h.titles(), "www.example.com was down for ") && strings.Contains(h.titles(), "its budget of 1s is used up")
+	})
+}
+
+// TestAlarmThatNobodyTook: what a target refused is told once the target is another.
+func TestAlarmThatNobodyTook(t *testing.T) {
+	h := newHook(t)
+	s := start(t, alarming(h))
+	s.pool("ready")
+	s.eventually("picture of the pool", func() bool { return len(s.desk.hub.now.Load().Pools) == 1 })
+	h.set(404)
+	s.pool("down")
+	s.eventually("refusal that is known", func() bool {
+		_, text, _ := s.ask("GET", "/api/v1/alerts", "")
+		return strings.Count(text, `"dropped":1`) == 2 && strings.Contains(text, `"rule":"pool_down"`) && !strings.Contains(text, `"told"`)
+	})
+	h.set(204)
+	s.end()
+	s.begin(alarming(h))
+	s.eventually("message to both", func() bool { return strings.Count(h.titles(), "[CRITICAL] ") == 2 })
 }
 
 // TestAlarmOfErrors: what a worker prints is followed over a break, each line once.

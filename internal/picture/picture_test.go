@@ -227,3 +227,21 @@ func TestKeeperAway(t *testing.T) {
 		t.Errorf("got %+v", p)
 	}
 }
+
+// TestWhyDown: why a server is down says how its check ended, not only that it did.
+func TestWhyDown(t *testing.T) {
+	for _, c := range []struct{ why, check, want string }{
+		{"check fails", "connection refused", "check fails: connection refused"},
+		{"check fails, drained by hand", "no answer within 1s", "check fails: no answer within 1s, drained by hand"},
+		{"drained by hand", "200 OK", "drained by hand"},
+		{"check fails", "", "check fails"},
+		{"", "200 OK", ""},
+	} {
+		m := NewMaker("node", 1, Book{}, time.Unix(0, 0))
+		p := m.Make(time.Unix(1, 0), Told{Edge: &api.Counters{Epochs: []string{"a"}, Pools: []api.PoolCounters{{Members: []api.ServerCounters{
+			{ServerStatus: api.ServerStatus{Name: "a", State: "down", Why: c.why, Check: c.check}}}}}}})
+		if got := p.Pools[0].Servers[0].Why; got != c.want {
+			t.Errorf("%q with %q: %q, want %q", c.why, c.check, got, c.want)
+		}
+	}
+}

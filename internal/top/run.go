@@ -46,7 +46,7 @@ func (o *Options) begin() (*model, error) {
 	}
 	t := &m.tabs[m.view]
 	if (o.Filter != "" || o.Sort != "") && !m.hasTable() {
-		return nil, fmt.Errorf("the view %s has no table to filter or sort: add --view with one of pools, workers, routes, log, events", Views[m.view])
+		return nil, fmt.Errorf("the view %s has no table to filter or sort: add --view with one of pools, workers, routes, log, events, numbers", Views[m.view])
 	}
 	t.filter = o.Filter
 	if o.Sort == "" {

@@ -126,7 +126,7 @@ func (l *Log) Interventions(done []api.Intervention) []Event {
 		if err != nil {
 			continue // one that has no time did not happen
 		}
-		e := Event{At: at, Kind: "intervention", Subject: d.Pool + "/" + d.Server, Text: d.Do, By: d.By}
+		e := Event{At: at, Kind: "intervention", Subject: api.FullName(d.Pool, d.Server), Text: d.Do, By: d.By}
 		if d.Pool == "" {
 			e.Subject, e.Text = "", d.Do+" "+d.What
 		}
@@ -285,17 +285,17 @@ func servers(old, p *picture.Pool, add adder) {
 		o := was[s.Name]
 		switch {
 		case o == nil:
-			add("server", p.Name+"/"+s.Name, "was added")
+			add("server", api.FullName(p.Name, s.Name), "was added")
 		case o.State != s.State && s.Why != "":
-			add("server", p.Name+"/"+s.Name, "is %s: %s", s.State, s.Why)
+			add("server", api.FullName(p.Name, s.Name), "is %s: %s", s.State, s.Why)
 		case o.State != s.State:
-			add("server", p.Name+"/"+s.Name, "is %s", s.State)
+			add("server", api.FullName(p.Name, s.Name), "is %s", s.State)
 		}
 		delete(was, s.Name)
 	}
 	for i := range old.Servers {
 		if name := old.Servers[i].Name; was[name] != nil {
-			add("server", p.Name+"/"+name, "was removed")
+			add("server", api.FullName(p.Name, name), "was removed")
 		}
 	}
 }

@@ -136,6 +136,8 @@ func (t *Teller) listen(as string, f *filter.Filter, text string) (w *Listener, 
 		return nil, nil, errEnded
 	case len(t.listeners) == maxListeners:
 		return nil, nil, fmt.Errorf("%d listen already, which is as many as may: end one of them", maxListeners)
+	case f.Steps() > 0 && t.steps()+f.Steps() > maxSteps:
+		return nil, nil, fmt.Errorf("those who listen already have as many regular expressions as may be asked for each request: end one of them, or use = with * in it")
 	}
 	t.listening.Add(1)
 	t.spread(append(slices.Clip(t.listeners), w))
@@ -148,6 +150,14 @@ func (t *Teller) listen(as string, f *filter.Filter, text string) (w *Listener, 
 		}
 		t.spread(slices.DeleteFunc(slices.Clone(t.listeners), func(o *Listener) bool { return o == w }))
 	}, nil
+}
+
+// steps are those of all filters. Under mu.
+func (t *Teller) steps() (n int) {
+	for _, w := range t.listeners {
+		n += w.filter.Steps()
+	}
+	return n
 }
 
 var errEnded = fmt.Errorf("this edge is about to end")
@@ -205,8 +215,4 @@ func (t *Teller) Inherit(texts [][]byte) error {
 	})...)
 	t.inherited = all[max(len(all)-inheritable, 0):]
 	return nil
-}
-
-func sortTold(all []told) {
-	slices.SortStableFunc(all, func(a, b told) int { return a.at.Compare(b.at) })
 }

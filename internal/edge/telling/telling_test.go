@@ -150,6 +150,27 @@ func TestListeners(t *testing.T) {
 	}
 }
 
+// TestExpressionsOfAllTogether: each request is held against all of them, on its loop.
+func TestExpressionsOfAllTogether(t *testing.T) {
+	te := here(1)
+	dear := wants(t, "path~"+strings.Repeat("a", 150))
+	for range maxSteps / dear.Steps() {
+		_, leave, err := te.Listen(dear)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer leave()
+	}
+	if _, _, err := te.Listen(dear); err == nil || !strings.Contains(err.Error(), "regular expressions") {
+		t.Errorf("one more: %v", err)
+	}
+	_, leave, err := te.Listen(wants(t, "status=500"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	leave()
+}
+
 // TestListenersGoOver: who listens under a name is heard for by the next edge until he comes, and what he missed is there.
 func TestListenersGoOver(t *testing.T) {
 	from, to := here(1), here(1)
