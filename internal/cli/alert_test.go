@@ -99,7 +99,7 @@ func TestAlertVerbs(t *testing.T) {
 		t.Error(out, err)
 	}
 	want := `/api/v1/alerts/test {"target":"ops"}
-/api/v1/alerts/silence {"rule":"server_down","subject":"web/*","for":"1d12h","why":"x"}
+/api/v1/alerts/silence {"rule":"server_down","subject":"web/*","for":"36h0m0s","why":"x"}
 /api/v1/alerts/silence {"end":"s7"}
 /api/v1/alerts/acknowledge {"alert":"node_down 10.0.0.1"}`
 	if posted() != want {
@@ -142,8 +142,8 @@ func TestWrongUseOfAlerts(t *testing.T) {
 		{[]string{"alert", "test"}, "which target?"},
 		{[]string{"alert", "silence"}, "which alerts?"},
 		{[]string{"alert", "silence", "pool_down", "api", "2h"}, "\"2h\" is too much: write a rule and maybe a subject, in quotes if it has blanks, and --for 2h"},
-		{[]string{"alert", "silence", "pool_down", "--for", "2"}, "--for \"2\" is not a time: write such as 30m, 2h or 1d"},
-		{[]string{"alert", "silence", "pool_down", "--for", "-2h"}, "is not a time"},
+		{[]string{"alert", "silence", "pool_down", "--for", "2"}, "--for 2: write a time such as 30s, 2h or 1d"},
+		{[]string{"alert", "silence", "pool_down", "--for", "-2h"}, "write a time such as"},
 		{[]string{"alert", "ack"}, "which alert?"},
 		{[]string{"alert", "unsilence"}, "which silence?"},
 		{[]string{"alert", "list"}, "no weir answers in " + dir + ": is it running, and with this run directory? (--run-dir DIR names another)"},
