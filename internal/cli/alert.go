@@ -48,10 +48,22 @@ func atDesk(c *cobra.Command, runDir string, within time.Duration, do func(conte
 	defer cancel()
 	err = do(ctx, client)
 	var gone *api.Unreachable
-	if errors.As(err, &gone) && !errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("%w; it needs alerts:, availability: or admin: in its configuration", err)
+	if !errors.As(err, &gone) || errors.Is(err, context.DeadlineExceeded) {
+		return err
 	}
-	return err
+	keeper, wrong := keeperClient(runDir)
+	if wrong != nil {
+		return wrong
+	}
+	defer keeper.Close()
+	var s api.Status
+	if keeper.Get(ctx, "/v1/status", &s) != nil {
+		return err // there is no weir at all
+	}
+	if _, none := os.Stat(gone.Socket); none != nil {
+		return fmt.Errorf("%s has neither alerts: nor availability: nor admin:, one of which this needs: write `admin: {}` into it, and run weir reload", s.File)
+	}
+	return fmt.Errorf("the desk does not answer on %s: it may be starting anew; the log of weir run says more", gone.Socket)
 }
 
 func alertCommand() *cobra.Command {
@@ -191,7 +203,7 @@ func alertSilenceCommand() *cobra.Command {
 			return nil
 		}}
 	runDir := runDirFlag(c)
-	long, why := c.Flags().Duration("for", time.Hour, "for how long"), c.Flags().String("why", "", "why, for those who read it")
+	long, why := durationFlag(c, "for", time.Hour, "for how long"), c.Flags().String("why", "", "why, for those who read it")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		in := desk.Silencing{Rule: args[0], For: long.String(), Why: *why}
 		if len(args) > 1 {

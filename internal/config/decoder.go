@@ -99,7 +99,10 @@ func (d *decoder) tagged(v value) bool {
 	case "!secret":
 		d.fail(v, "`!secret` is not in this version of weir yet", "take the value from the environment with ${NAME}")
 	default:
-		d.fail(v, "a value with the tag "+tag, "write the value without it")
+		if d.secret(v) {
+			tag = "that begins with its !"
+		}
+		d.fail(v, "a value with the tag "+tag, "write the value without it, or quotes around it")
 	}
 	return false
 }
@@ -229,7 +232,25 @@ func (v value) what() string {
 
 // wrong reports a value of the wrong type.
 func (d *decoder) wrong(v value, words string) {
-	d.fail(v, v.name()+" is "+v.what(), "write "+words)
+	what := v.what()
+	if d.secret(v) {
+		what = unsaid
+	}
+	d.fail(v, v.name()+" is "+what, "write "+words)
+}
+
+// unsaid stands for a secret in messages.
+const unsaid = `"…"`
+
+// secret reports whether a value is not to be said.
+func (d *decoder) secret(v value) bool { return d.src.veiled().nodes[v.node] }
+
+// quoted is a value's text, with its variables put in, as messages say it.
+func (d *decoder) quoted(v value, text string) string {
+	if d.secret(v) || text != v.node.Value && secretKey(v.name()) {
+		return unsaid
+	}
+	return strconv.Quote(text)
 }
 
 // text is the text of a scalar with its variables put in.

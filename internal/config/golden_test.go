@@ -151,9 +151,9 @@ func TestBad(t *testing.T) {
 // checkErrors holds what is true of every error: it is in the file, in order, and speaks in one line.
 func checkErrors(t *testing.T, text string, all Errors) {
 	t.Helper()
-	lines := newSource("", []byte(text)).lines
+	src := newSource("", []byte(text))
 	for i, e := range all {
-		if e.Place.Line > len(lines) || e.Place.Line > 0 && e.Line != lines[e.Place.Line-1] {
+		if e.Place.Line > len(src.lines) || e.Place.Line > 0 && e.Line != src.shown(e.Place.Line) {
 			t.Errorf("%v is not in the file", e)
 		}
 		if i > 0 && e.Place.before(all[i-1].Place) && e.Place.Line > 0 {

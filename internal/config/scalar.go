@@ -23,7 +23,7 @@ func scalar[V any](words string, s *shape, parse func(string) (V, *complaint)) k
 			if c.hint == "" {
 				c.hint = "write " + words
 			}
-			d.fail(v, v.name()+" is "+strconv.Quote(text)+c.why, c.hint)
+			d.fail(v, v.name()+" is "+d.quoted(v, text)+c.why, c.hint)
 			return none, false
 		}
 		return got, true
@@ -93,7 +93,7 @@ func enumWithLater(later []string, values ...string) kind[string] {
 		if slices.Contains(later, s) {
 			return "", &complaint{", which is not in this version of weir yet", "write " + words}
 		}
-		if n := nearest(s, values); n != "" {
+		if n := Nearest(s, values); n != "" {
 			return "", &complaint{"", fmt.Sprintf("did you mean %q?", n)}
 		}
 		return "", &complaint{}
@@ -111,7 +111,7 @@ func durationKind(low time.Duration) kind[time.Duration] {
 		if _, err := strconv.ParseFloat(s, 64); err == nil && s != "0" {
 			return 0, &complaint{", which has no unit", "write " + s + "s for seconds, or " + s + "ms for milliseconds"}
 		}
-		d, ok := parseDuration(s)
+		d, ok := ParseDuration(s)
 		switch {
 		case !ok:
 			return 0, &complaint{}
@@ -124,8 +124,8 @@ func durationKind(low time.Duration) kind[time.Duration] {
 	})
 }
 
-// parseDuration is time.ParseDuration without signs and with d for 24 hours, which must come first.
-func parseDuration(s string) (time.Duration, bool) {
+// ParseDuration is time.ParseDuration without signs and with d for 24 hours, which must come first.
+func ParseDuration(s string) (time.Duration, bool) {
 	if s == "" || s[0] == '-' || s[0] == '+' || len(s) > 40 {
 		return 0, false
 	}

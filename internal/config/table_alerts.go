@@ -347,7 +347,7 @@ func (d *decoder) limits(b *BuiltInRule, r *ruleDraft) {
 func (d *decoder) limit(v value, unit, text string) (float64, bool) {
 	switch unit {
 	case "time":
-		if t, ok := parseDuration(text); ok && t <= maxDuration {
+		if t, ok := ParseDuration(text); ok && t <= maxDuration {
 			return t.Seconds(), true
 		}
 		d.fail(v, v.name()+" is "+strconv.Quote(text), "write a time such as 14d")
@@ -378,7 +378,7 @@ func (d *decoder) ownRule(o *object[ruleDraft], e value, all *[]AlertRule) {
 	}
 	if e.isScalar() {
 		hint := "the built-in rules are " + oneOf(names)
-		if n := nearest(name, names); n != "" {
+		if n := Nearest(name, names); n != "" {
 			hint = "did you mean " + strconv.Quote(n) + "?"
 		}
 		d.failKey(e, "there is no built-in rule "+name, hint)
@@ -391,7 +391,7 @@ func (d *decoder) ownRule(o *object[ruleDraft], e value, all *[]AlertRule) {
 	for _, key := range []string{"over", "under"} {
 		if v, is := r.given[key]; is {
 			hint := "write when: with a condition; the built-in rules are " + oneOf(names)
-			if n := nearest(name, names); n != "" {
+			if n := Nearest(name, names); n != "" {
 				hint = "did you mean " + strconv.Quote(n) + "?"
 			}
 			d.failKey(v, "there is no built-in rule "+name, hint)
@@ -448,7 +448,7 @@ func (d *decoder) finishAlerts(given map[string]value, a *Alerts) {
 		for _, to := range r.To {
 			if !slices.Contains(names, to) {
 				hint := "name it in targets:"
-				if n := nearest(to, names); n != "" {
+				if n := Nearest(to, names); n != "" {
 					hint = "did you mean " + strconv.Quote(n) + "?"
 				}
 				at := d.places["alerts.rules."+r.Name+".to"]
@@ -494,8 +494,8 @@ func availabilityKind(t *table) kind[*Availability] {
 
 type budget struct{ budget time.Duration }
 
-// gatherAlerts looks whether the sites of availability are there, and has a desk for both.
-func (d *decoder) gatherAlerts(r *raw) {
+// checkAvailability looks whether its sites are there.
+func (d *decoder) checkAvailability(r *raw) {
 	if r.Availability != nil {
 		for _, host := range slices.Sorted(maps.Keys(r.Availability.Budget)) {
 			if !slices.ContainsFunc(r.Sites, func(s *Site) bool { return slices.Contains(s.Hosts, host) }) && r.Include == nil {
@@ -503,14 +503,4 @@ func (d *decoder) gatherAlerts(r *raw) {
 			}
 		}
 	}
-	if (r.Alerts != nil || r.Availability != nil) && r.Admin == nil {
-		r.Admin = &Admin{Place: r.alertsPlace(), Look: LookFree, Idle: 12 * time.Hour} // nowhere but on the Unix socket
-	}
-}
-
-func (r *raw) alertsPlace() Place {
-	if r.Alerts != nil {
-		return r.Alerts.Place
-	}
-	return r.Availability.Place
 }

@@ -19,11 +19,14 @@ const MaxFile = 4 << 20
 type source struct {
 	name  string // as the user wrote it
 	lines []string
+	text  []byte
+	root  *yaml.Node // once it was read, if it is YAML
+	veil  *veil      // once an error was shown
 }
 
 func newSource(name string, text []byte) *source {
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
-	return &source{name: name, lines: breaks.Split(string(text), -1)}
+	return &source{name: name, lines: breaks.Split(string(text), -1), text: text}
 }
 
 // breaks are the line breaks of YAML 1.1, by which the reader counts lines.
@@ -36,6 +39,29 @@ func (s *source) line(n int) string {
 	return s.lines[n-1]
 }
 
+// shown is a line as errors show it.
+func (s *source) shown(n int) string {
+	if line := s.veiled().lines[n]; line != nil {
+		return string(line)
+	}
+	return s.line(n)
+}
+
+// veiled finds out once what is not shown.
+func (s *source) veiled() *veil {
+	if s.veil != nil {
+		return s.veil
+	}
+	if s.root == nil && len(s.text) <= MaxFile && utf8.Valid(s.text) {
+		var document yaml.Node
+		if loader, err := yaml.NewLoader(bytes.NewReader(s.text)); err == nil && loader.Load(&document) == nil && len(document.Content) == 1 {
+			s.root = document.Content[0]
+		}
+	}
+	s.veil = veilOf(s, s.root)
+	return s.veil
+}
+
 func (s *source) errorAt(line, column, width int, message, hint string) *Error {
 	if line < 1 {
 		column = 0
@@ -46,7 +72,7 @@ func (s *source) errorAt(line, column, width int, message, hint string) *Error {
 	}
 	return &Error{
 		Place:   Place{File: s.name, Line: line, Column: column},
-		Message: shorten(message), Hint: shorten(hint), Line: s.line(line), Width: width,
+		Message: shorten(message), Hint: shorten(hint), Line: s.shown(line), Width: width,
 	}
 }
 
@@ -74,7 +100,8 @@ func (s *source) tree(text []byte) (*yaml.Node, *Error) {
 	if document.Kind != yaml.DocumentNode || len(document.Content) != 1 {
 		return nil, s.errorAt(0, 0, 1, "the file is empty", emptyHint)
 	}
-	return document.Content[0], nil
+	s.root = document.Content[0]
+	return s.root, nil
 }
 
 const emptyHint = "the least is `apps: {web: {command: …}}`"
@@ -112,7 +139,11 @@ func (s *source) syntaxError(err error) *Error {
 	if line == 0 {
 		line, column = s.control()
 	}
-	message := "is not YAML: " + load.Message
+	said := load.Message
+	if strings.HasPrefix(said, "unknown anchor ") {
+		said = "unknown anchor" // its name may be a password that begins with *
+	}
+	message := "is not YAML: " + said
 	if at, ok := s.at(line, column); ok && strings.Contains(load.Message, "cannot start any token") {
 		message = "is not YAML: a value cannot begin with " + strconv.Quote(string(at))
 		if at == '\t' {

@@ -26,6 +26,7 @@ type AlertRule struct {
 	Severity Severity
 	To       []string // names of targets; none: all
 	Text     string   // for people, in its messages; may be empty
+	Slow     bool     `json:",omitempty"` // it lasts for days by its nature: it is told again once a day, if at all
 }
 
 // Severity says how bad it is.
@@ -116,6 +117,7 @@ func BuiltInRules() []BuiltInRule {
 	all := []BuiltInRule{
 		rule("edge_down", Critical, 0, 0, "", 5*s, 30*s, "the process that serves does not answer"),
 		rule("edge_loop", Critical, 3, 1, "number", 0, 5*m, "the process that serves died so often within five minutes"),
+		rule("network_down", Critical, 3, 0, "number", 15*s, m, "so many machines at once (addresses with servers) fall silent within seconds of each other: what they share is broken, such as a switch"),
 		rule("node_down", Critical, 0, 0, "", 30*s, m, "no server at an address takes requests, and there are two or more at it"),
 		rule("pool_down", Critical, 0, 0, "", 15*s, 30*s, "no server of a pool takes requests"),
 		rule("server_down", Warn, 0, 0, "", m, m, "a server is down"),
@@ -128,11 +130,13 @@ func BuiltInRules() []BuiltInRule {
 		rule("no_traffic", Warn, 20, 0, "number", 5*m, m, "a site gets no request, in a time in which as many were to be expected"),
 		rule("log_dropped", Warn, 0, 0, "", 0, 5*m, "lines of the access log are dropped"),
 		rule("reload_refused", Warn, 0, 0, "", 5*s, 0, "what is in the file is not in force"),
+		rule("budget", Warn, 0.8, 0.8, "share", 0, 0, "downtime of a site in this month, as a share of its budget in `availability:`; from 100% on it is critical"),
 		rule("certificate", Warn, 14*86400, 15*86400, "time", 0, 0, "a certificate ends so soon; under three days it is critical"),
 		rule("new_error", Warn, 0, 0, "", 0, 0, "an application's error that was not seen before"),
 	}
 	for i := range all {
 		all[i].Less = all[i].Name == "certificate"
+		all[i].Slow = all[i].Name == "certificate" || all[i].Name == "budget"
 	}
 	return all
 }

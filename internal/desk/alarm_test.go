@@ -82,7 +82,7 @@ func alarming(h *hooked) string {
 alerts:
   group_wait: 0s
   targets: {hook: {webhook: "` + h.URL + `"}, high: {webhook: "` + h.URL + `", severity: critical, resolved: false}}
-  rules: {pool_down: {for: 0s, clear_for: 0s}, server_down: off, edge_down: off}
+  rules: {pool_down: {for: 0s, clear_for: 0s}, server_down: off, edge_down: off, budget: off}
 availability: {example.com: 1s}
 `
 }
@@ -156,6 +156,34 @@ func TestAlarm(t *testing.T) {
 	}
 }
 
+// TestAlarmOfABudget: who was down for longer than promised is told so.
+func TestAlarmOfABudget(t *testing.T) {
+	h := newHook(t)
+	s := start(t, strings.Replace(alarming(h), ", budget: off", "", 1))
+	s.pool("down")
+	s.eventually("message", func() bool {
+		return strings.Contains(h.titles(), "www.example.com was down for ") && strings.Contains(h.titles(), "its budget of 1s is used up")
+	})
+}
+
+// TestAlarmThatNobodyTook: what a target refused is told once the target is another.
+func TestAlarmThatNobodyTook(t *testing.T) {
+	h := newHook(t)
+	s := start(t, alarming(h))
+	s.pool("ready")
+	s.eventually("picture of the pool", func() bool { return len(s.desk.hub.now.Load().Pools) == 1 })
+	h.set(404)
+	s.pool("down")
+	s.eventually("refusal that is known", func() bool {
+		_, text, _ := s.ask("GET", "/api/v1/alerts", "")
+		return strings.Count(text, `"dropped":1`) == 2 && strings.Contains(text, `"rule":"pool_down"`) && !strings.Contains(text, `"told"`)
+	})
+	h.set(204)
+	s.end()
+	s.begin(alarming(h))
+	s.eventually("message to both", func() bool { return strings.Count(h.titles(), "[CRITICAL] ") == 2 })
+}
+
 // TestAlarmOfErrors: what a worker prints is followed over a break, each line once.
 func TestAlarmOfErrors(t *testing.T) {
 	h := newHook(t)
@@ -181,17 +209,23 @@ func TestKeptElsewhere(t *testing.T) {
 	h := newHook(t)
 	dir := filepath.Join(t.TempDir(), "weir")
 	s := start(t, strings.Replace(alarming(h), "admin: {", "admin: {keep: "+dir+", ", 1))
-	s.eventually("files", func() bool {
-		text, err := os.ReadFile(filepath.Join(dir, "desk.downtime"))
-		return err == nil && strings.Contains(string(text), "since")
-	})
+	there := func(dir string) {
+		t.Helper()
+		for name := range forms {
+			s.eventually(name, func() bool { _, err := os.Stat((&shelf{dir: dir}).path(name)); return err == nil })
+		}
+	}
 	s.end()
-	if _, err := os.Stat(filepath.Join(s.dir, "desk.downtime")); err == nil {
-		t.Error("it is in the run directory too")
+	there(dir)
+	for name := range forms {
+		if _, err := os.Stat((&shelf{dir: s.dir}).path(name)); err == nil {
+			t.Errorf("%s is in the run directory too", name)
+		}
 	}
 	t.Setenv("STATE_DIRECTORY", dir+".state:/other")
 	s.begin(alarming(h))
-	s.eventually("files", func() bool { _, err := os.Stat(filepath.Join(dir+".state", "desk.alerts")); return err == nil })
+	s.end()
+	there(dir + ".state")
 }
 
 func TestCertificates(t *testing.T) {

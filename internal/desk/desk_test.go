@@ -581,7 +581,7 @@ func TestNextDesk(t *testing.T) {
 		t.Errorf("the next desk has %d requests since %v, want 6 since %v", p.Total.Requests, p.Counted, since)
 	}
 	s.end()
-	if err := os.WriteFile(s.desk.hub.shelf.path("book"), []byte("{"), 0o600); err != nil {
+	if err := os.WriteFile(s.desk.hub.shelf.path("totals"), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s.begin(usual)

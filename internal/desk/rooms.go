@@ -458,6 +458,7 @@ func (o *rooms) intervene(w http.ResponseWriter, r *http.Request) {
 func (o *rooms) reload(w http.ResponseWriter, r *http.Request) {
 	var in api.Reload
 	if readBody(w, r, &in) {
+		in.By = who(r).Name
 		o.act(w, r, "/v1/reload", in)
 	}
 }
@@ -465,6 +466,7 @@ func (o *rooms) reload(w http.ResponseWriter, r *http.Request) {
 func (o *rooms) purge(w http.ResponseWriter, r *http.Request) {
 	var in api.Purge
 	if readBody(w, r, &in) {
+		in.By = who(r).Name
 		o.act(w, r, "/v1/purge", in)
 	}
 }

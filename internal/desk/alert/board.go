@@ -1,8 +1,10 @@
 package alert
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -35,7 +37,7 @@ type Board struct {
 	lost     int             // alerts that there was no room for
 	serial   uint64
 	node     string
-	by       map[string]cause // of this picture
+	by       map[string][]string // which alerts may explain which, in this picture
 }
 
 // Saved is what is to outlive the process.
@@ -46,11 +48,12 @@ type Saved struct {
 	Usual    map[string]Usual `json:"usual"` // what is usual, by site and the like
 	Outs     map[string]Out   `json:"outs"`
 	Serial   uint64           `json:"serial"`
+	Groups   []*Group         `json:"groups,omitempty"` // of machines
 }
 
 // New returns a board. What was saved by another one is its beginning; the zero value is none.
 func New(saved Saved) *Board {
-	b := &Board{view: view{windows: map[string]*window{}}, alerts: map[string]*Alert{}, outs: map[string]*out{}, serial: saved.Serial, silences: saved.Silences}
+	b := &Board{view: view{windows: map[string]*window{}, lives: map[string]*life{}, groups: saved.Groups}, alerts: map[string]*Alert{}, outs: map[string]*out{}, serial: saved.Serial, silences: saved.Silences}
 	for _, a := range saved.Alerts {
 		if a != nil && len(b.alerts) < maxAlerts {
 			b.alerts[a.ID()] = a
@@ -68,6 +71,11 @@ func New(saved Saved) *Board {
 // Save returns what is to outlive the process. It shares nothing with the board.
 func (b *Board) Save() Saved {
 	s := Saved{Alerts: []*Alert{}, Silences: slices.Clone(b.silences), Usual: map[string]Usual{}, Outs: map[string]Out{}, Serial: b.serial}
+	for _, g := range b.view.groups {
+		c := *g
+		c.Hosts = slices.Clone(g.Hosts)
+		s.Groups = append(s.Groups, &c)
+	}
 	if b.view.p != nil {
 		s.At = b.view.p.At
 	}
@@ -110,6 +118,19 @@ func (b *Board) Use(cfg *config.Alerts) {
 			delete(b.outs, name)
 		}
 	}
+	for _, o := range b.outs {
+		o.After = time.Time{} // what was wrong with a target may be mended
+	}
+}
+
+// rule is the one with a name; nil: it is off.
+func (b *Board) rule(name string) *rule {
+	for _, r := range b.rules {
+		if r.Name == name {
+			return r
+		}
+	}
+	return nil
 }
 
 // Change is something that became of an alert.
@@ -123,7 +144,11 @@ type Change struct {
 // explains.
 func (b *Board) Step(p *picture.Picture, extra Extra) ([]Message, []Change) {
 	b.node = p.Node
-	b.view.look(p, extra, b.routes)
+	least := math.Inf(1)
+	if r := b.rule("network_down"); r != nil {
+		least = r.Over
+	}
+	b.view.look(p, extra, b.routes, least)
 	var changes []Change
 	change := func(a *Alert, text string) {
 		changes = append(changes, Change{At: p.At, Alert: a.copy(), Text: text})
@@ -182,9 +207,10 @@ func (b *Board) judge(f finding, at time.Time, seen map[string]bool, change func
 	a.Flaps = slices.DeleteFunc(a.Flaps, func(t time.Time) bool { return at.Sub(t) >= flapWithin })
 	if f.is == meets || f.is == holds && a.State == Firing {
 		a.Text, a.Note = f.text, f.rule.Text
-		a.Severity = f.rule.Severity
-		if f.severity != "" {
-			a.Severity = f.severity
+		was := a.Severity
+		a.Severity = cmp.Or(f.severity, f.rule.Severity)
+		if a.Severity.Rank() > was.Rank() {
+			a.Ack = nil // who knew of it did not know that
 		}
 	}
 	switch a.State {
@@ -275,8 +301,7 @@ func (b *Board) end(a *Alert, at time.Time, change func(*Alert, string)) {
 
 // gone ends an alert whose subject is no more, if whoever tells of it tells anything.
 func (b *Board) gone(a *Alert, told map[string]bool, at time.Time, change func(*Alert, string)) {
-	inForce := slices.ContainsFunc(b.rules, func(r *rule) bool { return r.Name == a.Rule })
-	if inForce && !told[a.Rule] {
+	if b.rule(a.Rule) != nil && !told[a.Rule] {
 		return
 	}
 	switch a.State {
@@ -289,11 +314,10 @@ func (b *Board) gone(a *Alert, told map[string]bool, at time.Time, change func(*
 
 // news makes an alert of something that is told once.
 func (b *Board) news(n News, at time.Time, change func(*Alert, string)) {
-	i := slices.IndexFunc(b.rules, func(r *rule) bool { return r.Name == n.Rule })
-	if i < 0 {
+	r := b.rule(n.Rule)
+	if r == nil {
 		return // it is off
 	}
-	r := b.rules[i]
 	key := id(n.Rule, n.Subject)
 	once := 0
 	for _, a := range b.alerts {
@@ -318,7 +342,7 @@ func (b *Board) expire(at time.Time) {
 	b.silences = slices.DeleteFunc(b.silences, func(s Silence) bool { return !s.Until.After(at) })
 	for key, a := range b.alerts {
 		switch {
-		case a.Once && a.State == Firing && at.Sub(a.Fired) >= onceFor && b.toldAll(a):
+		case a.Once && a.State == Firing && at.Sub(a.Fired) >= onceFor && (b.toldAll(a) || at.Sub(a.Fired) >= keptFor):
 			a.State, a.Ended, a.Told = Resolved, at, nil
 		case a.State == Resolved && len(a.Told) == 0 && at.Sub(a.Ended) >= keptFor:
 			delete(b.alerts, key)

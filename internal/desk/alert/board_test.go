@@ -147,3 +147,27 @@ func BenchmarkStep(b *testing.B) {
 		board.Step(p, Extra{})
 	}
 }
+
+// TestSilent: who says anything at all is there, and no switch is to blame.
+func TestSilent(t *testing.T) {
+	for check, want := range map[string]bool{
+		"": true, "no answer within 1s": true, "no route to host": true, "network is unreachable": true, "connection timed out": true,
+		"connection refused": false, "503 in 2ms": false, "it closed the connection without an answer": false,
+	} {
+		if silent(check) != want {
+			t.Errorf("%q is not %v", check, want)
+		}
+	}
+	p := &picture.Picture{Pools: []picture.Pool{{Name: "web", Servers: []picture.Server{
+		{Name: "a", Address: "10.0.0.1:80", State: "down", Why: "check fails", Check: "connection refused"},
+		{Name: "b", Address: "10.0.0.2:80", State: "down", Why: "check fails", Check: "no answer within 1s"},
+		{Name: "c", Address: "[::1]:80", State: "down"}, {Name: "d", Address: "[2001:db8::1]:80", State: "ready"},
+	}}}}
+	got := ""
+	for _, m := range machines(p) {
+		got += fmt.Sprintf("%s dead=%v %s\n", m.host, m.dead, m.why)
+	}
+	if want := "10.0.0.1 dead=false its check fails, connection refused\n10.0.0.2 dead=true its check fails, no answer within 1s\n2001:db8::1 dead=false \n"; got != want {
+		t.Error(got)
+	}
+}

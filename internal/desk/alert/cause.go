@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/picture"
 )
 
@@ -13,52 +12,47 @@ import (
 // such as errors of the last minute, is told only if it lasts.
 //
 //	edge_loop ─► edge_down ─► everything that requests tell
+//	network_down ─► node_down of its machines, and what that explains
 //	node_down ─► pool_down of pools whose servers are all on such machines, server_down of servers there
 //	worker_loop, of all workers ─► pool_down of the app's pool
 //	pool_down ─► server_down of its servers, its queue, errors of sites whose requests it gets
 
-// cause is what may explain an alert, by pools and by servers of a picture.
-type cause struct{ ids []string }
-
 // causes finds for each alert of a picture which others may explain it.
-func causes(p *picture.Picture) map[string]cause {
-	all := map[string]cause{}
+func (v *view) causes() map[string][]string {
+	p, all := v.p, map[string][]string{}
 	add := func(of, by string) {
-		c := all[of]
-		if !slices.Contains(c.ids, by) {
-			c.ids = append(c.ids, by)
-			all[of] = c
+		if !slices.Contains(all[of], by) {
+			all[of] = append(all[of], by)
 		}
 	}
-	dead := deadNodes(p)
-	loops := map[string]bool{}
-	for i := range p.Apps {
-		a := &p.Apps[i]
-		if n, _ := looping(a); n == len(a.Workers) && n > 0 {
-			loops[a.Name] = true
+	by, away := map[string][]string{}, map[string]bool{} // by which alerts a machine's servers may be, and whether it is away now
+	for _, m := range v.machines {
+		by[m.host] = []string{id("node_down", m.host)}
+		away[m.host] = m.all > 1 && m.down == m.all
+		if g := v.lives[m.host].group; g != nil {
+			add(id("node_down", m.host), id("network_down", g.Name))
+			by[m.host] = append(by[m.host], id("network_down", g.Name))
+			away[m.host] = away[m.host] || m.dead
 		}
 	}
 	for i := range p.Pools {
 		o := &p.Pools[i]
-		down := id("pool_down", o.Name)
-		at, whole := []string{}, len(o.Servers) > 0
+		down, whole := id("pool_down", o.Name), len(o.Servers) > 0
+		for j := range o.Servers {
+			whole = whole && away[host(o.Servers[j].Address)]
+		}
 		for j := range o.Servers {
 			s := &o.Servers[j]
-			h := host(s.Address)
 			server := id("server_down", o.Name+"/"+s.Name)
-			if h != "" {
-				add(server, id("node_down", h))
+			for _, one := range by[host(s.Address)] {
+				add(server, one)
+				if whole {
+					add(down, one)
+				}
 			}
 			add(server, down)
-			at = append(at, h)
-			whole = whole && dead[h]
 		}
-		for _, h := range at {
-			if whole {
-				add(down, id("node_down", h))
-			}
-		}
-		if o.App != "" && loops[o.App] {
+		if o.App != "" && allLoop(p, o.App) {
 			add(down, id("worker_loop", o.App))
 		}
 		add(id("queue", o.Name), down)
@@ -72,9 +66,6 @@ func causes(p *picture.Picture) map[string]cause {
 	return all
 }
 
-// byEdge are the rules about what only requests tell.
-func byEdge(r *rule) bool { return sourceOf(r) == ofEdge }
-
 // explain says which alerts are explained by which.
 func (b *Board) explain(p *picture.Picture) {
 	if len(b.alerts) == 0 {
@@ -82,11 +73,7 @@ func (b *Board) explain(p *picture.Picture) {
 		return
 	}
 	if p.Edge.Up || b.by == nil {
-		b.by = causes(p)
-	}
-	edge := map[string]bool{}
-	for _, r := range b.rules {
-		edge[r.Name] = byEdge(r)
+		b.by = b.view.causes()
 	}
 	was := map[*Alert]bool{}
 	for _, a := range b.alerts {
@@ -97,8 +84,8 @@ func (b *Board) explain(p *picture.Picture) {
 		if a.State == Resolved {
 			continue
 		}
-		ids := b.by[a.ID()].ids
-		if edge[a.Rule] {
+		ids := b.by[a.ID()]
+		if r := b.rule(a.Rule); r != nil && sourceOf(r) == ofEdge {
 			ids = append([]string{"edge_loop", "edge_down"}, ids...)
 		}
 		a.By = b.newest(ids, a)
@@ -139,13 +126,12 @@ func (b *Board) newest(ids []string, not *Alert) string {
 	return found
 }
 
-// deadNodes are the machines of which nothing is left.
-func deadNodes(p *picture.Picture) map[string]bool {
-	dead := map[string]bool{}
-	nodes(&view{p: p}, nil, func(h string, is verdict, _ config.Severity, _ string, _ ...any) {
-		if is == meets {
-			dead[h] = true
-		}
-	})
-	return dead
+// allLoop reports whether every worker of an app dies as soon as it is started.
+func allLoop(p *picture.Picture, app string) bool {
+	i := slices.IndexFunc(p.Apps, func(a picture.App) bool { return a.Name == app })
+	if i < 0 {
+		return false
+	}
+	n, _ := looping(&p.Apps[i])
+	return n > 0 && n == len(p.Apps[i].Workers)
 }

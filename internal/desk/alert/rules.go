@@ -52,6 +52,21 @@ const (
 type Extra struct {
 	Certificates []Certificate
 	News         []News
+	Budgets      []Budget
+}
+
+// Budget is how long a site may be down in a month, and how long it was in this one.
+type Budget struct {
+	Site       string
+	Down, Most time.Duration
+}
+
+// used is the share of it that is gone; all of it where nothing was to be.
+func (b *Budget) used() float64 {
+	if b.Most <= 0 {
+		return min(b.Down.Seconds(), 1)
+	}
+	return b.Down.Seconds() / b.Most.Seconds()
 }
 
 // Certificate is one that weir knows.
@@ -71,7 +86,7 @@ type News struct {
 
 var sources = map[string]source{
 	"edge_down": ofDesk, "edge_loop": ofKeeper, "worker_loop": ofKeeper, "reload_refused": ofKeeper,
-	"disk": ofMachine, "memory": ofMachine, "certificate": ofDesk, "new_error": ofDesk,
+	"disk": ofMachine, "memory": ofMachine, "certificate": ofDesk, "new_error": ofDesk, "budget": ofDesk,
 }
 
 // known reports whether a source tells anything in a picture.
@@ -92,11 +107,14 @@ const keeperSilent = "the keeper does not answer"
 
 // view is a picture, and what is remembered of those before it.
 type view struct {
-	p       *picture.Picture
-	extra   Extra
-	windows map[string]*window
-	deaths  []death
-	dropped []death
+	p        *picture.Picture
+	extra    Extra
+	windows  map[string]*window
+	deaths   []death
+	dropped  []death
+	machines []*machine       // of the last picture with pools
+	lives    map[string]*life // of machines, by address
+	groups   []*Group         // of machines that fell together
 }
 
 // death is a number that grows, at a time.
@@ -105,8 +123,8 @@ type death struct {
 	n  float64
 }
 
-// look notes the numbers of a picture.
-func (v *view) look(p *picture.Picture, extra Extra, routes bool) {
+// look notes the numbers of a picture. least is how many machines have to fall together to be told of as one.
+func (v *view) look(p *picture.Picture, extra Extra, routes bool, least float64) {
 	v.p, v.extra = p, extra
 	for _, w := range v.windows {
 		w.seen = false
@@ -137,6 +155,8 @@ func (v *view) look(p *picture.Picture, extra Extra, routes bool) {
 				delete(v.windows, key)
 			}
 		}
+		v.machines = machines(p)
+		v.falls(least)
 		v.dropped = grow(v.dropped, p.At, float64(p.Edge.LogDropped), short)
 	}
 	if ofKeeper.known(p) {
@@ -219,7 +239,8 @@ var builtIn = map[string]func(*view, *rule, found){
 		n := grown(v.deaths)
 		f("", between(n, r.Over, r.Clear), "", "the process that serves died %.0f times within five minutes", n)
 	},
-	"node_down": nodes,
+	"network_down": networks,
+	"node_down":    nodes,
 	"pool_down": func(v *view, _ *rule, f found) {
 		for i := range v.p.Pools {
 			o := &v.p.Pools[i]
@@ -231,7 +252,7 @@ var builtIn = map[string]func(*view, *rule, found){
 			o := &v.p.Pools[i]
 			for j := range o.Servers {
 				if s := &o.Servers[j]; o.App == "" { // workers are worker_loop's
-					f(o.Name+"/"+s.Name, met(s.State == "down"), "", "the server %s of the pool %s is down%s", s.Name, o.Name, because(s.Why))
+					f(o.Name+"/"+s.Name, met(s.State == "down"), "", "the server %s of the pool %s is down%s", s.Name, o.Name, because(why(s)))
 				}
 			}
 		}
@@ -343,42 +364,17 @@ var builtIn = map[string]func(*view, *rule, found){
 			f(c.Name, is, severity, "%s", text)
 		}
 	},
+	"budget": func(v *view, r *rule, f found) {
+		for i := range v.extra.Budgets {
+			b := &v.extra.Budgets[i]
+			severity, rest := config.Severity(""), Length(b.Most-b.Down)+" of its budget is left"
+			if b.used() >= 1 {
+				severity, rest = config.Critical, "its budget of "+Length(b.Most)+" is used up"
+			}
+			f(b.Site, between(b.used(), r.Over, r.Clear), severity, "%s was down for %s this month: %s", b.Site, Length(b.Down), rest)
+		}
+	},
 	"new_error": func(*view, *rule, found) {},
-}
-
-// nodes looks for addresses of which nothing is left.
-func nodes(v *view, _ *rule, f found) {
-	type node struct {
-		all, down int
-		first     string
-	}
-	at := map[string]*node{}
-	var order []string
-	for i := range v.p.Pools {
-		o := &v.p.Pools[i]
-		for j := range o.Servers {
-			s := &o.Servers[j]
-			h := host(s.Address)
-			if h == "" || o.App != "" {
-				continue
-			}
-			n := at[h]
-			if n == nil {
-				n = &node{first: s.Why}
-				at[h] = n
-				order = append(order, h)
-			}
-			n.all++
-			if s.State == "down" {
-				n.down++
-			}
-		}
-	}
-	for _, h := range order {
-		if n := at[h]; n.all > 1 {
-			f(h, met(n.down == n.all), "", "nothing answers at %s: all %d servers there are down%s", h, n.all, because(n.first))
-		}
-	}
 }
 
 // host is the machine of a server's address; empty: it is this one.
@@ -405,18 +401,27 @@ func whyDown(o *picture.Pool) string {
 	if len(o.Servers) == 0 {
 		return "it has no servers"
 	}
-	by, why := 0, ""
+	by, last := 0, ""
 	for i := range o.Servers {
 		if s := &o.Servers[i]; s.State == "maint" || s.State == "draining" {
 			by++
-		} else if s.Why != "" {
-			why = s.Why
+		} else if w := why(s); w != "" {
+			last = w
 		}
 	}
 	if by == len(o.Servers) {
 		return "people took all of its servers out"
 	}
-	return fmt.Sprintf("none of its %d servers takes requests%s", len(o.Servers), because(why))
+	return fmt.Sprintf("none of its %d servers takes requests%s", len(o.Servers), because(last))
+}
+
+// why is why a server takes nothing, with what its check said.
+func why(s *picture.Server) string {
+	const fails = "check fails"
+	if s.Check == "" || !strings.Contains(s.Why, fails) {
+		return s.Why
+	}
+	return strings.Replace(s.Why, fails, "its check fails, "+s.Check, 1)
 }
 
 func because(why string) string {

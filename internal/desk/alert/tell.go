@@ -14,9 +14,13 @@ const maxItems = 50
 
 // Out is what is known of a target, and outlives the process.
 type Out struct {
-	Left float64   `json:"left"` // messages that it may get now
-	At   time.Time `json:"at"`   // of Left
+	Left  float64   `json:"left"`           // messages that it may get now
+	At    time.Time `json:"at"`             // of Left
+	After time.Time `json:"after,omitzero"` // it refused a message: it gets the next one then
 }
+
+// refusedFor is how long a target that refused a message gets no other one.
+const refusedFor = 10 * time.Minute
 
 // out is a target.
 type out struct {
@@ -63,7 +67,7 @@ func (b *Board) tell(at time.Time) (all []Message) {
 		case o.due.IsZero():
 			o.due = at.Add(b.cfg.GroupWait)
 		}
-		if o.due.After(at) || !o.take(t.Limit, at) {
+		if o.due.After(at) || o.After.After(at) || !o.take(t.Limit, at) {
 			continue
 		}
 		o.due = time.Time{}
@@ -73,48 +77,53 @@ func (b *Board) tell(at time.Time) (all []Message) {
 	return all
 }
 
+// slowly is how often is told again what lasts for days by its nature.
+const slowly = 24 * time.Hour
+
 // wants reports whether a target is to be told of an alert.
 func (b *Board) wants(t *config.AlertTarget, a *Alert, at time.Time) bool {
 	told, was := a.Told[t.Name]
-	switch a.State {
-	case Resolved:
+	if a.State == Resolved {
 		return was && t.Resolved && !a.Once
-	case Firing:
-		if a.By != "" || at.Sub(a.Freed) < b.rest(a) || a.Silenced != "" || !a.Clearing.IsZero() || a.Severity.Rank() < t.Severity.Rank() || !b.sends(t, a) {
-			return false
-		}
-		if !was || a.Severity.Rank() > told.Severity.Rank() {
-			return true
-		}
-		return b.cfg.Repeat > 0 && a.Ack == nil && !a.Once && at.Sub(told.At) >= b.cfg.Repeat
 	}
-	return false
+	r := b.rule(a.Rule)
+	switch {
+	case a.State != Firing, r == nil, !r.sends(t), a.Severity.Rank() < t.Severity.Rank():
+		return false
+	case a.By != "", a.Silenced != "", !a.Clearing.IsZero():
+		return false
+	case !a.Freed.IsZero() && at.Sub(a.Freed) < max(r.For, short): // what was explained has to last before it is told for itself
+		return false
+	case !was, a.Severity.Rank() > told.Severity.Rank():
+		return true
+	case b.cfg.Repeat == 0, a.Ack != nil, a.Once:
+		return false
+	case r.Slow:
+		return at.Sub(told.At) >= max(b.cfg.Repeat, slowly)
+	}
+	return at.Sub(told.At) >= b.cfg.Repeat
 }
 
-// rest is how long an alert that was explained has to last before it is told for itself.
-func (b *Board) rest(a *Alert) time.Duration {
-	if a.Freed.IsZero() {
-		return 0
-	}
-	i := slices.IndexFunc(b.rules, func(r *rule) bool { return r.Name == a.Rule })
-	if i < 0 {
-		return short
-	}
-	return max(b.rules[i].For, short)
-}
-
-// sends reports whether an alert's rule goes to a target.
-func (b *Board) sends(t *config.AlertTarget, a *Alert) bool {
-	i := slices.IndexFunc(b.rules, func(r *rule) bool { return r.Name == a.Rule })
-	return i >= 0 && (len(b.rules[i].To) == 0 || slices.Contains(b.rules[i].To, t.Name))
+// sends reports whether a rule's alerts go to a target.
+func (r *rule) sends(t *config.AlertTarget) bool {
+	return len(r.To) == 0 || slices.Contains(r.To, t.Name)
 }
 
 // toldAll reports whether nobody is left to be told that an alert fires.
 func (b *Board) toldAll(a *Alert) bool {
-	return a.Silenced != "" || !slices.ContainsFunc(b.cfg.Targets, func(t config.AlertTarget) bool {
+	r := b.rule(a.Rule)
+	return a.Silenced != "" || r == nil || !slices.ContainsFunc(b.cfg.Targets, func(t config.AlertTarget) bool {
 		_, was := a.Told[t.Name]
-		return !was && a.Severity.Rank() >= t.Severity.Rank() && b.sends(&t, a)
+		return !was && a.Severity.Rank() >= t.Severity.Rank() && r.sends(&t)
 	})
+}
+
+// tell notes that a target was told.
+func (a *Alert) tell(target string, told Told) {
+	if a.Told == nil {
+		a.Told = map[string]Told{}
+	}
+	a.Told[target] = told
 }
 
 // message tells a target what waits.
@@ -129,10 +138,7 @@ func (b *Board) message(t *config.AlertTarget, wait []*Alert, at time.Time) Mess
 			item.Ended = a.Ended
 			delete(a.Told, t.Name)
 		} else {
-			if a.Told == nil {
-				a.Told = map[string]Told{}
-			}
-			a.Told[t.Name] = Told{at, a.Severity}
+			a.tell(t.Name, Told{at, a.Severity})
 		}
 		if len(m.Items) < maxItems {
 			m.Items = append(m.Items, item)
@@ -145,6 +151,27 @@ func (b *Board) message(t *config.AlertTarget, wait []*Alert, at time.Time) Mess
 		b.lost = 0
 	}
 	return m
+}
+
+// Refused takes back that a target was told what is in a message: nobody took it. What lasts is told anew, later, or as soon as there is
+// another configuration.
+func (b *Board) Refused(m Message, at time.Time) {
+	o := b.outs[m.Target]
+	if o == nil || m.Test != "" {
+		return
+	}
+	o.After = at.Add(refusedFor)
+	for _, a := range b.alerts {
+		if a.Told[m.Target].At.Equal(m.At) {
+			delete(a.Told, m.Target)
+		}
+	}
+	for i := range m.Items {
+		a := b.alerts[id(m.Items[i].Rule, m.Items[i].Subject)]
+		if a != nil && m.Items[i].State == Resolved && a.State == Resolved && a.Ended.Equal(m.Items[i].Ended) {
+			a.tell(m.Target, Told{m.Items[i].Since, m.Items[i].Severity})
+		}
+	}
 }
 
 // settle forgets of what is over that it was told to targets that are not told so.

@@ -56,6 +56,7 @@ type world struct {
 	traffic map[string][3]float64 // of a site: requests a second, share of errors, share of hits
 	sums    map[string]*[3]float64
 	board   *Board
+	last    map[string]Message // by target
 	out     strings.Builder
 }
 
@@ -74,7 +75,7 @@ func play(t *testing.T, text string) string {
 		t.Fatal("a script without ---")
 	}
 	start := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
-	w := &world{t: t, start: start, now: start, board: New(Saved{}), traffic: map[string][3]float64{}, sums: map[string]*[3]float64{}}
+	w := &world{t: t, start: start, now: start, board: New(Saved{}), last: map[string]Message{}, traffic: map[string][3]float64{}, sums: map[string]*[3]float64{}}
 	w.p = picture.Picture{Node: "n1", KeeperPID: 1, Edge: picture.Edge{Up: true}, Facts: &picture.Facts{MemTotal: 100, MemFree: 50, CPUs: []float64{0, 0}}}
 	w.board.Use(configured(t, head))
 	w.out.WriteString(head + "---\n")
@@ -195,6 +196,8 @@ func (w *world) do(line string) {
 		w.p.Edge.LogDropped += uint64(w.number(arg(1)))
 	case "cert":
 		w.extra.Certificates = []Certificate{{Name: arg(1), End: w.now.Add(w.duration(arg(2)))}}
+	case "budget": // SITE DOWN OF
+		w.extra.Budgets = []Budget{{Site: arg(1), Down: w.duration(arg(2)), Most: w.duration(arg(3))}}
 	case "news":
 		w.extra.News = append(w.extra.News, News{Rule: "new_error", Subject: arg(1), Text: rest(2)})
 	case "silence": // RULE SUBJECT FOR
@@ -207,6 +210,8 @@ func (w *world) do(line string) {
 		w.say("%v %v", done, err)
 	case "config": // the rest of the line is a mapping
 		w.board.Use(configured(w.t, "  {"+rest(1)+"}"))
+	case "refuse": // TARGET: nobody took the last message to it
+		w.board.Refused(w.last[arg(1)], w.now)
 	case "save":
 		w.save()
 	case "list":
@@ -255,6 +260,7 @@ func (w *world) run(d time.Duration) {
 			w.say("%v: %s", at, c.Text)
 		}
 		for _, m := range messages {
+			w.last[m.Target] = m
 			w.say("%v: to %s: %s", at, m.Target, m.Title())
 			for line := range strings.Lines(m.Text()) {
 				w.say("    %s", strings.TrimRight(line, "\n"))

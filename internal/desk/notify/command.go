@@ -21,13 +21,11 @@ type command struct{ argv []string }
 // saidSize is how much of a command's output is kept, for people.
 const saidSize = 4 << 10
 
-// head is the first bytes that are written to it.
-type head struct{ bytes.Buffer }
+// head keeps the first bytes that are written to it. It embeds no buffer: io.Copy would find its ReadFrom, and keep all.
+type head struct{ kept []byte }
 
 func (h *head) Write(p []byte) (int, error) {
-	if room := saidSize - h.Len(); room > 0 {
-		h.Buffer.Write(p[:min(len(p), room)]) //nolint:errcheck // a buffer takes everything
-	}
+	h.kept = append(h.kept, p[:min(len(p), saidSize-len(h.kept))]...)
 	return len(p), nil
 }
 
@@ -49,7 +47,7 @@ func (c *command) send(ctx context.Context, m *alert.Message) error {
 	if cmd.Process != nil {
 		kill() //nolint:errcheck // there may be nobody left
 	}
-	words := strings.TrimSpace(said.String())
+	words := strings.TrimSpace(string(said.kept))
 	switch {
 	case err == nil, errors.Is(err, exec.ErrWaitDelay) && ctx.Err() == nil:
 		return nil

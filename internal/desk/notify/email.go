@@ -6,12 +6,14 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
 	"mime"
 	"mime/quotedprintable"
 	"net"
 	"net/smtp"
 	"net/textproto"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/weirhq/weir/internal/config"
@@ -28,6 +30,10 @@ type email struct {
 	smtp config.SMTP
 	node string
 	tls  *tls.Config // for tests; nil: the machine's authorities
+
+	mu   sync.Mutex
+	last string          // the message that some have, while others are to be asked again
+	have map[string]bool // who has it
 }
 
 func newEmail(to []string, s config.SMTP, node string) *email {
@@ -71,8 +77,10 @@ func (e *email) send(ctx context.Context, m *alert.Message) error {
 	if ctx.Err() != nil && err != nil {
 		return errors.New("the mail server did not answer in time")
 	}
-	var said *textproto.Error
-	if errors.As(err, &said) && said.Code/100 == 5 {
+	if some := (partly{}); errors.As(err, &some) {
+		return err
+	}
+	if said := (*textproto.Error)(nil); errors.As(err, &said) && said.Code/100 == 5 {
 		return never{err}
 	}
 	return err
@@ -126,22 +134,62 @@ func (e *email) session(ctx context.Context, m *alert.Message) (err error) {
 	return e.deliver(c, m)
 }
 
+// deliver sends to those who have not got the message yet. Whom the server does not take for now, such as one that greylists, gets it
+// by another try, and the others do not get it twice.
 func (e *email) deliver(c *smtp.Client, m *alert.Message) error {
 	if err := c.Mail(e.smtp.From); err != nil {
 		return fmt.Errorf("the mail server does not take the sender %s: %w", e.smtp.From, err)
 	}
-	taken := 0
-	var refused error
+	have := e.who(m.ID)
+	var taken []string
+	var forNow, forGood error
 	for _, to := range e.to {
-		if err := c.Rcpt(to); err != nil {
-			refused = fmt.Errorf("the mail server does not take the recipient %s: %w", to, err)
+		if have[to] {
 			continue
 		}
-		taken++
+		err := c.Rcpt(to)
+		if err == nil {
+			taken = append(taken, to)
+			continue
+		}
+		refused := fmt.Errorf("the mail server does not take the recipient %s: %w", to, err)
+		if said := (*textproto.Error)(nil); errors.As(err, &said) && said.Code/100 == 5 {
+			forGood = refused
+		} else {
+			forNow = refused
+		}
 	}
-	if taken == 0 {
-		return refused
+	if len(taken) > 0 {
+		if err := e.data(c, m); err != nil {
+			return err
+		}
 	}
+	for _, to := range taken {
+		have[to] = true
+	}
+	switch {
+	case forNow != nil:
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.last, e.have = m.ID, have
+		return forNow
+	case forGood != nil && len(have) > 0:
+		return partly{forGood}
+	}
+	return forGood
+}
+
+// who has a message already, by earlier tries.
+func (e *email) who(id string) map[string]bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.last != id {
+		return map[string]bool{}
+	}
+	return maps.Clone(e.have)
+}
+
+func (e *email) data(c *smtp.Client, m *alert.Message) error {
 	w, err := c.Data()
 	if err != nil {
 		return fmt.Errorf("sending: %w", err)
@@ -151,9 +199,6 @@ func (e *email) deliver(c *smtp.Client, m *alert.Message) error {
 		return fmt.Errorf("sending: %w", err)
 	}
 	c.Quit() //nolint:errcheck // it is taken
-	if refused != nil {
-		return never{refused} // the others have it
-	}
 	return nil
 }
 

@@ -48,7 +48,8 @@ type way interface {
 // never is a failure that trying again does not mend.
 type never struct{ error }
 
-func (n never) Unwrap() error { return n.error }
+// partly is a failure to reach some of those who are meant: the others have the message, and are not to get it again.
+type partly struct{ error }
 
 // later is a failure after which the other side wants to be left alone for some time.
 type later struct {
@@ -64,9 +65,13 @@ type Sender struct {
 
 	mu      sync.Mutex
 	targets map[string]*target
+	refused []alert.Message // since somebody asked; at most maxRefused
 	stopped bool
 	all     sync.WaitGroup
 }
+
+// maxRefused bounds what is remembered of messages that nobody took.
+const maxRefused = 1000
 
 // New returns a sender without targets. Node is the machine's name.
 func New(node string, log *slog.Logger) *Sender {
@@ -168,11 +173,30 @@ func (s *Sender) wayOf(t config.AlertTarget, smtp config.SMTP) way {
 // Send takes a message on its way. It never waits.
 func (s *Sender) Send(m alert.Message) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	t := s.targets[m.Target]
-	s.mu.Unlock()
-	if t != nil {
-		t.add(m)
+	if t == nil {
+		return
 	}
+	if old, full := t.add(m); full {
+		s.refuse(old)
+	}
+}
+
+// refuse notes a message that is not tried again. It is called with the lock.
+func (s *Sender) refuse(m alert.Message) {
+	if len(s.refused) < maxRefused {
+		s.refused = append(s.refused, m)
+	}
+}
+
+// Refused returns the messages that are not tried again since it was asked the last time: nobody knows what they say.
+func (s *Sender) Refused() []alert.Message {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := s.refused
+	s.refused = nil
+	return all
 }
 
 // Try sends a message at once, and says how that went. It is for tests that people ask for.
@@ -237,16 +261,17 @@ func (t *target) poke() {
 	}
 }
 
-// add queues a message. The oldest gives way: what is newer says more.
-func (t *target) add(m alert.Message) {
+// add queues a message. The oldest gives way if there is no room: what is newer says more.
+func (t *target) add(m alert.Message) (old alert.Message, full bool) {
 	t.mu.Lock()
-	if len(t.queue) >= queueSize {
-		t.queue = t.queue[1:]
+	defer t.mu.Unlock()
+	if full = len(t.queue) >= queueSize; full {
+		old, t.queue = t.queue[0], t.queue[1:]
 		t.status.Dropped++
 	}
 	t.queue = append(t.queue, m)
-	t.mu.Unlock()
 	t.poke()
+	return old, full
 }
 
 // end stops a target, soon, and returns what it has not sent.
@@ -269,11 +294,13 @@ func (t *target) first() (alert.Message, bool) {
 	return t.queue[0], true
 }
 
-// done takes a message from the queue, if it is there still.
-func (t *target) done(id string) {
+// done takes a message from the queue, and reports whether it was there still.
+func (t *target) done(id string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	n := len(t.queue)
 	t.queue = slices.DeleteFunc(t.queue, func(m alert.Message) bool { return m.ID == id })
+	return len(t.queue) < n
 }
 
 func (t *target) run(ctx context.Context, s *Sender) {
@@ -315,13 +342,13 @@ func (t *target) after(s *Sender, m *alert.Message, err error, wait time.Duratio
 		t.done(m.ID)
 		return 0
 	}
-	var dead never
-	if errors.As(err, &dead) || now.Sub(m.At) > tryFor {
+	if some := (partly{}); errors.As(err, &some) {
 		t.done(m.ID)
-		t.mu.Lock()
-		t.status.Dropped++
-		t.mu.Unlock()
-		s.log.Error("an alert was not taken, and is not sent again", "target", t.spec.Name, "error", plain(err), "alert", plain(errors.New(m.Title())))
+		s.log.Error("an alert did not reach everybody, and is not sent again", "target", t.spec.Name, "error", plain(err), "alert", plain(errors.New(m.Title())))
+		return 0
+	}
+	if dead := (never{}); errors.As(err, &dead) || now.Sub(m.At) > tryFor {
+		t.giveUp(s, m, err)
 		return 0
 	}
 	wait = min(max(2*wait, firstWait), longWait)
@@ -331,6 +358,20 @@ func (t *target) after(s *Sender, m *alert.Message, err error, wait time.Duratio
 	}
 	s.log.Warn("an alert is sent again later", "target", t.spec.Name, "error", plain(err), "in", wait)
 	return wait
+}
+
+// giveUp takes a message that nobody took from the queue.
+func (t *target) giveUp(s *Sender, m *alert.Message, err error) {
+	s.log.Error("an alert was not taken: if it lasts, it is told anew in some minutes, or when the configuration is another", "target", t.spec.Name, "error", plain(err), "alert", plain(errors.New(m.Title())))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !t.done(m.ID) {
+		return // it gave way meanwhile
+	}
+	s.refuse(*m)
+	t.mu.Lock()
+	t.status.Dropped++
+	t.mu.Unlock()
 }
 
 func (t *target) note(err error, now time.Time) {

@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -232,6 +233,21 @@ func TestCommandsThatFail(t *testing.T) {
 	}
 }
 
+// TestCommandThatPours: of what a command prints, only its first words are kept, however much it is.
+func TestCommandThatPours(t *testing.T) {
+	const poured = 20 << 20
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	err := (&command{argv: []string{"/bin/sh", "-c", "head -c " + strconv.Itoa(poured) + " /dev/zero | tr '\\0' x; exit 1"}}).send(t.Context(), &example)
+	runtime.ReadMemStats(&after)
+	if err == nil || len(err.Error()) > saidSize+100 {
+		t.Errorf("an error of %d bytes", len(err.Error()))
+	}
+	if grown := after.TotalAlloc - before.TotalAlloc; grown > poured/4 {
+		t.Errorf("%d bytes were allocated for %d that were printed", grown, poured)
+	}
+}
+
 // alive reports whether a process runs; one that nobody has waited for yet does not.
 func alive(pid int) bool {
 	if syscall.Kill(pid, 0) != nil {
@@ -355,6 +371,9 @@ func TestGivesUp(t *testing.T) {
 	s.Send(old)
 	eventually(t, "old message that is given up", func() bool { return s.Status()[0].Dropped == 2 })
 	s.Send(message("c", "nobody")) // which is no target
+	if all := s.Refused(); len(all) != 2 || all[0].ID != "a" || all[1].ID != "b" || s.Refused() != nil {
+		t.Errorf("it says that nobody took %v", all)
+	}
 	s.Stop()
 	if n := strings.Count(log.String(), "was not taken"); n != 2 {
 		t.Errorf("said %d times:\n%s", n, log)
@@ -376,6 +395,9 @@ func TestTheQueueIsBounded(t *testing.T) {
 	eventually(t, "message of the other", func() bool { return s.Status()[1].Sent == 1 })
 	if st := s.Status()[0]; st.Waiting != queueSize || st.Dropped != 10 {
 		t.Errorf("%+v", st)
+	}
+	if all := s.Refused(); len(all) != 10 {
+		t.Errorf("it says that nobody took %d", len(all))
 	}
 	close(hold)
 	eventually(t, "end", func() bool { return s.Status()[0].Waiting == 0 })

@@ -312,15 +312,23 @@ func (b *Book) open(name string, o Outage) {
 
 // current is the outage of a site that goes on, with its month.
 func (b *Book) current(name string) (*Month, *Outage) {
-	months := b.saved.Sites[name]
-	if len(months) == 0 {
-		return nil, nil
-	}
-	m := months[len(months)-1]
-	if n := len(m.Outages); n > 0 && m.Outages[n-1].End.IsZero() {
-		return m, &m.Outages[n-1]
+	for _, m := range slices.Backward(b.saved.Sites[name]) { // not always the last month: the clock may have been put back
+		if n := len(m.Outages); n > 0 && m.Outages[n-1].End.IsZero() {
+			return m, &m.Outages[n-1]
+		}
 	}
 	return nil, nil
+}
+
+// Down is for how long a site was down in this month.
+func (b *Book) Down(name string) time.Duration {
+	month := monthOf(b.last)
+	for _, m := range b.saved.Sites[name] {
+		if m.Month == month {
+			return m.Down
+		}
+	}
+	return 0
 }
 
 // extend counts an outage up to now. Over the end of a month it is divided.

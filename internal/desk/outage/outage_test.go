@@ -247,3 +247,37 @@ func TestManyOutages(t *testing.T) {
 		t.Errorf("%d sites", len(w.book.sites))
 	}
 }
+
+// TestClockOverTheEndOfAMonth: who puts the clock back into the month before loses no outage, and none lasts for ever.
+func TestClockOverTheEndOfAMonth(t *testing.T) {
+	w := newWatch(t, "2026-11-30 23:59:30")
+	w.p.Pools[0].State = "down"
+	w.look(40 * time.Second)
+	w.at = w.at.Add(-30 * time.Second)
+	w.look(10 * time.Second)
+	w.p.Pools[0].State = "up"
+	w.look(5 * time.Second)
+	for _, s := range w.book.Report("2026-11", nil).Sites {
+		if s.Now || len(s.List) == 0 || s.List[0].End.IsZero() || w.book.Down("www") != time.Duration(s.Down)*time.Second {
+			t.Errorf("%+v", s)
+		}
+	}
+	for _, o := range w.book.Report("2026-12", nil).Sites[0].List {
+		if o.End.IsZero() {
+			t.Errorf("%+v", o)
+		}
+	}
+}
+
+// TestGapOverMonths: a time in which nobody looked is in each of its months.
+func TestGapOverMonths(t *testing.T) {
+	w := newWatch(t, "2026-09-30 12:00:00")
+	w.look(10 * time.Second)
+	w.at = w.at.AddDate(0, 2, 0)
+	w.look(10 * time.Second)
+	for _, month := range []string{"2026-09", "2026-10", "2026-11"} {
+		if r := w.book.Report(month, nil); len(r.Gaps) != 1 || r.Unseen == 0 {
+			t.Errorf("%s: %+v", month, r)
+		}
+	}
+}

@@ -72,7 +72,7 @@ func (b *Book) Report(month string, budgets map[string]time.Duration) Report {
 	}
 	slices.SortFunc(r.Sites, func(a, b Site) int { return strings.Compare(a.Name, b.Name) })
 	for _, g := range b.saved.Gaps {
-		if monthOf(g.Begin) == month || monthOf(g.End) == month {
+		if monthOf(g.Begin) <= month && month <= monthOf(g.End) {
 			r.Gaps = append(r.Gaps, g)
 		}
 	}

@@ -23,7 +23,9 @@ const (
 
 // Listener is one who hears of requests as they end. Each loop has a buffer for it; its goroutine takes what is there.
 type Listener struct {
+	as     string // its name, by which it goes over to the next edge; empty: it does not
 	filter *filter.Filter
+	text   string // the filter's
 	wake   chan struct{}
 	end    <-chan struct{} // of the teller
 	parts  []part

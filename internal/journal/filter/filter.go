@@ -44,6 +44,7 @@ func (f *Filter) Steps() int {
 type Error struct {
 	Column int // of the text, in characters, from 1
 	Text   string
+	Field  string // that there is none of; empty: something else is wrong
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("filter, column %d: %s", e.Column, e.Text) }
@@ -52,7 +53,7 @@ func (e *Error) Error() string { return fmt.Sprintf("filter, column %d: %s", e.C
 // FIELD OP VALUE with = != < <= > >= ~ (regular expression) !~. An empty text is a nil filter. Errors are of type *Error.
 func Parse(text string) (*Filter, error) {
 	if len(text) > MaxLength {
-		return nil, &Error{MaxLength, fmt.Sprintf("longer than %d bytes: write less", MaxLength)}
+		return nil, &Error{Column: MaxLength, Text: fmt.Sprintf("longer than %d bytes: write less", MaxLength)}
 	}
 	p := parser{text: text}
 	p.next()
@@ -114,7 +115,7 @@ type parser struct {
 // fail keeps the first error, and ends the reading.
 func (p *parser) fail(t token, text string) match {
 	if p.err == nil {
-		p.err = &Error{utf8.RuneCountInString(p.text[:t.at]) + 1, text}
+		p.err = &Error{Column: utf8.RuneCountInString(p.text[:t.at]) + 1, Text: text}
 	}
 	p.at, p.token = len(p.text), token{kind: end, at: len(p.text)}
 	return nil
@@ -238,7 +239,9 @@ func (p *parser) not(depth int) match {
 func (p *parser) comparison(name token) match {
 	f, ok := fields[strings.ToLower(name.text)]
 	if !ok {
-		return p.fail(name, fmt.Sprintf("no field %q: there is %s", name.text, fieldNames()))
+		p.fail(name, fmt.Sprintf("no field %q: there is %s", name.text, fieldNames()))
+		p.err.Field = name.text
+		return nil
 	}
 	p.next()
 	op := p.token
