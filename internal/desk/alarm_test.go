@@ -114,8 +114,11 @@ func TestAlarm(t *testing.T) {
 		{"POST", "/api/v1/alerts/acknowledge", `{"alert":"pool_down","why":"` + strings.Repeat("x", 600) + `"}`, bearer, 422, "too long"},
 		{"POST", "/api/v1/alerts/silence", `{"rule":"disk","for":"2h","why":"cleaning"}`, nil, 401, "sign in"},
 		{"POST", "/api/v1/alerts/silence", `{"rule":"disk","for":"2h","why":"cleaning"}`, bearer, 200, `"id":"s`},
+		{"POST", "/api/v1/alerts/silence", `{"rule":"disk","for":"soon"}`, bearer, 422, "which is not a time such as 30m"},
+		{"POST", "/api/v1/alerts/silence", `{"rule":"disk","for":"-2h"}`, bearer, 422, "which is not a time such as 30m"},
+		{"POST", "/api/v1/alerts/silence", `{"rule":"memory","for":"1d"}`, bearer, 200, `"rule":"memory"`},
+		{"POST", "/api/v1/alerts/silence", `{"rule":"disks","for":"2h"}`, bearer, 422, "no rule is called so: there is "},
 		{"POST", "/api/v1/alerts/silence", `{"rule":"disk","for":"2h","why":"a\n\u001b[2Jb\u202e"}`, bearer, 200, `"why":"a  [2Jb"`},
-		{"POST", "/api/v1/alerts/silence", `{"rule":"disk","for":"soon"}`, bearer, 422, "for is not a time"},
 		{"POST", "/api/v1/alerts/silence", `{"rule":"disk"}`, bearer, 422, "until when?"},
 		{"POST", "/api/v1/alerts/silence", `{"rule":"disk","until":"2001-01-01T00:00:00Z"}`, bearer, 422, "ends before it begins"},
 		{"POST", "/api/v1/alerts/silence", `{"for":"2h"}`, bearer, 422, "silence of everything"},
@@ -202,6 +205,25 @@ func TestAlarmOfErrors(t *testing.T) {
 	if text := h.titles(); strings.Count(text, "is new") != 1 {
 		t.Error(text)
 	}
+}
+
+// TestErrorsOutliveAKill: errors that come faster than the keeper holds them are left before it has forgotten them.
+func TestErrorsOutliveAKill(t *testing.T) {
+	h := newHook(t)
+	s := start(t, alarming(h))
+	var l left
+	for range manyLines / 4 {
+		s.print("Traceback (most recent call last):", `  File "/a.py", line 1, in f`, "KeyError: 'x'", "going on", "and on")
+	}
+	s.eventually("errors that are left", func() bool {
+		f, err := os.Open((&shelf{dir: s.dir}).path("alerts"))
+		if err != nil {
+			return false
+		}
+		defer f.Close()
+		l = left{}
+		return (&shelf{files: map[string]*filed{}}).unpack("alerts", f, into(&l)) == nil && l.Seq > manyLines && len(l.Errors.Problems) == 1 && l.Errors.Problems[0].Count > manyLines/5
+	})
 }
 
 // TestKeptElsewhere: what is to outlive the machine's restart lies where the configuration says, and where systemd does.

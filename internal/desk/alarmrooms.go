@@ -3,11 +3,13 @@ package desk
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/weirhq/weir/internal/api"
+	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/desk/alert"
 	"github.com/weirhq/weir/internal/desk/events"
 	"github.com/weirhq/weir/internal/desk/grouping"
@@ -148,9 +150,9 @@ func reason(why string) string {
 // untilOf is when a silence is to end.
 func untilOf(in Silencing, now time.Time) (time.Time, error) {
 	if in.For != "" {
-		d, err := time.ParseDuration(in.For)
-		if err != nil || d <= 0 {
-			return time.Time{}, errors.New("for is not a time such as 2h")
+		d, ok := config.ParseDuration(in.For)
+		if !ok || d <= 0 {
+			return time.Time{}, fmt.Errorf("for is %.40q, which is not a time such as 30m, 2h or 1d", in.For)
 		}
 		return now.Add(d), nil
 	}
