@@ -111,7 +111,7 @@ func fill(o segment.Options, objects int, size int64, crash bool) (time.Duration
 		if err = errors.Join(err, f.Commit()); err != nil {
 			return 0, err
 		}
-		for !d.Put(keyOf(n), r.Retain(), 1<<40) {
+		for !d.Put(keyOf(n), r.Retain(), 1<<40, nil) {
 			time.Sleep(time.Millisecond)
 		}
 		r.Release()

@@ -8,6 +8,8 @@
 // pair closes, the keeper is gone, and the edge drains and stops.
 package api
 
+import "strings"
+
 // Source is a configuration as it was read, so that the edge parses what the keeper checked and not a later edit.
 type Source struct {
 	Path string `json:"path"`
@@ -226,6 +228,23 @@ type ServerStatus struct {
 	Out      uint64 `json:"out,omitempty"` // and from it
 }
 
+// FullName is what people call a server: POOL/SERVER, and a worker by its own name, which begins with its app's.
+func FullName(pool, server string) string {
+	if strings.HasPrefix(server, pool+"/") {
+		return server
+	}
+	return pool + "/" + server
+}
+
+// Reason says why a server is not ready: where that is its check, with how the last one ended.
+func (s *ServerStatus) Reason() string {
+	const fails = "check fails"
+	if s.Check == "" {
+		return s.Why
+	}
+	return strings.Replace(s.Why, fails, fails+": "+s.Check, 1)
+}
+
 // AppStatus is an app and its workers as the keeper sees them.
 type AppStatus struct {
 	Name    string         `json:"name"`
@@ -277,7 +296,9 @@ type FileStatus struct {
 
 // Reload asks the keeper (POST /v1/reload) to read the configuration anew, or with App to replace that app's workers one by one. It answers when done.
 type Reload struct {
-	App string `json:"app,omitempty"`
+	App    string `json:"app,omitempty"`
+	By     string `json:"by,omitempty"`     // who asks
+	Reason string `json:"reason,omitempty"` // and why
 }
 
 // Upgraded is the answer to POST /v1/upgrade: which program has come into force. It comes when that one serves.
@@ -302,6 +323,8 @@ type Purge struct {
 	Patterns []string `json:"patterns,omitempty"` // host/path with * for anything
 	All      bool     `json:"all,omitempty"`
 	Soft     bool     `json:"soft,omitempty"`
+	By       string   `json:"by,omitempty"` // who asks; empty: a program, of which no intervention is noted
+	Reason   string   `json:"reason,omitempty"`
 }
 
 // Purged is the answer to a Purge.

@@ -14,10 +14,12 @@ type Hand struct {
 }
 
 // Intervention is one thing that a person does to a server (POST /v1/intervention to the keeper, which asks its edge what is meant).
+// Among those that were done are reloads and purges too, which are asked for in other ways.
 type Intervention struct {
-	Do     string `json:"do"` // "drain", "maint", "ready", "weight", "add" or "remove"
+	Do     string `json:"do"` // "drain", "maint", "ready", "weight", "add" or "remove"; of what was done also "reload" and "purge"
 	Pool   string `json:"pool"`
 	Server string `json:"server"`
+	What   string `json:"what,omitempty"`   // was reloaded or purged; Pool and Server are empty then
 	Weight *int   `json:"weight,omitempty"` // for "weight" (nil: the configured one again) and "add"
 	By     string `json:"by"`
 	Reason string `json:"reason,omitempty"`

@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// NewRemote returns a client of the status page at a URL, such as https://web1.example.com:9900, with a token if that is not empty. It connects
+// NewRemote returns a client of the status page at a URL, such as https://web1.example.com:9443, with a token if that is not empty. It connects
 // when it is first used. A token goes over plain HTTP to this machine alone, and nowhere that an answer points to. The error is for people.
 func NewRemote(base, token string) (*Client, error) {
 	u, err := url.Parse(base)
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-		return nil, fmt.Errorf("%q is no address of a status page: write one such as https://web1.example.com:9900", base)
+		return nil, fmt.Errorf("%q is no address of a status page: write one such as https://web1.example.com:9443", base)
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		return nil, errors.New("the address of the status page has more than a host and a port: a token belongs into WEIR_TOKEN")
 	case u.Scheme == "http" && token != "" && !loopback(u.Hostname()):

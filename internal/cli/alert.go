@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/weirhq/weir/internal/api"
-	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/desk"
 	"github.com/weirhq/weir/internal/desk/alert"
 	"github.com/weirhq/weir/internal/desk/outage"
@@ -49,10 +48,22 @@ func atDesk(c *cobra.Command, runDir string, within time.Duration, do func(conte
 	defer cancel()
 	err = do(ctx, client)
 	var gone *api.Unreachable
-	if errors.As(err, &gone) && !errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("%w; it needs alerts:, availability: or admin: in its configuration", err)
+	if !errors.As(err, &gone) || errors.Is(err, context.DeadlineExceeded) {
+		return err
 	}
-	return err
+	keeper, wrong := keeperClient(runDir)
+	if wrong != nil {
+		return wrong
+	}
+	defer keeper.Close()
+	var s api.Status
+	if keeper.Get(ctx, "/v1/status", &s) != nil {
+		return err // there is no weir at all
+	}
+	if _, none := os.Stat(gone.Socket); none != nil {
+		return fmt.Errorf("%s has neither alerts: nor availability: nor admin:, one of which this needs: write `admin: {}` into it, and run weir reload", s.File)
+	}
+	return fmt.Errorf("the desk does not answer on %s: it may be starting anew; the log of weir run says more", gone.Socket)
 }
 
 func alertCommand() *cobra.Command {
@@ -195,12 +206,9 @@ func alertSilenceCommand() *cobra.Command {
 			return nil
 		}}
 	runDir := runDirFlag(c)
-	long, why := c.Flags().String("for", "1h", "for how long, such as 30m, 2h or 1d"), c.Flags().String("why", "", "why, for those who read it")
+	long, why := durationFlag(c, "for", time.Hour, "for how long"), c.Flags().String("why", "", "why, for those who read it")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		if d, ok := config.Duration(*long); !ok || d <= 0 {
-			return fmt.Errorf("--for %q is not a time: write such as 30m, 2h or 1d", *long)
-		}
-		in := desk.Silencing{Rule: args[0], For: *long, Why: *why}
+		in := desk.Silencing{Rule: args[0], For: long.String(), Why: *why}
 		if len(args) > 1 {
 			in.Subject = args[1]
 		}

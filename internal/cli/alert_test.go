@@ -99,7 +99,7 @@ func TestAlertVerbs(t *testing.T) {
 		t.Error(out, err)
 	}
 	want := `/api/v1/alerts/test {"target":"ops"}
-/api/v1/alerts/silence {"rule":"server_down","subject":"web/*","for":"1d12h","why":"x"}
+/api/v1/alerts/silence {"rule":"server_down","subject":"web/*","for":"36h0m0s","why":"x"}
 /api/v1/alerts/silence {"end":"s7"}
 /api/v1/alerts/acknowledge {"alert":"node_down 10.0.0.1"}`
 	if posted() != want {
@@ -138,20 +138,34 @@ func TestWrongUseOfAlerts(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"alert", "lst"}, "there is no command \"lst\""},
+		{[]string{"alert", "lst"}, "there is no command \"lst\": did you mean list or test? (`weir alert --help` shows them all)"},
 		{[]string{"alert", "test"}, "which target?"},
 		{[]string{"alert", "silence"}, "which alerts?"},
 		{[]string{"alert", "silence", "pool_down", "api", "2h"}, "\"2h\" is too much: write a rule and maybe a subject, in quotes if it has blanks, and --for 2h"},
-		{[]string{"alert", "silence", "pool_down", "--for", "2"}, "--for \"2\" is not a time: write such as 30m, 2h or 1d"},
-		{[]string{"alert", "silence", "pool_down", "--for", "-2h"}, "is not a time"},
+		{[]string{"alert", "silence", "pool_down", "--for", "2"}, "--for 2: write a time such as 30s, 2h or 1d"},
+		{[]string{"alert", "silence", "pool_down", "--for", "-2h"}, "write a time such as 30s, 2h or 1d"},
 		{[]string{"alert", "ack"}, "which alert?"},
 		{[]string{"alert", "unsilence"}, "which silence?"},
-		{[]string{"alert", "list"}, "no weir answers in " + dir + ": is it running, and with this run directory? (--run-dir DIR names another); it needs alerts:, availability: or admin: in its configuration"},
+		{[]string{"alert", "list"}, "no weir answers in " + dir + ": is it running, and with this run directory? (--run-dir DIR names another)"},
+		{[]string{"alert", "silence", "disk", "--for", "2x"}, "--for 2x: write a time such as 30s, 2h or 1d"},
+		{[]string{"alert", "silence", "disk", "--for", "-2h"}, "--for -2h: write a time such as"},
 		{[]string{"downtime", "november"}, "\"november\" is no month: write such as 2026-11"},
 		{[]string{"downtime", "2026-10", "2026-11"}, "one month is shown at a time"},
 	} {
 		if _, err := say(t, c.args...); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v: %v, want %s", c.args, err, c.want)
+		}
+	}
+}
+
+// TestAlertsWithoutDesk: who has configured nothing that tells is told so, not that there is no weir.
+func TestAlertsWithoutDesk(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("WEIR_RUN_DIR", dir)
+	serve(t, api.KeeperSocket(dir), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { api.Answer(w, 200, api.Status{File: "site.yaml"}) }))
+	for _, args := range [][]string{{"alert", "list"}, {"downtime"}} {
+		if _, err := say(t, args...); err == nil || !strings.HasPrefix(err.Error(), "site.yaml has neither alerts: nor availability: nor admin:") || !strings.Contains(err.Error(), "write `admin: {}` into it") {
+			t.Errorf("%v: %v", args, err)
 		}
 	}
 }

@@ -46,7 +46,7 @@ type faultFlags struct {
 }
 
 func byFaultFlags(c *cobra.Command) faultFlags {
-	return faultFlags{handFlags: byHandFlags(c), lasts: c.Flags().Duration("for", time.Minute, "how long, at most 1h")}
+	return faultFlags{handFlags: byHandFlags(c), lasts: durationFlag(c, "for", time.Minute, "how long, at most 1h")}
 }
 
 // afflictionFlags are those of the faults that requests meet.
@@ -140,7 +140,7 @@ func killCommand(c *cobra.Command, do string) *cobra.Command {
 			return completeApp(c, args, *f.runDir)
 		}
 	}
-	every := c.Flags().Duration("every", 0, "kill again and again, with so much time between")
+	every := durationFlag(c, "every", 0, "kill again and again, with so much time between")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		fault := api.Fault{Do: do, Every: every.Milliseconds()}
 		if *every < 0 || *every > 0 && fault.Every == 0 {
@@ -162,8 +162,8 @@ func latencyCommand() *cobra.Command {
 		Args:  noArguments,
 	}
 	f := afflictionFlags(c)
-	add := c.Flags().Duration("add", 0, "how much later, such as 200ms")
-	jitter := c.Flags().Duration("jitter", 0, "up to so much more or less")
+	add := durationFlag(c, "add", 0, "how much later, such as 200ms")
+	jitter := durationFlag(c, "jitter", 0, "up to so much more or less")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if *add < time.Millisecond {
 			return errors.New("how much later? Write --add 200ms")
@@ -232,7 +232,7 @@ func faultText(f api.Fault) string {
 	}
 	at := f.Route
 	if at == "" {
-		at = f.Pool + "/" + f.Server
+		at = api.FullName(f.Pool, f.Server)
 	}
 	what := fmt.Sprintf("errors %d", f.Status)
 	if f.Do == "latency" {

@@ -23,7 +23,7 @@ func TestChaosWrongUse(t *testing.T) {
 	for args, want := range map[string]string{
 		"chaos explode":                                  `weir chaos has kill-worker, kill-edge, latency, errors, list and stop, not "explode"`,
 		"chaos kill-worker a b":                          "weir chaos kill-worker [APP]",
-		"chaos kill-worker --every -1s":                  "--every: write a time such as 2s",
+		"chaos kill-worker --every -1s":                  "--every -1s: write a time such as",
 		"chaos kill-edge web":                            "takes no argument",
 		"chaos kill-edge --for 0s":                       "--for: write a time such as 1m",
 		"chaos latency --route a/*":                      "--add 200ms",
@@ -57,7 +57,7 @@ func TestShowFaults(t *testing.T) {
 1      kill-worker web every 2s                  3     1m30s  ann  
 2      kill-edge                                 0     0s     bob  
 3      latency +200ms±50ms for 10% of a.test/x*  0     1s     ann  drill
-4      errors 503 for 0.5% of web/web/1          0     1s     ann  
+4      errors 503 for 0.5% of web/1              0     1s     ann  
 `
 	if out.String() != want {
 		t.Errorf("got\n%s", out.String())

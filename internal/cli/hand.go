@@ -107,7 +107,7 @@ func stateCommand(do, short, long, done string) *cobra.Command {
 	f := byHandFlags(c)
 	var wait *time.Duration
 	if do != "ready" {
-		wait = c.Flags().Duration("wait", 0, "wait as long until no request is under way there")
+		wait = durationFlag(c, "wait", 0, "wait as long until no request is under way there")
 	}
 	c.RunE = func(c *cobra.Command, args []string) error {
 		pool, server, err := poolServer(args[0])
@@ -123,7 +123,7 @@ func stateCommand(do, short, long, done string) *cobra.Command {
 				return err
 			}
 		}
-		_, err = fmt.Fprintf(c.OutOrStdout(), "%s/%s is %s\n", in.Pool, in.Server, done)
+		_, err = fmt.Fprintf(c.OutOrStdout(), "%s is %s\n", api.FullName(in.Pool, in.Server), done)
 		return err
 	}
 	return c
@@ -156,7 +156,7 @@ func (f handFlags) awaitIdle(ctx context.Context, in api.Intervention, within ti
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("%s/%s: %d requests are still under way after %v", in.Pool, in.Server, max(active, 0), within)
+			return fmt.Errorf("%s: %d requests are still under way after %v", api.FullName(in.Pool, in.Server), max(active, 0), within)
 		}
 	}
 }
@@ -202,7 +202,7 @@ func weightCommand() *cobra.Command {
 		if in.Weight != nil {
 			text = fmt.Sprintf("the weight %d", *in.Weight)
 		}
-		_, err = fmt.Fprintf(c.OutOrStdout(), "%s/%s has %s\n", in.Pool, in.Server, text)
+		_, err = fmt.Fprintf(c.OutOrStdout(), "%s has %s\n", api.FullName(in.Pool, in.Server), text)
 		return err
 	}
 	return c
@@ -257,7 +257,7 @@ func needs(n int, hint string) cobra.PositionalArgs {
 func interventionsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "interventions",
-		Short: "Show what people did to servers, and what of it holds",
+		Short: "Show what people did: to servers, reloads, purges; and what of it holds",
 		Args:  noArguments,
 	}
 	runDir := runDirFlag(c)
@@ -274,19 +274,23 @@ func showInterventions(out io.Writer, all api.Interventions) error {
 		return err
 	}
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "WHEN\tWHO\tWHAT\tSERVER\tREASON") //nolint:errcheck // Flush tells
+	fmt.Fprintln(t, "WHEN\tWHO\tWHAT\tSUBJECT\tREASON") //nolint:errcheck // Flush tells
 	for _, i := range all.Done {
 		what := i.Do
 		if i.Weight != nil {
 			what += fmt.Sprintf(" %d", *i.Weight)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s/%s\t%s\n", i.At, i.By, what, i.Pool, i.Server, i.Reason) //nolint:errcheck // Flush tells
+		place := api.FullName(i.Pool, i.Server)
+		if i.Pool == "" {
+			place = i.What
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", i.At, i.By, what, place, i.Reason) //nolint:errcheck // Flush tells
 	}
 	if len(all.Hands) > 0 {
 		fmt.Fprintln(t, "\nHOLDS\tSINCE\tBY\tREASON") //nolint:errcheck // Flush tells
 	}
 	for _, h := range all.Hands {
-		fmt.Fprintf(t, "%s/%s %s\t%s\t%s\t%s\n", h.Pool, h.Server, holding(h), h.Since, h.By, h.Reason) //nolint:errcheck // Flush tells
+		fmt.Fprintf(t, "%s %s\t%s\t%s\t%s\n", api.FullName(h.Pool, h.Server), holding(h), h.Since, h.By, h.Reason) //nolint:errcheck // Flush tells
 	}
 	return t.Flush()
 }

@@ -51,7 +51,7 @@ func TestInterventions(t *testing.T) {
 	for _, row := range []struct{ args, said, do, pool, server string }{
 		{"drain web/10.0.0.5:8080", "web/10.0.0.5:8080 is drained", "drain", "web", "10.0.0.5:8080"},
 		{"maint web/app:80/10.1.0.1", "web/app:80/10.1.0.1 is in maintenance", "maint", "web", "app:80/10.1.0.1"},
-		{"ready photos/photos/2", "photos/photos/2 is ready", "ready", "photos", "photos/2"},
+		{"ready photos/photos/2", "photos/2 is ready", "ready", "photos", "photos/2"},
 		{"weight web/a:1 7", "web/a:1 has the weight 7", "weight", "web", "a:1"},
 		{"weight web/a:1 reset", "web/a:1 has its configured weight again", "weight", "web", "a:1"},
 		{"server add web 10.0.0.9:80 --weight 2", "10.0.0.9:80 is added to web", "add", "web", "10.0.0.9:80"},
@@ -85,7 +85,7 @@ func TestInterventions(t *testing.T) {
 		t.Error(err)
 	}
 	got, err := say(t, "interventions", "--run-dir", dir)
-	want := `WHEN                  WHO  WHAT      SERVER   REASON
+	want := `WHEN                  WHO  WHAT      SUBJECT  REASON
 2026-01-02T23:00:00Z  ann  weight 3  web/a:1  old machine
 
 HOLDS                           SINCE                 BY   REASON

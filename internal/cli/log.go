@@ -3,6 +3,7 @@ package cli
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weirhq/weir/internal/api"
+	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/journal"
 	"github.com/weirhq/weir/internal/journal/filter"
 	"github.com/weirhq/weir/internal/notice"
@@ -58,6 +60,8 @@ func logCommand() *cobra.Command {
 	f.BoolVar(&o.past, "past", false, "only those that are kept, and then end")
 	f.IntVarP(&o.lines, "lines", "n", 0, "end after so many requests")
 	f.StringVarP(&o.form, "output", "o", "text", "text or json")
+	f.BoolP("follow", "f", true, "")
+	c.Flag("follow").Hidden = true // it goes on anyway: for hands that write it with every log
 	c.RunE = func(c *cobra.Command, args []string) error {
 		o.filter = strings.Join(args, " ")
 		return runLog(c, &o)
@@ -130,7 +134,12 @@ func (o *logFlags) wanted() (string, error) {
 // pointAt shows where a filter is wrong.
 func pointAt(text string, err error) error {
 	var wrong *filter.Error
-	if !errors.As(err, &wrong) || strings.ContainsAny(text, "\n\t") || len(text) > 200 {
+	if errors.As(err, &wrong) && wrong.Field != "" {
+		if near := config.Nearest(wrong.Field, filter.Fields()); near != "" {
+			err = fmt.Errorf("filter, column %d: no field %q: did you mean %s? (`weir log --help` shows them all)", wrong.Column, wrong.Field, near)
+		}
+	}
+	if wrong == nil || strings.ContainsAny(text, "\n\t") || len(text) > 200 {
 		return err
 	}
 	return fmt.Errorf("%w\n  %s\n  %s^", err, printable(text), strings.Repeat(" ", max(wrong.Column-1, 0)))
@@ -177,7 +186,7 @@ func runLog(c *cobra.Command, o *logFlags) error {
 	if o.past && o.recent == 0 {
 		o.recent = math.MaxInt32
 	}
-	src := &logSource{dir: dir, filter: whole, recent: o.recent, say: func(text string) { fmt.Fprintln(c.ErrOrStderr(), "weir: "+text) }}
+	src := &logSource{as: rand.Text(), dir: dir, filter: whole, recent: o.recent, say: func(text string) { fmt.Fprintln(c.ErrOrStderr(), "weir: "+text) }}
 	w := newLogWriter(c.OutOrStdout(), o)
 	if one && !o.past {
 		found, err := src.past(ctx)
@@ -194,11 +203,23 @@ func runLog(c *cobra.Command, o *logFlags) error {
 	default:
 		err = src.follow(ctx, w)
 	}
+	if err == nil && o.past && !w.shown {
+		src.say(nothingKept(whole))
+	}
 	err = errors.Join(err, w.Flush())
 	if errors.Is(err, errEnough) || errors.Is(err, syscall.EPIPE) || ctx.Err() != nil && c.Context().Err() == nil {
 		return nil
 	}
 	return err
+}
+
+// nothingKept says why there is nothing to show of what is kept.
+func nothingKept(filter string) string {
+	const elsewhere = "; all others are in the access log, and in weir log as they end"
+	if filter == "" {
+		return "no request was slow, failed or was refused since the edge was started" + elsewhere
+	}
+	return "none of the slow, failed and refused requests that are kept fits the filter" + elsewhere
 }
 
 // errEnough ends a log that has shown as many as it was to.
@@ -207,10 +228,11 @@ var errEnough = errors.New("enough")
 // logWriter shows lines of /v1/log.
 type logWriter struct {
 	*bufio.Writer
-	json bool
-	left int // that may yet be shown; -1: as many as come
-	show func(dst []byte, s *journal.Story) []byte
-	text []byte
+	json  bool
+	shown bool // something
+	left  int  // that may yet be shown; -1: as many as come
+	show  func(dst []byte, s *journal.Story) []byte
+	text  []byte
 }
 
 func newLogWriter(out io.Writer, o *logFlags) *logWriter {
@@ -235,6 +257,7 @@ func newLogWriter(out io.Writer, o *logFlags) *logWriter {
 
 // take shows a line of /v1/log. errEnough: it was the last one.
 func (w *logWriter) take(line []byte, s *journal.Story) error {
+	w.shown = true
 	if w.json {
 		w.text = append(append(w.text[:0], line...), '\n')
 	} else {
@@ -271,6 +294,7 @@ type logSource struct {
 	dir    string
 	filter string
 	recent int
+	as     string // who listens, for one edge to tell the next
 	say    func(string)
 	seen   recently
 }
@@ -279,6 +303,7 @@ func (s *logSource) path(query url.Values) string {
 	if s.filter != "" {
 		query.Set("filter", s.filter)
 	}
+	query.Set("as", s.as)
 	return "/v1/log?" + query.Encode()
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
 	"net"
 	"net/http"
@@ -107,12 +108,13 @@ func TestLogFollowsFromEdgeToEdge(t *testing.T) {
 		out, err := loggedBy(t, "-n", "5", "-o", "json", "status>=200")
 		done <- result{out, err}
 	}()
-	if q := <-first.asked; q != "filter=%28status%3E%3D200%29" {
-		t.Errorf("asked for %s", q)
+	as, q, _ := strings.Cut(<-first.asked, "&")
+	if q != "filter=%28status%3E%3D200%29" || !strings.HasPrefix(as, "as=") || len(as) < 20 || len(as) > 60 {
+		t.Errorf("asked for %s and %s", as, q)
 	}
 	first.tell(storyText("a1", ""))
 	second := newFakeEdge(t, dir, "edge-2.sock", storyText("a1", ""), storyText("b1", ""))
-	if q := <-second.asked; !strings.Contains(q, "since=") || !strings.Contains(q, "filter=") {
+	if q := <-second.asked; !strings.Contains(q, "since=") || !strings.Contains(q, "filter=") || !strings.HasPrefix(q, as+"&") {
 		t.Errorf("asked for %s", q)
 	}
 	second.tell(storyText("b2", ""))
@@ -173,6 +175,30 @@ func TestLogOfThePast(t *testing.T) {
 	}
 }
 
+// TestLogOfNothing: where nothing is kept, or nothing of it fits, that is said, and not on standard output.
+func TestLogOfNothing(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("WEIR_RUN_DIR", dir)
+	newFakeEdge(t, dir, "edge-1.sock")
+	for _, row := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--past"}, "weir: no request was slow, failed or was refused since the edge was started; all others are in the access log"},
+		{[]string{"--past", "-f"}, "weir: no request was slow"},
+		{[]string{"--past", "status=404"}, "weir: none of the slow, failed and refused requests that are kept fits the filter; all others are in the access log"},
+	} {
+		var out, errs bytes.Buffer
+		root := rootCommand()
+		root.SetArgs(append([]string{"log"}, row.args...))
+		root.SetOut(&out)
+		root.SetErr(&errs)
+		if err := root.ExecuteContext(t.Context()); err != nil || out.Len() > 0 || !strings.HasPrefix(errs.String(), row.want) {
+			t.Errorf("%v: %v, %q, %q", row.args, err, out.String(), errs.String())
+		}
+	}
+}
+
 func TestLogRefusesWhatIsWrong(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("WEIR_RUN_DIR", dir)
@@ -182,6 +208,9 @@ func TestLogRefusesWhatIsWrong(t *testing.T) {
 	}{
 		{[]string{"status>=5x"}, "filter, column 9: \"5x\" is no status: write one such as 404, or a class such as 5xx\n  status>=5x\n          ^"},
 		{[]string{"host=ü and", "x=1"}, "\n  host=\\u00fc and x=1\n"},
+		{[]string{"status=200 and stats=500"}, "filter, column 16: no field \"stats\": did you mean status? (`weir log --help` shows them all)\n  status=200 and stats=500\n                 ^"},
+		{[]string{"colour=red"}, "filter, column 1: no field \"colour\": there is cache, cause"},
+		{[]string{"--sloow"}, "unknown flag: --sloow: did you mean --slow? (`weir log --help` shows the flags)"},
 		{[]string{"-o", "yaml"}, "-o yaml: write text or json"},
 		{[]string{"-n", "-1"}, "-n -1: write how many"},
 		{[]string{"--recent", "-1"}, "--recent -1: write how many"},

@@ -16,11 +16,12 @@ import (
 )
 
 // How weir log stays with the edge. RUNDIR/edge.sock is a link to the socket of the edge that accepts. When it leads elsewhere, another edge has
-// followed: that one is listened to as well, and the one before until it has told its last. When an edge dies, the next one is asked
+// followed: that one is listened to as well, and the one before until it has told its last. The one before has told the next who listens, by the name
+// in as=, so that nothing is missed meanwhile. When an edge dies, the next one is asked
 // for what it knows of the time between; what was told already is told once.
 
 const (
-	lookAfter = 25 * time.Millisecond // for another edge: what ordinary requests it has served until then is not told
+	lookAfter = 25 * time.Millisecond // for another edge
 	lineLimit = 1 << 20
 	// before is how much earlier than its end an edge's successor is asked about: clocks and buffers.
 	before = 2 * time.Second

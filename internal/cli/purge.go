@@ -19,7 +19,7 @@ func purgeCommand() *cobra.Command {
 		Example: "  weir purge http://www.example.com/news\n  weir purge --tag article-17 --soft\n  weir purge --prefix www.example.com/static/\n" +
 			"  weir purge --pattern '*.example.com/*.css'",
 	}
-	runDir := runDirFlag(c)
+	f := byHandFlags(c)
 	var in api.Purge
 	c.Flags().StringArrayVar(&in.Tags, "tag", nil, "what carries this tag; may be given again")
 	c.Flags().StringArrayVar(&in.Prefixes, "prefix", nil, "what begins with this host and path; may be given again")
@@ -27,11 +27,11 @@ func purgeCommand() *cobra.Command {
 	c.Flags().BoolVar(&in.All, "all", false, "everything")
 	c.Flags().BoolVar(&in.Soft, "soft", false, "make it stale, so that it still serves until there is something newer")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		in.URLs = args
+		in.URLs, in.By, in.Reason = args, *f.by, *f.reason
 		if len(in.URLs)+len(in.Tags)+len(in.Prefixes)+len(in.Patterns) == 0 && !in.All {
 			return errors.New("nothing to purge: write a URL, --tag, --prefix, --pattern or --all")
 		}
-		client, err := keeperClient(*runDir)
+		client, err := keeperClient(*f.runDir)
 		if err != nil {
 			return err
 		}

@@ -84,17 +84,18 @@ func rootCommand() *cobra.Command {
 			c.ValidArgsFunction = cobra.NoFileCompletions
 		}
 	}
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return fmt.Errorf("%w (`%s --help` shows the flags)", err, c.CommandPath())
-	})
+	root.SetFlagErrorFunc(wrongFlag)
 	return root
 }
 
 // noCommand answers what is none of the commands.
 func noCommand(c *cobra.Command, args []string) error {
-	const all = " (`weir --help` shows them all)"
+	all := fmt.Sprintf(" (`%s --help` shows them all)", c.CommandPath())
 	if len(args) == 0 {
 		return nil
+	}
+	if c.SuggestionsMinimumDistance <= 0 {
+		c.SuggestionsMinimumDistance = 2
 	}
 	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
 		return fmt.Errorf("there is no command %q: did you mean %s?%s", args[0], strings.Join(near, " or "), all)

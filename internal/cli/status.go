@@ -246,18 +246,15 @@ func showPools(out io.Writer, pools []api.PoolStatus, now time.Time) error {
 // healthOf says why a server is not ready, how its last check ended, and its share when that is not all.
 func healthOf(s api.ServerStatus) string {
 	var all []string
-	const fails = "check fails"
-	check := "check: " + s.Check
-	if s.Check == "" {
-		check = ""
-	} else if strings.Contains(s.Why, fails) {
-		s.Why, check = strings.Replace(s.Why, fails, fails+": "+s.Check, 1), ""
+	why, check := s.Reason(), ""
+	if s.Check != "" && why == s.Why {
+		check = "check: " + s.Check
 	}
 	passed := ""
 	if s.In+s.Out > 0 {
 		passed = fmt.Sprintf("%s in, %s out", bytesOf(int64(s.In)), bytesOf(int64(s.Out)))
 	}
-	for _, text := range []string{s.Why, check, passed} {
+	for _, text := range []string{why, check, passed} {
 		if text != "" {
 			all = append(all, text)
 		}

@@ -2,10 +2,10 @@ package cli
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/weirhq/weir/internal/api"
+	"github.com/weirhq/weir/internal/config"
 )
 
 func stopCommand() *cobra.Command {
@@ -21,8 +21,8 @@ func stopCommand() *cobra.Command {
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		in := api.Stop{Within: -1}
 		if c.Flags().Changed("within") {
-			d, err := time.ParseDuration(*within)
-			if err != nil || d < 0 {
+			d, ok := config.ParseDuration(*within)
+			if !ok {
 				return fmt.Errorf("--within %s: write a time such as 10s", *within)
 			}
 			in.Within = d.Milliseconds()

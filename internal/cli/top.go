@@ -34,12 +34,12 @@ func topCommand() *cobra.Command {
 			"drained and apps reloaded with a key. Press ? for the keys. The configuration has to have `admin:`.\n\n" +
 			"With --once, or where standard output is no terminal, one frame is printed as text. --url shows a weir elsewhere; its token is taken\n" +
 			"from WEIR_TOKEN.",
-		Example: "  weir top\n  weir top --once --view pools --sort rate\n  WEIR_TOKEN=… weir top --url https://web1.example.com:9900\n  weir top -o json | jq .total.rate",
+		Example: "  weir top\n  weir top --once --view pools --sort rate\n  WEIR_TOKEN=… weir top --url https://web1.example.com:9443\n  weir top -o json | jq .total.rate",
 		Args:    noArguments,
 	}
 	f := topFlags{
 		runDir: runDirFlag(c),
-		url:    c.Flags().String("url", "", "address of a status page elsewhere, such as https://web1.example.com:9900"),
+		url:    c.Flags().String("url", "", "address of a status page elsewhere, such as https://web1.example.com:9443"),
 		output: c.Flags().StringP("output", "o", "", "json: print what is known now as JSON"),
 		view:   c.Flags().String("view", top.Views[0], "which view to begin with: "+strings.Join(top.Views[:], ", ")),
 		filter: c.Flags().String("filter", "", "show only what has all these words; in the log, a filter as of weir log"),

@@ -108,7 +108,7 @@ func TestTopElsewhere(t *testing.T) {
 	}
 	for url, want := range map[string]string{
 		"http://192.0.2.1:9190":     "the token would be readable on its way to 192.0.2.1:9190: write https://192.0.2.1:9190",
-		"web1":                      `"web1" is no address of a status page: write one such as https://web1.example.com:9900`,
+		"web1":                      `"web1" is no address of a status page: write one such as https://web1.example.com:9443`,
 		"ftp://web1":                "is no address of a status page",
 		"https://ann:pw@web1":       "a token belongs into WEIR_TOKEN",
 		"https://web1?token=x":      "a token belongs into WEIR_TOKEN",

@@ -45,7 +45,10 @@ func TestWrongUseIsOneLine(t *testing.T) {
 		{[]string{"stop", "--within", "-1s"}, "write a time such as 10s"},
 		{[]string{"stop", "--within", "5"}, "--within 5: write a time such as 10s"},
 		{[]string{"explain", dir + "/none.yaml", "/"}, dir + "/none.yaml: the file cannot be read: no such file or directory"},
-		{[]string{"stop", "--wihtin", "1s"}, "unknown flag: --wihtin (`weir stop --help` shows the flags)"},
+		{[]string{"stop", "--wihtin", "1s"}, "unknown flag: --wihtin: did you mean --within? (`weir stop --help` shows the flags)"},
+		{[]string{"stop", "--frobnicate"}, "unknown flag: --frobnicate (`weir stop --help` shows the flags)"},
+		{[]string{"log", "-n", "x"}, "--lines x: write a whole number"},
+		{[]string{"drain", "web/1", "--wait", "1sec"}, "--wait 1sec: write a time such as 30s, 2h or 1d"},
 		{[]string{"edge"}, "weir run"},
 	} {
 		_, err := say(t, c.args...)

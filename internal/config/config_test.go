@@ -17,14 +17,14 @@ func TestDurations(t *testing.T) {
 		"30s": 30 * time.Second, "1m30s": 90 * time.Second, "500ms": 500 * time.Millisecond, "1d": 24 * time.Hour,
 		"1d12h": 36 * time.Hour, "0.5d": 12 * time.Hour, "0": 0, "1.5h": 90 * time.Minute, "0s": 0,
 	} {
-		if got, ok := parseDuration(text); !ok || got != want {
+		if got, ok := ParseDuration(text); !ok || got != want {
 			t.Errorf("%q is %v, %v, want %v", text, got, ok, want)
 		}
 	}
 	for _, text := range []string{
 		"", "-1s", "+1s", "1", "s", "d", "1d1d", "1h1d", "NaNd", "1e3d", "infd", "1 s", "１s", "9999999999999999999h", "1d-1h", strings.Repeat("1", 50) + "s",
 	} {
-		if got, ok := parseDuration(text); ok && got != 1000*24*time.Hour {
+		if got, ok := ParseDuration(text); ok && got != 1000*24*time.Hour {
 			t.Errorf("%q is %v", text, got)
 		}
 	}
@@ -96,7 +96,7 @@ func TestNearest(t *testing.T) {
 		"comand": "command", "Command": "command", "commnad": "command", "dir": "", "worker": "workers", "usr": "user", "pol": "pool",
 		"zzz": "", "": "", "host": "", "directori": "directory", "command_line": "", "envs": "env", strings.Repeat("x", 500): "",
 	} {
-		if got := nearest(name, names); got != want {
+		if got := Nearest(name, names); got != want {
 			t.Errorf("%q is nearest to %q, want %q", name, got, want)
 		}
 	}

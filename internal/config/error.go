@@ -139,9 +139,9 @@ func (p Place) before(q Place) bool {
 	return p.Column < q.Column
 }
 
-// nearest is the name in names that name was probably meant to be, "" when none is near: at most a third of its
+// Nearest is the name in names that name was probably meant to be, "" when none is near: at most a third of its
 // letters differ, and three.
-func nearest(name string, names []string) string {
+func Nearest(name string, names []string) string {
 	best, distance := "", min((len(name)+1)/3, 3)+1
 	for _, n := range names {
 		if d := editDistance(strings.ToLower(name), strings.ToLower(n), distance); d < distance {

@@ -144,8 +144,7 @@ func (d *decoder) resolve(at value, given map[string]value, r *raw, own poolDraf
 	d.gatherTCP(given, r)
 	d.gatherAdmin(r)
 	d.checkMetrics(given, r)
-	d.gatherAlerts(r)
-	d.gatherTraces(r)
+	d.checkAvailability(r)
 	d.checkListen(r.Listen)
 	d.finishTracks(r)
 	d.gatherPools(r, own)
@@ -303,7 +302,7 @@ func (d *decoder) undefined(v value, message, name string, names []string, what 
 }
 
 func definedHint(name string, names []string, what string) string {
-	if n := nearest(name, names); n != "" {
+	if n := Nearest(name, names); n != "" {
 		return fmt.Sprintf("did you mean %q?", n)
 	}
 	if len(names) == 0 {

@@ -93,7 +93,7 @@ func enumWithLater(later []string, values ...string) kind[string] {
 		if slices.Contains(later, s) {
 			return "", &complaint{", which is not in this version of weir yet", "write " + words}
 		}
-		if n := nearest(s, values); n != "" {
+		if n := Nearest(s, values); n != "" {
 			return "", &complaint{"", fmt.Sprintf("did you mean %q?", n)}
 		}
 		return "", &complaint{}
@@ -111,7 +111,7 @@ func durationKind(low time.Duration) kind[time.Duration] {
 		if _, err := strconv.ParseFloat(s, 64); err == nil && s != "0" {
 			return 0, &complaint{", which has no unit", "write " + s + "s for seconds, or " + s + "ms for milliseconds"}
 		}
-		d, ok := parseDuration(s)
+		d, ok := ParseDuration(s)
 		switch {
 		case !ok:
 			return 0, &complaint{}
@@ -124,11 +124,8 @@ func durationKind(low time.Duration) kind[time.Duration] {
 	})
 }
 
-// Duration reads a time as configurations have it, for what people write elsewhere: "90m", "1d12h". It reports whether it is one.
-func Duration(s string) (time.Duration, bool) { return parseDuration(s) }
-
-// parseDuration is time.ParseDuration without signs and with d for 24 hours, which must come first.
-func parseDuration(s string) (time.Duration, bool) {
+// ParseDuration is time.ParseDuration without signs and with d for 24 hours, which must come first.
+func ParseDuration(s string) (time.Duration, bool) {
 	if s == "" || s[0] == '-' || s[0] == '+' || len(s) > 40 {
 		return 0, false
 	}

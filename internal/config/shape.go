@@ -233,7 +233,7 @@ func (o *object[T]) unknown(d *decoder, e value) (meant string) {
 		return ""
 	}
 	hint := "write one of " + oneOf(o.names())
-	if meant = nearest(name, o.names()); meant != "" {
+	if meant = Nearest(name, o.names()); meant != "" {
 		hint = fmt.Sprintf("did you mean %q?", meant)
 	} else if other := o.all.owner(name); other != "" {
 		hint = "it belongs into " + other

@@ -18,7 +18,7 @@ type adminDraft struct {
 }
 
 func adminObject(t *table) *object[adminDraft] {
-	o := newObject[adminDraft](t, "admin", "admin", "The status page, its API and metrics. A process of its own has them: if it dies, traffic does not notice.")
+	o := newObject[adminDraft](t, "admin", "admin", "The status page, its API and metrics. A process of its own has them, which also does what alerts, availability, metrics and traces say: if it dies, traffic does not notice.")
 	add(o, "listen", list(localListenKind(":9190"), "an address, or a list of them", true, true), func(a *adminDraft) *[]Listen { return &a.listen }, `"127.0.0.1:9190"`,
 		"Where it answers. Anywhere but at this machine's own addresses it needs tls: and a token or users. [] is nowhere: the command line reaches it in any case.")
 	add(o, "look", enumKind(LookFree, LookSigned), func(a *adminDraft) *string { return &a.look }, "(free where only this machine can connect, else signed)",
@@ -45,7 +45,7 @@ func adminObject(t *table) *object[adminDraft] {
 	add(o, "tls", pointer(mapped(certs.kind(), "write {cert: page.pem, key: page.key}")), func(a *adminDraft) **AdminTLS { return &a.TLS }, "", "HTTPS, for addresses that others can reach.")
 	add(o, "idle", durationKind(time.Minute), func(a *adminDraft) *time.Duration { return &a.Idle }, "12h", "Who has not used the page for so long signs in again.")
 	add(o, "keep", folderKind("the path of a directory, such as /var/lib/weir"), func(a *adminDraft) *string { return &a.Keep }, "(what StateDirectory= of a systemd unit says, else run_dir)",
-		"A folder for what is to outlive a restart of the machine: downtime by month, alerts, silences, known errors. It is made if it is not there.")
+		"A folder for what is to outlive a restart of the machine: totals, graphs, events, downtime by month, alerts, silences, known errors. It is made if it is not there.")
 	o.done = (*decoder).finishAdmin
 	return o
 }
@@ -167,11 +167,28 @@ func local(l *Listen) bool {
 	return err == nil && ip.IsLoopback() || host == "localhost"
 }
 
-// gatherAdmin puts the desk's addresses among those that weir listens on.
+// gatherAdmin puts the desk's addresses among those that weir listens on. What else needs a desk has one without admin too, which only
+// this machine's users reach, by its Unix socket.
 func (d *decoder) gatherAdmin(r *raw) {
-	if r.admin == nil {
+	if r.admin != nil {
+		r.Admin = &r.admin.Admin
+		r.Listen = append(r.Listen, r.admin.listen...)
 		return
 	}
-	r.Admin = &r.admin.Admin
-	r.Listen = append(r.Listen, r.admin.listen...)
+	var needs []Place
+	if r.Alerts != nil {
+		needs = append(needs, r.Alerts.Place)
+	}
+	if r.Availability != nil {
+		needs = append(needs, r.Availability.Place)
+	}
+	if r.Metrics != nil {
+		needs = append(needs, r.Metrics.Place)
+	}
+	if r.Traces != nil {
+		needs = append(needs, r.Traces.Place)
+	}
+	if len(needs) > 0 {
+		r.Admin = &Admin{Place: needs[0], Look: LookFree, Idle: 12 * time.Hour}
+	}
 }

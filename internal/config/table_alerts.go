@@ -347,7 +347,7 @@ func (d *decoder) limits(b *BuiltInRule, r *ruleDraft) {
 func (d *decoder) limit(v value, unit, text string, such float64) (float64, bool) {
 	switch unit {
 	case "time":
-		if t, ok := parseDuration(text); ok && t <= maxDuration {
+		if t, ok := ParseDuration(text); ok && t <= maxDuration {
 			return t.Seconds(), true
 		}
 		d.fail(v, v.name()+" is "+strconv.Quote(text), "write a time such as 14d")
@@ -378,7 +378,7 @@ func (d *decoder) ownRule(o *object[ruleDraft], e value, all *[]AlertRule) {
 	}
 	if e.isScalar() {
 		hint := "the built-in rules are " + oneOf(names)
-		if n := nearest(name, names); n != "" {
+		if n := Nearest(name, names); n != "" {
 			hint = "did you mean " + strconv.Quote(n) + "?"
 		}
 		d.failKey(e, "there is no built-in rule "+name, hint)
@@ -395,7 +395,7 @@ func (d *decoder) ownRule(o *object[ruleDraft], e value, all *[]AlertRule) {
 				return
 			}
 			hint := "write when: with a condition; the built-in rules are " + oneOf(names)
-			if n := nearest(name, names); n != "" {
+			if n := Nearest(name, names); n != "" {
 				hint = "did you mean " + strconv.Quote(n) + "?"
 			}
 			d.failKey(v, "there is no built-in rule "+name, hint)
@@ -442,7 +442,7 @@ func (d *decoder) finishAlerts(given map[string]value, a *Alerts) {
 		for _, to := range r.To {
 			if !slices.Contains(names, to) {
 				hint := "name it in targets:"
-				if n := nearest(to, names); n != "" {
+				if n := Nearest(to, names); n != "" {
 					hint = "did you mean " + strconv.Quote(n) + "?"
 				}
 				at := d.places["alerts.rules."+r.Name+".to"]
@@ -529,17 +529,14 @@ func noLonger(k kind[time.Duration], most time.Duration) kind[time.Duration] {
 	return k
 }
 
-// gatherAlerts looks whether the sites of availability are there, and has a desk for both.
-func (d *decoder) gatherAlerts(r *raw) {
+// checkAvailability looks whether its sites are there.
+func (d *decoder) checkAvailability(r *raw) {
 	if r.Availability != nil {
 		for _, host := range slices.Sorted(maps.Keys(r.Availability.Budget)) {
 			if !slices.ContainsFunc(r.Sites, func(s *Site) bool { return slices.Contains(s.Hosts, host) }) && r.Include == nil {
 				d.failAt(d.places["availability."+host], len(host), "no site has the host "+host, hostHint(host, r.Sites))
 			}
 		}
-	}
-	if (r.Alerts != nil || r.Availability != nil) && r.Admin == nil {
-		r.Admin = &Admin{Place: r.alertsPlace(), Look: LookFree, Idle: 12 * time.Hour} // nowhere but on the Unix socket
 	}
 }
 
@@ -575,7 +572,7 @@ func (d *decoder) checkSubjects(r *raw) {
 		}
 		if i := slices.IndexFunc(r.Sites, func(s *Site) bool { return slices.Contains(s.Hosts, rule.Of) }); i >= 0 {
 			hint = "a site is called by its first host: write " + r.Sites[i].Hosts[0]
-		} else if n := nearest(rule.Of, names); n != "" {
+		} else if n := Nearest(rule.Of, names); n != "" {
 			hint = "did you mean " + strconv.Quote(n) + "?"
 		}
 		d.warnAt(d.places["alerts.rules."+rule.Name+".of"], 2, "the rule "+rule.Name+" is of "+rule.Of+", and nothing is called so", hint)
@@ -587,15 +584,8 @@ func hostHint(host string, sites []*Site) string {
 	for _, s := range sites {
 		all = append(all, s.Hosts...)
 	}
-	if n := nearest(host, all); n != "" {
+	if n := Nearest(host, all); n != "" {
 		return "did you mean " + strconv.Quote(n) + "?"
 	}
 	return "write a host of a site, as in its hosts:"
-}
-
-func (r *raw) alertsPlace() Place {
-	if r.Alerts != nil {
-		return r.Alerts.Place
-	}
-	return r.Availability.Place
 }

@@ -57,7 +57,7 @@ func balanceKind() kind[balancing] {
 		by, known := of[b.method]
 		if !known {
 			hint := "write " + words
-			if n := nearest(b.method, append(plainMethods, namedMethods...)); n != "" {
+			if n := Nearest(b.method, append(plainMethods, namedMethods...)); n != "" {
 				hint = "did you mean \"" + n + "\"?"
 			}
 			d.failKey(e, "there is no method "+b.method+" that goes by something", hint)

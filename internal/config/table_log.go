@@ -174,7 +174,7 @@ func filterKind() kind[string] {
 func unknownField(text string, fields []string) (message, hint string) {
 	message, hint, _ = strings.Cut(text, ": ")
 	if name, is := strings.CutPrefix(message, "no field "); is {
-		if n := nearest(strings.Trim(name, `"`), fields); n != "" {
+		if n := Nearest(strings.Trim(name, `"`), fields); n != "" {
 			hint = "did you mean " + strconv.Quote(n) + "?"
 		}
 	}

@@ -84,10 +84,10 @@ func meets(socket, address string) bool {
 	return here == there || local(here) && local(there)
 }
 
-// checkMetrics sees to it that somebody is there to do it.
+// checkMetrics warns of numbers that nobody gets to see but this machine's users.
 func (d *decoder) checkMetrics(given map[string]value, r *raw) {
 	_, page := given["admin"]
-	if v, ok := given["metrics"]; ok && r.Metrics != nil && !page {
-		d.failKey(v, "metrics without admin: the status page's process takes and sends them", "write admin: {} beside it, or admin: {listen: []} for no page")
+	if v, ok := given["metrics"]; ok && r.Metrics != nil && !page && r.Metrics.Statsd == "" && r.Metrics.Graphite == "" {
+		d.warn(v, "metrics without admin: only `weir top` shows these numbers, and nobody answers Prometheus", "write admin: {}, and scrape http://127.0.0.1:9190/metrics")
 	}
 }

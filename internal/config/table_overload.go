@@ -115,7 +115,7 @@ func hedgeKind(t *table) kind[Hedge] {
 		if s == "p95" {
 			return 0, nil
 		}
-		got, ok := parseDuration(s)
+		got, ok := ParseDuration(s)
 		switch {
 		case !ok:
 			return 0, &complaint{}

@@ -167,7 +167,7 @@ func parseRedirect(s string) (string, *complaint) {
 		name := rest[i+1 : i+end]
 		if !slices.Contains(placeholders, name) {
 			hint := "what stands for the request's is {" + strings.Join(placeholders, "}, {") + "}"
-			if n := nearest(name, placeholders); n != "" {
+			if n := Nearest(name, placeholders); n != "" {
 				hint = "did you mean {" + n + "}?"
 			}
 			return "", &complaint{", and {" + name + "} stands for nothing", hint}

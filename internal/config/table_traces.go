@@ -3,7 +3,6 @@ package config
 import (
 	"net/url"
 	"strings"
-	"time"
 )
 
 // maxTraceRules bounds what each request may be held against.
@@ -52,11 +51,4 @@ func parseCollector(s string) (string, *complaint) {
 		u.Path = "/v1/traces"
 	}
 	return u.String(), nil
-}
-
-// gatherTraces has a desk where there are traces: that is who sends them.
-func (d *decoder) gatherTraces(r *raw) {
-	if r.Traces != nil && r.Admin == nil {
-		r.Admin = &Admin{Place: r.Traces.Place, Look: LookFree, Idle: 12 * time.Hour} // nowhere but on the Unix socket
-	}
 }

@@ -30,7 +30,6 @@ const (
 	callAgain   = time.Second // after which the workers' output is asked for again
 	outputLine  = 256 << 10   // bytes of one line of JSON; a worker's has 8 KiB
 	certSize    = 1 << 20
-	saveEvery   = 10 * time.Second
 	defaultDown = 0.5 // share of errors at which a site counts as down
 )
 
@@ -50,8 +49,7 @@ type alarm struct {
 	seq    uint64 // of the worker's line that comes next
 	certs  []alert.Certificate
 	news   chan struct{} // another configuration: certificates are read anew
-	saved  time.Time
-	dirty  bool // something has changed that is to outlive a desk that is killed
+	dirty  bool          // something has changed that is to outlive a desk that is killed
 }
 
 // left is what an alarm leaves to the next one.
@@ -66,9 +64,9 @@ type left struct {
 func newAlarm(h *hub, node string, cfg *config.Config) *alarm {
 	a := &alarm{hub: h, sender: notify.New(node, slog.Default()), output: api.NewClient(api.KeeperSocket(h.runDir)), news: make(chan struct{}, 1)}
 	var l left
-	h.lasting.read("alerts", into(&l))
+	h.shelf.read("alerts", into(&l))
 	var book outage.Saved
-	h.lasting.read("downtime", into(&book))
+	h.shelf.read("downtime", into(&book))
 	a.board, a.errors, a.book, a.seq = alert.New(l.Alerts), grouping.New(l.Errors), outage.New(book, defaultDown), l.Seq
 	a.use(cfg)
 	for _, m := range l.Messages {
@@ -166,20 +164,18 @@ func (a *alarm) tell(changes []alert.Change) {
 	}
 }
 
-// save leaves what the next desk has to know.
-func (a *alarm) save(now time.Time, end bool) {
+// leave leaves what the next desk has to know: what is due, and all of it when something has been told.
+func (a *alarm) leave(now time.Time, due func(name string, after time.Duration) bool) {
+	shelf := a.hub.shelf
 	a.mu.Lock()
-	if !end && !a.dirty && now.Sub(a.saved) < saveEvery {
-		a.mu.Unlock()
-		return
+	defer a.mu.Unlock()
+	if a.dirty || due("alerts", alertsEvery) {
+		shelf.leave("alerts", now, asJSON(left{Alerts: a.board.Save(), Errors: a.errors.Save(), Seq: a.seq, Messages: a.sender.Waiting()}))
 	}
-	a.saved, a.dirty = now, false
-	l := left{Alerts: a.board.Save(), Errors: a.errors.Save(), Seq: a.seq}
-	book := a.book.Save()
-	a.mu.Unlock()
-	l.Messages = a.sender.Waiting()
-	a.hub.lasting.write("alerts", func(w io.Writer) error { return json.NewEncoder(w).Encode(l) })
-	a.hub.lasting.write("downtime", func(w io.Writer) error { return json.NewEncoder(w).Encode(book) })
+	if a.dirty || due("downtime", downtimeEvery) {
+		shelf.leave("downtime", now, asJSON(a.book.Save()))
+	}
+	a.dirty = false
 }
 
 // listen follows what workers print, until the context is over.

@@ -211,17 +211,23 @@ func TestKeptElsewhere(t *testing.T) {
 	h := newHook(t)
 	dir := filepath.Join(t.TempDir(), "weir")
 	s := start(t, strings.Replace(alarming(h), "admin: {", "admin: {keep: "+dir+", ", 1))
-	s.eventually("files", func() bool {
-		text, err := os.ReadFile(filepath.Join(dir, "desk.downtime"))
-		return err == nil && strings.Contains(string(text), "since")
-	})
+	there := func(dir string) {
+		t.Helper()
+		for name := range forms {
+			s.eventually(name, func() bool { _, err := os.Stat((&shelf{dir: dir}).path(name)); return err == nil })
+		}
+	}
 	s.end()
-	if _, err := os.Stat(filepath.Join(s.dir, "desk.downtime")); err == nil {
-		t.Error("it is in the run directory too")
+	there(dir)
+	for name := range forms {
+		if _, err := os.Stat((&shelf{dir: s.dir}).path(name)); err == nil {
+			t.Errorf("%s is in the run directory too", name)
+		}
 	}
 	t.Setenv("STATE_DIRECTORY", dir+".state:/other")
 	s.begin(alarming(h))
-	s.eventually("files", func() bool { _, err := os.Stat(filepath.Join(dir+".state", "desk.alerts")); return err == nil })
+	s.end()
+	there(dir + ".state")
 }
 
 func TestCertificates(t *testing.T) {

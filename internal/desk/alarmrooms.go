@@ -148,7 +148,7 @@ func reason(why string) string {
 // untilOf is when a silence is to end.
 func untilOf(in Silencing, now time.Time) (time.Time, error) {
 	if in.For != "" {
-		d, ok := config.Duration(in.For)
+		d, ok := config.ParseDuration(in.For)
 		if !ok || d <= 0 {
 			return time.Time{}, fmt.Errorf("for is %.40q, which is not a time such as 30m, 2h or 1d", in.For)
 		}

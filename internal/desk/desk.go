@@ -2,10 +2,8 @@ package desk
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"slices"
@@ -67,6 +65,7 @@ func (d *desk) apply(s api.EdgeState) error {
 	d.forget(cfg)
 	d.cfg = cfg
 	d.hub.cfg.Store(cfg)
+	d.hub.moveTo(lastingDir(cfg, d.runDir))
 	d.hub.alarm.use(cfg)
 	d.hub.numbers.Use(cfg.Metrics)
 	d.traces.Use(cfg.Traces)
@@ -97,56 +96,35 @@ func (d *desk) startTraces(node string) {
 // newHub makes what asks keeper and edge, with what the desk before this one has counted. node is the machine's name.
 func (d *desk) newHub(cfg *config.Config, node string) *hub {
 	h := &hub{
-		keeper: api.NewClient(api.KeeperSocket(d.runDir)), edge: api.NewClient(api.EdgeSocket(d.runDir)), series: series.New(), events: &events.Log{},
-		end: make(chan struct{}), done: make(chan struct{}), listeners: map[*listener]bool{}, shelf: openShelf(d.runDir),
+		keeper: api.NewClient(api.KeeperSocket(d.runDir)), edge: api.NewClient(api.EdgeSocket(d.runDir)), series: series.New(),
+		end: make(chan struct{}), done: make(chan struct{}), moves: make(chan string, 1), listeners: map[*listener]bool{},
 	}
 	h.cfg.Store(cfg)
 	h.metrics, h.facts, h.runDir = exposition.New(h.now.Load), facts.New(), d.runDir
 	h.numbers = statsd.New()
 	h.metrics.Add(h.numbers.Families)
 	h.watchers = append(h.watchers, h.numbers)
+	h.shelf = openShelf(lastingDir(cfg, d.runDir), d.runDir)
 	var book picture.Book
-	h.shelf.read("book", into(&book))
-	h.shelf.read("series", h.series.Load)
+	h.shelf.read("totals", into(&book))
+	h.shelf.read("graphs", h.series.Load)
+	var happened events.Saved
+	h.shelf.read("events", into(&happened))
+	h.events = events.New(happened)
 	h.maker = picture.NewMaker(node, os.Getpid(), book, time.Now())
-	h.lasting = h.shelf
-	if dir := lastingDir(cfg); dir != "" && dir != d.runDir {
-		h.lasting = openShelf(dir)
-	}
 	h.alarm = newAlarm(h, node, cfg)
 	h.watchers = append(h.watchers, h.alarm, &d.pulse)
 	h.alarm.begin()
 	return h
 }
 
-// lastingDir is where what is to outlive a restart of the machine is kept; "" is the run directory.
-func lastingDir(cfg *config.Config) string {
+// lastingDir is where what is to outlive a restart of the machine is kept: the run directory, if there is nothing better.
+func lastingDir(cfg *config.Config, runDir string) string {
 	dir, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":") // of systemd, which may name several
-	dir = cmp.Or(cfg.Admin.Keep, dir)
-	if dir == "" {
-		return ""
-	}
+	dir = cmp.Or(cfg.Admin.Keep, dir, runDir)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		slog.Error("what the status page knows will not outlive a restart of the machine", "error", err)
-		return ""
+		return runDir
 	}
 	return dir
-}
-
-const (
-	bookEvery   = 10 // seconds between two times that the book is left for the next desk
-	seriesEvery = 300
-)
-
-// leaveBehind leaves what the next desk has to know, lest one that is killed takes all with it: the book now and then, or now; series
-// seldom, or at the end.
-func (h *hub) leaveBehind(now, end bool) {
-	if now || h.turn%bookEvery == 0 {
-		book := h.maker.Book()
-		h.shelf.write("book", func(w io.Writer) error { return json.NewEncoder(w).Encode(book) })
-	}
-	h.alarm.save(time.Now(), end)
-	if end || h.turn%seriesEvery == 0 {
-		h.shelf.write("series", h.series.Save)
-	}
 }

@@ -218,6 +218,7 @@ func TestRooms(t *testing.T) {
 		{"GET", "/api/v1/interventions", "", nil, 200, `"ann"`},
 		{"GET", "/api/v1/me", "", nil, 200, `"role":"view"`},
 		{"GET", "/api/v1/me", "", []string{"Host", "evil.example"}, 200, `"role":""`},
+		{"GET", "/api/v1/me", "", []string{"Host", "evil.example"}, 200, `"version":""`},
 		{"GET", "/api/v1/me", "", bearer, 200, `"role":"operate"`},
 		{"GET", "/api/v1/openapi.json", "", nil, 200, "openapi"},
 		{"GET", "/api/v1/nothing", "", nil, 404, "openapi.json"},
@@ -266,6 +267,45 @@ func TestSession(t *testing.T) {
 	s.ask("POST", "/api/v1/logout", "", "Cookie", cookie)
 	if status, _, _ := s.ask("POST", "/api/v1/reload", "{}", "Cookie", cookie, "X-Weir-CSRF", got.CSRF); status != 401 {
 		t.Errorf("after signing out: %d", status)
+	}
+}
+
+// TestSignedOutSeesNoMore: what goes on ends with the session that it began with, or with its token.
+func TestSignedOutSeesNoMore(t *testing.T) {
+	const signed = "admin: {listen: ADDRESS, look: signed, token: " + token + "}\npools: {web: {servers: [\"127.0.0.1:1\"]}}\n"
+	for _, path := range []string{"/api/v1/stream", "/api/v1/log"} {
+		for _, by := range []string{"session", "token"} {
+			s := start(t, signed)
+			_, _, head := s.ask("POST", "/api/v1/login", `{"token":"`+token+`"}`)
+			cookie, _, _ := strings.Cut(head.Get("Set-Cookie"), ";")
+			r, err := http.NewRequest("GET", s.url+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Header.Set("Cookie", cookie); by == "token" {
+				r.Header = http.Header{"Authorization": {"Bearer " + token}}
+			}
+			c := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+			resp, err := c.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			if _, err := resp.Body.Read(make([]byte, 1)); err != nil || resp.StatusCode != http.StatusOK {
+				t.Fatalf("%s by %s: %d, %v", path, by, resp.StatusCode, err)
+			}
+			if by == "token" {
+				other := strings.ReplaceAll(strings.ReplaceAll(signed, "ADDRESS", strings.TrimPrefix(s.url, "http://")), token, "another0another0")
+				if err := s.desk.apply(api.EdgeState{Version: 2, Source: api.Source{Path: filepath.Join(s.dir, "w.yaml"), Text: other}, RunDir: s.dir}); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				s.ask("POST", "/api/v1/logout", "", "Cookie", cookie)
+			}
+			if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+				t.Errorf("%s by %s goes on: %v", path, by, err)
+			}
+		}
 	}
 }
 
@@ -378,6 +418,45 @@ func TestManyPages(t *testing.T) {
 	h.leave(lazy)
 }
 
+// TestManyLogs: whoever may look cannot take all places at which requests are told of.
+func TestManyLogs(t *testing.T) {
+	s := start(t, usual)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	follow := func() int {
+		r, err := http.NewRequestWithContext(ctx, "GET", s.url+"/api/v1/log", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { resp.Body.Close() })
+		return resp.StatusCode
+	}
+	for range maxLogs {
+		if status := follow(); status != http.StatusOK {
+			t.Fatal(status)
+		}
+	}
+	if status := follow(); status != http.StatusTooManyRequests {
+		t.Errorf("one more: %d", status)
+	}
+	if status, text, _ := s.ask("GET", "/api/v1/log?recent=1", ""); status != http.StatusOK {
+		t.Errorf("what is kept: %d %s", status, text)
+	}
+	c := api.NewClient(api.DeskSocket(s.dir))
+	defer c.Close()
+	body, err := c.Stream(ctx, "/api/v1/log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body.Close() //nolint:errcheck // only read
+	cancel()
+	s.eventually("place", func() bool { return len(s.desk.door.rooms.logs) == 0 })
+}
+
 // TestCrowd: many who connect and say nothing, or do not take their answers, keep nobody out who comes by the socket.
 func TestCrowd(t *testing.T) {
 	s := start(t, usual)
@@ -401,6 +480,47 @@ func TestCrowd(t *testing.T) {
 	}
 	before := s.desk.hub.now.Load()
 	s.eventually("next picture", func() bool { return s.desk.hub.now.Load() != before })
+}
+
+// TestRoomForOthers: however many connections one client keeps open, with or without requests under way, others are answered.
+func TestRoomForOthers(t *testing.T) {
+	for name, says := range map[string]string{
+		"nothing":  "",
+		"idle":     "GET /-/live HTTP/1.1\r\nHost: localhost\r\n\r\n",
+		"a body":   "POST /api/v1/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n",
+		"a stream": "GET /api/v1/stream HTTP/1.1\r\nHost: localhost\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, usual)
+			address := strings.TrimPrefix(s.url, "http://")
+			other := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 9)}}
+			for range maxConnections {
+				c, err := other.Dial("tcp", address)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+				fmt.Fprint(c, says) //nolint:errcheck // it may be closed already
+				if says != "" && says[0] == 'G' {
+					if err := c.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+						t.Fatal(err)
+					}
+					c.Read(make([]byte, 1)) //nolint:errcheck // likewise
+				}
+			}
+			for range 3 {
+				client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+				resp, err := client.Get(s.url + "/-/live")
+				if err != nil {
+					t.Fatal(err)
+				}
+				resp.Body.Close() //nolint:errcheck // only its status counts
+				if resp.StatusCode != http.StatusOK {
+					t.Errorf("%d", resp.StatusCode)
+				}
+			}
+		})
+	}
 }
 
 // TestEdgeAway: without an edge the desk goes on, says so, and counts on when it is back.
@@ -440,7 +560,7 @@ func TestNextDesk(t *testing.T) {
 		t.Errorf("the next desk has %d requests since %v, want 6 since %v", p.Total.Requests, p.Counted, since)
 	}
 	s.end()
-	if err := os.WriteFile(s.desk.hub.shelf.path("book"), []byte("{"), 0o600); err != nil {
+	if err := os.WriteFile(s.desk.hub.shelf.path("totals"), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s.begin(usual)

@@ -16,12 +16,12 @@ import (
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/desk/access"
-	"golang.org/x/net/netutil"
 )
 
 // door is how people and programs come in: the addresses of admin:, and the Unix socket of the command line.
 type door struct {
 	guard  *access.Door
+	rooms  *rooms
 	server *http.Server
 	cert   atomic.Pointer[tls.Certificate]
 	open   map[string]net.Listener // by network and address; the Unix socket's key is empty
@@ -77,8 +77,9 @@ func (o *door) use(d *desk, cfg *config.Config) error {
 			return err
 		}
 		news[here] = ln
-		o.server = &http.Server{Handler: (&rooms{hub: d.hub, guard: o.guard, version: d.version, ends: o.ends}).handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: answerTime, IdleTimeout: 2 * time.Minute,
-			MaxHeaderBytes: maxHead, ConnContext: withPeer, ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug)}
+		o.rooms = &rooms{hub: d.hub, guard: o.guard, version: d.version, ends: o.ends, logs: make(chan struct{}, maxLogs)}
+		o.server = &http.Server{Handler: o.rooms.handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: answerTime, IdleTimeout: 2 * time.Minute,
+			MaxHeaderBytes: maxHead, ConnContext: withPeer, ConnState: noteState, ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug)}
 	}
 	o.cert.Store(cert)
 	o.guard.Use(cfg.Admin)
@@ -123,7 +124,7 @@ func (o *door) listen(f *os.File, secure bool) (net.Listener, error) {
 	if u, ok := ln.(*net.UnixListener); ok {
 		u.SetUnlinkOnClose(false) // it is the keeper's
 	}
-	ln = netutil.LimitListener(ln, maxConnections)
+	ln = newCrowd(ln, maxConnections)
 	if secure {
 		ln = tls.NewListener(ln, &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return o.cert.Load(), nil }})
 	}

@@ -3,7 +3,6 @@ package desk
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -40,17 +39,18 @@ type hub struct {
 	numbers      *statsd.Service
 	runDir       string
 	watchers     []watcher
-	shelf        *shelf
-	lasting      *shelf // of what is to outlive a restart of the machine; it may be the same
 	alarm        *alarm
 	end          chan struct{}
 	done         chan struct{}
+	moves        chan string // the folder in which things are kept from now on; holds one
 	stopOnce     sync.Once
 
 	cfg atomic.Pointer[config.Config]
 	now atomic.Pointer[picture.Picture]
 
 	// The goroutine's.
+	shelf *shelf
+	told  uint64 // how often something was added to the events that were left
 	turn  int
 	hands []api.Hand
 	epoch string // of the edge that answered last
@@ -68,9 +68,11 @@ func (h *hub) run() {
 		h.look(time.Now())
 		select {
 		case <-tick.C:
+		case dir := <-h.moves:
+			h.move(dir)
 		case <-h.end:
 			h.alarm.stop()
-			h.leaveBehind(true, true)
+			h.leaveBehind(time.Now(), true, true)
 			return
 		}
 	}
@@ -82,9 +84,6 @@ func (h *hub) stop() error {
 	}
 	h.stopOnce.Do(func() { close(h.end) })
 	<-h.done
-	if h.lasting != h.shelf {
-		return errors.Join(h.shelf.close(), h.lasting.close())
-	}
 	return h.shelf.close()
 }
 
@@ -144,7 +143,7 @@ func (h *hub) look(now time.Time) {
 		w.Look(p)
 	}
 	h.publish(p, news)
-	h.leaveBehind(h.another(told.Edge), false)
+	h.leaveBehind(now, h.another(told.Edge), false)
 }
 
 // another reports whether this is another edge than the last: what that one has counted is known to nobody but the desk from now on.

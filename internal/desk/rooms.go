@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -24,6 +25,10 @@ type rooms struct {
 	guard   *access.Door
 	version string
 	ends    context.Context // over when the desk stops
+	logs    chan struct{}   // places to follow requests
+	recent  pace            // of questions for those that are kept
+	ofCache question
+	ofHands question
 }
 
 //go:embed openapi.json
@@ -148,6 +153,33 @@ func fromHere(r *http.Request) bool {
 	return err == nil && u.Host == r.Host
 }
 
+// whileWelcome returns a context that is over with the request's, with the desk, and when who asks may look no more: an answer that goes on
+// must not outlast the session that it began with. An open page counts as use of its session.
+func (o *rooms) whileWelcome(r *http.Request) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(r.Context())
+	go func() {
+		defer cancel()
+		tick := time.NewTicker(streamIdle)
+		defer tick.Stop()
+		for {
+			changed := o.guard.Changed()
+			// Where others guess from the same address nothing is known for a minute.
+			if somebody, err := o.who(r); !somebody.May(config.View) && !errors.Is(err, access.ErrTooMany) {
+				return
+			}
+			select {
+			case <-changed:
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			case <-o.ends.Done():
+				return
+			}
+		}
+	}()
+	return ctx, cancel
+}
+
 func refuse(w http.ResponseWriter, err error) {
 	status := http.StatusForbidden
 	switch {
@@ -190,6 +222,8 @@ func (o *rooms) stream(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Accel-Buffering", "no")
 	idle := time.NewTicker(streamIdle)
 	defer idle.Stop()
+	ctx, cancel := o.whileWelcome(r)
+	defer cancel()
 	send := func(b []byte) bool {
 		if out.SetWriteDeadline(time.Now().Add(streamIdle)) != nil {
 			return false
@@ -208,9 +242,7 @@ func (o *rooms) stream(w http.ResponseWriter, r *http.Request) {
 			ok = send(told) && !gone
 		case <-idle.C:
 			ok = send([]byte(":\n\n"))
-		case <-r.Context().Done():
-			return
-		case <-o.ends.Done():
+		case <-ctx.Done():
 			return
 		}
 	}
@@ -245,14 +277,35 @@ func (o *rooms) events(w http.ResponseWriter, r *http.Request) {
 	api.Answer(w, http.StatusOK, o.hub.events.Last(n))
 }
 
+// maxLogs is how many may follow requests who do not come by the Unix socket: of the places that the edge has (telling.maxListeners), some
+// are left for the command line of who has to find out what goes on.
+const maxLogs = 10
+
 // log passes on what the edge tells of requests.
 func (o *rooms) log(w http.ResponseWriter, r *http.Request) {
-	body, err := o.hub.edge.Stream(r.Context(), "/v1/log?"+r.URL.RawQuery)
+	_, local := r.Context().Value(peer{}).(string)
+	q := r.URL.Query()
+	if recent := q.Get("recent") != ""; (!recent || q.Get("follow") == "true") && !local {
+		select {
+		case o.logs <- struct{}{}:
+			defer func() { <-o.logs }()
+		default:
+			api.AnswerError(w, http.StatusTooManyRequests, fmt.Errorf("%d follow requests already, which is as many as may from here: end one of them", maxLogs))
+			return
+		}
+	} else if recent && !local && !o.recent.wait(r.Context()) {
+		w.Header().Set("Retry-After", "1")
+		api.AnswerError(w, http.StatusTooManyRequests, errors.New("too many ask for requests that are kept: try again in a second"))
+		return
+	}
+	ctx, cancel := o.whileWelcome(r)
+	defer cancel()
+	body, err := o.hub.edge.Stream(ctx, "/v1/log?"+r.URL.RawQuery)
 	if err != nil {
 		answerFailed(w, err)
 		return
 	}
-	stop := context.AfterFunc(o.ends, func() { body.Close() }) //nolint:errcheck // only read
+	stop := context.AfterFunc(ctx, func() { body.Close() }) //nolint:errcheck // only read
 	defer stop()
 	defer body.Close() //nolint:errcheck // only read
 	out := http.NewResponseController(w)
@@ -285,23 +338,18 @@ func answerFailed(w http.ResponseWriter, err error) {
 	api.AnswerError(w, http.StatusBadGateway, err)
 }
 
-// askTo is for rooms that pass a question on: to keeper or edge.
-func (o *rooms) ask(w http.ResponseWriter, r *http.Request, of *api.Client, path string, out any) {
-	ctx, cancel := context.WithTimeout(r.Context(), askTime)
-	defer cancel()
-	if err := of.Get(ctx, path, out); err != nil {
-		answerFailed(w, err)
-		return
-	}
-	api.Answer(w, http.StatusOK, out)
+func (o *rooms) cache(w http.ResponseWriter, _ *http.Request) {
+	o.ofCache.answer(w, func(ctx context.Context) (any, error) {
+		var out api.CacheStatus
+		return &out, o.hub.edge.Get(ctx, "/v1/cache", &out)
+	})
 }
 
-func (o *rooms) cache(w http.ResponseWriter, r *http.Request) {
-	o.ask(w, r, o.hub.edge, "/v1/cache", &api.CacheStatus{})
-}
-
-func (o *rooms) interventions(w http.ResponseWriter, r *http.Request) {
-	o.ask(w, r, o.hub.keeper, "/v1/interventions", &api.Interventions{})
+func (o *rooms) interventions(w http.ResponseWriter, _ *http.Request) {
+	o.ofHands.answer(w, func(ctx context.Context) (any, error) {
+		var out api.Interventions
+		return &out, o.hub.keeper.Get(ctx, "/v1/interventions", &out)
+	})
 }
 
 // me is what a page has to know of who looks at it.
@@ -309,14 +357,18 @@ type me struct {
 	Name    string      `json:"name"`
 	Role    config.Role `json:"role"`
 	CSRF    string      `json:"csrf,omitempty"`
-	Login   bool        `json:"login"` // there is something to sign in by
-	Version string      `json:"version"`
+	Login   bool        `json:"login"`   // there is something to sign in by
+	Version string      `json:"version"` // for who may look
 }
 
 func (o *rooms) me(w http.ResponseWriter, r *http.Request) {
-	somebody, _ := o.who(r) // who may not look has no role, and can sign in
+	somebody := who(r) // who may not look has no role, and can sign in
 	admin := o.hub.cfg.Load().Admin
-	api.Answer(w, http.StatusOK, me{somebody.Name, somebody.Role, somebody.CSRF, len(admin.Users)+len(admin.Tokens) > 0, o.version})
+	m := me{Name: somebody.Name, Role: somebody.Role, CSRF: somebody.CSRF, Login: len(admin.Users)+len(admin.Tokens) > 0}
+	if somebody.May(config.View) {
+		m.Version = o.version
+	}
+	api.Answer(w, http.StatusOK, m)
 }
 
 // bodySize bounds what is sent to the desk.
@@ -369,6 +421,7 @@ func (o *rooms) act(w http.ResponseWriter, r *http.Request, path string, in any)
 		answerFailed(w, err)
 		return
 	}
+	o.ofHands.forget()
 	api.Answer(w, http.StatusOK, out)
 }
 
@@ -383,6 +436,7 @@ func (o *rooms) intervene(w http.ResponseWriter, r *http.Request) {
 func (o *rooms) reload(w http.ResponseWriter, r *http.Request) {
 	var in api.Reload
 	if readBody(w, r, &in) {
+		in.By = who(r).Name
 		o.act(w, r, "/v1/reload", in)
 	}
 }
@@ -390,6 +444,7 @@ func (o *rooms) reload(w http.ResponseWriter, r *http.Request) {
 func (o *rooms) purge(w http.ResponseWriter, r *http.Request) {
 	var in api.Purge
 	if readBody(w, r, &in) {
+		in.By = who(r).Name
 		o.act(w, r, "/v1/purge", in)
 	}
 }

@@ -133,14 +133,15 @@ func (c *caching) close() error {
 	return c.store.Close()
 }
 
-// put keeps a head without a body; false when there is no room.
-func (c *caching) put(k store.Key, head []byte) bool {
+// put keeps a head without a body, unless it is revoked (nil: it cannot be); false when it is not, or there is no room.
+func (c *caching) put(k store.Key, head []byte, revoked *atomic.Bool) bool {
 	f, err := c.store.Begin(k, head, 0)
 	if err == nil {
 		c.disk().supersede(&k)
 		r, _ := f.Ref()
+		f.Unless(revoked)
 		if err = f.Commit(); err == nil && cache.NewView(head).Kind() != cache.Hole {
-			c.disk().keep(r)
+			c.disk().keep(r, revoked)
 		}
 		r.Release()
 	}

@@ -346,8 +346,8 @@ func (d *disk) supersede(k *store.Key) {
 	}
 }
 
-// keep has what was put into memory written to the disk.
-func (d *disk) keep(ref store.Ref) {
+// keep has what was put into memory written to the disk, unless it was revoked meanwhile (nil: it cannot be).
+func (d *disk) keep(ref store.Ref, revoked *atomic.Bool) {
 	if d == nil {
 		return
 	}
@@ -361,11 +361,11 @@ func (d *disk) keep(ref store.Ref) {
 		return
 	}
 	if v.Kind() != cache.Response || v.Flags()&cache.OnDisk == 0 {
-		t.objects.Put(ref.Key(), ref.Retain(), until)
+		t.objects.Put(ref.Key(), ref.Retain(), until, revoked)
 		return
 	}
 	if l, _, ok := ticket(&ref, true); ok {
-		t.objects.PutHead(ref.Key(), ref.Head(), l, until)
+		t.objects.PutHead(ref.Key(), ref.Head(), l, until, revoked)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"sync/atomic"
 
 	"github.com/weirhq/weir/internal/cache"
 	"github.com/weirhq/weir/internal/cache/ban"
@@ -246,8 +247,8 @@ func (h *handler) committedLarge(fill *store.Fill) {
 	cache.SetOnDisk(head, true)
 	fill.Abort() // who reads it, reads on
 	c.disk().supersede(&k.key)
-	l, ok := f.large.Commit(k.key, head, usefulUntil(k.view))
-	if k.stored = ok && c.putTicket(k.key, head, &l); !k.stored {
+	l, ok := f.large.Commit(k.key, head, usefulUntil(k.view), &f.spoiled)
+	if k.stored = ok && c.putTicket(k.key, head, &l, &f.spoiled); !k.stored {
 		c.store.Delete(k.key)
 		c.disk().remove(&k.key)
 	}
@@ -255,7 +256,7 @@ func (h *handler) committedLarge(fill *store.Fill) {
 }
 
 // putTicket puts a head into memory whose body is on disk.
-func (c *caching) putTicket(key store.Key, head []byte, l *segment.Large) bool {
+func (c *caching) putTicket(key store.Key, head []byte, l *segment.Large, revoked *atomic.Bool) bool {
 	b := appendTicket(nil, l)
 	fill, err := c.store.Begin(key, head, int64(len(b)))
 	if err != nil {
@@ -265,6 +266,7 @@ func (c *caching) putTicket(key store.Key, head []byte, l *segment.Large) bool {
 		fill.Abort()
 		return false
 	}
+	fill.Unless(revoked)
 	return fill.Commit() == nil
 }
 
@@ -273,11 +275,9 @@ func (h *handler) settle() {
 	k, c := &h.kept, h.l.edge.caching
 	var verdict ban.Verdict
 	verdict, _, k.tags = c.purged(&k.primary, k.view, k.led.born, k.tags)
-	if verdict == ban.Hard || k.led.spoiled.Load() {
+	if verdict == ban.Hard { // who forgot the key has removed it
 		c.store.Delete(k.key)
-		if c.disk().remove(&k.key) && verdict != ban.Hard {
-			_ = h.ban(ban.Purge{Kind: ban.Tag, Hard: true, Tag: keyTag(&k.primary)}) // it is valid; a failing disk has been told of
-		}
+		c.disk().remove(&k.key)
 		k.stored, k.why = false, cache.Purged
 	}
 	k.led.move(kept)

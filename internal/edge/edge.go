@@ -88,7 +88,9 @@ type local struct {
 	count    api.Counts // Cache by journal.Cache
 	seen     seen
 	sheet    tally.Sheet
-	stories  stories // that are told as traces
+	spans    spans
+	span     []byte // of the request that ends
+	state    []byte // likewise
 }
 
 // spoolMemory bounds what all bodies together hold in memory; beyond it they go to files at once.

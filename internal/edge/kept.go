@@ -58,7 +58,7 @@ type keeping struct {
 func (k *keeping) reset() {
 	k.has, k.soft, k.stored, k.asks, k.led, k.fwd, k.why, k.note, k.gone, k.hole = false, false, false, false, nil, notForwarded, cache.Kept, "", false, false
 	k.ask, k.own, k.unread = k.ask[:0], k.own[:0], 0
-	k.part.wanted = false
+	k.part.wanted, k.part.led = false, nil
 }
 
 // release lets go of what was found.
@@ -135,9 +135,8 @@ func (h *handler) fromCache() bool {
 			if h.servePart() {
 				return true
 			}
-			k.part.wanted = true
-			h.narrow()
-			return h.pass(k.fwd, noteRange)
+			h.fetchPart()
+			return true
 		}
 		if done, answered := h.fetchOrFollow(); done {
 			return answered

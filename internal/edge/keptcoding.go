@@ -135,6 +135,6 @@ func (h *handler) encodeInto(pool *compress.Pool, key store.Key, coding represen
 	if err := fill.Commit(); err != nil {
 		return err
 	}
-	h.l.edge.caching.disk().keep(r)
+	h.l.edge.caching.disk().keep(r, nil)
 	return nil
 }

@@ -56,7 +56,7 @@ func (h *handler) family(resp *message.Response) store.Key {
 		old, _ = cache.ReadNoVaryMarker(was.Head())
 	}
 	marker, changed := cache.AppendNoVaryMarker(nil, old, c.epoch(), spec)
-	if changed && !c.put(at, marker) {
+	if changed && !c.put(at, marker, h.revoked()) {
 		return k.primary
 	}
 	now, _ := cache.ReadNoVaryMarker(marker)

@@ -82,6 +82,7 @@ func (e *Edge) Retire(to string) error {
 	if !first {
 		return errors.New("this edge has handed over already")
 	}
+	e.bequeathListeners(s)
 	e.stopping.Store(true) // each connection gets one more answer
 	e.mu.Lock()
 	for key, list := range e.listeners {
@@ -134,7 +135,8 @@ func (e *Edge) bequeath() {
 	}
 	s.left.Lock()
 	defer s.left.Unlock()
-	in := api.Inherit{Traces: e.untold()}
+	e.spanTelling.keep(e.untold()) // which is bounded
+	in := api.Inherit{Traces: e.spanTelling.take()}
 	if !s.lost {
 		in.Words, in.Heir = append(e.inherited.all(), e.own()), s.heir
 	}

@@ -11,36 +11,50 @@ import (
 	"github.com/weirhq/weir/internal/api"
 )
 
-// stories are the sampled requests of one loop that nobody has taken yet.
-type stories struct {
-	mu      sync.Mutex // held by the loop while it appends, by who takes while it swaps
-	all     []sampled
-	dropped uint64
+// spans are those of one loop that nobody has taken yet.
+type spans struct {
+	mu   sync.Mutex // held by the loop while it appends, by who takes while it swaps
+	all  []api.Spans
+	lost uint64
 }
 
-// maxStories bounds what waits on one loop while nobody takes it, to some MiB: a desk that is started anew finds the last seconds.
-const maxStories = 4096
+// What waits on one loop while nobody takes it is bounded: a desk that is started anew finds the last seconds.
+const (
+	spansChunk = 64 << 10 // bytes
+	maxChunks  = 64
+)
 
-// put adds one. On the loop.
-func (s *stories) put(one *sampled) {
+// put adds n spans. On the loop.
+func (s *spans) put(data []byte, n int) {
 	s.mu.Lock()
-	if len(s.all) < maxStories {
-		s.all = append(s.all, *one)
-	} else {
-		s.dropped++
+	defer s.mu.Unlock()
+	last := len(s.all) - 1
+	switch {
+	case last >= 0 && len(s.all[last].Data)+len(data) <= spansChunk:
+	case last+1 < maxChunks:
+		s.all = append(s.all, api.Spans{Data: make([]byte, 0, max(len(data), spansChunk))})
+		last++
+	default:
+		s.lost += uint64(n)
+		return
 	}
-	s.mu.Unlock()
+	one := &s.all[last]
+	one.Data = append(one.Data, data...)
+	one.Spans += n
 }
 
 // take takes all. It only ever tries, so that a loop never has somebody to hand the mutex over to.
-func (s *stories) take() (all []sampled, dropped uint64) {
+func (s *spans) take(to []api.Spans) []api.Spans {
 	for !s.mu.TryLock() {
 		runtime.Gosched()
 	}
-	all, dropped = s.all, s.dropped
-	s.all, s.dropped = nil, 0
+	all, lost := s.all, s.lost
+	s.all, s.lost = nil, 0
 	s.mu.Unlock()
-	return all, dropped
+	if to = append(to, all...); lost > 0 {
+		to = append(to, api.Spans{Dropped: lost})
+	}
+	return to
 }
 
 // spanTelling is who listens, and what edges before this one have left to be told.
@@ -49,6 +63,7 @@ type spanTelling struct {
 	ended chan struct{} // closed when the edge ends; made with the edge
 	over  bool
 	left  []api.Spans
+	lost  uint64
 	who   sync.WaitGroup
 }
 
@@ -56,6 +71,7 @@ const (
 	spansEvery = 200 * time.Millisecond
 	spansTime  = 5 * time.Second // for who listens to read
 	spansMost  = time.Minute     // of one answer
+	maxLeft    = 2 * maxChunks
 )
 
 // join counts a listener in, unless the edge has ended.
@@ -83,18 +99,24 @@ func (t *spanTelling) end() {
 func (t *spanTelling) keep(all []api.Spans) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	room := min(len(all), maxStories-len(t.left))
-	t.left = append(t.left, all[:max(room, 0)]...)
-	if lost := uint64(len(all) - max(room, 0)); lost > 0 {
-		t.left = append(t.left[:len(t.left):len(t.left)], api.Spans{Dropped: lost})
+	for _, one := range all {
+		t.lost += one.Dropped
+		if one.Dropped = 0; len(t.left) < maxLeft {
+			t.left = append(t.left, one)
+		} else {
+			t.lost += uint64(one.Spans)
+		}
 	}
 }
 
 func (t *spanTelling) take() []api.Spans {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	all := t.left
-	t.left = nil
+	all, lost := t.left, t.lost
+	t.left, t.lost = nil, 0
+	if lost > 0 {
+		all = append(all, api.Spans{Dropped: lost})
+	}
 	return all
 }
 
@@ -102,13 +124,7 @@ func (t *spanTelling) take() []api.Spans {
 func (e *Edge) untold() []api.Spans {
 	all := e.spanTelling.take()
 	for _, l := range e.locals {
-		stories, dropped := l.stories.take()
-		for i := range stories {
-			all = append(all, api.Spans{Spans: stories[i].spans()})
-		}
-		if dropped > 0 {
-			all = append(all, api.Spans{Dropped: dropped})
-		}
+		all = l.spans.take(all)
 	}
 	return all
 }
@@ -138,8 +154,10 @@ func (c *control) spans(w http.ResponseWriter, r *http.Request) {
 			return // what is there goes to that one
 		}
 		_ = out.SetWriteDeadline(time.Now().Add(spansTime)) // where the connection has none, there is none
-		for _, one := range e.untold() {
-			if write.Encode(one) != nil {
+		all := e.untold()
+		for i := range all {
+			if write.Encode(all[i]) != nil {
+				e.spanTelling.keep(all[i:]) // for the next one
 				return
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/weirhq/weir/internal/cache"
@@ -71,7 +72,7 @@ func (h *handler) unshare(why cache.Reason) {
 	c := h.l.edge.caching
 	if ttl := h.route.cache.policy.HitForMiss; ttl > 0 && !k.hole && why.Lasts(h.asked(), h.x.Resp.Status) {
 		h.scratch = cache.AppendHole(h.scratch[:0], h.l.loop.Wall(), ttl, why)
-		c.put(k.led.key, h.scratch)
+		c.put(k.led.key, h.scratch, &k.led.spoiled)
 	}
 	k.led.move(unshared)
 	c.fetches.part(k.led)
@@ -169,12 +170,16 @@ func (h *handler) committed(fill *store.Fill) {
 	}
 	// Committed first and looked at afterwards: a purge in between finds the object and this look finds the purge.
 	c.disk().supersede(&k.key)
+	fill.Unless(&k.led.spoiled)
 	if err := fill.Commit(); err != nil {
 		slog.Debug("a response is not kept", "error", err)
 		k.stored, k.why = false, cache.NoRoom
+		if errors.Is(err, store.ErrRevoked) {
+			k.why = cache.Purged
+		}
 	}
 	if k.stored {
-		c.disk().keep(k.ref)
+		c.disk().keep(k.ref, &k.led.spoiled)
 	}
 	h.settle()
 }
@@ -215,7 +220,7 @@ func (h *handler) placed() (store.Key, bool) {
 	}
 	if !newest {
 		h.scratch = cache.AppendVariants(h.scratch[:0], old, names, epoch)
-		if !c.put(primary, h.scratch) {
+		if !c.put(primary, h.scratch, h.revoked()) {
 			return primary, false
 		}
 	}
@@ -414,7 +419,7 @@ func (h *handler) freshen() outcome {
 			k.large = nil
 			k.release()
 			k.ref, k.has, k.view, k.stored, k.large = r, true, cache.NewView(r.Head()), true, large
-			c.disk().keep(r)
+			c.disk().keep(r, h.revoked())
 		}
 	}
 	k.age = k.life.Now(h.l.loop.Wall())
@@ -424,6 +429,18 @@ func (h *handler) freshen() outcome {
 	}
 	h.deliverKept()
 	return done
+}
+
+// revoked is set when what the request fetches is taken out; nil if it fetches nothing.
+func (h *handler) revoked() *atomic.Bool {
+	k := &h.kept
+	switch {
+	case k.led != nil:
+		return &k.led.spoiled
+	case k.part.led != nil:
+		return &k.part.led.spoiled
+	}
+	return nil
 }
 
 // since is the last purge that was known when the server was asked.

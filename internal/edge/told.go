@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/weirhq/weir/internal/api"
+	"github.com/weirhq/weir/internal/edge/telling"
 	"github.com/weirhq/weir/internal/journal"
 	"github.com/weirhq/weir/internal/journal/filter"
 	"github.com/weirhq/weir/internal/message"
@@ -51,6 +52,18 @@ func (c *control) tellingRoutes(mux *http.ServeMux) {
 		}
 		api.Answer(w, http.StatusOK, struct{}{})
 	})
+	mux.HandleFunc("POST /v1/listeners", func(w http.ResponseWriter, r *http.Request) {
+		var in []telling.Named
+		err := api.ReadRequest(w, r, &in)
+		if err == nil {
+			err = c.edge.told.Expect(in)
+		}
+		if err != nil {
+			api.AnswerError(w, http.StatusUnprocessableEntity, err)
+			return
+		}
+		api.Answer(w, http.StatusOK, struct{}{})
+	})
 	mux.HandleFunc("POST /v1/stories", func(w http.ResponseWriter, r *http.Request) {
 		var in api.Stories
 		if err := api.ReadRequest(w, r, &in); err != nil {
@@ -72,6 +85,8 @@ func (c *control) tellingRoutes(mux *http.ServeMux) {
 // logQuery is what GET /v1/log is asked for.
 type logQuery struct {
 	filter *filter.Filter
+	text   string    // the filter's
+	as     string    // a name by which who listens goes over to the next edge
 	recent int       // how many of those that are kept; -1: none is wanted
 	since  time.Time // and ended since
 	follow bool      // and then whatever ends
@@ -79,7 +94,8 @@ type logQuery struct {
 
 func readLogQuery(r *http.Request) (q logQuery, err error) {
 	in := r.URL.Query()
-	if q.filter, err = filter.Parse(in.Get("filter")); err != nil {
+	q.text, q.as = in.Get("filter"), in.Get("as")
+	if q.filter, err = filter.Parse(q.text); err != nil {
 		return q, err
 	}
 	q.recent, q.follow = -1, true
@@ -104,7 +120,7 @@ func readLogQuery(r *http.Request) (q logQuery, err error) {
 
 // log answers GET /v1/log: ?filter= what is wanted; ?recent=N only what is kept of the slow, failed and refused ones, N at the most, and with
 // follow=true whatever ends from then on; ?since= (milliseconds since 1970) what is kept and ended later, and whatever ends from
-// then on. Each line is a story in JSON, or {"dropped": N} for as many that came faster than they were read, or empty.
+// then on; ?as=NAME goes over to the edge that follows this one, where the same name hears what ended meanwhile. Each line is a story in JSON, or {"dropped": N} for as many that came faster than they were read, or empty.
 func (c *control) log(w http.ResponseWriter, r *http.Request) {
 	q, err := readLogQuery(r)
 	if err != nil {
@@ -127,7 +143,7 @@ func (c *control) log(w http.ResponseWriter, r *http.Request) {
 		_ = out.Flush() // who asked may have left
 		return
 	}
-	l, leave, err := c.edge.told.Listen(q.filter)
+	l, leave, err := c.edge.told.Follow(q.as, q.text, q.filter)
 	if err != nil {
 		api.AnswerError(w, http.StatusTooManyRequests, err)
 		return
@@ -157,6 +173,21 @@ func (p *patient) Write(b []byte) (int, error) {
 		return 0, err
 	}
 	return p.ResponseWriter.Write(b)
+}
+
+// bequeathListeners tells the successor, which does not accept anything yet, who listens here: it is to keep for them what it tells.
+func (e *Edge) bequeathListeners(s *successor) {
+	names := e.told.Names()
+	if len(names) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), callTime)
+	defer cancel()
+	err := s.client.Post(ctx, "/v1/listeners", names, nil)
+	var old *api.Failed
+	if err != nil && !(errors.As(err, &old) && old.Status == http.StatusNotFound) { // a version that does not know of it
+		slog.Warn("those who listen to the log miss what ends until they have found the next edge", "error", err)
+	}
 }
 
 // bequeathStories leaves to the successor what is kept of requests that ended since it last did so. With successor.left.

@@ -2,7 +2,9 @@ package edge
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"net"
 	"net/http"
@@ -10,6 +12,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	traces "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/loop"
@@ -62,6 +67,16 @@ func spansFrom(t *testing.T, r *running) <-chan api.Spans {
 	}()
 	t.Cleanup(func() { cancel(); <-over; s.Close(); <-served })
 	return lines
+}
+
+// readSpans reads them as a collector does.
+func readSpans(t *testing.T, one api.Spans) []*traces.Span {
+	t.Helper()
+	var of traces.ScopeSpans
+	if err := proto.Unmarshal(one.Data, &of); err != nil || len(of.Spans) != one.Spans {
+		t.Fatalf("%d of %d spans: %v", len(of.Spans), one.Spans, err)
+	}
+	return of.Spans
 }
 
 // askTraced sends a request with field lines and returns what the server got of the trace.
@@ -133,38 +148,44 @@ func TestSpans(t *testing.T) {
 		lines := spansFrom(t, r)
 		asked, _ := askTraced(t, r, "/x?secret=1", "traceparent: 00-"+aTrace+"-"+aParent+"-00\ntracestate: a=b\ntracestate: c=d\n", got)
 		one := <-lines
-		if len(one.Spans) != 7 {
-			t.Fatalf("%d spans: %+v", len(one.Spans), one.Spans)
+		all := readSpans(t, one)
+		if len(all) != 7 {
+			t.Fatalf("%d spans: %+v", len(all), all)
 		}
-		root, byName := one.Spans[0], map[string]api.Span{}
-		for _, s := range one.Spans {
+		root, byName := all[0], map[string]*traces.Span{}
+		for _, s := range all {
 			byName[s.Name] = s
-			if s.Trace != aTrace || s.State != "a=b,c=d" || s.Start < root.Start || s.End > root.End || s.End < s.Start || len(s.Span) != 16 {
+			if hex.EncodeToString(s.TraceId) != aTrace || s.TraceState != "a=b,c=d" || s.StartTimeUnixNano < root.StartTimeUnixNano ||
+				s.EndTimeUnixNano > root.EndTimeUnixNano || s.EndTimeUnixNano < s.StartTimeUnixNano || len(s.SpanId) != 8 {
 				t.Errorf("%+v is not within %+v", s, root)
 			}
 		}
-		if root.Name != "GET all" || root.Kind != "server" || root.Parent != aParent || root.Error != "status 503" || root.Numbers["http.response.status_code"] != 503 ||
-			root.Words["weir.pool"] != "p" || root.Words["url.path"] != "/x" || root.Words["weir.cache"] != "miss" || root.Words["weir.cache.why"] == "" ||
-			root.Words["client.address"] != "127.0.0.1" || root.Numbers["http.response.body.size"] != 2 {
+		words, numbers := map[string]string{}, map[string]int64{}
+		for _, a := range root.Attributes {
+			words[a.Key], numbers[a.Key] = a.Value.GetStringValue(), a.Value.GetIntValue()
+		}
+		if root.Name != "GET all" || root.Kind != traces.Span_SPAN_KIND_SERVER || hex.EncodeToString(root.ParentSpanId) != aParent ||
+			root.Status.GetCode() != traces.Status_STATUS_CODE_ERROR || root.Status.Message != "status 503" || numbers["http.response.status_code"] != 503 ||
+			words["weir.pool"] != "p" || words["url.path"] != "/x" || words["weir.cache"] != "miss" || words["weir.cache.why"] == "" ||
+			words["client.address"] != "127.0.0.1" || words["network.protocol.version"] != "1.1" || words["error.type"] != "status 503" || numbers["http.response.body.size"] != 2 {
 			t.Errorf("the request is %+v", root)
 		}
 		server := byName["server p"]
-		if server.Kind != "client" || server.Parent != root.Span || asked[36:52] != server.Span {
+		if server.GetKind() != traces.Span_SPAN_KIND_CLIENT || !bytes.Equal(server.ParentSpanId, root.SpanId) || asked[36:52] != hex.EncodeToString(server.SpanId) {
 			t.Errorf("asking the server is %+v; it was told %s", server, asked)
 		}
 		for _, name := range []string{"connect", "wait"} {
-			if byName[name].Parent != server.Span {
+			if !bytes.Equal(byName[name].GetParentSpanId(), server.GetSpanId()) {
 				t.Errorf("%s is %+v", name, byName[name])
 			}
 		}
 		for _, name := range []string{"cache", "queue", "body"} {
-			if byName[name].Parent != root.Span {
+			if !bytes.Equal(byName[name].GetParentSpanId(), root.SpanId) {
 				t.Errorf("%s is %+v", name, byName[name])
 			}
 		}
-		text, err := json.Marshal(one)
-		if err != nil || strings.Contains(string(text), "secret") {
-			t.Errorf("the query is told: %s, %v", text, err)
+		if bytes.Contains(one.Data, []byte("secret")) {
+			t.Errorf("the query is told: %q", one.Data)
 		}
 		if slow := r.counters().Routes[0].Slow; slow == nil || slow.Trace != aTrace {
 			t.Errorf("the exemplar is %+v", slow)
@@ -194,9 +215,15 @@ func TestSpansGoOver(t *testing.T) {
 		stays.Close()
 		r.stop(10 * time.Second)
 		lines := spansFrom(t, next)
-		for i := range 3 {
-			if one, ok := <-lines; !ok || len(one.Spans) != 1 || one.Spans[0].Name != "GET all" {
-				t.Fatalf("line %d is %+v, %v", i, one, ok)
+		for n := 0; n < 3; {
+			one, ok := <-lines
+			if !ok {
+				t.Fatalf("%d spans went over", n)
+			}
+			for _, s := range readSpans(t, one) {
+				if n++; s.Name != "GET all" {
+					t.Errorf("span %d is %v", n, s)
+				}
 			}
 		}
 	})
@@ -209,7 +236,7 @@ func TestSpansEnd(t *testing.T) {
 		lines := spansFrom(t, r)
 		r.ask("/", 204)
 		r.stop(0)
-		if one, ok := <-lines; !ok || len(one.Spans) != 1 {
+		if one, ok := <-lines; !ok || one.Spans != 1 {
 			t.Errorf("the last was %+v, %v", one, ok)
 		}
 		for one := range lines {
@@ -226,27 +253,60 @@ func TestSpansEnd(t *testing.T) {
 
 // TestSpansAreBounded: what nobody takes is dropped, and counted.
 func TestSpansAreBounded(t *testing.T) {
-	var s stories
-	for range maxStories + 3 {
-		s.put(&sampled{})
+	var s spans
+	one := make([]byte, spansChunk/4)
+	for range 4*maxChunks + 3 {
+		s.put(one, 2)
 	}
-	if all, dropped := s.take(); len(all) != maxStories || dropped != 3 {
-		t.Errorf("%d kept, %d dropped", len(all), dropped)
+	count := func(all []api.Spans) (n int, lost uint64) {
+		for _, one := range all {
+			n += one.Spans
+			lost += one.Dropped
+			if len(one.Data) > spansChunk {
+				t.Errorf("%d bytes in one piece", len(one.Data))
+			}
+		}
+		return n, lost
 	}
-	if all, dropped := s.take(); len(all) != 0 || dropped != 0 {
-		t.Errorf("%d kept, %d dropped", len(all), dropped)
+	if n, lost := count(s.take(nil)); n != 8*maxChunks || lost != 6 {
+		t.Errorf("%d kept, %d dropped", n, lost)
+	}
+	if all := s.take(nil); len(all) != 0 {
+		t.Errorf("%d are there again", len(all))
 	}
 	var left spanTelling
-	many := make([]api.Spans, maxStories-1)
-	left.keep(many)
-	left.keep(many[:3])
-	left.keep(many[:3])
-	all, lost := left.take(), uint64(0)
-	for _, one := range all {
-		lost += one.Dropped
+	many := make([]api.Spans, maxLeft-1)
+	for i := range many {
+		many[i].Spans = 10
 	}
-	if len(all) != maxStories+2 || lost != 5 || len(left.take()) != 0 {
-		t.Errorf("%d lines kept, %d lost", len(all), lost)
+	left.keep(many)
+	left.keep(append(many[:3:3], api.Spans{Dropped: 7}))
+	if n, lost := count(left.take()); n != 10*maxLeft || lost != 27 {
+		t.Errorf("%d spans kept, %d lost", n, lost)
+	}
+	if all := left.take(); len(all) != 0 {
+		t.Errorf("%d are there again", len(all))
+	}
+}
+
+// TestSpansOfLongRequests: what a client chooses is told up to a length.
+func TestSpansOfLongRequests(t *testing.T) {
+	o := testkit.ServeOrigin(t, "tcp", func(_ int, c *testkit.Conn) {
+		for c.More() {
+			c.Request()
+			c.Send(wire(ok))
+		}
+	})
+	r := serveEdge(t, fibers, onePool("", o.Address)+"traces: {to: http://x, sample: 100%}\n")
+	lines := spansFrom(t, r)
+	c := testkit.Dial(t, r.addr)
+	defer c.Close()
+	state := strings.Repeat("tracestate: a="+strings.Repeat("b", 250)+"\n", 9)
+	c.Send(wire("GET /" + strings.Repeat("x", 6000) + " HTTP/1.1\nHost: a\ntraceparent: 00-" + aTrace + "-" + aParent + "-00\n" + state + "\n"))
+	c.Response("GET")
+	one := <-lines
+	if all := readSpans(t, one); len(all) != 6 || len(one.Data) > maxToldText+8*maxToldState || len(all[0].TraceState) != 505 {
+		t.Errorf("%d spans of %d bytes, %d of state", len(all), len(one.Data), len(all[0].TraceState))
 	}
 }
 

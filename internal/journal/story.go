@@ -19,18 +19,7 @@ const storyText = 512
 // Take makes s the story of a request: of its line, which is copied, and its journal.
 func (s *Story) Take(l *Line, j *Journal) {
 	s.Line = *l
-	s.text = s.text[:0]
-	texts := [...]*[]byte{&s.Line.Method, &s.Line.Target, &s.Line.Host, &s.Line.Referer, &s.Line.UserAgent, &s.Line.ID}
-	var ends [len(texts)]int
-	for i, t := range texts {
-		s.text = append(s.text, (*t)[:min(len(*t), storyText)]...)
-		ends[i] = len(s.text)
-	}
-	from := 0
-	for i, t := range texts {
-		*t = s.text[from:ends[i]:ends[i]]
-		from = ends[i]
-	}
+	s.own(s.text[:0])
 	s.Line.Name = strings.Clone(l.Name[:min(len(l.Name), storyText)]) // it may be a view as well
 	for i := range s.At {
 		s.At[i] = -1
@@ -38,6 +27,29 @@ func (s *Story) Take(l *Line, j *Journal) {
 			s.At[i] = time.Duration(j.At[i] - j.At[Begun])
 		}
 	}
+}
+
+// own has the line's texts stand in text from now on.
+func (s *Story) own(text []byte) {
+	texts := [...]*[]byte{&s.Line.Method, &s.Line.Target, &s.Line.Host, &s.Line.Referer, &s.Line.UserAgent, &s.Line.ID}
+	var ends [len(texts)]int
+	for i, t := range texts {
+		text = append(text, (*t)[:min(len(*t), storyText)]...)
+		ends[i] = len(text)
+	}
+	from := 0
+	for i, t := range texts {
+		*t = text[from:ends[i]:ends[i]]
+		from = ends[i]
+	}
+	s.text = text
+}
+
+// Clone returns a story that shares nothing with s.
+func (s *Story) Clone() *Story {
+	c := *s
+	c.own(make([]byte, 0, len(s.text)))
+	return &c
 }
 
 var stageWords = [NumStages]string{"begun", "head_read", "routed", "body_read", "queued", "picked", "connected", "sent", "first_byte",

@@ -53,7 +53,11 @@ func TestAStoryOwnsItsTexts(t *testing.T) {
 	if len(s.Line.Target) != storyText || bytes.Contains(s.Line.Target, []byte("x")) || string(s.Line.ID) != "one" {
 		t.Errorf("%q %q", s.Line.Target, s.Line.ID)
 	}
+	c := s.Clone()
 	s.Take(&Line{Method: []byte("GET")}, &Journal{})
+	if len(c.Line.Target) != storyText || string(c.Line.Target[:4]) != "/a/a" || string(c.Line.ID) != "one" || len(c.Line.Method) != 0 {
+		t.Errorf("the copy: %+v", c.Line)
+	}
 	if string(s.Line.Method) != "GET" || len(s.Line.Target) != 0 {
 		t.Errorf("used again: %+v", s.Line)
 	}

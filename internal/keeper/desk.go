@@ -18,7 +18,7 @@ import (
 
 const (
 	deskYoung = 10 * time.Second // a desk that dies younger than this is a bad sign
-	deskGrace = 3 * time.Second  // for a desk to exit that has been let go
+	deskGrace = 6 * time.Second  // for a desk to exit that has been let go
 	deskTell  = 5 * time.Second  // for it to take what it is told
 )
 

@@ -110,14 +110,74 @@ func checkIntervention(in *api.Intervention) error {
 		return errors.New("an intervention without a pool and a server")
 	case in.Weight != nil && (*in.Weight < 0 || *in.Weight > 1000):
 		return fmt.Errorf("the weight %d is not from 0 to 1000", *in.Weight)
-	case len(in.By) > longBy || len(in.Reason) > longWhy || len(in.Pool)+len(in.Server) > longWhy:
-		return fmt.Errorf("too long: a name has at most %d bytes, a reason %d", longBy, longWhy)
+	case len(in.Pool)+len(in.Server) > longWhy:
+		return errTooLong
+	case in.What != "":
+		return errors.New("what is for reloads and purges")
 	}
-	if in.By = oneLine(in.By); in.By == "" {
-		in.By = "somebody"
+	return checkWho(&in.By, &in.Reason)
+}
+
+var errTooLong = fmt.Errorf("too long: a name has at most %d bytes, a reason %d", longBy, longWhy)
+
+// checkWho looks at who does something, and why.
+func checkWho(by, reason *string) error {
+	if len(*by) > longBy || len(*reason) > longWhy {
+		return errTooLong
 	}
-	in.Reason = oneLine(in.Reason)
+	if *by = oneLine(*by); *by == "" {
+		*by = "somebody"
+	}
+	*reason = oneLine(*reason)
 	return nil
+}
+
+// purgesNoted is how many purges within a minute are noted: a program that says who it is must not drive out what people did.
+const purgesNoted = 10
+
+// note adds to what people did. As an event.
+func (p *people) note(in api.Intervention) {
+	if in.Do == "purge" {
+		n, since := 0, time.Now().Add(-time.Minute).UTC().Format(time.RFC3339)
+		for _, d := range p.done {
+			if d.Do == "purge" && d.At > since {
+				n++
+			}
+		}
+		if n >= purgesNoted {
+			return
+		}
+	}
+	if p.done = append(p.done, in); len(p.done) > keptDone {
+		p.done = slices.Delete(p.done, 0, len(p.done)-keptDone)
+	}
+}
+
+// purged says in words what a purge is of.
+func purged(p *api.Purge) string {
+	var all []string
+	if p.All {
+		all = append(all, "everything")
+	}
+	for _, kind := range []struct {
+		name string
+		what []string
+	}{{"", p.URLs}, {"tag ", p.Tags}, {"prefix ", p.Prefixes}, {"pattern ", p.Patterns}} {
+		for _, w := range kind.what {
+			all = append(all, kind.name+w)
+		}
+	}
+	if more := len(all) - 3; more > 0 {
+		all = append(all[:3], fmt.Sprintf("%d more", more))
+	}
+	text := oneLine(strings.Join(all, ", "))
+	if len(text) > longWhy {
+		text = strings.ToValidUTF8(text[:longWhy], "") + "…"
+	}
+	if p.Soft {
+		text += ", made stale"
+	}
+	return text
 }
 
 // oneLine is text that can be shown in a log and on a terminal.
@@ -177,15 +237,10 @@ func (k *keeper) intervene(in *api.Intervention) error {
 			return
 		}
 		k.people.hands = hands
-		if k.people.done = append(k.people.done, *in); len(k.people.done) > keptDone {
-			k.people.done = slices.Delete(k.people.done, 0, len(k.people.done)-keptDone)
-		}
+		k.people.note(*in)
 		k.people.waiting = append(k.people.waiting, waiting{k.version + 1, told})
 		k.dirty = true
-		attrs := []any{"pool", in.Pool, "server", in.Server, "by", in.By}
-		if in.Reason != "" {
-			attrs = append(attrs, "reason", in.Reason)
-		}
+		attrs := append([]any{"pool", in.Pool, "server", in.Server}, who(in.By, in.Reason)...)
 		if in.Weight != nil {
 			attrs = append(attrs, "weight", *in.Weight)
 		}

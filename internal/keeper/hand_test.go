@@ -3,6 +3,7 @@ package keeper
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/weirhq/weir/internal/api"
@@ -105,5 +106,42 @@ func TestCheckIntervention(t *testing.T) {
 		if checkIntervention(&bad) == nil {
 			t.Errorf("%+v is taken", bad)
 		}
+	}
+}
+
+// TestPurgeInWords: what was purged, in a line of a bounded length.
+func TestPurgeInWords(t *testing.T) {
+	for _, c := range []struct {
+		in   api.Purge
+		want string
+	}{
+		{api.Purge{All: true}, "everything"},
+		{api.Purge{URLs: []string{"http://a/"}, Soft: true}, "http://a/, made stale"},
+		{api.Purge{Tags: []string{"news"}, Prefixes: []string{"a/x"}, Patterns: []string{"*.a/*", "b/*", "c/*"}}, "tag news, prefix a/x, pattern *.a/*, 2 more"},
+		{api.Purge{URLs: []string{"http://a/\x1b[31m\n"}}, "http://a/ [31m"},
+		{api.Purge{URLs: []string{strings.Repeat("ä", longWhy)}}, strings.Repeat("ä", longWhy/2) + "…"},
+	} {
+		if got := purged(&c.in); got != c.want {
+			t.Errorf("%+v is %q, want %q", c.in, got, c.want)
+		}
+	}
+}
+
+// TestPurgesDriveNobodyOut: of a program that purges all the time a few are noted.
+func TestPurgesDriveNobodyOut(t *testing.T) {
+	var p people
+	p.note(api.Intervention{Do: "drain", By: "ann"})
+	for range 2 * keptDone {
+		p.note(api.Intervention{Do: "purge", By: "a program", At: time.Now().UTC().Format(time.RFC3339)})
+	}
+	p.note(api.Intervention{Do: "reload", By: "bob"})
+	if n := len(p.done); n != purgesNoted+2 || p.done[0].By != "ann" || p.done[n-1].By != "bob" {
+		t.Errorf("%d are noted: %+v", n, p.done)
+	}
+	for range 2 * keptDone {
+		p.note(api.Intervention{Do: "reload"})
+	}
+	if len(p.done) != keptDone {
+		t.Errorf("%d are kept", len(p.done))
 	}
 }

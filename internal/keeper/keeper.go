@@ -256,7 +256,7 @@ func (k *keeper) hangup() {
 			return
 		}
 		// The error is in the log and the status already.
-		k.reloadNow(api.Reload{}) //nolint:errcheck // see above
+		k.reloadNow(api.Reload{By: "somebody", Reason: "SIGHUP"}) //nolint:errcheck // see above
 	})
 }
 

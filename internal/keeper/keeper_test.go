@@ -136,6 +136,9 @@ func TestRollingReload(t *testing.T) {
 	if err := s.reload("wbe"); err == nil || err.Error() != `there is no app "wbe": there is web` {
 		t.Error(err)
 	}
+	if st := s.status(); st.Problem != "" {
+		t.Error("a slip of whoever reloads is a problem of the site:", st.Problem)
+	}
 }
 
 func TestNewWorkerThatNeverGetsReadyLeavesTheOldOne(t *testing.T) {
@@ -161,6 +164,12 @@ func TestNewWorkerThatNeverGetsReadyLeavesTheOldOne(t *testing.T) {
 		if st := s.status(); !strings.Contains(st.Problem, want) {
 			t.Error(st.Problem)
 		}
+	}
+	if err := s.reload("web"); err != nil {
+		t.Error(err)
+	}
+	if st := s.status(); st.Problem == "" {
+		t.Error("a configuration that was refused is forgotten with the reload of an app")
 	}
 	s.change(func(c *config.Config) { c.Apps[0] = newApp("web", "serve", 2) })
 	if err := s.reload(""); err != nil {

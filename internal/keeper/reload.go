@@ -55,23 +55,48 @@ func (k *keeper) reloadNow(r api.Reload) error {
 			files = k.included.readAgain()
 		}
 	}
-	what := "the configuration"
+	what, problem := "the configuration", "reload: "
 	if r.App != "" {
-		what = "app " + r.App
+		what, problem = "app "+r.App, "reload of the app "+r.App+": "
 	}
 	took := time.Since(begun).Round(time.Millisecond)
 	called := k.call(func() {
 		defer k.notifyAgain()
-		k.problem = ""
-		if err != nil {
-			k.problem = "reload: " + err.Error()
-			k.log.Error("reloading "+what+" failed", "after", took)
-			k.sayLines(err.Error())
+		var none noApp
+		done := api.Intervention{Do: "reload", What: what, By: r.By, Reason: r.Reason, At: begun.UTC().Format(time.RFC3339)}
+		attrs := append([]any{"after", took}, who(r.By, r.Reason)...)
+		switch {
+		case errors.As(err, &none): // a slip of whoever asked, who is told: the site has no problem by it, and nothing was done
+			k.log.Warn("reloading " + what + ": " + err.Error())
 			return
+		case err != nil:
+			done.What += ", which failed"
+			k.problem = problem + err.Error()
+			k.log.Error("reloading "+what+" failed", attrs...)
+			k.sayLines(err.Error())
+		default:
+			// New workers of an app do not bring a configuration into force that was refused.
+			if r.App == "" || strings.HasPrefix(k.problem, problem) {
+				k.problem = ""
+			}
+			k.log.Info("reloaded "+what, attrs...)
 		}
-		k.log.Info("reloaded "+what, "after", took)
+		k.people.note(done)
 	})
 	return errors.Join(err, files, called) // of files, the log and the status tell by themselves
+}
+
+// noApp is the answer to who names an app that is not there.
+type noApp struct {
+	name string
+	have []string
+}
+
+func (n noApp) Error() string {
+	if len(n.have) == 0 {
+		return fmt.Sprintf("there is no app %q: the configuration has none", n.name)
+	}
+	return fmt.Sprintf("there is no app %q: there is %s", n.name, strings.Join(n.have, ", "))
 }
 
 // replace gives an app new workers, one by one.
@@ -83,10 +108,7 @@ func (k *keeper) replace(name string) error {
 			for _, r := range k.apps {
 				names = append(names, r.life.App().Name)
 			}
-			if len(names) == 0 {
-				return nil, nil, fmt.Errorf("there is no app %q: the configuration has none", name)
-			}
-			return nil, nil, fmt.Errorf("there is no app %q: there is %s", name, strings.Join(names, ", "))
+			return nil, nil, noApp{name, names}
 		}
 		return r, func(t int) app.Event { return app.Replace{Ticket: t} }, nil
 	})

@@ -158,6 +158,10 @@ func (k *keeper) serveReload(w http.ResponseWriter, r *http.Request) {
 		api.AnswerError(w, http.StatusBadRequest, err)
 		return
 	}
+	if err := checkWho(&in.By, &in.Reason); err != nil {
+		api.AnswerError(w, http.StatusUnprocessableEntity, err)
+		return
+	}
 	// It is done to its end also when the caller does not wait for it.
 	answer := make(chan error, 1)
 	k.goes(func() { answer <- k.reload(in) })
@@ -195,15 +199,44 @@ func (k *keeper) reopen() error {
 	return nil
 }
 
-// servePurge passes a purge on to the edge, which has the cache.
+// servePurge passes a purge on to the edge, which has the cache. Of a person's it is noted who wanted it.
 func (k *keeper) servePurge(w http.ResponseWriter, r *http.Request) {
 	var in api.Purge
 	if err := api.ReadRequest(w, r, &in); err != nil {
 		api.AnswerError(w, http.StatusBadRequest, err)
 		return
 	}
+	by, reason := in.By, in.Reason
+	if err := checkWho(&by, &reason); err != nil {
+		api.AnswerError(w, http.StatusUnprocessableEntity, err)
+		return
+	}
+	named := in.By != ""
+	in.By, in.Reason = "", ""
 	var out api.Purged
-	k.relay(w, "/v1/purge", in, &out)
+	if err := k.askServing("/v1/purge", in, &out); err != nil {
+		api.AnswerError(w, http.StatusUnprocessableEntity, err)
+		return
+	}
+	if named {
+		done := api.Intervention{Do: "purge", What: purged(&in), By: by, Reason: reason, At: time.Now().UTC().Format(time.RFC3339)}
+		if err := k.call(func() {
+			k.people.note(done)
+			k.log.Info("purged "+done.What, who(by, reason)...)
+		}); err != nil {
+			api.AnswerError(w, http.StatusServiceUnavailable, err)
+			return
+		}
+	}
+	api.Answer(w, http.StatusOK, out)
+}
+
+// who are fields of a line of the log.
+func who(by, reason string) []any {
+	if reason == "" {
+		return []any{"by", by}
+	}
+	return []any{"by", by, "reason", reason}
 }
 
 func (k *keeper) serveCache(w http.ResponseWriter, _ *http.Request) {

@@ -345,7 +345,7 @@ func (k *keeper) touched(r *running, path string) {
 			return
 		}
 		// The error is in the log and the status already.
-		k.reloadNow(api.Reload{App: name}) //nolint:errcheck // see above
+		k.reloadNow(api.Reload{App: name, By: "somebody", Reason: "its file was touched"}) //nolint:errcheck // see above
 	})
 }
 

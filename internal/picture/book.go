@@ -17,18 +17,19 @@ type Book struct {
 // manyGone is how many last words are kept apart. More are added up: an edge so old is not heard of again.
 const manyGone = 8
 
-// take takes a new word of an edge.
+// take takes a new word of an edge. It changes nothing that a copy of the book has.
 func (b *Book) take(c *api.Counters) {
 	if b.Last != nil && !includes(c, b.Last) {
-		b.Gone = append(b.Gone, *b.Last)
+		b.Gone = append(slices.Clip(b.Gone), *b.Last)
 	}
 	b.Last = c
 	// An edge whose numbers have gone over to one that followed it counts there.
-	b.Gone = slices.DeleteFunc(b.Gone, func(g api.Counters) bool { return includes(c, &g) })
+	b.Gone = slices.DeleteFunc(slices.Clone(b.Gone), func(g api.Counters) bool { return includes(c, &g) })
 	for len(b.Gone) > manyGone {
-		b.Gone[1].Add(&b.Gone[0], true)
-		b.Gone = b.Gone[1:]
-		prune(&b.Gone[0], c)
+		sum := b.Gone[1].Clone()
+		sum.Add(&b.Gone[0], true)
+		prune(&sum, c)
+		b.Gone = append([]api.Counters{sum}, b.Gone[2:]...)
 	}
 }
 

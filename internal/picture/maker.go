@@ -32,7 +32,7 @@ func NewMaker(node string, pid int, book Book, now time.Time) *Maker {
 		pools: map[string]*gauge{}, sites: map[string]*gauge{}}
 }
 
-// Book returns what the next desk has to know. It is valid until the next picture is made.
+// Book returns what the next desk has to know. It stays as it is.
 func (m *Maker) Book() Book { return m.book }
 
 // Told is what a picture is made of. What is nil could not be asked.
@@ -202,7 +202,7 @@ func (m *Maker) pool(now time.Time, c *api.PoolCounters, up bool) Pool {
 
 // server tells of a server.
 func (m *Maker) server(now time.Time, pool *api.PoolCounters, c *api.ServerCounters) Server {
-	s := Server{Name: c.Name, Address: c.Address, State: c.State, Why: c.Why, Check: c.Check, CheckTime: c.CheckTime, Checks: c.Checks, CheckFail: c.CheckFail,
+	s := Server{Name: c.Name, Address: c.Address, State: c.State, Why: c.Reason(), Check: c.Check, CheckTime: c.CheckTime, Checks: c.Checks, CheckFail: c.CheckFail,
 		Downs: c.Downs, DownFor: c.DownFor, Weight: c.Weight, Share: 1000, Backup: c.Backup, Active: c.Active, ActiveMax: c.ActiveMax, Limit: c.Limit,
 		Idle: c.Idle, Requests: c.Requests, Errors: c.Errors, Status: c.Status, Failures: c.Failures, Connects: c.Connects, Reused: c.Reused,
 		In: c.In, Out: c.Out, FirstByte: c.FirstByte}

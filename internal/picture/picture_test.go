@@ -1,7 +1,9 @@
 package picture
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"testing"
 	"time"
 
@@ -121,6 +123,28 @@ func TestNextDesk(t *testing.T) {
 	}
 }
 
+// TestBookStays: a book that was asked for does not change while pictures go on, so that it can be written meanwhile.
+func TestBookStays(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	m := NewMaker("node", 1, Book{}, now)
+	var books []Book
+	var texts [][]byte
+	for i := range 3 * manyGone {
+		m.Make(now, Told{Edge: said([]string{fmt.Sprint(i)}, 5)})
+		text, err := json.Marshal(m.Book())
+		if err != nil {
+			t.Fatal(err)
+		}
+		books, texts = append(books, m.Book()), append(texts, text)
+	}
+	m.Make(now, Told{Edge: said([]string{"last", fmt.Sprint(3*manyGone - 2), fmt.Sprint(3*manyGone - 1)}, 5)})
+	for i := range books {
+		if text, err := json.Marshal(books[i]); err != nil || !bytes.Equal(text, texts[i]) {
+			t.Errorf("the book after edge %d has changed: %v\nis  %s\nwas %s", i, err, text, texts[i])
+		}
+	}
+}
+
 // TestRates: they are of the last second, quantiles and hit ratios of the last ten.
 func TestRates(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
@@ -201,5 +225,23 @@ func TestKeeperAway(t *testing.T) {
 	p := m.Make(time.Unix(2, 0), Told{})
 	if p.Version != "1" || p.KeeperPID != 3 || len(p.Apps) != 1 || p.Apps[0].Live != 1 || p.Problem == "" {
 		t.Errorf("got %+v", p)
+	}
+}
+
+// TestWhyDown: why a server is down says how its check ended, not only that it did.
+func TestWhyDown(t *testing.T) {
+	for _, c := range []struct{ why, check, want string }{
+		{"check fails", "connection refused", "check fails: connection refused"},
+		{"check fails, drained by hand", "no answer within 1s", "check fails: no answer within 1s, drained by hand"},
+		{"drained by hand", "200 OK", "drained by hand"},
+		{"check fails", "", "check fails"},
+		{"", "200 OK", ""},
+	} {
+		m := NewMaker("node", 1, Book{}, time.Unix(0, 0))
+		p := m.Make(time.Unix(1, 0), Told{Edge: &api.Counters{Epochs: []string{"a"}, Pools: []api.PoolCounters{{Members: []api.ServerCounters{
+			{ServerStatus: api.ServerStatus{Name: "a", State: "down", Why: c.why, Check: c.check}}}}}}})
+		if got := p.Pools[0].Servers[0].Why; got != c.want {
+			t.Errorf("%q with %q: %q, want %q", c.why, c.check, got, c.want)
+		}
 	}
 }

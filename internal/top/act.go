@@ -199,7 +199,7 @@ func (m *model) askReload(it *item) {
 
 // handDialog asks about a server.
 func handDialog(k string, p *picture.Pool, s *picture.Server, behind string) *dialog {
-	name := p.Name + "/" + s.Name
+	name := api.FullName(p.Name, s.Name)
 	in := api.Intervention{Pool: p.Name, Server: s.Name}
 	d := &dialog{labels: []string{"reason"}, fields: []*field{newField("")}}
 	switch k {
@@ -244,7 +244,7 @@ func handDialog(k string, p *picture.Pool, s *picture.Server, behind string) *di
 
 // done says what was done.
 func done(in api.Intervention) string {
-	name := in.Pool + "/" + in.Server
+	name := api.FullName(in.Pool, in.Server)
 	switch in.Do {
 	case "drain":
 		return name + " is drained"

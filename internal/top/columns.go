@@ -40,6 +40,11 @@ func (m *model) items(v view) (all []*item) {
 		for _, s := range m.stories {
 			all = append(all, &item{now: p.At, key: s.key, story: s})
 		}
+	case numbersView:
+		for i := range m.numbers {
+			n := &m.numbers[i]
+			all = append(all, &item{now: p.At, key: "number " + n.text(), number: n})
+		}
 	case eventsView:
 		for i := range m.events {
 			e := &m.events[i]
@@ -106,6 +111,8 @@ func columnsOf(v view) []column {
 		return routeColumns
 	case logView:
 		return logColumns
+	case numbersView:
+		return numberColumns
 	}
 	return eventColumns
 }

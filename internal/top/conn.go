@@ -18,13 +18,14 @@ import (
 )
 
 const (
-	askTime   = 10 * time.Second
-	actTime   = 10 * time.Minute // until the workers of an app are replaced
-	silence   = 20 * time.Second // the desk says something more often
-	maxFrame  = 64 << 20
-	storyTick = 250 * time.Millisecond // stories are shown in lots, not one by one
-	maxAlerts = 100
-	storyLot  = 200 // of a lot; more cannot be read
+	askTime    = 10 * time.Second
+	actTime    = 10 * time.Minute // until the workers of an app are replaced
+	silence    = 20 * time.Second // the desk says something more often
+	maxFrame   = 64 << 20
+	storyTick  = 250 * time.Millisecond // stories are shown in lots, not one by one
+	maxAlerts  = 100
+	maxNumbers = 5000 // as many as the desk keeps
+	storyLot   = 200  // of a lot; more cannot be read
 )
 
 // conn asks the desk and tells what it says to send. Every goroutine of it ends with the context, and wait waits for them.
@@ -101,6 +102,14 @@ func (c *conn) answer(ctx context.Context, what any) any {
 			return nil // a desk of before knows none; one that is gone says so in the stream
 		}
 		return gotAlerts{firing(told.Alerts)}
+	case askNumbers:
+		var told struct {
+			Numbers []Number `json:"numbers"`
+		}
+		if c.desk.Get(ctx, "/api/v1/numbers", &told) != nil {
+			return nil // as with alerts
+		}
+		return gotNumbers{told.Numbers[:min(len(told.Numbers), maxNumbers)]}
 	case askSeries:
 		s := &Series{}
 		err := c.desk.Get(ctx, "/api/v1/series?of="+url.QueryEscape(what.of)+"&span="+what.span, s)

@@ -16,11 +16,12 @@ import (
 
 // fakeDesk answers on a Unix socket as the desk does.
 type fakeDesk struct {
-	t      testing.TB
-	socket string
-	every  time.Duration // between pictures
-	more   int           // servers
-	still  bool          // nothing changes but the time
+	t       testing.TB
+	socket  string
+	every   time.Duration // between pictures
+	more    int           // servers
+	still   bool          // nothing changes but the time
+	numbers string        // the answer about apps' own numbers; empty: there is none
 
 	mu     sync.Mutex
 	n      int
@@ -58,6 +59,13 @@ func (d *fakeDesk) start() {
 	mux.HandleFunc("GET /api/v1/cache", func(w http.ResponseWriter, _ *http.Request) { api.Answer(w, 200, fakeCacheStatus()) })
 	mux.HandleFunc("GET /api/v1/alerts", func(w http.ResponseWriter, _ *http.Request) {
 		w.Write([]byte(fakeAlerts)) //nolint:errcheck // who asks is gone
+	})
+	mux.HandleFunc("GET /api/v1/numbers", func(w http.ResponseWriter, r *http.Request) {
+		if d.numbers == "" {
+			http.NotFound(w, r)
+			return
+		}
+		w.Write([]byte(d.numbers)) //nolint:errcheck // who asks is gone
 	})
 	mux.HandleFunc("GET /api/v1/series", func(w http.ResponseWriter, r *http.Request) {
 		api.Answer(w, 200, fakeSeries(r.FormValue("of"), r.FormValue("span")))

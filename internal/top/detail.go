@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/journal"
 	"github.com/weirhq/weir/internal/picture"
 )
@@ -23,6 +24,8 @@ func (m *model) detailLines() []line {
 		return m.storyLines(it.story)
 	case it.event != nil:
 		return m.eventLines(it.event)
+	case it.number != nil:
+		return m.numberLines(it)
 	case it.server != nil:
 		return m.serverLines(it.pool, it.server)
 	case it.worker != nil:
@@ -133,7 +136,7 @@ func (m *model) serverLines(p *picture.Pool, s *picture.Server) []line {
 	if f := since(s.Since, m.pic.At); f != "" {
 		state += " for " + f
 	}
-	out := []line{{{p.Name + "/" + s.Name, bold}, {"  ", plain}, {state, stateStyle(s.State)}}, nil}
+	out := []line{{{api.FullName(p.Name, s.Name), bold}, {"  ", plain}, {state, stateStyle(s.State)}}, nil}
 	out = append(out, m.text("why", s.Why, stateStyle(s.State))...)
 	for _, h := range m.pic.Hands {
 		if h.Pool == p.Name && (h.Server == s.Name || strings.HasPrefix(s.Name, h.Server+"/")) {
@@ -180,9 +183,9 @@ func (m *model) serverLines(p *picture.Pool, s *picture.Server) []line {
 		}
 	}
 	if p.App != "" { // whichever process it is that is in its place now
-		return append(out, m.eventsOf(p.Name+"/"+s.Name, s.Name, place(s.Name), p.Name+"/"+place(s.Name))...)
+		return append(out, m.eventsOf(s.Name, place(s.Name))...)
 	}
-	return append(out, m.eventsOf(p.Name+"/"+s.Name)...)
+	return append(out, m.eventsOf(api.FullName(p.Name, s.Name))...)
 }
 
 func (m *model) workerOf(app, name string) (*picture.App, *picture.Worker) {

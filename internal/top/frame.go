@@ -149,14 +149,20 @@ func (m *model) tabLine() line {
 	var out line
 	names := Views
 	long := 0
-	for _, n := range names {
-		long += len(n) + 4
+	for v, n := range names {
+		if m.has(view(v)) {
+			long += len(n) + 4
+		}
 	}
 	if long > m.w {
 		names = shortViews
 	}
 	x := 0
 	for v, name := range names {
+		m.tabAt[v] = x
+		if !m.has(view(v)) {
+			continue
+		}
 		if view(v) == m.view {
 			name = fmt.Sprintf("[%d %s]", v+1, name)
 			out = append(out, piece{name, title})
@@ -164,7 +170,6 @@ func (m *model) tabLine() line {
 			name = fmt.Sprintf(" %d %s ", v+1, name)
 			out = append(out, piece{name, dim})
 		}
-		m.tabAt[v] = x
 		x += len(name)
 	}
 	m.tabAt[numViews] = x
@@ -172,7 +177,7 @@ func (m *model) tabLine() line {
 }
 
 // shortViews are names for a narrow terminal.
-var shortViews = [numViews]string{"over", "pools", "work", "route", "cache", "log", "event"}
+var shortViews = [numViews]string{"over", "pools", "work", "route", "cache", "log", "event", "nums"}
 
 // foot is the last lines. The cursor is at cx, so many lines above the last; below 0: there is none.
 func (m *model) foot() (out []line, cx, back int) {
@@ -213,7 +218,7 @@ func (m *model) hints() line {
 			keys = append(keys, "t", "span "+spans[m.span])
 		}
 	case m.view == overview || m.view == cacheView:
-		keys = []string{"1-7", "views", "t", "span " + spans[m.span]}
+		keys = []string{map[bool]string{true: "1-8", false: "1-7"}[m.has(numbersView)], "views", "t", "span " + spans[m.span]}
 		if m.view == cacheView {
 			keys = append(keys, m.paint.mark("↑↓", "j k"), "scroll")
 		}
@@ -366,6 +371,8 @@ func (m *model) nothing(t *tab) string {
 		return "there is no app: all servers are run by others"
 	case routes:
 		return "there is no route"
+	case numbersView:
+		return "no app has sent a number: `metrics: {listen: …}` has weir take them, as statsd lines"
 	case logView:
 		if m.logError != "" {
 			return "no request to show"

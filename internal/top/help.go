@@ -3,7 +3,7 @@ package top
 // helpText is what `?` shows. Lines without a text are headings.
 var helpText = []fact{
 	{"Views", ""},
-	{"1 to 7", "overview, pools, workers, routes, cache, log, events"},
+	{"1 to 8", "overview, pools, workers, routes, cache, log, events, and the apps' own numbers (8), where there are any"},
 	{"Tab", "the next view; Shift+Tab: the one before"},
 	{"Enter", "look into what is chosen; Esc: back"},
 	{"up, down", "choose (also j and k, PgUp and PgDn, g and G); in a page of text: scroll"},

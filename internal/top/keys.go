@@ -52,10 +52,10 @@ func (m *model) press(k key) []any {
 		m.mouse = !m.mouse
 		m.say = cell{map[bool]string{true: "the mouse chooses", false: "the mouse is the terminal's"}[m.mouse], dim}
 	case "tab":
-		return m.open((m.view + 1) % numViews)
+		return m.open(m.nextView(1))
 	case "shift+tab":
-		return m.open((m.view + numViews - 1) % numViews)
-	case "1", "2", "3", "4", "5", "6", "7":
+		return m.open(m.nextView(-1))
+	case "1", "2", "3", "4", "5", "6", "7", "8":
 		return m.open(view(k.name[0] - '1'))
 	case "d", "m", "e", "w", "R":
 		m.act(k.name)

@@ -20,11 +20,12 @@ const (
 	cacheView
 	logView
 	eventsView
+	numbersView
 	numViews
 )
 
 // Views are the names of the views, in the order of their keys.
-var Views = [numViews]string{"overview", "pools", "workers", "routes", "cache", "log", "events"}
+var Views = [numViews]string{"overview", "pools", "workers", "routes", "cache", "log", "events", "numbers"}
 
 // Event is one thing that has happened, as the desk tells it.
 type Event struct {
@@ -78,9 +79,10 @@ type (
 		cache *api.CacheStatus
 		err   error
 	}
-	gotMe     struct{ me Me }
-	gotAlerts struct{ firing []Alert } // the worst first
-	gotDone   struct {
+	gotMe      struct{ me Me }
+	gotAlerts  struct{ firing []Alert } // the worst first
+	gotNumbers struct{ list []Number }
+	gotDone    struct {
 		text string
 		err  error
 	}
@@ -95,12 +97,13 @@ type (
 
 // What is to be done about it:
 type (
-	askSeries struct{ of, span string }
-	askEvents struct{}
-	askMe     struct{}
-	askCache  struct{}
-	askAlerts struct{}
-	askLog    struct {
+	askSeries  struct{ of, span string }
+	askEvents  struct{}
+	askMe      struct{}
+	askCache   struct{}
+	askAlerts  struct{}
+	askNumbers struct{}
+	askLog     struct {
 		run    int
 		recent bool // the last slow and failed ones; else as they come
 		filter string
@@ -184,11 +187,13 @@ type model struct {
 	say     cell   // the answer to what was done last
 	mouse   bool
 
-	span    int                  // which of spans graphs show
-	asked   map[string]time.Time // when, by the pictures' clock
-	cache   *api.CacheStatus
-	noCache string
-	alerts  []Alert
+	span      int                  // which of spans graphs show
+	asked     map[string]time.Time // when, by the pictures' clock
+	cache     *api.CacheStatus
+	noCache   string
+	alerts    []Alert
+	numbers   []Number  // of apps, as the last answer has them
+	numbersAt time.Time // of the picture then
 
 	stories  []*story // the newest first
 	run      int
@@ -249,6 +254,10 @@ func (m *model) take(what any) []any {
 		m.me = what.me
 	case gotAlerts:
 		m.alerts = what.firing
+	case gotNumbers:
+		if m.later == nil {
+			m.takeNumbers(what.list)
+		}
 	case gotDone:
 		m.say = cell{what.text, good}
 		if what.err != nil {
@@ -323,6 +332,13 @@ func (m *model) wants() (all []any) {
 	}
 	if m.view == cacheView && (m.later == nil || m.cache == nil) && m.due("cache", 2*time.Second) {
 		all = append(all, askCache{})
+	}
+	every := 30 * time.Second // whether there are any
+	if m.view == numbersView {
+		every = 2 * time.Second
+	}
+	if m.later == nil && m.due("numbers", every) {
+		all = append(all, askNumbers{})
 	}
 	switch {
 	case m.view == logView && !m.logging:

@@ -222,7 +222,7 @@ func TestWants(t *testing.T) {
 	for n := range 60 {
 		note(m.take(fakePicture(n, 0)))
 	}
-	if count["top.askSeries"] != 1 || count["top.askAlerts"] < 10 || count["top.askAlerts"] > 13 || len(count) != 2 {
+	if count["top.askSeries"] != 1 || count["top.askAlerts"] < 10 || count["top.askAlerts"] > 13 || count["top.askNumbers"] != 2 || len(count) != 3 {
 		t.Error(count)
 	}
 	note(m.take(pressed("t")))

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 
@@ -45,7 +46,7 @@ func (o *Options) begin() (*model, error) {
 	}
 	t := &m.tabs[m.view]
 	if (o.Filter != "" || o.Sort != "") && !m.hasTable() {
-		return nil, fmt.Errorf("the view %s has no table to filter or sort: add --view with one of pools, workers, routes, log, events", Views[m.view])
+		return nil, fmt.Errorf("the view %s has no table to filter or sort: add --view with one of pools, workers, routes, log, events, numbers", Views[m.view])
 	}
 	t.filter = o.Filter
 	if o.Sort == "" {
@@ -74,6 +75,9 @@ func Run(ctx context.Context, o Options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	screen := &screen{m: m}
+	if f, ok := o.Out.(*os.File); ok {
+		o.Out = &terminal{f, cancel}
+	}
 	p := tea.NewProgram(screen, tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(o.Out), tea.WithEnvironment(o.Env), tea.WithFPS(fps))
 	screen.conn = &conn{desk: o.Desk, ctx: ctx, send: func(what any) { p.Send(what) }}
 	screen.conn.all.Go(screen.conn.follow)
@@ -84,6 +88,20 @@ func Run(ctx context.Context, o Options) error {
 		err = nil
 	}
 	return err
+}
+
+// terminal is one that may go away. Most programs are then told by a signal, but not those that something like nohup has begun.
+type terminal struct {
+	*os.File
+	gone func()
+}
+
+func (t *terminal) Write(p []byte) (int, error) {
+	n, err := t.File.Write(p)
+	if err != nil {
+		t.gone()
+	}
+	return n, err
 }
 
 // screen joins the model to the terminal.

@@ -23,6 +23,7 @@ type item struct {
 	route  *picture.Route
 	event  *Event
 	story  *story
+	number *Number
 }
 
 // cell is what a table shows in one place.

@@ -308,7 +308,7 @@ func TestSleep(t *testing.T) {
 	s.See("it was 0")
 }
 
-// TestEnds: told to end, it leaves the terminal as it was; when the terminal is gone, it goes too.
+// TestEnds: told to end, it leaves the terminal as it was; when the terminal is gone, it goes too, also where nobody says so.
 func TestEnds(t *testing.T) {
 	d := newFakeDesk(t)
 	s := open(t, d, 80, 24)
@@ -321,6 +321,18 @@ func TestEnds(t *testing.T) {
 	p := s.Process()
 	s.Hangup()
 	testkit.Eventually(t, testkit.Patience, "it is gone", func() bool { return !p.Alive() })
+
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("sh", "-c", `trap '' HUP; exec "$0"`, self)
+	cmd.Env = environment(d)
+	s = testkit.Open(t, cmd, 80, 24, testkit.Dark)
+	s.See("web1")
+	p = s.Process()
+	s.Hangup()
+	testkit.Eventually(t, testkit.Patience, "it is gone without being told", func() bool { return !p.Alive() })
 }
 
 // BenchmarkWatching is what the whole program uses of a processor while it looks at 100 servers, of which all figures change each second.

@@ -153,6 +153,10 @@ func TestLastServer(t *testing.T) {
 	b.do(chromedp.SendKeys(`#dialog [name=password]`, stage.Token+kb.Enter))
 	b.wait(`document.getElementById("dialog").textContent.includes("the pool will be down")`)
 	b.shot("act-last")
+	b.keys(kb.Escape, kb.Escape)
+	press(b, "photos/2")
+	button(b, "#details-do", "Drain")
+	b.wait(`document.getElementById("dialog-title")?.textContent === "Drain: photos/2"`) // as it is called everywhere else
 }
 
 // TestSignedOnly: where looking takes signing in, nothing is shown before.

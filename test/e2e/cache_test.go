@@ -480,6 +480,62 @@ func TestPurgeWhileFetched(t *testing.T) {
 	}
 }
 
+// TestChangedWhileFetched: what an app made before it was changed is not kept, whatever the request for it wanted, and be it a part that
+// an app without ranges answers with the whole.
+func TestChangedWhileFetched(t *testing.T) {
+	var now atomic.Int64
+	begin := make(chan struct{})
+	a := serveApp(t, "", func(_ *app, n int, w http.ResponseWriter, r *http.Request) {
+		if r.Method == "POST" {
+			fmt.Fprint(w, now.Add(1))
+			return
+		}
+		version := now.Load()
+		text := strings.Repeat(fmt.Sprintf("%08d", version), 20)
+		w.Header().Set("Cache-Control", "max-age=60")
+		w.Header().Set("ETag", fmt.Sprintf(`"%d"`, version))
+		if r.URL.Path == "/vary" {
+			w.Header().Set("Vary", "X-Variant")
+		}
+		if n == 1 && r.URL.Path != "/ready" {
+			<-begin
+		}
+		if r.URL.Path != "/ranges" {
+			io.WriteString(w, text) //nolint:errcheck // who has left, has left
+			return
+		}
+		http.ServeContent(w, r, "", time.Time{}, strings.NewReader(text))
+	})
+	for _, more := range []string{"", "cache: {disk: {path: " + t.TempDir() + ", size: 64MiB}}"} {
+		w := cached(t, a, "grace: 1h", more)
+		for _, path := range []string{"/whole", "/vary", "/ranges"} {
+			for _, lines := range []string{"", "Range: bytes=8-23\r\n", "Range: bytes=-16\r\n", "Range: bytes=0-\r\n", "Range: bytes=0-159\r\n", "Range: bytes=0-7,16-23\r\n"} {
+				a.mu.Lock()
+				clear(a.asked)
+				a.mu.Unlock()
+				begin = make(chan struct{})
+				c := w.Dial()
+				c.Send("GET " + path + " HTTP/1.1\r\nHost: e2e.test\r\n" + lines + "\r\n")
+				testkit.Eventually(t, testkit.Patience, "the app is asked", func() bool { return a.count(path) == 1 })
+				ask(t, w, "POST", path, "Content-Length: 0\r\n")
+				want := fmt.Sprintf("%08d", now.Load())
+				close(begin)
+				if m := c.Response("GET"); m.Status/100 != 2 {
+					t.Errorf("%s with %q: status %d", path, lines, m.Status)
+				}
+				c.Close()
+				for _, then := range []string{lines, "", "Range: bytes=8-23\r\n"} {
+					if m := get(t, w, path, then); !strings.Contains(m.Body, want) || m.Status/100 != 2 {
+						t.Errorf("%s with %q, changed meanwhile, then with %q: %d %q, want %s", path, lines, then, m.Status, m.Body, want)
+					}
+				}
+				ask(t, w, "POST", path, "Content-Length: 0\r\n")
+			}
+		}
+		w.Stop()
+	}
+}
+
 // TestUnsafeMethodsInvalidate (RFC 9111, section 4.4).
 func TestUnsafeMethodsInvalidate(t *testing.T) {
 	a := serveApp(t, "", func(a *app, n int, w http.ResponseWriter, r *http.Request) {

@@ -184,7 +184,7 @@ func TestDeskComesAndGoes(t *testing.T) {
 // TestDeskActs: what is wished for at the desk is done, and who wished it is noted.
 func TestDeskActs(t *testing.T) {
 	address := testkit.FreeAddress(t)
-	w := testkit.Run(t, testkit.Setup{Config: withDesk(address)})
+	w := testkit.Run(t, testkit.Setup{Config: withDesk(address) + "cache: {memory: 16MiB}\n"})
 	p := awaitPicture(t, address, "two workers", func(p *picture.Picture) bool { return len(p.Pools) == 1 && len(p.Pools[0].Servers) == 2 })
 	name := p.Pools[0].Servers[0].Name
 	if status, text := fetch(t, "POST", "http://"+address+"/api/v1/intervention", `{"do":"drain","pool":"hello","server":"`+name+`","reason":"a test"}`); status != 200 {
@@ -208,6 +208,26 @@ func TestDeskActs(t *testing.T) {
 		if before[pid] {
 			t.Errorf("worker %d was not replaced", pid)
 		}
+	}
+	for path, body := range map[string]string{"reload": `{"reason":"new settings","by":"somebody else"}`, "purge": `{"tags":["news"],"reason":"a correction"}`} {
+		if status, text := fetch(t, "POST", "http://"+address+"/api/v1/"+path, body); status != 200 {
+			t.Fatalf("%s: %d %s", path, status, text)
+		}
+	}
+	w.Do("reload", "hello", "--by", "ann", "--reason", "a leak")
+	w.Do("purge", "--all", "--by", "bob")
+	out := w.Do("interventions")
+	for _, want := range []string{"token  reload  the configuration ", "new settings", "token  purge   tag news ", "a correction", "ann    reload  app hello ", "a leak", "bob    purge   everything"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not noted:\n%s", want, out)
+		}
+	}
+	testkit.Eventually(t, testkit.Patience, "they are events", func() bool {
+		_, text := fetch(t, "GET", "http://"+address+"/api/v1/events", "")
+		return strings.Contains(text, "purge tag news: a correction") && strings.Contains(text, `"text":"reload app hello: a leak","by":"ann"`)
+	})
+	if status, text := fetch(t, "POST", "http://"+address+"/api/v1/purge", `{"all":true,"reason":"`+strings.Repeat("x", 501)+`"}`); status != 422 || !strings.Contains(text, "too long") {
+		t.Errorf("%d %s", status, text)
 	}
 	if status, text := fetch(t, "POST", "http://"+address+"/api/v1/reload", `{"app":"nothing"}`); status != 422 || !strings.Contains(text, "there is no app") {
 		t.Errorf("%d %s", status, text)

@@ -2,10 +2,15 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
+	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -88,5 +93,80 @@ func TestLog(t *testing.T) {
 		if err := json.Unmarshal([]byte(line), &got); err != nil || len(got) != 3 || strings.Contains(line, "secret") {
 			t.Errorf("%v: %s", err, line)
 		}
+	}
+}
+
+// TestLogMissesNothing: whoever listens hears of every request exactly once, also of those that end while one edge follows another.
+func TestLogMissesNothing(t *testing.T) {
+	w := testkit.Run(t, testkit.Setup{Config: "listen: [\"@ADDRESS@\"]\nsites:\n  - hosts: [\"*\"]\n    routes:\n      - respond: {status: 200, body: here}\n"})
+	out := filepath.Join(t.TempDir(), "log")
+	file, err := os.Create(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	listens := exec.Command(testkit.Build(t, "./cmd/weir", true), "log", "-o", "json", "--run-dir", w.RunDir, "path=/n/*")
+	listens.Stdout = file
+	if err := listens.Start(); err != nil {
+		t.Fatal(err)
+	}
+	told := func() string {
+		text, err := os.ReadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	testkit.Eventually(t, testkit.Patience, "it listens", func() bool { w.Get("/n/begin"); return strings.Contains(told(), "/n/begin") })
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: testkit.Patience}
+	var answered, n atomic.Int64
+	stop := make(chan struct{})
+	var load sync.WaitGroup
+	for range 4 {
+		load.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				resp, err := client.Get(w.URL(fmt.Sprintf("/n/%d", n.Add(1))))
+				if err == nil && resp.StatusCode == http.StatusOK && resp.Body.Close() == nil {
+					answered.Add(1)
+				}
+			}
+		})
+	}
+	for range 3 {
+		before := answered.Load()
+		w.Do("upgrade")
+		testkit.Eventually(t, testkit.Patience, "requests go on", func() bool { return answered.Load() > before+20 })
+	}
+	close(stop)
+	load.Wait()
+	testkit.Eventually(t, testkit.Patience, "the last one is told", func() bool { w.Get("/n/end"); return strings.Contains(told(), "/n/end") })
+	listens.Process.Signal(os.Interrupt) //nolint:errcheck // it is waited for
+	if err := listens.Wait(); err != nil {
+		t.Error(err)
+	}
+	times := map[string]int{}
+	for line := range strings.Lines(told()) {
+		var s struct{ Target string }
+		if err := json.Unmarshal([]byte(line), &s); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		times[s.Target]++
+	}
+	missed, twice := 0, 0
+	for i := range n.Load() {
+		switch k := times[fmt.Sprintf("/n/%d", i+1)]; {
+		case k == 0:
+			missed++
+		case k > 1:
+			twice++
+		}
+	}
+	if missed+twice > 0 || answered.Load() != n.Load() {
+		t.Errorf("of %d requests, %d answered, %d were not told of and %d were twice", n.Load(), answered.Load(), missed, twice)
 	}
 }

@@ -164,7 +164,7 @@ func (s *hostileServer) play(c net.Conn, r *answerRow) bool {
 func TestAnswers(t *testing.T) {
 	rows := answerRows()
 	t.Logf("%d rows", len(rows))
-	const limits = "timeouts: {first_byte: 400ms, between_bytes: 400ms, connect: 5s}"
+	const limits = "timeouts: {first_byte: 1500ms, between_bytes: 1500ms, connect: 5s}"
 	for _, pool := range []struct{ name, more string }{{"streaming", ""}, {"buffering", ", buffer: true"}, {"little room", ", buffer: {responses: true, memory: 0, file: 0}"}} {
 		t.Run(pool.name, func(t *testing.T) {
 			testkit.Leaks(t)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/weirhq/weir/internal/cache/store"
@@ -119,13 +120,13 @@ func (f *Fill) Abort() {
 }
 
 // Commit makes the body that of a key: a record with the head is written in the background. False: it was not taken, and
-// is as aborted. The file stays with those who read along.
-func (f *Fill) Commit(key store.Key, head []byte, until int64) (Large, bool) {
+// is as aborted. The file stays with those who read along. revoked is as for Put.
+func (f *Fill) Commit(key store.Key, head []byte, until int64, revoked *atomic.Bool) (Large, bool) {
 	if f.size%chunkSize != 0 {
 		f.table, f.crc = le.AppendUint32(f.table, f.crc), 0
 	}
 	l := Large{Number: f.number, Size: f.size, Table: f.table}
-	if !f.d.put(&job{key: key, head: slices.Clone(head), large: &l, until: until}) {
+	if !f.d.put(&job{key: key, head: slices.Clone(head), large: &l, until: until}, revoked) {
 		f.Abort()
 		return l, false
 	}

@@ -101,7 +101,7 @@ func settled(t testing.TB, d *Disk) {
 func put(t testing.TB, d *Disk, s *store.Store, n, version, size int) {
 	t.Helper()
 	k := keyOf(n)
-	if !d.Put(k, object(t, s, k, headOf(n, version), bodyOf(n, version, size)), 1<<40) {
+	if !d.Put(k, object(t, s, k, headOf(n, version), bodyOf(n, version, size)), 1<<40, nil) {
 		t.Fatalf("object %d was not taken: %+v", n, d.Stats())
 	}
 }

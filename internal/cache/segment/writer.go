@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/weirhq/weir/internal/cache/store"
@@ -26,9 +27,10 @@ type job struct {
 
 // Put has an object written in the background, in place of what there was under its key. ref is released in any case;
 // until is when the object is of no use any more, in seconds since 1970. It reports whether the object was taken: when
-// too much waits already, or the disk is out of order, nothing is under the key afterwards.
-func (d *Disk) Put(key store.Key, ref store.Ref, until int64) bool {
-	if d.put(&job{key: key, head: ref.Head(), ref: ref, until: until}) {
+// too much waits already, the disk is out of order, or the object is revoked (nil: it cannot be), nothing is under the key
+// afterwards. Who sets the flag and calls Remove after that leaves nothing there either.
+func (d *Disk) Put(key store.Key, ref store.Ref, until int64, revoked *atomic.Bool) bool {
+	if d.put(&job{key: key, head: ref.Head(), ref: ref, until: until}, revoked) {
 		return true
 	}
 	ref.Release()
@@ -36,12 +38,12 @@ func (d *Disk) Put(key store.Key, ref store.Ref, until int64) bool {
 }
 
 // PutHead has another head written for the large body that a key has already. Without it the old one is gone too.
-func (d *Disk) PutHead(key store.Key, head []byte, l Large, until int64) bool {
+func (d *Disk) PutHead(key store.Key, head []byte, l Large, until int64, revoked *atomic.Bool) bool {
 	l.Table = slices.Clone(l.Table)
-	return d.put(&job{key: key, head: slices.Clone(head), large: &l, until: until})
+	return d.put(&job{key: key, head: slices.Clone(head), large: &l, until: until}, revoked)
 }
 
-func (d *Disk) put(j *job) bool {
+func (d *Disk) put(j *job, revoked *atomic.Bool) bool {
 	j.bytes = headerSize + int64(len(j.head))
 	most := d.o.Queue
 	switch {
@@ -56,7 +58,7 @@ func (d *Disk) put(j *job) bool {
 		delete(d.pending, j.key)
 	}
 	d.index.get(hashOf(&j.key), dead)
-	taken := !d.closed && d.problem == nil && j.bytes <= d.Most() && (d.waiting == 0 || d.waiting+j.bytes <= most)
+	taken := !d.closed && d.problem == nil && (revoked == nil || !revoked.Load()) && j.bytes <= d.Most() && (d.waiting == 0 || d.waiting+j.bytes <= most)
 	if taken {
 		d.pending[j.key] = j
 		d.queue = append(d.queue, j)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"sync"
+	"sync/atomic"
 )
 
 // Fill is an object on its way in. One writes; any number of others read what is published, on other loops too.
@@ -10,10 +11,11 @@ type Fill struct {
 	slot    uint32
 	hint    int64
 	written int64
-	piece   []byte // the rest of the last piece
-	last    uint32 // its granule behind the end
-	held    uint32 // granules of the body in all
-	table   uint32 // granule of the table of pieces, 0 while there is one piece
+	piece   []byte       // the rest of the last piece
+	last    uint32       // its granule behind the end
+	held    uint32       // granules of the body in all
+	table   uint32       // granule of the table of pieces, 0 while there is one piece
+	revoked *atomic.Bool // nil: it cannot be
 
 	mu    sync.Mutex
 	ended bool
@@ -219,6 +221,10 @@ func (f *Fill) end() {
 	}
 }
 
+// Unless has Commit fail with ErrRevoked if a flag is set by then. Who sets it and deletes the key after that leaves nothing
+// under it, and nobody has found it there in between.
+func (f *Fill) Unless(revoked *atomic.Bool) { f.revoked = revoked }
+
 // Commit makes the object the one under its key. With an error it is as aborted.
 func (f *Fill) Commit() error {
 	if f.ended {
@@ -228,7 +234,11 @@ func (f *Fill) Commit() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f.end()
-	if err := s.link(f.slot); err != nil {
+	err := ErrRevoked
+	if f.revoked == nil || !f.revoked.Load() {
+		err = s.link(f.slot)
+	}
+	if err != nil {
 		s.giveUp(f.slot)
 		return err
 	}

@@ -26,6 +26,8 @@ var (
 	ErrFull = errors.New("no room in the store")
 	// ErrClosed: the fill was committed or aborted, or what it was about is gone.
 	ErrClosed = errors.New("fill has ended")
+	// ErrRevoked: the flag of Fill.Unless is set.
+	ErrRevoked = errors.New("object revoked while it came in")
 )
 
 // MaxHead is the largest head in bytes.

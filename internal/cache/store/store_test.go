@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -319,6 +320,43 @@ func TestReplaceAndDelete(t *testing.T) {
 	}
 	old.Release()
 	now.Release()
+	empty(t, s)
+}
+
+// TestRevoked: who revokes an object that is coming in and deletes its key after that leaves nothing there.
+func TestRevoked(t *testing.T) {
+	s := open(t, Options{})
+	var revoked atomic.Bool
+	commit := func() error {
+		f, err := s.Begin(keyOf(1), headOf(1, 1, 0), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Unless(&revoked)
+		return f.Commit()
+	}
+	if err := commit(); err != nil {
+		t.Error(err)
+	}
+	revoked.Store(true)
+	if err := commit(); err != ErrRevoked {
+		t.Errorf("committed: %v", err)
+	}
+	if !s.Delete(keyOf(1)) {
+		t.Error("what was there before has gone")
+	}
+	empty(t, s)
+	for range 2000 { // at once
+		revoked.Store(false)
+		var both sync.WaitGroup
+		both.Go(func() { _ = commit() })
+		both.Go(func() { revoked.Store(true); s.Delete(keyOf(1)) })
+		both.Wait()
+		if r, ok := s.Get(keyOf(1)); ok {
+			r.Release()
+			t.Fatal("it is there")
+		}
+	}
 	empty(t, s)
 }
 

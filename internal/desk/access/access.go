@@ -47,10 +47,11 @@ var (
 
 const (
 	maxSessions = 1000
+	maxOwn      = 100    // sessions of one name: nobody drives others out
 	maxGuessers = 10_000 // addresses that are remembered
 	guesses     = 10     // wrong words from an address in guessTime
 	guessTime   = time.Minute
-	checkers    = 2 // passwords that are checked at a time: each takes a processor for a tenth of a second
+	checkers    = 1 // passwords that are checked at a time: each takes a processor for a tenth of a second, and traffic has the others
 )
 
 // Door knows who is let in. Any goroutine may use it.
@@ -62,6 +63,7 @@ type Door struct {
 	mu       sync.Mutex
 	cfg      *config.Admin
 	sessions map[[32]byte]*session // by the hash of its cookie
+	changed  chan struct{}         // closed when somebody may be let in no more
 	guessers map[netip.Prefix]*guesser
 }
 
@@ -73,13 +75,14 @@ type session struct {
 }
 
 type guesser struct {
-	wrong int
-	since time.Time
+	wrong  int
+	trying int // passwords that are being checked: each may be one more
+	since  time.Time
 }
 
 // New returns a door. wrong is told of the address of each wrong word, and may be nil.
 func New(now func() time.Time, wrong func(addr string)) *Door {
-	return &Door{now: now, wrongAt: wrong, checks: make(chan struct{}, checkers), sessions: map[[32]byte]*session{}, guessers: map[netip.Prefix]*guesser{}}
+	return &Door{now: now, wrongAt: wrong, checks: make(chan struct{}, checkers), changed: make(chan struct{}), sessions: map[[32]byte]*session{}, guessers: map[netip.Prefix]*guesser{}}
 }
 
 // Use puts a configuration in force. Sessions of people who are no more end.
@@ -87,6 +90,7 @@ func (d *Door) Use(cfg *config.Admin) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.cfg = cfg
+	defer d.change()
 	for id, s := range d.sessions {
 		role, ok := roleOf(cfg, s.name)
 		if !ok {
@@ -95,6 +99,19 @@ func (d *Door) Use(cfg *config.Admin) {
 		}
 		s.role = role
 	}
+}
+
+// Changed returns what is closed when people are let in no more who were: one has signed out, or another configuration is in force.
+func (d *Door) Changed() <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.changed
+}
+
+// change tells of that. Under mu.
+func (d *Door) change() {
+	close(d.changed)
+	d.changed = make(chan struct{})
 }
 
 func roleOf(cfg *config.Admin, name string) (config.Role, bool) {
@@ -215,21 +232,24 @@ func (d *Door) session(r *http.Request) *session {
 // SignIn begins a session for who knows a user's password, or with an empty name a token, and sets its cookie. It takes a tenth of a second.
 func (d *Door) SignIn(w http.ResponseWriter, r *http.Request, name, word string) (Who, error) {
 	d.mu.Lock()
-	cfg, many := d.cfg, d.tooMany(r)
+	cfg, err := d.cfg, d.begin(r)
 	d.mu.Unlock()
-	if many {
-		return Who{}, ErrTooMany
+	if err != nil {
+		return Who{}, err
 	}
 	who, err := d.check(r, cfg, name, word)
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if g := d.guessers[network(r)]; g != nil && g.trying > 0 { // it may have been forgotten meanwhile
+		g.trying--
+	}
 	if err != nil {
 		if errors.Is(err, ErrWrong) {
 			d.guessed(r)
 		}
 		return Who{}, err
 	}
-	d.makeRoom()
+	d.makeRoom(who.Name)
 	id, csrf := random(), random()
 	who.CSRF = csrf
 	d.sessions[sha256.Sum256([]byte(id))] = &session{who.Name, who.Role, csrf, d.now()}
@@ -258,6 +278,9 @@ func (d *Door) check(r *http.Request, cfg *config.Admin, name, word string) (Who
 		return Who{}, ErrBusy
 	}
 	hash, role := nobody, config.Role("")
+	if len(cfg.Users) > 0 {
+		hash = cfg.Users[0].Password // which may take another time
+	}
 	for _, u := range cfg.Users {
 		if u.Name == name {
 			hash, role = u.Password, u.Role
@@ -274,25 +297,43 @@ func (d *Door) SignOut(w http.ResponseWriter, r *http.Request) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if c, err := r.Cookie(cookie(r)); err == nil {
-		delete(d.sessions, sha256.Sum256([]byte(c.Value)))
+		id := sha256.Sum256([]byte(c.Value))
+		if d.sessions[id] != nil {
+			delete(d.sessions, id)
+			d.change()
+		}
 	}
 	http.SetCookie(w, &http.Cookie{Name: cookie(r), Path: "/", MaxAge: -1, HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteStrictMode})
 }
 
-// makeRoom ends sessions that are over, and the one that was idle longest when there are too many.
-func (d *Door) makeRoom() {
+// makeRoom ends sessions that are over, and when there are too many, or too many of a name, the one of these that was idle longest.
+func (d *Door) makeRoom(name string) {
 	now := d.now()
-	var oldest [32]byte
-	var at time.Time
+	var oldest, own struct {
+		id [32]byte
+		at time.Time
+	}
+	owns := 0
 	for id, s := range d.sessions {
 		if now.Sub(s.used) > d.cfg.Idle {
 			delete(d.sessions, id)
-		} else if at.IsZero() || s.used.Before(at) {
-			oldest, at = id, s.used
+			continue
+		}
+		if oldest.at.IsZero() || s.used.Before(oldest.at) {
+			oldest.id, oldest.at = id, s.used
+		}
+		if s.name != name {
+			continue
+		}
+		if owns++; own.at.IsZero() || s.used.Before(own.at) {
+			own.id, own.at = id, s.used
 		}
 	}
-	if len(d.sessions) >= maxSessions {
-		delete(d.sessions, oldest)
+	switch {
+	case owns >= maxOwn:
+		delete(d.sessions, own.id)
+	case len(d.sessions) >= maxSessions:
+		delete(d.sessions, oldest.id)
 	}
 }
 
@@ -324,10 +365,28 @@ func (d *Door) tooMany(r *http.Request) bool {
 	return g != nil && g.wrong >= guesses && d.now().Sub(g.since) < guessTime
 }
 
+// begin notes that a word is being checked, which takes time: as many may be under way as may turn out wrong.
+func (d *Door) begin(r *http.Request) error {
+	if d.tooMany(r) {
+		return ErrTooMany
+	}
+	g := d.guesser(r)
+	if g.wrong+g.trying >= guesses {
+		return ErrBusy
+	}
+	g.trying++
+	return nil
+}
+
 func (d *Door) guessed(r *http.Request) {
 	if d.wrongAt != nil {
 		d.wrongAt(r.RemoteAddr)
 	}
+	d.guesser(r).wrong++
+}
+
+// guesser is what is known of who asks, of this minute.
+func (d *Door) guesser(r *http.Request) *guesser {
 	now, of := d.now(), network(r)
 	g := d.guessers[of]
 	if g == nil {
@@ -338,15 +397,15 @@ func (d *Door) guessed(r *http.Request) {
 		d.guessers[of] = g
 	}
 	if now.Sub(g.since) >= guessTime {
-		*g = guesser{since: now}
+		*g = guesser{since: now, trying: g.trying}
 	}
-	g.wrong++
+	return g
 }
 
 // forgetGuessers makes room: of those whose time is over, or else of all.
 func (d *Door) forgetGuessers(now time.Time) {
 	for of, g := range d.guessers {
-		if now.Sub(g.since) >= guessTime {
+		if now.Sub(g.since) >= guessTime && g.trying == 0 {
 			delete(d.guessers, of)
 		}
 	}

@@ -225,6 +225,60 @@ func TestGuessing(t *testing.T) {
 	}
 }
 
+// TestGuessingAtOnce: who asks many times before the first answer has not more guesses than who waits for each.
+func TestGuessingAtOnce(t *testing.T) {
+	d, clock := newDoor(t)
+	const at = 10 * guesses
+	told := make(chan error, at)
+	for range at {
+		go func() {
+			_, _, err := signIn(t, d, ask("POST"), "ann", "wrong")
+			told <- err
+		}()
+	}
+	wrong := 0
+	for range at {
+		switch err := <-told; {
+		case errors.Is(err, ErrWrong):
+			wrong++
+		case !errors.Is(err, ErrTooMany) && !errors.Is(err, ErrBusy):
+			t.Error(err)
+		}
+	}
+	if wrong > guesses {
+		t.Errorf("%d guesses were answered", wrong)
+	}
+	clock.now = clock.now.Add(guessTime)
+	for range 2 * guesses { // right words do not count
+		if _, _, err := signIn(t, d, ask("POST"), "ann", "correct horse"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestNobodyDrivesOthersOut: however often one signs in, the others' sessions stay.
+func TestNobodyDrivesOthersOut(t *testing.T) {
+	d, clock := newDoor(t)
+	_, cookie, err := signIn(t, d, ask("POST"), "", word)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range maxSessions + 10 {
+		clock.now = clock.now.Add(time.Millisecond)
+		if _, _, err := signIn(t, d, ask("POST"), "", "fedcba9876543210"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := ask("GET")
+	r.AddCookie(cookie)
+	if who, err := d.Who(r); err != nil || who.Name != "deploy" {
+		t.Errorf("%v, %v", who, err)
+	}
+	if len(d.sessions) != maxOwn+1 {
+		t.Errorf("%d sessions", len(d.sessions))
+	}
+}
+
 // TestManySessions: their number is bounded, and the one that is used stays.
 func TestManySessions(t *testing.T) {
 	d, clock := newDoor(t)

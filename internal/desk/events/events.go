@@ -14,7 +14,7 @@ import (
 // Event is one thing that has happened.
 type Event struct {
 	At      time.Time `json:"at"`
-	Kind    string    `json:"kind"`    // "reload", "upgrade", "edge", "worker", "server", "pool", "intervention", "alert", "fault" or "problem"
+	Kind    string    `json:"kind"`    // "start", "reload", "upgrade", "edge", "worker", "server", "pool", "intervention", "alert", "fault" or "problem"
 	Subject string    `json:"subject"` // pool/server, app/worker, or what else it is about; may be empty
 	Text    string    `json:"text"`
 	By      string    `json:"by,omitempty"`
@@ -25,10 +25,46 @@ const kept = 2000
 
 // Log holds them. Any goroutine may use it.
 type Log struct {
-	mu   sync.Mutex
-	all  []Event
-	last *picture.Picture
-	done []api.Intervention
+	mu    sync.Mutex
+	all   []Event
+	last  *picture.Picture
+	done  []api.Intervention
+	times uint64 // that something was added
+	weir  weir
+	until time.Time
+}
+
+// weir is one run of it, over upgrades.
+type weir struct {
+	Since time.Time `json:"since"`
+	PID   int       `json:"pid"`
+}
+
+// Saved is what is to outlive the process.
+type Saved struct {
+	Events []Event            `json:"events"`
+	Done   []api.Intervention `json:"done"`  // that are among the events
+	Weir   weir               `json:"weir"`  // that was looked at
+	Until  time.Time          `json:"until"` // when somebody looked the last time
+}
+
+// New goes on with what another one has left; the zero value begins anew.
+func New(s Saved) *Log {
+	return &Log{all: s.Events[max(len(s.Events)-kept, 0):], done: s.Done, weir: s.Weir, until: s.Until}
+}
+
+// Save returns what the next one goes on with.
+func (l *Log) Save() Saved {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return Saved{Events: append([]Event{}, l.all...), Done: l.done, Weir: l.weir, Until: l.until}
+}
+
+// Times returns how often something was added: a number that has not changed says that nothing has.
+func (l *Log) Times() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.times
 }
 
 // Look compares a picture with the one before and returns what has happened in between, the oldest first.
@@ -37,10 +73,29 @@ func (l *Log) Look(p *picture.Picture) []Event {
 	defer l.mu.Unlock()
 	last := l.last
 	l.last = p
-	if last == nil {
-		return nil
+	news := l.begun(p)
+	if last != nil {
+		news = append(news, Between(last, p)...)
 	}
-	return l.keep(Between(last, p))
+	return l.keep(news)
+}
+
+// begun tells that weir was stopped and started since somebody looked the last time.
+func (l *Log) begun(p *picture.Picture) (news []Event) {
+	now := weir{p.Since.UTC(), p.KeeperPID}
+	if !p.Since.IsZero() && now != l.weir {
+		if !l.weir.Since.IsZero() {
+			text := "weir was started"
+			if off := p.Since.Sub(l.until); off >= time.Second {
+				text += ", " + off.Round(time.Second).String() + " after it was seen the last time"
+			}
+			news = append(news, Event{At: p.Since, Kind: "start", Text: text})
+		}
+		l.weir = now
+		l.times++
+	}
+	l.until = p.At
+	return news
 }
 
 // Add adds events that no picture tells, and returns them.
@@ -71,7 +126,10 @@ func (l *Log) Interventions(done []api.Intervention) []Event {
 		if err != nil {
 			continue // one that has no time did not happen
 		}
-		e := Event{At: at, Kind: "intervention", Subject: d.Pool + "/" + d.Server, Text: d.Do, By: d.By}
+		e := Event{At: at, Kind: "intervention", Subject: api.FullName(d.Pool, d.Server), Text: d.Do, By: d.By}
+		if d.Pool == "" {
+			e.Subject, e.Text = "", d.Do+" "+d.What
+		}
 		if d.Weight != nil {
 			e.Text += fmt.Sprintf(" %d", *d.Weight)
 		}
@@ -88,6 +146,9 @@ func (l *Log) Interventions(done []api.Intervention) []Event {
 }
 
 func (l *Log) keep(list []Event) []Event {
+	if len(list) > 0 {
+		l.times++
+	}
 	l.all = append(l.all, list...)
 	if n := len(l.all) - kept; n > 0 {
 		l.all = append([]Event{}, l.all[n:]...)
@@ -224,17 +285,17 @@ func servers(old, p *picture.Pool, add adder) {
 		o := was[s.Name]
 		switch {
 		case o == nil:
-			add("server", p.Name+"/"+s.Name, "was added")
+			add("server", api.FullName(p.Name, s.Name), "was added")
 		case o.State != s.State && s.Why != "":
-			add("server", p.Name+"/"+s.Name, "is %s: %s", s.State, s.Why)
+			add("server", api.FullName(p.Name, s.Name), "is %s: %s", s.State, s.Why)
 		case o.State != s.State:
-			add("server", p.Name+"/"+s.Name, "is %s", s.State)
+			add("server", api.FullName(p.Name, s.Name), "is %s", s.State)
 		}
 		delete(was, s.Name)
 	}
 	for i := range old.Servers {
 		if name := old.Servers[i].Name; was[name] != nil {
-			add("server", p.Name+"/"+name, "was removed")
+			add("server", api.FullName(p.Name, name), "was removed")
 		}
 	}
 }

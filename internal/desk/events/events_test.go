@@ -1,6 +1,7 @@
 package events
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -64,7 +65,7 @@ func TestBetween(t *testing.T) {
 
 // TestLog: the last are kept, the first picture is no event, and what people did is told once.
 func TestLog(t *testing.T) {
-	var l Log
+	l := New(Saved{})
 	if got := l.Look(calm()); got != nil {
 		t.Errorf("the first picture told %v", got)
 	}
@@ -96,5 +97,73 @@ func TestLog(t *testing.T) {
 	}
 	if got := l.Interventions([]api.Intervention{first, again}); len(got) != 0 {
 		t.Errorf("told twice: %v", got)
+	}
+}
+
+// TestReloadsAndPurges: they are told as what people do to servers is.
+func TestReloadsAndPurges(t *testing.T) {
+	l := New(Saved{})
+	l.Interventions(nil)
+	done := []api.Intervention{
+		{Do: "reload", What: "app web", By: "ann", Reason: "new settings", At: "2027-01-01T00:00:00Z"},
+		{Do: "purge", What: "tag news", By: "bob", At: "2027-01-01T00:00:01Z"},
+	}
+	l.Interventions([]api.Intervention{})
+	var got []string
+	for _, e := range l.Interventions(done) {
+		got = append(got, e.Kind+" "+e.Subject+" "+e.By+" "+e.Text)
+	}
+	if want := "intervention  ann reload app web: new settings|intervention  bob purge tag news"; strings.Join(got, "|") != want {
+		t.Errorf("got %q, want %s", got, want)
+	}
+}
+
+// TestSaved: what has happened is known to the next one, with what people did meanwhile, and that weir was started anew.
+func TestSaved(t *testing.T) {
+	l := New(Saved{})
+	p := calm()
+	p.Since = time.Unix(1_700_000_000, 0)
+	l.Look(p)
+	first := api.Intervention{Do: "drain", Pool: "old", Server: "a:80", By: "ann", At: "2027-01-01T00:00:00Z"}
+	l.Interventions([]api.Intervention{first})
+	l.Add(Event{At: p.At, Kind: "alert", Text: "one"})
+	times := l.Times()
+	text, err := json.Marshal(l.Save())
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := func(q *picture.Picture) *Log {
+		var s Saved
+		if err := json.Unmarshal(text, &s); err != nil {
+			t.Fatal(err)
+		}
+		l := New(s)
+		l.Look(q)
+		return l
+	}
+	l = next(calm()) // of the same weir, as far as is known
+	if all := l.Last(10); len(all) != 1 || all[0].Text != "one" {
+		t.Errorf("known is %v", all)
+	}
+	second := api.Intervention{Do: "ready", Pool: "old", Server: "a:80", By: "bob", At: "2027-01-01T00:00:05Z"}
+	if got := l.Interventions([]api.Intervention{first, second}); len(got) != 1 || got[0].By != "bob" {
+		t.Errorf("what was done while nobody looked: %v", got)
+	}
+	same := calm()
+	same.Since = p.Since
+	if all := next(same).Last(10); len(all) != 1 {
+		t.Errorf("of the same weir: %v", all)
+	}
+	other := calm()
+	other.Since, other.At = p.At.Add(90*time.Second), p.At.Add(91*time.Second)
+	l = next(other)
+	if all := l.Last(10); len(all) != 2 || all[1].Kind != "start" || all[1].Text != "weir was started, 1m30s after it was seen the last time" || !all[1].At.Equal(other.Since) {
+		t.Errorf("after a restart: %v", all)
+	}
+	if got := l.Look(other); len(got) != 0 {
+		t.Errorf("told twice: %v", got)
+	}
+	if times == 0 || l.Times() == 0 {
+		t.Error("nothing was added")
 	}
 }

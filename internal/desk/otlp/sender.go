@@ -1,3 +1,5 @@
+// Package otlp sends the traces that the edge tells of to a collector, by OTLP over HTTP. It waits for the collector and nobody waits
+// for it: what a collector does not take in time is dropped, and counted. What a span says is the edge's to know: here it is bytes.
 package otlp
 
 import (
@@ -18,12 +20,14 @@ import (
 
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/config"
+	"github.com/weirhq/weir/internal/trace"
 )
 
 const (
-	batchSpans = 512              // in one request, about
+	batchSpans = 512              // in one request, at least if there are so many
+	batchBytes = 512 << 10        // at most, but for what the edge gives in one piece
 	batchEvery = time.Second      // it is sent when it is so old, however few there are
-	maxWaiting = 16 * batchSpans  // spans that wait for the collector; what is more is dropped
+	maxWaiting = 4 << 20          // bytes of spans that wait for the collector; what is more is dropped
 	sendTime   = 10 * time.Second // for one try
 	retryFirst = time.Second      // before the second try, and twice as long before each further one
 	retryMost  = time.Minute
@@ -32,8 +36,9 @@ const (
 	answerSize = 64 << 10
 	againFirst = 100 * time.Millisecond // before the edge is called again
 	againMost  = 5 * time.Second
-	lastWords  = time.Second // for what is left when the sender stops
-	sayEvery   = time.Minute // how often at the most it is said that something does not work
+	lastHeard  = 2 * time.Second // for an edge to say what is left when the sender stops
+	lastWords  = time.Second     // for a collector to take it
+	sayEvery   = time.Minute     // how often at the most it is said that something does not work
 	// One call of the edge. Calls are short, so that a sender that stops need not cut one off, and lose what is on its way.
 	listenFor = 400 * time.Millisecond
 	hearTime  = 10 * time.Second // more, for one that tells much
@@ -42,7 +47,7 @@ const (
 // Sender listens to the edge and sends what it hears. Start it once; all methods may be called from any goroutine.
 type Sender struct {
 	client *api.Client
-	from   origin
+	from   trace.Origin
 	http   *http.Client
 	ctx    context.Context // of listening
 	cancel context.CancelFunc
@@ -56,7 +61,8 @@ type Sender struct {
 
 	mu      sync.Mutex
 	cfg     *config.Traces // nil: nothing is sent
-	waiting []api.Span
+	waiting []api.Spans
+	bytes   int // of them
 	listens bool
 	stats   Stats
 	said    time.Time
@@ -73,7 +79,7 @@ type Stats struct {
 
 // New makes a sender of what the edge that is called at a socket tells, by whom: weir's version and the host's name.
 func New(client *api.Client, version, node string) *Sender {
-	s := &Sender{client: client, from: origin{Version: version, Node: node}, more: make(chan struct{}, 1), ending: make(chan struct{}), first: retryFirst}
+	s := &Sender{client: client, from: trace.Origin{Version: version, Node: node}, more: make(chan struct{}, 1), ending: make(chan struct{}), first: retryFirst}
 	s.http = &http.Client{Timeout: sendTime, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConns: 2, IdleConnTimeout: time.Minute, TLSHandshakeTimeout: sendTime}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -92,8 +98,8 @@ func (s *Sender) Use(cfg *config.Traces) {
 	defer s.mu.Unlock()
 	s.cfg = cfg
 	if cfg == nil {
-		s.stats.Dropped += uint64(len(s.waiting))
-		s.waiting = nil
+		s.stats.Dropped += uint64(s.stats.Waiting)
+		s.waiting, s.bytes, s.stats.Waiting = nil, 0, 0
 		return
 	}
 	if !s.listens && !s.stopping() {
@@ -102,7 +108,7 @@ func (s *Sender) Use(cfg *config.Traces) {
 	}
 }
 
-// Stop hears out an edge that ends at the same time and sends what is left, for a second each at the most. It waits until all that was
+// Stop hears out an edge that ends at the same time and sends what is left, for a few seconds at the most. It waits until all that was
 // begun has ended.
 func (s *Sender) Stop() {
 	s.mu.Lock()
@@ -112,7 +118,7 @@ func (s *Sender) Stop() {
 	s.mu.Unlock()
 	heard := make(chan struct{})
 	go func() { defer close(heard); s.ears.Wait() }()
-	t := time.NewTimer(lastWords)
+	t := time.NewTimer(lastHeard)
 	defer t.Stop()
 	select {
 	case <-heard:
@@ -131,9 +137,7 @@ func (s *Sender) Stop() {
 func (s *Sender) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st := s.stats
-	st.Waiting = len(s.waiting)
-	return st
+	return s.stats
 }
 
 func (s *Sender) config() *config.Traces {
@@ -146,7 +150,11 @@ func (s *Sender) config() *config.Traces {
 func (s *Sender) listen() {
 	for wait := againFirst; s.wants(); {
 		last := s.stopping() // once more after that, for what ended meanwhile
-		ok := s.hear()
+		length := listenFor
+		if last {
+			length = 0 // what is there
+		}
+		ok := s.hear(length)
 		if last {
 			return
 		}
@@ -192,11 +200,11 @@ func (s *Sender) sleep(d time.Duration) bool {
 	}
 }
 
-// hear calls the edge once, and reports whether it talked to its end.
-func (s *Sender) hear() bool {
-	ctx, cancel := context.WithTimeout(s.ctx, listenFor+hearTime)
+// hear calls the edge once, for as long as is said, and reports whether it talked to its end.
+func (s *Sender) hear(length time.Duration) bool {
+	ctx, cancel := context.WithTimeout(s.ctx, length+hearTime)
 	defer cancel()
-	body, err := s.client.Stream(ctx, "/v1/spans?for="+listenFor.String())
+	body, err := s.client.Stream(ctx, "/v1/spans?for="+length.String())
 	if err != nil {
 		return false
 	}
@@ -206,12 +214,15 @@ func (s *Sender) hear() bool {
 	for lines.Scan() {
 		var told api.Spans
 		if err := json.Unmarshal(lines.Bytes(), &told); err != nil {
+			if lines.Scan(); lines.Err() != nil {
+				return false // it was cut off
+			}
 			s.fail(fmt.Errorf("reading what the edge tells of traces: %w", err))
 			return false
 		}
 		s.take(&told)
 	}
-	return lines.Err() == nil && time.Since(begun) >= listenFor/2 // one that says goodbye at once is leaving
+	return lines.Err() == nil && time.Since(begun) >= length/2 // one that says goodbye at once is leaving
 }
 
 // take keeps what the edge has told until it is sent.
@@ -219,12 +230,17 @@ func (s *Sender) take(told *api.Spans) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stats.Dropped += told.Dropped
-	if len(s.waiting)+len(told.Spans) > maxWaiting || s.cfg == nil {
-		s.stats.Dropped += uint64(len(told.Spans))
+	if told.Spans <= 0 {
 		return
 	}
-	s.waiting = append(s.waiting, told.Spans...)
-	if len(s.waiting) >= batchSpans {
+	if s.bytes+len(told.Data) > maxWaiting || s.cfg == nil {
+		s.stats.Dropped += uint64(told.Spans)
+		return
+	}
+	s.waiting = append(s.waiting, *told)
+	s.bytes += len(told.Data)
+	s.stats.Waiting += told.Spans
+	if s.stats.Waiting >= batchSpans {
 		select {
 		case s.more <- struct{}{}:
 		default:
@@ -232,13 +248,27 @@ func (s *Sender) take(told *api.Spans) {
 	}
 }
 
-// batch takes what is to be sent next.
-func (s *Sender) batch() (*config.Traces, []api.Span) {
+// batch is spans that are sent together, in the pieces that the edge told.
+type batch struct {
+	lists [][]byte
+	spans int
+}
+
+// batch takes what is to be sent next, which is nothing if it has no lists.
+func (s *Sender) batch() (*config.Traces, batch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := min(len(s.waiting), batchSpans)
-	b := s.waiting[:n:n]
-	if s.waiting = s.waiting[n:]; len(s.waiting) == 0 {
+	var b batch
+	for bytes := 0; len(s.waiting) > 0 && b.spans < batchSpans; s.waiting = s.waiting[1:] {
+		one := &s.waiting[0]
+		if bytes += len(one.Data); bytes > batchBytes && len(b.lists) > 0 {
+			break
+		}
+		b.lists = append(b.lists, one.Data)
+		b.spans += one.Spans
+		s.bytes -= len(one.Data)
+	}
+	if s.stats.Waiting -= b.spans; len(s.waiting) == 0 {
 		s.waiting = nil
 	}
 	return s.cfg, b
@@ -256,7 +286,7 @@ func (s *Sender) send() {
 		}
 		for s.ctx.Err() == nil {
 			cfg, b := s.batch()
-			if len(b) == 0 {
+			if b.spans == 0 {
 				break
 			}
 			s.deliver(cfg, b)
@@ -264,17 +294,17 @@ func (s *Sender) send() {
 	}
 	for {
 		cfg, b := s.batch()
-		if len(b) == 0 {
+		if b.spans == 0 {
 			return
 		}
 		if cfg == nil || s.ended(b, s.try(s.last, cfg, b)) != nil {
-			s.drop(len(b))
+			s.drop(b.spans)
 		}
 	}
 }
 
 // deliver sends a batch, again and again if it must be, and drops it if it cannot be sent.
-func (s *Sender) deliver(cfg *config.Traces, b []api.Span) {
+func (s *Sender) deliver(cfg *config.Traces, b batch) {
 	wait := s.first
 	for n := 1; cfg != nil; n++ {
 		err := s.ended(b, s.try(s.last, cfg, b))
@@ -288,7 +318,7 @@ func (s *Sender) deliver(cfg *config.Traces, b []api.Span) {
 		wait = min(2*wait, retryMost)
 		cfg = s.config()
 	}
-	s.drop(len(b))
+	s.drop(b.spans)
 }
 
 func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d) }
@@ -313,15 +343,15 @@ type refusal struct{ status, why string }
 func (r *refusal) Error() string { return "it answered " + r.status + r.why }
 
 // ended notes how a try ended. It returns an error when another may end better.
-func (s *Sender) ended(b []api.Span, err error) error {
+func (s *Sender) ended(b batch, err error) error {
 	var no *refusal
 	s.mu.Lock()
 	switch {
 	case err == nil:
-		s.stats.Sent += uint64(len(b))
+		s.stats.Sent += uint64(b.spans)
 		s.stats.Problem = ""
 	case errors.As(err, &no):
-		s.stats.Refused += uint64(len(b))
+		s.stats.Refused += uint64(b.spans)
 	}
 	s.mu.Unlock()
 	if err != nil {
@@ -352,13 +382,10 @@ func (s *Sender) fail(err error) {
 }
 
 // try sends a batch once.
-func (s *Sender) try(ctx context.Context, cfg *config.Traces, b []api.Span) error {
+func (s *Sender) try(ctx context.Context, cfg *config.Traces, b batch) error {
 	from := s.from
 	from.Service = cfg.Service
-	body, err := appendRequest(nil, from, b)
-	if err != nil {
-		return &refusal{"", "nothing: they cannot be written: " + err.Error()}
-	}
+	body := trace.AppendRequest(nil, from, b.lists...)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, cfg.To, bytes.NewReader(body))
 	if err != nil {
 		return &refusal{"", "nothing: its address cannot be used"}
@@ -383,8 +410,5 @@ func (s *Sender) try(ctx context.Context, cfg *config.Traces, b []api.Span) erro
 	case err != nil:
 		return err
 	}
-	return &refusal{resp.Status, ": " + strconv.Quote(utf8(string(said[:min(len(said), 200)])))}
+	return &refusal{resp.Status, ": " + strconv.Quote(strings.ToValidUTF8(string(said[:min(len(said), 200)]), "\uFFFD"))}
 }
-
-// utf8 makes text that protobuf takes.
-func utf8(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

@@ -33,6 +33,9 @@ type Span struct {
 // Spans are the spans that are kept.
 var Spans = []Span{{"10m", time.Second, 600}, {"3h", 10 * time.Second, 1080}, {"1d", time.Minute, 1440}, {"1w", 10 * time.Minute, 1008}}
 
+// setBack is by how many seconds a clock may go back without more than a point that is too high.
+const setBack = 10
+
 // maxSubjects bounds of how many things something is kept, about 150 kB each.
 const maxSubjects = 300
 
@@ -135,9 +138,13 @@ func (s *Store) makeRoom(now int64) bool {
 	return name != ""
 }
 
-// add takes a point. Time that went back counts for the newest.
+// add takes a point. Time that went back a little counts for the newest; when it went back by more, what was to come is taken away.
 func (r *ring) add(s Span, at int64, p *point) {
-	n := at / int64(s.Step/time.Second)
+	step := int64(s.Step / time.Second)
+	n := at / step
+	if r.at*step-at > setBack {
+		r.goBack(n)
+	}
 	switch {
 	case r.at == 0:
 		r.at = n
@@ -156,6 +163,23 @@ func (r *ring) add(s Span, at int64, p *point) {
 		r.sum[i] += v
 		r.n[i]++
 		newest[i] = r.sum[i] / float32(r.n[i])
+	}
+}
+
+// goBack takes away the points after number n, and goes on with that one.
+func (r *ring) goBack(n int64) {
+	if r.at-n >= int64(len(r.points)) {
+		*r = ring{points: r.points[:0]}
+		return
+	}
+	r.points = r.points[:len(r.points)-int(r.at-n)]
+	r.at, r.sum, r.n = n, r.points[len(r.points)-1], [numNames]int32{}
+	for i, v := range r.sum {
+		if v == v {
+			r.n[i] = 1
+		} else {
+			r.sum[i] = 0
+		}
 	}
 }
 

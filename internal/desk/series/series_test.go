@@ -74,6 +74,21 @@ func TestGaps(t *testing.T) {
 	if len(r) != 4 || r[0] != 1 || r[1] == r[1] || r[2] == r[2] || r[3] != 3 {
 		t.Errorf("got %v", r)
 	}
+	s.Look(at(begin+2-100, 5)) // it was wrong until then, by more than the ten minutes know
+	if r = row(t, s, "total", "10m", "rate"); len(r) != 1 || r[0] != 5 {
+		t.Errorf("a clock that was set back by 100 s: %v", r)
+	}
+	for i := range int64(100) {
+		s.Look(at(begin-98+i, 5))
+	}
+	s.Look(at(begin+500, 9)) // which was wrong again
+	s.Look(at(begin-50, 6))
+	if r = row(t, s, "total", "10m", "rate"); len(r) != 49 || r[47] != 5 || r[48] != 5.5 {
+		t.Errorf("a clock that was set back into what is known: %d values, %v", len(r), r)
+	}
+	if r = row(t, s, "total", "3h", "rate"); len(r) > 7 || r[len(r)-1] == r[len(r)-1] && r[len(r)-1] > 9 {
+		t.Errorf("over three hours: %d values, %v", len(r), r)
+	}
 	s.Look(at(begin+1_000_000, 7))
 	r = row(t, s, "total", "10m", "rate")
 	if len(r) != 600 || r[599] != 7 || r[598] == r[598] {

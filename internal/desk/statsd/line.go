@@ -17,7 +17,8 @@ const (
 	maxLabels = 10
 	maxLabel  = 60
 	maxValue  = 120
-	maxValues = 100 // that one line of DogStatsD packs together
+	maxValues = 100  // that one line of DogStatsD packs together
+	minRate   = 1e-6 // what a line stands for is bounded, lest a sum ends beyond all numbers
 )
 
 // kind is what a number is.
@@ -91,7 +92,7 @@ func parseLine(b []byte) (m metric, err error) {
 		switch {
 		case bytes.HasPrefix(part, []byte("@")):
 			v, ok := parseNumber(part[1:])
-			if !ok || v <= 0 || v > 1 {
+			if !ok || v < minRate || v > 1 {
 				return m, errValue
 			}
 			m.rate = v

@@ -57,6 +57,7 @@ func TestParseLine(t *testing.T) {
 		"x:1e300|g":                            "error value",
 		"x:1|c|@0":                             "error value",
 		"x:1|c|@2":                             "error value",
+		"x:1|c|@1e-7":                          "error value",
 		"x:1|c|@NaN":                           "error value",
 		"x\xff:1|c":                            "error too_long",
 		strings.Repeat("x", 121) + ":1|c":      "error too_long",
@@ -84,7 +85,7 @@ func FuzzLine(f *testing.F) {
 			}
 			return
 		}
-		if m.name == "" || len(m.name) > maxName || len(m.labels) > maxLabels || len(m.values) > maxValues || m.rate <= 0 || m.rate > 1 {
+		if m.name == "" || len(m.name) > maxName || len(m.labels) > maxLabels || len(m.values) > maxValues || m.rate < minRate || m.rate > 1 {
 			t.Fatalf("%+v", m)
 		}
 		last := ""

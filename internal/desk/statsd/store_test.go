@@ -1,6 +1,7 @@
 package statsd
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"net/http"
@@ -128,6 +129,10 @@ func TestHostileNumbers(t *testing.T) {
 	s := newStore()
 	for range 20000 {
 		s.take(noon, []byte("t:1e18|ms|@0.000001\nc:1e18|c|@0.000001\ng:+1e18|g\nh:-1e18|h|@0.0001"))
+	}
+	s.take(noon, []byte("far:1e18|c|@1e-300\nlow:1|h|@1e-310\nnot:1e18|h|@1e-300\nnot:-1e18|h|@1e-300"))
+	if _, err := json.Marshal(s.numbers(noon)); err != nil {
+		t.Error(err) // one such number would take all the others along
 	}
 	for key, v := range scrape(t, s, noon) {
 		if math.IsNaN(v) || math.IsInf(v, 0) || strings.HasSuffix(key, " sum") && v < 0 {

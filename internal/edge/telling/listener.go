@@ -3,6 +3,7 @@ package telling
 import (
 	"io"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -14,6 +15,7 @@ import (
 
 const (
 	maxListeners  = 16        // at a time: each costs every request its filter
+	maxSteps      = 400       // that the expressions of all their filters may cost for each byte
 	listenerBytes = 512 << 10 // of one loop, that wait for one to read them; beyond that lines are dropped, and counted
 	flushAfter    = 50 * time.Millisecond
 	beatAfter     = 15 * time.Second // an empty line, so that one who has left is noticed where nothing happens
@@ -21,7 +23,9 @@ const (
 
 // Listener is one who hears of requests as they end. Each loop has a buffer for it; its goroutine takes what is there.
 type Listener struct {
+	as     string // its name, by which it goes over to the next edge; empty: it does not
 	filter *filter.Filter
+	text   string // the filter's
 	wake   chan struct{}
 	end    <-chan struct{} // of the teller
 	parts  []part
@@ -118,43 +122,36 @@ func (w *Listener) write(to io.Writer, flush func() error) error {
 	return flush()
 }
 
-// told is a story and its text.
-type told struct {
-	at   time.Time
-	text []byte
-}
-
 // Recent returns the texts of the stories that are kept and that the filter wants, the oldest first, at most n of them, and of none that
 // ended before since.
 func (t *Teller) Recent(f *filter.Filter, since time.Time, n int) [][]byte {
 	var mu sync.Mutex
-	var all []told
-	add := func(s *journal.Story) {
-		if f.Match(&s.Line) && !s.Line.Time.Add(s.Line.Total).Before(since) {
-			all = append(all, told{s.Line.Time, journal.AppendStory(nil, s)})
-		}
-	}
+	var stories []*journal.Story
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	if t.ended {
+		t.mu.Unlock()
 		return nil
 	}
-	for _, s := range t.inherited {
-		add(s)
-	}
+	stories = append(stories, t.inherited...) // which nobody changes
 	t.onLoops(func(l *Loop) {
 		mu.Lock()
 		defer mu.Unlock()
 		for i := range l.rings {
 			for k := range l.rings[i].all {
-				add(&l.rings[i].all[k])
+				stories = append(stories, l.rings[i].all[k].Clone())
 			}
 		}
 	})
-	sortTold(all)
-	out := make([][]byte, 0, min(max(n, 0), len(all)))
-	for _, s := range all[max(len(all)-n, 0):] {
-		out = append(out, s.text)
+	t.mu.Unlock()
+	// What a filter and a text cost is not for loops to pay, nor that of texts that nobody gets.
+	stories = slices.DeleteFunc(stories, func(s *journal.Story) bool {
+		return !f.Match(&s.Line) || s.Line.Time.Add(s.Line.Total).Before(since)
+	})
+	slices.SortStableFunc(stories, func(a, b *journal.Story) int { return a.Line.Time.Compare(b.Line.Time) })
+	stories = stories[len(stories)-min(max(n, 0), len(stories)):]
+	out := make([][]byte, len(stories))
+	for i, s := range stories {
+		out[i] = journal.AppendStory(nil, s)
 	}
 	return out
 }

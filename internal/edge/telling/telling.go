@@ -24,7 +24,8 @@ type Teller struct {
 	mu        sync.Mutex
 	ended     bool
 	listeners []*Listener
-	inherited []*journal.Story // of an edge before this one, the oldest first
+	expected  map[string]*expected // listeners of the edge before this one that have not come yet
+	inherited []*journal.Story     // of an edge before this one, the oldest first
 }
 
 // DefaultSlow is how long a request takes that is slow, before a configuration says so.
@@ -122,14 +123,21 @@ func (l *Loop) Tell(line *journal.Line, j *journal.Journal, now int64) {
 // Listen has the answer hear of everything that ends from now on and that the filter wants, until leave is called. The error says that too
 // many listen already, or that the teller has ended.
 func (t *Teller) Listen(f *filter.Filter) (w *Listener, leave func(), err error) {
-	w = &Listener{filter: f, wake: make(chan struct{}, 1), end: t.end, parts: make([]part, len(t.loops))}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return t.listen("", f, "")
+}
+
+// listen is Listen of somebody with a name, and a filter with its text. Under mu.
+func (t *Teller) listen(as string, f *filter.Filter, text string) (w *Listener, leave func(), err error) {
+	w = &Listener{as: as, filter: f, text: text, wake: make(chan struct{}, 1), end: t.end, parts: make([]part, len(t.loops))}
 	switch {
 	case t.ended:
 		return nil, nil, errEnded
 	case len(t.listeners) == maxListeners:
 		return nil, nil, fmt.Errorf("%d listen already, which is as many as may: end one of them", maxListeners)
+	case f.Steps() > 0 && t.steps()+f.Steps() > maxSteps:
+		return nil, nil, fmt.Errorf("those who listen already have as many regular expressions as may be asked for each request: end one of them, or use = with * in it")
 	}
 	t.listening.Add(1)
 	t.spread(append(slices.Clip(t.listeners), w))
@@ -142,6 +150,14 @@ func (t *Teller) Listen(f *filter.Filter) (w *Listener, leave func(), err error)
 		}
 		t.spread(slices.DeleteFunc(slices.Clone(t.listeners), func(o *Listener) bool { return o == w }))
 	}, nil
+}
+
+// steps are those of all filters. Under mu.
+func (t *Teller) steps() (n int) {
+	for _, w := range t.listeners {
+		n += w.filter.Steps()
+	}
+	return n
 }
 
 var errEnded = fmt.Errorf("this edge is about to end")
@@ -165,6 +181,7 @@ func (t *Teller) Seal() {
 // End has those who listen get what is left, and waits for them, a second at the most. The teller was sealed, and the loops have ended.
 // Once only.
 func (t *Teller) End() {
+	t.giveUpAll()
 	close(t.end)
 	left := make(chan struct{})
 	go func() { t.listening.Wait(); close(left) }() // ends with the last of them: their connections are closed next
@@ -198,8 +215,4 @@ func (t *Teller) Inherit(texts [][]byte) error {
 	})...)
 	t.inherited = all[max(len(all)-inheritable, 0):]
 	return nil
-}
-
-func sortTold(all []told) {
-	slices.SortStableFunc(all, func(a, b told) int { return a.at.Compare(b.at) })
 }

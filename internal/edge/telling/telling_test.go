@@ -150,6 +150,89 @@ func TestListeners(t *testing.T) {
 	}
 }
 
+// TestExpressionsOfAllTogether: each request is held against all of them, on its loop.
+func TestExpressionsOfAllTogether(t *testing.T) {
+	te := here(1)
+	dear := wants(t, "path~"+strings.Repeat("a", 150))
+	for range maxSteps / dear.Steps() {
+		_, leave, err := te.Listen(dear)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer leave()
+	}
+	if _, _, err := te.Listen(dear); err == nil || !strings.Contains(err.Error(), "regular expressions") {
+		t.Errorf("one more: %v", err)
+	}
+	_, leave, err := te.Listen(wants(t, "status=500"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	leave()
+}
+
+// TestListenersGoOver: who listens under a name is heard for by the next edge until he comes, and what he missed is there.
+func TestListenersGoOver(t *testing.T) {
+	from, to := here(1), here(1)
+	follow := func(te *Teller, as, text string) (*Listener, func()) {
+		t.Helper()
+		w, leave, err := te.Follow(as, text, wants(t, text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w, leave
+	}
+	_, leaveAnn := follow(from, "ann", "status=404")
+	_, leaveBob := follow(from, "bob", "")
+	_, leaveNobody := follow(from, "", "")
+	r := &request{}
+	quick, leaveQuick := follow(to, "bob", "") // before he is told of
+	if err := to.Expect(from.Names()); err != nil {
+		t.Fatal(err)
+	}
+	r.end(to.Loop(0), 1, 404, journal.NoCause, time.Millisecond, 1e9)
+	r.end(to.Loop(0), 2, 200, journal.NoCause, time.Millisecond, 2e9)
+	other, leaveOther := follow(to, "ann", "status=200") // another one with her name
+	ann, leaveFound := follow(to, "ann", "status=404")
+	r.end(to.Loop(0), 3, 404, journal.NoCause, time.Millisecond, 3e9)
+	for what, c := range map[string]struct {
+		w    *Listener
+		want int
+	}{"she who came late": {ann, 2}, "he who came early": {quick, 3}, "another filter": {other, 0}} {
+		if got := bytes.Count(c.w.parts[0].take(), []byte("\n")); got != c.want {
+			t.Errorf("%s has heard of %d, want %d", what, got, c.want)
+		}
+	}
+	if n := len(to.listeners); n != 3 || len(to.expected) != 0 {
+		t.Errorf("%d listen, %d are expected", n, len(to.expected))
+	}
+	for _, leave := range []func(){leaveAnn, leaveBob, leaveNobody, leaveQuick, leaveOther, leaveFound} {
+		leave()
+	}
+	if err := to.Expect([]Named{{"late", ""}, {"", ""}, {strings.Repeat("x", longestName+1), ""}}); err != nil || len(to.listeners) != 1 {
+		t.Errorf("%v, %d listen", err, len(to.listeners))
+	}
+	if to.Expect([]Named{{"wrong", "status=="}}) == nil {
+		t.Error("a wrong filter was taken")
+	}
+	to.giveUp("late", to.expected["late"])
+	if len(to.listeners)+len(to.expected) != 0 {
+		t.Error("who does not come is waited for")
+	}
+	var all []Named
+	for i := range 2 * maxListeners {
+		all = append(all, Named{fmt.Sprint(i), ""})
+	}
+	if err := to.Expect(all); err == nil || len(to.listeners) != maxListeners {
+		t.Errorf("%v, %d listen", err, len(to.listeners))
+	}
+	to.Seal()
+	to.End()
+	if _, _, err := to.Follow(strings.Repeat("x", longestName+1), "", nil); err == nil {
+		t.Error("a long name was taken")
+	}
+}
+
 func TestWhoReadsTooSlowlyIsTold(t *testing.T) {
 	te := here(1)
 	w, leave, err := te.Listen(nil)

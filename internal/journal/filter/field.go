@@ -179,7 +179,10 @@ func bytesField(example string, of func(*journal.Line) []byte) field {
 			}
 			return func(l *journal.Line) bool { return string(of(l)) == value }
 		}, func(re *regexp.Regexp) match {
-			return func(l *journal.Line) bool { return re.Match(of(l)) }
+			return func(l *journal.Line) bool {
+				text := of(l)
+				return re.Match(text[:min(len(text), maxText)])
+			}
 		})
 	}}
 }
@@ -192,7 +195,10 @@ func textField(example string, of func(*journal.Line) string) field {
 			}
 			return func(l *journal.Line) bool { return of(l) == value }
 		}, func(re *regexp.Regexp) match {
-			return func(l *journal.Line) bool { return re.MatchString(of(l)) }
+			return func(l *journal.Line) bool {
+				text := of(l)
+				return re.MatchString(text[:min(len(text), maxText)])
+			}
 		})
 	}}
 }

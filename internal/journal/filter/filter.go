@@ -21,7 +21,10 @@ const MaxLength = 2000
 const maxDepth = 50
 
 // Filter decides for each line. Any goroutine may use it.
-type Filter struct{ root match }
+type Filter struct {
+	root  match
+	steps int
+}
 
 // match is one decision. It allocates nothing and keeps nothing of the line.
 type match func(*journal.Line) bool
@@ -29,10 +32,19 @@ type match func(*journal.Line) bool
 // Match reports whether the line is wanted. A nil filter wants all.
 func (f *Filter) Match(l *journal.Line) bool { return f == nil || f.root(l) }
 
+// Steps is how many places its regular expressions have, of MaxSteps at the most: what a byte of a text may cost.
+func (f *Filter) Steps() int {
+	if f == nil {
+		return 0
+	}
+	return f.steps
+}
+
 // Error is a filter that is wrong.
 type Error struct {
 	Column int // of the text, in characters, from 1
 	Text   string
+	Field  string // that there is none of; empty: something else is wrong
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("filter, column %d: %s", e.Column, e.Text) }
@@ -41,7 +53,7 @@ func (e *Error) Error() string { return fmt.Sprintf("filter, column %d: %s", e.C
 // FIELD OP VALUE with = != < <= > >= ~ (regular expression) !~. An empty text is a nil filter. Errors are of type *Error.
 func Parse(text string) (*Filter, error) {
 	if len(text) > MaxLength {
-		return nil, &Error{MaxLength, fmt.Sprintf("longer than %d bytes: write less", MaxLength)}
+		return nil, &Error{Column: MaxLength, Text: fmt.Sprintf("longer than %d bytes: write less", MaxLength)}
 	}
 	p := parser{text: text}
 	p.next()
@@ -55,7 +67,7 @@ func Parse(text string) (*Filter, error) {
 	if p.err != nil {
 		return nil, p.err
 	}
-	return &Filter{root}, nil
+	return &Filter{root, p.steps}, nil
 }
 
 type kind uint8
@@ -96,13 +108,14 @@ type parser struct {
 	text  string
 	at    int
 	token token
+	steps int // of regular expressions so far
 	err   *Error
 }
 
 // fail keeps the first error, and ends the reading.
 func (p *parser) fail(t token, text string) match {
 	if p.err == nil {
-		p.err = &Error{utf8.RuneCountInString(p.text[:t.at]) + 1, text}
+		p.err = &Error{Column: utf8.RuneCountInString(p.text[:t.at]) + 1, Text: text}
 	}
 	p.at, p.token = len(p.text), token{kind: end, at: len(p.text)}
 	return nil
@@ -226,7 +239,9 @@ func (p *parser) not(depth int) match {
 func (p *parser) comparison(name token) match {
 	f, ok := fields[strings.ToLower(name.text)]
 	if !ok {
-		return p.fail(name, fmt.Sprintf("no field %q: there is %s", name.text, fieldNames()))
+		p.fail(name, fmt.Sprintf("no field %q: there is %s", name.text, fieldNames()))
+		p.err.Field = name.text
+		return nil
 	}
 	p.next()
 	op := p.token
@@ -236,6 +251,11 @@ func (p *parser) comparison(name token) match {
 	v := p.value()
 	if v.kind != word && v.kind != quotedWord {
 		return p.fail(v, fmt.Sprintf("%s where a value should be: write %s", v.quoted(), f.example))
+	}
+	if op.is("~", "!~") {
+		if wrong := p.spend(v.text); wrong != "" {
+			return p.fail(v, wrong)
+		}
 	}
 	m, wrong := f.compile(op.text, v.text)
 	if wrong != "" {

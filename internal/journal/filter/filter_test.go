@@ -1,8 +1,10 @@
 package filter
 
 import (
+	"bytes"
 	"errors"
 	"net/netip"
+	"regexp/syntax"
 	"strings"
 	"testing"
 	"time"
@@ -131,6 +133,10 @@ func TestErrors(t *testing.T) {
 		"=5":                  `column 1: "=" where a comparison should be`,
 		strings.Repeat("(", 60) + "status=1" + strings.Repeat(")", 60): `column 52: parentheses too deep`,
 		strings.Repeat("not ", 60) + "status=1":                        `column 205: parentheses too deep`,
+		"target~" + strings.Repeat(".{0,900}", 240) + "b":              `column 8: ".{0,900}.{0,900}.{0,900}.{0,900}.{0,900}" has too many places: 200 are allowed`,
+		"target~(a{20}){20}":                                           `column 8: "(a{20}){20}" has too many places`,
+		"host~a{90} or path~a{90}":                                     `column 20: "a{90}" has too many places`,
+		"target~" + strings.Repeat("x", 300):                           `has too many places`,
 		strings.Repeat("x", MaxLength+1):                               `longer than 2000 bytes`,
 	} {
 		_, err := Parse(text)
@@ -139,6 +145,52 @@ func TestErrors(t *testing.T) {
 			t.Errorf("%.40s: got %v\nwant %s", text, err, want)
 		}
 	}
+}
+
+// TestExpressionsAreBounded: whoever may look must not be able to stop the loops by what he looks for.
+func TestExpressionsAreBounded(t *testing.T) {
+	f, err := Parse(`target~^/a(b|c)+$ and user_agent!~"(?i)bot|crawler|spider|curl/[0-9.]+"`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := f.Steps(); n < 20 || n > 60 {
+		t.Errorf("%d steps", n)
+	}
+	var none *Filter
+	if none.Steps() != 0 {
+		t.Error("no filter has steps")
+	}
+	if f, err = Parse("target~z"); err != nil {
+		t.Fatal(err)
+	}
+	l := line()
+	for n, want := range map[int]bool{maxText - 1: true, maxText: false} {
+		l.Target = append(bytes.Repeat([]byte("a"), n), 'z')
+		if f.Match(l) != want {
+			t.Errorf("a z behind %d bytes: %v", n, !want)
+		}
+	}
+}
+
+// What is counted is not less than what the program has.
+func FuzzSteps(f *testing.F) {
+	for _, s := range []string{"a", "a{3,7}", "(a|b)*c?", "(?i)k{2,}", "[a-z]+x", "((a{0,9})?){9}", "^$", `\bx\b`, "(?:ab|ac|ad)"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		n := stepsOf(s)
+		re, err := syntax.Parse(s, syntax.Perl)
+		if err != nil || n > MaxSteps {
+			return
+		}
+		prog, err := syntax.Compile(re.Simplify())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(prog.Inst) > 4*n+4 {
+			t.Fatalf("%q: %d places, %d instructions", s, n, len(prog.Inst))
+		}
+	})
 }
 
 func TestMatchAllocatesNothing(t *testing.T) {

@@ -1,5 +1,6 @@
 // What people do from here: each with a question first, and a reason where one is kept. And signing in.
 import { $, el, text } from "./dom.js";
+import { fullName } from "./words.js";
 import { state, post, learnMe, listen, on, tell } from "./stream.js";
 
 // mayAct says whether who looks may also act.
@@ -80,7 +81,7 @@ const deeds = {
 // intervene asks whether a person means it, and why.
 export function intervene(deed, pool, server, weight) {
   signedIn(() => {
-    const d = deeds[deed], name = pool.name + "/" + server;
+    const d = deeds[deed], name = fullName(pool.name, server);
     const fields = [];
     if (deed === "weight") fields.push(field("Weight", el("input", { name: "weight", type: "number", min: 0, max: 1000, value: weight ?? "", inputmode: "numeric" })));
     fields.push(field("Reason", el("input", { name: "reason", maxlength: 200, placeholder: "for the others, and for you tomorrow" })));

@@ -2,6 +2,7 @@
 import { $, text, attr, cls } from "./dom.js";
 import { state, on, listen, learnMe, watch } from "./stream.js";
 import { count, rate, bytes, ms, took, share, span, clock } from "./format.js";
+import { fullName } from "./words.js";
 import { River } from "./river.js";
 import { Charts } from "./charts.js";
 import { Table } from "./table.js";
@@ -23,7 +24,7 @@ function verdict(p) {
   const failing = (p.apps || []).flatMap(a => a.workers.filter(w => w.looping).map(w => w.name));
   if (down.length) bad.push(names(down) + (down.length > 1 ? " are down." : " is down."));
   if (half.length) bad.push(names(half) + (half.length > 1 ? " are degraded." : " is degraded."));
-  const alone = p.pools.filter(o => o.state === "up").flatMap(o => o.servers.filter(s => s.state === "down").map(s => ({ name: o.app ? s.name : o.name + "/" + s.name })));
+  const alone = p.pools.filter(o => o.state === "up").flatMap(o => o.servers.filter(s => s.state === "down").map(s => ({ name: fullName(o.name, s.name) })));
   if (alone.length) bad.push(names(alone) + (alone.length > 1 ? " are down." : " is down."));
   if (failing.length) bad.push("Workers in a crash loop: " + failing.slice(0, 3).join(", ") + (failing.length > 3 ? " and more." : "."));
   const many = p.total.errors > 0 && p.total.rate > 0 && p.total.errors / p.total.rate > 0.01;
@@ -74,13 +75,13 @@ function render() {
   const p = state.picture;
   if (!p || document.hidden) return;
   cls(document.documentElement, "");
+  table.take(p); // before the others: it asks where it lies, and what has been changed would have to be laid out for that
   head(p);
   vitals(p);
   river.draw(p, state.before);
-  charts.take(p);
-  table.take(p);
   details.take();
   panels.take(p);
+  charts.take(p);
 }
 
 function later() { if (!waits) { waits = true; requestAnimationFrame(render); } }
@@ -163,7 +164,7 @@ document.addEventListener("keydown", e => {
     o: () => row && (row.fold ? table.toggle(row) : details.show(row)), "+": () => table.all(true), "-": () => table.all(false), "−": () => table.all(false),
     1: () => charts.choose(charts.of, "10m"), 2: () => charts.choose(charts.of, "3h"), 3: () => charts.choose(charts.of, "1d"), 4: () => charts.choose(charts.of, "1w"),
   };
-  function inTable(by) { return e.target.closest?.("#servers") ? () => table.step(by) : null; }
+  function inTable(by) { return e.target.closest?.("#servers-box") ? () => table.step(by) : null; }
   const f = keys[e.key];
   if (f) { e.preventDefault(); f(); }
 });

@@ -87,7 +87,7 @@ export class Charts {
         this.end = at;
       }
     }
-    this.frame();
+    if (seen(this.canvas)) this.draw(); // now, in the picture's own frame
   }
 
   point(p) {

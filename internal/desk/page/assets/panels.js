@@ -2,7 +2,7 @@
 import { $, el, text, attr, cls, list, seen } from "./dom.js";
 import { state, get, lines, on } from "./stream.js";
 import { count, rate, bytes, ms, took, span, share, when } from "./format.js";
-import { causes, whys, spent } from "./words.js";
+import { causes, whys, spent, fullName } from "./words.js";
 import { isBad } from "./charts.js";
 import { acknowledge, silence, unsilence } from "./act.js";
 
@@ -123,6 +123,7 @@ export class Panels {
   }
 
   storyFill(e, s) {
+    if (e.weirStory && Date.now() - new Date(s.time) < 40000e3) return; // it is over, and changes no more; what is older gets its day
     e.weirStory = s;
     const b = e.firstChild, failed = s.status >= 500 || s.status === 0;
     text(b.children[0], when(s.time));
@@ -161,7 +162,7 @@ export class Panels {
   }
 
   interventions(d) {
-    const place = x => x.pool + "/" + x.server, weight = x => x.weight != null ? "weight " + x.weight : "";
+    const place = x => x.what || fullName(x.pool, x.server), weight = x => x.weight != null ? "weight " + x.weight : "";
     const line = (e, when_, who, words) => { text(e.children[0], when_); text(e.children[1], who); text(e.children[2], words); };
     const make = () => el("li", {}, el("time"), el("b"), el("span"));
     list($("hands"), d.hands || [], place, make, (e, h) => line(e, h.since ? when(h.since) : "", place(h), [h.state || weight(h) || h.listed || "", "by " + (h.by || "nobody"), h.reason].filter(Boolean).join(", ")));

@@ -71,25 +71,27 @@ function top(list, n, of) {
 function servers(p, poolOf) {
   const all = [];
   for (const o of p.pools || []) for (const s of o.servers) {
-    all.push({ at: all.length, pool: poolOf(o.name), name: s.name, state: s.state, v: ease("w " + o.name + " " + s.name, s.rate) });
+    all.push({ at: all.length, pool: poolOf(o.name), name: s.name, state: s.state, v: ease("w " + o.name + " " + s.name, s.rate) }); // at: its place in the configuration
   }
-  return all;
+  return all.sort((a, b) => b.v - a.v);
 }
 
-// gather draws the busiest by themselves, so that there are no more than so many ends, and the others of a pool as one.
+// gather draws the busiest of them (all are in that order) by themselves, so that there are no more than so many ends, and the others of a pool as one.
 function gather(all, links, most) {
-  const named = Math.max(0, most - new Set(all.map(s => s.pool)).size), byRate = [...all].sort((a, b) => b.v - a.v);
-  const shown = new Set(all.length <= most ? all : byRate.slice(0, named)), ends = new Map();
-  for (const s of all) {
-    const key = shown.has(s) ? "w " + s.pool + " " + s.name : "w " + s.pool + " …";
-    const e = ends.get(key) || { at: shown.has(s) ? s.at : 1e6, key, pool: s.pool, name: shown.has(s) ? s.name : "", n: 0, v: 0, state: shown.has(s) ? s.state : "ready" };
+  const named = all.length <= most ? all.length : Math.max(0, most - new Set(all.map(s => s.pool)).size), ends = new Map();
+  all.forEach((s, i) => {
+    const own = i < named, key = own ? "w " + s.pool + " " + s.name : "w " + s.pool + " …";
+    let e = ends.get(key);
+    if (!e) {
+      e = { at: own ? s.at : 1e6, key, pool: s.pool, name: own ? s.name : "", n: 0, v: 0, state: own ? s.state : "ready", rest: !own && all.slice(0, named).some(o => o.pool === s.pool) };
+      e.link = { from: s.pool, to: key, v: 0, kind: s.state === "ready" ? "ask" : "out" };
+      ends.set(key, e);
+      links.push(e.link);
+    }
     e.v += s.v;
+    e.link.v += s.v;
     e.n++;
-    ends.set(key, e);
-    const link = links.find(l => l.to === key);
-    if (link) link.v += s.v; else links.push({ from: s.pool, to: key, v: s.v, kind: s.state === "ready" ? "ask" : "out" });
-  }
-  for (const e of ends.values()) if (!e.name) e.rest = [...ends.values()].some(o => o.name && o.pool === e.pool);
+  });
   return ends;
 }
 

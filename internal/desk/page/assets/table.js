@@ -1,11 +1,12 @@
-// The table of sites, pools, servers and workers. Only rows that can be seen are in the document when there are many, and only cells
-// whose text has changed are touched.
-import { $, el, text, attr, cls, size } from "./dom.js";
+// The table of sites, pools, servers and workers. When there are many rows only those that can be seen are in the document, and only
+// cells whose text has changed are touched: a picture costs what is looked at, however much there is.
+import { $, el, text, attr, cls } from "./dom.js";
 import { brief } from "./format.js";
 import { columns, words } from "./columns.js";
 import { state, on } from "./stream.js";
 
-const rowHeight = 25, whole = 160, spare = 8; // rows that are drawn all; and beyond what is seen
+const rowHeight = 25, many = 160; // servers beyond which pools that are well begin closed
+const whole = 60, spare = 6, least = 16; // so many rows are drawn all; else those in sight, some beyond, and never fewer
 
 export class Table {
   constructor(open) {
@@ -24,8 +25,8 @@ export class Table {
     this.above = el("tr", { class: "gap", "aria-hidden": "true" }, el("td", { colspan: columns.length + 3 }));
     this.below = this.above.cloneNode(true);
     this.body.append(this.above, this.below);
-    this.box.addEventListener("scroll", () => this.later(), { passive: true });
-    this.box.addEventListener("sized", () => this.later());
+    for (const at of [this.box, window]) at.addEventListener("scroll", () => this.later(true), { passive: true });
+    new ResizeObserver(() => this.later(true)).observe(this.box);
     this.body.addEventListener("click", e => this.click(e));
     on("lost", () => this.later());
   }
@@ -102,7 +103,7 @@ export class Table {
       }
       if (narrowed && !list.length && !(fits(o.name, o.state) && (!this.onlyBad || o.state !== "up"))) continue;
       const shut = this.shut.get("pool " + o.name);
-      const open = want.length > 0 || (shut !== undefined ? !shut : narrowed || n <= whole || o.state !== "up");
+      const open = want.length > 0 || (shut !== undefined ? !shut : narrowed || n <= many || o.state !== "up");
       const pool = { key: "pool " + o.name, kind: "pool", name: o.name, o, open, fold: o.servers.length > 0 || list.length > 0, state: o.state };
       this.known.set(pool.key, pool);
       if (!this.sort) pools.push(pool);
@@ -122,29 +123,47 @@ export class Table {
     this.draw();
   }
 
-  later() {
+  // later draws with the next frame; what only moved is drawn where it came into sight.
+  later(moved = false) {
+    if (!moved) this.anew = true;
     if (this.waits) return;
     this.waits = true;
-    requestAnimationFrame(() => { this.waits = false; this.draw(); });
+    requestAnimationFrame(() => { this.waits = false; this.draw(!this.anew); });
   }
 
-  draw() {
+  // range is which rows are in the document. It asks where the table lies: nothing may have been changed before in the same frame.
+  range() {
     const all = this.rows.length;
-    let first = 0, n = all;
-    if (all > whole) {
-      const height = size(this.box)[1] || 600;
-      n = Math.min(all, Math.ceil(height / rowHeight) + 2 * spare);
-      first = Math.max(0, Math.min(all - n, Math.floor(this.box.scrollTop / rowHeight) - spare));
-    }
+    if (all <= whole) return [0, all];
+    const box = this.box.getBoundingClientRect(), top = this.table.getBoundingClientRect().top + this.table.tHead.offsetHeight;
+    const end = Math.ceil((Math.min(innerHeight, box.bottom) - top) / rowHeight) + spare;
+    const first = Math.max(0, Math.min(Math.floor((Math.max(0, box.top) - top) / rowHeight) - spare, all - least));
+    return [first, Math.max(least, Math.min(all, end) - first)];
+  }
+
+  draw(moved = false) {
+    const [first, n] = this.range(), all = this.rows.length;
+    if (moved && first === this.first && n === this.slots.length) return;
+    this.anew = false;
+    const held = document.activeElement?.closest?.("#servers tbody tr") ? this.chosen : null;
+    this.turn(first - (this.first ?? first));
+    this.first = first;
     while (this.slots.length < n) this.slots.push(this.slot());
     while (this.slots.length > n) this.slots.pop().tr.remove();
-    if (this.slots.length && this.slots[0].tr.parentNode !== this.body) for (const s of this.slots) this.below.before(s.tr);
     const gap = (tr, rows) => { attr(tr, "hidden", rows <= 0); const h = rows * rowHeight + "px"; if (tr.firstChild.style.height !== h) tr.firstChild.style.height = h; };
     gap(this.above, first);
     gap(this.below, all - first - n);
-    const held = document.activeElement?.closest?.("#servers tbody tr") ? this.chosen : null;
-    for (let i = 0; i < n; i++) this.fill(this.slots[i], this.rows[first + i], first + i);
-    if (held) this.slots.find(s => s.row?.key === held)?.name.focus({ preventScroll: true });
+    this.slots.forEach((slot, i) => { const r = this.rows[first + i]; if (!moved || slot.row !== r) this.fill(slot, r, first + i); });
+    // The keyboard stays where it is, or with the table when its row is out of sight.
+    const at = held && (this.slots.find(s => s.row.key === held)?.name || this.box);
+    if (at && at !== document.activeElement) at.focus({ preventScroll: true });
+  }
+
+  // turn takes rows that have gone out of sight to the other end: the others stay as they are.
+  turn(by) {
+    if (Math.abs(by) >= this.slots.length) return;
+    for (; by > 0; by--) { const s = this.slots.shift(); this.below.before(s.tr); this.slots.push(s); }
+    for (; by < 0; by++) { const s = this.slots.pop(); this.above.after(s.tr); this.slots.unshift(s); }
   }
 
   slot() {
@@ -221,10 +240,12 @@ export class Table {
       const top = i * rowHeight, head = this.table.tHead.offsetHeight, room = this.box.clientHeight - head;
       if (top < this.box.scrollTop) this.box.scrollTop = top;
       else if (top + rowHeight > this.box.scrollTop + room) this.box.scrollTop = top + rowHeight - room;
+      const y = this.table.getBoundingClientRect().top + head + top;
+      if (y < 0 || y + rowHeight > innerHeight) scrollBy(0, y - innerHeight / 2);
     }
     this.draw();
     if (focus) {
-      const name = this.slots.find(s => s.row?.key === key)?.name;
+      const name = this.slots.find(s => s.row.key === key)?.name;
       name?.focus({ preventScroll: true });
       name?.scrollIntoView({ block: "nearest" });
     }

@@ -30,3 +30,6 @@ export const spent = {
   begun: "reading its head", head_read: "finding its route", routed: "looking into the cache", body_read: "going to the queue", queued: "in the queue", picked: "connecting", connected: "sending it",
   sent: "waiting for the server", first_byte: "receiving the response", received: "delivering", delivered: "at the end",
 };
+
+// fullName is what people call a server: pool/server, and a worker by its own name, which begins with its app's.
+export function fullName(pool, server) { return server.startsWith(pool + "/") ? server : pool + "/" + server; }
