@@ -208,6 +208,9 @@ func alertSilenceCommand() *cobra.Command {
 	runDir := runDirFlag(c)
 	long, why := durationFlag(c, "for", time.Hour, "for how long"), c.Flags().String("why", "", "why, for those who read it")
 	c.RunE = func(c *cobra.Command, args []string) error {
+		if *long <= 0 {
+			return errors.New("--for is how long: write such as 30m, 2h or 1d")
+		}
 		in := desk.Silencing{Rule: args[0], For: long.String(), Why: *why}
 		if len(args) > 1 {
 			in.Subject = args[1]

@@ -118,6 +118,7 @@ func TestAlarm(t *testing.T) {
 		{"POST", "/api/v1/alerts/silence", `{"rule":"disk","for":"-2h"}`, bearer, 422, "which is not a time such as 30m"},
 		{"POST", "/api/v1/alerts/silence", `{"rule":"memory","for":"1d"}`, bearer, 200, `"rule":"memory"`},
 		{"POST", "/api/v1/alerts/silence", `{"rule":"disks","for":"2h"}`, bearer, 422, "no rule is called so: there is "},
+		{"POST", "/api/v1/alerts/silence", `{"rule":"disk","for":"2h","why":"a\n\u001b[2Jb\u202e"}`, bearer, 200, `"why":"a  [2Jb"`},
 		{"POST", "/api/v1/alerts/silence", `{"rule":"disk"}`, bearer, 422, "until when?"},
 		{"POST", "/api/v1/alerts/silence", `{"rule":"disk","until":"2001-01-01T00:00:00Z"}`, bearer, 422, "ends before it begins"},
 		{"POST", "/api/v1/alerts/silence", `{"for":"2h"}`, bearer, 422, "silence of everything"},

@@ -14,6 +14,7 @@ import (
 	"github.com/weirhq/weir/internal/desk/events"
 	"github.com/weirhq/weir/internal/desk/grouping"
 	"github.com/weirhq/weir/internal/desk/notify"
+	"github.com/weirhq/weir/internal/notice"
 )
 
 // Alerts is the answer of GET /api/v1/alerts.
@@ -108,6 +109,7 @@ func (o *rooms) silence(w http.ResponseWriter, r *http.Request) {
 		api.AnswerError(w, http.StatusUnprocessableEntity, errors.New("that is too long: write at most 500 characters"))
 		return
 	}
+	in.Rule, in.Subject, in.Why = notice.OneLine(in.Rule), notice.OneLine(in.Subject), notice.OneLine(in.Why)
 	if in.End != "" {
 		a.mu.Lock()
 		err := a.board.Unsilence(in.End, now)
@@ -170,6 +172,7 @@ func (o *rooms) acknowledge(w http.ResponseWriter, r *http.Request) {
 		api.AnswerError(w, http.StatusUnprocessableEntity, errors.New("that is too long: write at most 500 characters"))
 		return
 	}
+	in.Why = notice.OneLine(in.Why)
 	a, now, by := o.hub.alarm, time.Now(), who(r).Name
 	a.mu.Lock()
 	done, err := a.board.Acknowledge(in.Alert, alert.Ack{At: now, By: by, Why: in.Why})

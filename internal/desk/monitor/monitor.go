@@ -16,6 +16,9 @@ import (
 // old is the age from which on a picture says nothing of now: one is made each second, and a question may take three.
 const old = 10 * time.Second
 
+// mostWhys is how many reasons are told: a query may name many pools.
+const mostWhys = 20
+
 // Answer is what one is told.
 type Answer struct {
 	Status int
@@ -58,7 +61,7 @@ func Ready(p *picture.Picture, now time.Time, stopping bool, query url.Values) A
 			why = append(why, fmt.Sprintf("version is %s, not %.40q", p.Version, v))
 		}
 	}
-	a := Answer{Status: http.StatusOK, Lines: []string{"ready"}, Why: why}
+	a := Answer{Status: http.StatusOK, Lines: []string{"ready"}, Why: why[:min(len(why), mostWhys)]}
 	if len(why) > 0 {
 		a.Status, a.Lines = http.StatusServiceUnavailable, []string{"not ready"}
 	}
@@ -120,7 +123,7 @@ func Pool(p *picture.Picture, now time.Time, name string, query url.Values) Answ
 				a.Why = append(a.Why, strings.TrimSuffix(s.Name+" is "+s.State+": "+s.Why, ": "))
 			}
 		}
-		a.Why = a.Why[:min(len(a.Why), 20)]
+		a.Why = a.Why[:min(len(a.Why), mostWhys)]
 	}
 	a.Lines = append(a.Lines, self(p)...)
 	return a

@@ -97,6 +97,15 @@ func TestPool(t *testing.T) {
 	}
 }
 
+// TestManyNames: a question that names many pools has a short answer.
+func TestManyNames(t *testing.T) {
+	names := make([]string, 5000)
+	a := Ready(pictureOf(2), pictureOf(2).At, false, url.Values{"pool": names})
+	if a.Status != 503 || len(a.Why) != mostWhys {
+		t.Errorf("%d with %d reasons", a.Status, len(a.Why))
+	}
+}
+
 func TestLive(t *testing.T) {
 	if a := Live(nil); a.Status != 200 || tell(a, true) != "live" {
 		t.Errorf("%d %s", a.Status, tell(a, true))
