@@ -5,9 +5,13 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/weirhq/weir/internal/picture"
 )
 
 // TestQuestion: however many ask, it is passed on once a second, and anew when something was done.
@@ -21,7 +25,7 @@ func TestQuestion(t *testing.T) {
 			for range 5 {
 				w := httptest.NewRecorder()
 				q.answer(w, func(context.Context) (any, error) { asked++; return asked, fails })
-				if w.Code != http.StatusOK && fails == nil || w.Code != http.StatusBadGateway && fails != nil {
+				if want := strconv.Itoa(asked); fails == nil && (w.Code != http.StatusOK || w.Body.String() != want) || fails != nil && w.Code != http.StatusBadGateway {
 					t.Errorf("%d %s", w.Code, w.Body)
 				}
 			}
@@ -66,4 +70,17 @@ func TestPace(t *testing.T) {
 			t.Error("who has left is told to go on")
 		}
 	})
+}
+
+// TestLastPicture: each is written once, and none is kept for another.
+func TestLastPicture(t *testing.T) {
+	var l lastPicture
+	one, two := &picture.Picture{Node: "one"}, &picture.Picture{Node: "two"}
+	first := l.text(one)
+	if again := l.text(one); &again[0] != &first[0] || !strings.Contains(string(first), `"one"`) {
+		t.Errorf("%s", again)
+	}
+	if got := string(l.text(two)); !strings.Contains(got, `"two"`) {
+		t.Error(got)
+	}
 }

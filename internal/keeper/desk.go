@@ -77,6 +77,7 @@ func (k *keeper) startDesk() {
 	k.desk = d
 	k.tellDesk(d)
 	k.goes(func() { k.talkTo(d) })
+	k.goes(func() { k.hearDesk(d) })
 	k.goes(func() {
 		k.starter.Await(d.cmd)
 		defer k.starter.Leave()
