@@ -80,6 +80,11 @@ func TestLive(t *testing.T) {
 		t.Error("a row was made anew though it is the same")
 	}
 	b.shot("live")
+	s.Change(func(p *picture.Picture) {
+		w := &p.Apps[0].Workers[1]
+		w.Looping, w.State, w.Last = true, "failing", "exit status 3: ModuleNotFoundError: No module named 'mysite'"
+	})
+	b.wait(`document.getElementById("verdict").textContent.includes("In a crash loop: photos/2. The last words of photos/2: exit status 3: ModuleNotFoundError: No module named 'mysite'.")`)
 	s.Change(func(p *picture.Picture) { p.Edge.Up = false })
 	b.wait(`document.getElementById("live").textContent.startsWith("The edge does not answer.") && document.title.startsWith("✕")`)
 }

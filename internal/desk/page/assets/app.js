@@ -21,12 +21,12 @@ function verdict(p) {
   const bad = [], servers = p.pools.flatMap(o => o.servers), ready = servers.filter(s => s.state === "ready").length;
   if (!p.edge.up) return ["down", "The edge does not answer.", "What is shown of traffic is what was known last."];
   const down = p.pools.filter(o => o.state === "down"), half = p.pools.filter(o => o.state === "degraded");
-  const failing = (p.apps || []).flatMap(a => a.workers.filter(w => w.looping).map(w => w.name));
+  const failing = (p.apps || []).flatMap(a => a.workers.filter(w => w.looping));
   if (down.length) bad.push(names(down) + (down.length > 1 ? " are down." : " is down."));
   if (half.length) bad.push(names(half) + (half.length > 1 ? " are degraded." : " is degraded."));
   const alone = p.pools.filter(o => o.state === "up").flatMap(o => o.servers.filter(s => s.state === "down").map(s => ({ name: fullName(o.name, s.name) })));
   if (alone.length) bad.push(names(alone) + (alone.length > 1 ? " are down." : " is down."));
-  if (failing.length) bad.push("Workers in a crash loop: " + failing.slice(0, 3).join(", ") + (failing.length > 3 ? " and more." : "."));
+  if (failing.length) bad.push("In a crash loop: " + names(failing) + "." + (failing[0].last ? ` The last words of ${failing[0].name}: ${failing[0].last}.` : ""));
   const often = p.total.errors > 0 && p.total.rate > 0 && p.total.errors / p.total.rate > 0.01;
   if (often) bad.push(share(p.total.errors / p.total.rate) + " of requests fail.");
   if (p.problem) bad.push(p.problem);
