@@ -197,7 +197,10 @@ func alertSilenceCommand() *cobra.Command {
 		Long:    "Keep alerts of a rule, or of a rule about a subject, from being told for some time. Both may be patterns with * for anything.",
 		Example: "  weir alert silence server_down 'legacy/*' --for 2h --why 'new switches'\n  weir alert silence '*' --for 30m",
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) < 1 || len(args) > 2 {
+			switch {
+			case len(args) > 2:
+				return fmt.Errorf("%q is too much: write a rule and maybe a subject, in quotes if it has blanks, and --for 2h for how long", args[2])
+			case len(args) < 1:
 				return errors.New("which alerts? Write a rule, and maybe a subject, as `weir alert list` shows them; '*' is all")
 			}
 			return nil
@@ -205,6 +208,9 @@ func alertSilenceCommand() *cobra.Command {
 	runDir := runDirFlag(c)
 	long, why := durationFlag(c, "for", time.Hour, "for how long"), c.Flags().String("why", "", "why, for those who read it")
 	c.RunE = func(c *cobra.Command, args []string) error {
+		if *long <= 0 {
+			return errors.New("--for is how long: write such as 30m, 2h or 1d")
+		}
 		in := desk.Silencing{Rule: args[0], For: long.String(), Why: *why}
 		if len(args) > 1 {
 			in.Subject = args[1]
@@ -214,11 +220,32 @@ func alertSilenceCommand() *cobra.Command {
 			if err := client.Post(ctx, "/api/v1/alerts/silence", in, &s); err != nil {
 				return err
 			}
-			_, err := fmt.Fprintf(c.OutOrStdout(), "silenced until %s; weir alert unsilence %s ends it\n", s.Until.Format("2006-01-02 15:04:05 MST"), s.ID)
+			var a desk.Alerts
+			if err := client.Get(ctx, "/api/v1/alerts", &a); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintf(c.OutOrStdout(), "silenced until %s, %s; weir alert unsilence %s ends it\n", s.Until.Format("2006-01-02 15:04:05 MST"), silencedNow(a, s.ID), s.ID)
 			return err
 		})
 	}
 	return c
+}
+
+// silencedNow says what a silence does at the moment.
+func silencedNow(a desk.Alerts, id string) string {
+	n := 0
+	for i := range a.Alerts {
+		if x := &a.Alerts[i]; x.State == alert.Firing && x.Silenced == id {
+			n++
+		}
+	}
+	switch n {
+	case 0:
+		return "nothing that fires now"
+	case 1:
+		return "1 alert that fires now"
+	}
+	return fmt.Sprintf("%d alerts that fire now", n)
 }
 
 func alertUnsilenceCommand() *cobra.Command {

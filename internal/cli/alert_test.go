@@ -78,7 +78,7 @@ func TestAlertVerbs(t *testing.T) {
 			"pending   7 % of the requests\n", "silence s1: server_down, for 2h 0m more, by ann: switches\n", "target ops (email): 3 sent, 0 wait, 0 dropped; the last try failed: 550 no\n"}, "over "},
 		{[]string{"alert", "list", "--all"}, []string{"over      disk /var, 31s ago, after 30s\n"}, ""},
 		{[]string{"alert", "test", "ops"}, []string{"ops took it\n"}, ""},
-		{[]string{"alert", "silence", "server_down", "web/*", "--for", "2h", "--why", "x"}, []string{"weir alert unsilence s7 ends it\n"}, ""},
+		{[]string{"alert", "silence", "server_down", "web/*", "--for", "1d12h", "--why", "x"}, []string{", nothing that fires now; weir alert unsilence s7 ends it\n"}, ""},
 		{[]string{"alert", "unsilence", "s7"}, nil, ""},
 		{[]string{"alert", "ack", "node_down", "10.0.0.1"}, []string{"acknowledged node_down 10.0.0.1\n"}, ""},
 		{[]string{"alert", "problems"}, []string{"12 × web: KeyError: “…”\n", "views.py show, the last 1m", "5 lines of workers were not looked at"}, "| KeyError"},
@@ -99,7 +99,7 @@ func TestAlertVerbs(t *testing.T) {
 		t.Error(out, err)
 	}
 	want := `/api/v1/alerts/test {"target":"ops"}
-/api/v1/alerts/silence {"rule":"server_down","subject":"web/*","for":"2h0m0s","why":"x"}
+/api/v1/alerts/silence {"rule":"server_down","subject":"web/*","for":"1d12h","why":"x"}
 /api/v1/alerts/silence {"end":"s7"}
 /api/v1/alerts/acknowledge {"alert":"node_down 10.0.0.1"}`
 	if posted() != want {
@@ -141,6 +141,9 @@ func TestWrongUseOfAlerts(t *testing.T) {
 		{[]string{"alert", "lst"}, "there is no command \"lst\": did you mean list or test? (`weir alert --help` shows them all)"},
 		{[]string{"alert", "test"}, "which target?"},
 		{[]string{"alert", "silence"}, "which alerts?"},
+		{[]string{"alert", "silence", "pool_down", "api", "2h"}, "\"2h\" is too much: write a rule and maybe a subject, in quotes if it has blanks, and --for 2h"},
+		{[]string{"alert", "silence", "pool_down", "--for", "2"}, "--for \"2\" is not a time: write such as 30m, 2h or 1d"},
+		{[]string{"alert", "silence", "pool_down", "--for", "-2h"}, "is not a time"},
 		{[]string{"alert", "ack"}, "which alert?"},
 		{[]string{"alert", "unsilence"}, "which silence?"},
 		{[]string{"alert", "list"}, "no weir answers in " + dir + ": is it running, and with this run directory? (--run-dir DIR names another)"},

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -44,4 +45,102 @@ func TestGuides(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What somebody may paste: a line of a block, after a prompt perhaps, or what stands between backticks.
+var (
+	inBlock  = regexp.MustCompile(`(?m)^(?:[$#] )?(?:WEIR_TOKEN=\S+ |sudo )*(?:bin/)?weir ([a-z].*)$`)
+	inText   = regexp.MustCompile("`(?:bin/)?weir ([a-z][^`\n]*)`")
+	greeting = regexp.MustCompile(`^v[0-9]|^devel`) // the first line of a status
+)
+
+// TestGuideCommands: what guides have people write is taken: verbs and flags are there, and there are as many words as the verb wants.
+func TestGuideCommands(t *testing.T) {
+	var files []string
+	for _, pattern := range []string{"../../README.md", "../../docs/guide/*.md"} {
+		more, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, more...)
+	}
+	n := 0
+	for _, path := range files {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, part := range strings.Split(string(text), "```") {
+			found := inText
+			if i%2 == 1 {
+				found = inBlock
+			}
+			for _, m := range found.FindAllStringSubmatch(part, -1) {
+				if greeting.MatchString(m[1]) {
+					continue
+				}
+				n++
+				if err := taken(words(m[1])); err != nil {
+					t.Errorf("%s: weir %s: %v", filepath.Base(path), m[1], err)
+				}
+			}
+		}
+	}
+	if n < 100 {
+		t.Errorf("only %d commands were found", n)
+	}
+}
+
+// taken says what is wrong with a command, without running it.
+func taken(args []string) error {
+	root := rootCommand()
+	c, rest, err := root.Find(args)
+	if err != nil {
+		return err
+	}
+	if c == root {
+		return errors.New("there is no such verb")
+	}
+	if err := c.ParseFlags(rest); err != nil {
+		return err
+	}
+	if rest = c.Flags().Args(); len(rest) == 0 {
+		return nil // a verb alone is a name for it
+	}
+	return c.ValidateArgs(rest)
+}
+
+// words cuts a command as a shell does, up to what is the shell's own.
+func words(text string) (all []string) {
+	var word strings.Builder
+	in, quote := false, rune(0)
+	end := func() {
+		if in {
+			all = append(all, word.String())
+			word.Reset()
+		}
+		in = false
+	}
+	for _, r := range text {
+		switch {
+		case quote != 0 && r == quote:
+			quote = 0
+		case quote != 0:
+			word.WriteRune(r)
+		case r == '\'' || r == '"':
+			quote, in = r, true
+		case r == ' ' || r == '\t':
+			end()
+		case !in && strings.ContainsRune("#|<>&;", r):
+			return all
+		case strings.ContainsRune("|;", r):
+			end()
+			return all
+		default:
+			word.WriteRune(r)
+			in = true
+		}
+	}
+	end()
+	return all
 }

@@ -207,9 +207,13 @@ func (p *parser) same(a, b typed) Unit {
 	return a.unit
 }
 
-// fits reports whether a value goes with a unit.
+// fits reports whether a value goes with a unit. A plain 5 is no share: who writes it means 5%, and it would never be reached.
 func fits(t typed, u Unit) bool {
-	return t.unit == u || t.any && (u == Share || t.number == 0)
+	if t.unit == u || !t.any {
+		return t.unit == u
+	}
+	written := t.op == opNumber
+	return written && t.number == 0 || u == Share && (!written || t.number <= 1)
 }
 
 func (p *parser) sum() typed {

@@ -156,6 +156,24 @@ func (d *decoder) failNode(n *yaml.Node, message, hint string) {
 	d.failAt(d.place(n), widthOf(n), message, hint)
 }
 
+// failWithin reports what is wrong in a value's text, in a language of its own: column is in characters of the text, from 0. Where the text
+// does not stand in the file as it is, for its variables or its lines, the column is said.
+func (d *decoder) failWithin(v value, text string, column, width int, message, hint string) {
+	at := d.place(v.node)
+	line := []rune(d.src.line(at.Line))
+	rest := string(line[min(max(at.Column-1, 0), len(line)):])
+	switch {
+	case strings.HasPrefix(rest, text):
+	case len(rest) > 0 && (rest[0] == '"' || rest[0] == '\'') && strings.HasPrefix(rest[1:], text):
+		at.Column++
+	default:
+		d.fail(v, "in column "+itoa(column+1)+" of it: "+message, hint)
+		return
+	}
+	at.Column += column
+	d.failAt(at, width, message, hint)
+}
+
 func (d *decoder) failAt(p Place, width int, message, hint string) {
 	if once := (said{p.Line, p.Column, message}); d.said[once] {
 		return // through an alias, a mistake is met again and again

@@ -53,6 +53,24 @@ func listenKind() kind[Listen] {
 	}}
 }
 
+// localListenKind is an address for this machine's own business. What lacks a part is to be completed so that nobody else can reach it.
+func localListenKind(port string) kind[Listen] {
+	k := listenKind()
+	k.words = `an address such as "127.0.0.1` + port + `", "[::1]` + port + `" or "unix:/run/site.sock"`
+	read := k.read
+	k.read = func(d *decoder, v value) (Listen, bool) {
+		if text := v.node.Value; v.isScalar() && checkPort(text) == nil {
+			d.fail(v, v.name()+" is "+strconv.Quote(text)+", a number", `write "127.0.0.1:`+text+`"`)
+			return Listen{}, false
+		} else if _, err := netip.ParseAddr(text); v.isScalar() && err == nil {
+			d.fail(v, v.name()+" is "+strconv.Quote(text), portHint(text, port))
+			return Listen{}, false
+		}
+		return read(d, v)
+	}
+	return k
+}
+
 func parseListen(s string) (Listen, *complaint) {
 	if path, ok := strings.CutPrefix(s, "unix:"); ok {
 		if path == "" || strings.HasSuffix(path, "/") {
@@ -87,6 +105,11 @@ func parseListen(s string) (Listen, *complaint) {
 
 // portHint is for an address without a port.
 func portHint(s, port string) string {
+	if i := strings.LastIndexByte(s, ':'); i > 0 && !strings.HasPrefix(s, "[") { // the last part may be a port: both are said
+		if a, err := netip.ParseAddr(s[:i]); err == nil && a.Is6() && checkPort(s[i+1:]) == nil {
+			return `put [ ] around the address, as in "[` + s[:i] + `]` + s[i:] + `"`
+		}
+	}
 	if a, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil && a.Is6() {
 		return `write "[` + strings.Trim(s, "[]") + `]` + port + `"`
 	}

@@ -148,6 +148,7 @@ func (d *decoder) resolve(at value, given map[string]value, r *raw, own poolDraf
 	d.checkListen(r.Listen)
 	d.finishTracks(r)
 	d.gatherPools(r, own)
+	d.checkSubjects(r)
 	d.gatherCGI(r, own, usual)
 	d.defaultSite(at, given, r)
 	d.followPools(given, r)

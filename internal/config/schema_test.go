@@ -113,7 +113,7 @@ func TestDocs(t *testing.T) {
 		case strings.HasSuffix(name, "_URL"):
 			return "https://www.example.com/", true
 		case strings.HasSuffix(name, "_TOKEN"), strings.HasSuffix(name, "_SECRET"):
-			return "0123456789abcdef", true
+			return "0123456789abcdef-" + name, true
 		}
 		return "1", true
 	}

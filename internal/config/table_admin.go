@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -18,7 +19,7 @@ type adminDraft struct {
 
 func adminObject(t *table) *object[adminDraft] {
 	o := newObject[adminDraft](t, "admin", "admin", "The status page, its API and metrics. A process of its own has them, which also does what alerts, availability, metrics and traces say: if it dies, traffic does not notice.")
-	add(o, "listen", list(listenKind(), "an address, or a list of them", true, true), func(a *adminDraft) *[]Listen { return &a.listen }, `"127.0.0.1:9190"`,
+	add(o, "listen", list(localListenKind(":9190"), "an address, or a list of them", true, true), func(a *adminDraft) *[]Listen { return &a.listen }, `"127.0.0.1:9190"`,
 		"Where it answers. Anywhere but at this machine's own addresses it needs tls: and a token or users. [] is nowhere: the command line reaches it in any case.")
 	add(o, "look", enumKind(LookFree, LookSigned), func(a *adminDraft) *string { return &a.look }, "(free where only this machine can connect, else signed)",
 		"Whether whoever can connect may look, or only who signs in or has a token. To act takes one of these in any case.")
@@ -43,10 +44,27 @@ func adminObject(t *table) *object[adminDraft] {
 	add(certs, "key", pathKind("the path of a file with a private key in PEM form"), func(c *AdminTLS) *string { return &c.Key }, "(the file in cert)", "The private key.")
 	add(o, "tls", pointer(mapped(certs.kind(), "write {cert: page.pem, key: page.key}")), func(a *adminDraft) **AdminTLS { return &a.TLS }, "", "HTTPS, for addresses that others can reach.")
 	add(o, "idle", durationKind(time.Minute), func(a *adminDraft) *time.Duration { return &a.Idle }, "12h", "Who has not used the page for so long signs in again.")
-	add(o, "keep", pathKind("the path of a directory, such as /var/lib/weir"), func(a *adminDraft) *string { return &a.Keep }, "(what StateDirectory= of a systemd unit says, else run_dir)",
+	add(o, "keep", folderKind("the path of a directory, such as /var/lib/weir"), func(a *adminDraft) *string { return &a.Keep }, "(what StateDirectory= of a systemd unit says, else run_dir)",
 		"A folder for what is to outlive a restart of the machine: totals, graphs, events, downtime by month, alerts, silences, known errors. It is made if it is not there.")
 	o.done = (*decoder).finishAdmin
 	return o
+}
+
+// folderKind is a directory that is made if it is not there.
+func folderKind(words string) kind[string] {
+	k := pathKind(words)
+	read := k.read
+	k.read = func(d *decoder, v value) (string, bool) {
+		path, ok := read(d, v)
+		if !ok {
+			return "", false
+		}
+		if info, err := d.host.stat(path); err == nil && !info.IsDir() {
+			d.lacking(v, path+" is no directory", "write "+words)
+		}
+		return path, true
+	}
+	return k
 }
 
 func values[T any](list []*T) (all []T) {
@@ -97,6 +115,11 @@ func (d *decoder) finishAdmin(at value, given map[string]value, a *adminDraft) {
 		}
 		if a.TLS.Key == "" {
 			a.TLS.Key = a.TLS.Cert
+		}
+	}
+	for i, k := range a.Tokens {
+		if j := slices.IndexFunc(a.Tokens[:i], func(o Token) bool { return o.Text == k.Text }); j >= 0 && k.Text != "" {
+			d.failKey(given["tokens"], "the tokens "+a.Tokens[j].Name+" and "+k.Name+" are the same word: nobody could tell which of the two acts", "make one of them anew: `openssl rand -hex 16`")
 		}
 	}
 	listen, where := given["listen"]

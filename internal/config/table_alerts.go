@@ -33,8 +33,8 @@ func alertsObject(t *table) *object[Alerts] {
 	add(o, "targets", targets, func(a *Alerts) *[]AlertTarget { return &a.Targets }, "", "Who is told, by name. `weir alert test NAME` sends a test.")
 	add(o, "rules", rulesKind(t), func(a *Alerts) *[]AlertRule { return &a.Rules }, "(the built-in ones)",
 		"Changes to built-in rules, or off for one that is not wanted; and rules of your own, by name, each with when:.")
-	add(o, "smtp", smtpObject(t).kind(), func(a *Alerts) *SMTP { return &a.SMTP }, "", "How e-mail is sent.")
-	add(o, "group_wait", durationKind(0), func(a *Alerts) *time.Duration { return &a.GroupWait }, "10s",
+	add(o, "smtp", mapped(smtpObject(t).kind(), `write {server: "mail.example.com:587"}`), func(a *Alerts) *SMTP { return &a.SMTP }, "", "How e-mail is sent.")
+	add(o, "group_wait", noLonger(durationKind(0), time.Hour), func(a *Alerts) *time.Duration { return &a.GroupWait }, "10s",
 		"How long a message waits for what belongs to it. What is over by then is not told.")
 	add(o, "repeat", durationKind(0), func(a *Alerts) *time.Duration { return &a.Repeat }, "4h",
 		"Of what lasts, and nobody has acknowledged, is told again. 0: it is not.")
@@ -65,7 +65,7 @@ func targetObject(t *table) *object[AlertTarget] {
 	add(o, "severity", severityKind(), func(g *AlertTarget) *Severity { return &g.Severity }, "info", "It is told of this and of what is graver.")
 	add(o, "resolved", boolKind(), func(g *AlertTarget) *bool { return &g.Resolved }, "true", "Whether it is told when something is over.")
 	add(o, "limit", intKind(1, 10000), func(g *AlertTarget) *int { return &g.Limit }, "20", "Messages an hour. What is more waits, and is told in one.")
-	add(o, "timeout", durationKind(100*time.Millisecond), func(g *AlertTarget) *time.Duration { return &g.Timeout }, "15s", "For one try. A command is killed then, with all that it started.")
+	add(o, "timeout", noLonger(durationKind(100*time.Millisecond), 10*time.Minute), func(g *AlertTarget) *time.Duration { return &g.Timeout }, "15s", "For one try. A command is killed then, with all that it started.")
 	o.done = func(d *decoder, at value, given map[string]value, _ *AlertTarget) {
 		ways := []string{"email", "webhook", "slack", "command"}
 		var found []value
@@ -322,7 +322,7 @@ func (d *decoder) limits(b *BuiltInRule, r *ruleDraft) {
 	}
 	if is {
 		was := b.Over
-		over, ok := d.limit(at, b.Unit, text)
+		over, ok := d.limit(at, b.Unit, text, b.Over)
 		if !ok {
 			return
 		}
@@ -334,7 +334,7 @@ func (d *decoder) limits(b *BuiltInRule, r *ruleDraft) {
 	if !cleared {
 		return
 	}
-	clear, ok := d.limit(back, b.Unit, r.clear)
+	clear, ok := d.limit(back, b.Unit, r.clear, b.Clear)
 	if !ok {
 		return
 	}
@@ -343,8 +343,8 @@ func (d *decoder) limits(b *BuiltInRule, r *ruleDraft) {
 	}
 }
 
-// limit reads a limit in a unit.
-func (d *decoder) limit(v value, unit, text string) (float64, bool) {
+// limit reads a limit in a unit. such is one as it is usual.
+func (d *decoder) limit(v value, unit, text string, such float64) (float64, bool) {
 	switch unit {
 	case "time":
 		if t, ok := ParseDuration(text); ok && t <= maxDuration {
@@ -359,7 +359,7 @@ func (d *decoder) limit(v value, unit, text string) (float64, bool) {
 		if err == nil && n > 0 && n <= 1 {
 			return n, true
 		}
-		d.fail(v, v.name()+" is "+strconv.Quote(text), "write a share such as 5%")
+		d.fail(v, v.name()+" is "+strconv.Quote(text), "write a share up to 100%, such as "+strconv.FormatFloat(such*100, 'f', -1, 32)+"%")
 	default:
 		if n, err := strconv.ParseFloat(text, 64); err == nil && n >= 0 && !math.IsInf(n, 0) {
 			return n, true
@@ -390,6 +390,10 @@ func (d *decoder) ownRule(o *object[ruleDraft], e value, all *[]AlertRule) {
 	}
 	for _, key := range []string{"over", "under"} {
 		if v, is := r.given[key]; is {
+			if _, own := r.given["when"]; own {
+				d.failKey(v, key+" is for built-in rules: what limits "+name+" stands in its condition", "take it out")
+				return
+			}
 			hint := "write when: with a condition; the built-in rules are " + oneOf(names)
 			if n := Nearest(name, names); n != "" {
 				hint = "did you mean " + strconv.Quote(n) + "?"
@@ -420,18 +424,8 @@ func (d *decoder) condition(v value, text string) *condition.Condition {
 	if err == nil {
 		return c
 	}
-	at, bad := d.place(v.node), err.(*condition.Error) // it is always one
-	width := bad.Width
-	switch {
-	case text != v.node.Value || !strings.Contains(d.src.line(at.Line), text): // variables, or more lines: the place in it is said
-		bad.Message = "in column " + itoa(bad.Column+1) + " of it: " + bad.Message
-		width = 1
-	case strings.HasPrefix(string([]rune(d.src.line(at.Line))[at.Column-1:]), text):
-		at.Column += bad.Column
-	default:
-		at.Column += bad.Column + 1 // behind a quote
-	}
-	d.failAt(at, width, bad.Message, bad.Hint)
+	bad := err.(*condition.Error) // it is always one
+	d.failWithin(v, text, bad.Column, bad.Width, bad.Message, bad.Hint)
 	return nil
 }
 
@@ -456,7 +450,7 @@ func (d *decoder) finishAlerts(given map[string]value, a *Alerts) {
 			}
 		}
 	}
-	if v, ok := given["smtp"]; ok && len(a.Targets) > 0 && !slices.ContainsFunc(a.Targets, func(g AlertTarget) bool { return len(g.Email) > 0 }) {
+	if v, ok := given["smtp"]; ok && !slices.ContainsFunc(a.Targets, func(g AlertTarget) bool { return len(g.Email) > 0 }) {
 		d.warn(v, "no target is told by e-mail", "write such as ops: {email: ops@example.com}")
 	}
 }
@@ -464,9 +458,9 @@ func (d *decoder) finishAlerts(given map[string]value, a *Alerts) {
 func availabilityKind(t *table) kind[*Availability] {
 	const words = "a mapping from hosts of sites to {budget: 45m}"
 	o := newObject[budget](t, "budget", "a budget", "How long a site may be down in a month.")
-	add(o, "budget", durationKind(0), func(b *budget) *time.Duration { return &b.budget }, "", "How long the site may be down in a calendar month.")
+	add(o, "budget", budgetKind(), func(b *budget) *time.Duration { return &b.budget }, "", "How long the site may be down in a calendar month.")
 	o.must()
-	short := short(o.kind(), durationKind(0), false, func(_ *decoder, _ value, t time.Duration) budget { return budget{t} })
+	short := short(o.kind(), budgetKind(), false, func(_ *decoder, _ value, t time.Duration) budget { return budget{t} })
 	s := &shape{Type: "object", Additional: &shape{AnyOf: []*shape{durationKind(0).shape, textShape(), o.kind().shape}}}
 	return kind[*Availability]{words: words, shape: s, read: func(d *decoder, v value) (*Availability, bool) {
 		a := &Availability{Place: d.placeOf(v), Budget: map[string]time.Duration{}, Errors: 0.5}
@@ -478,14 +472,17 @@ func availabilityKind(t *table) kind[*Availability] {
 		for _, e := range entries {
 			if e.key.Value == "errors" {
 				if text, good := d.text(e, "a share such as 50%"); good {
-					if n, good := d.limit(e, "share", text); good {
+					if n, good := d.limit(e, "share", text, 0.5); good {
 						a.Errors = n
 					}
 				}
 				continue
 			}
 			if b, good := short.read(d, e); good {
-				a.Budget[e.key.Value] = b.budget
+				a.Budget[strings.ToLower(e.key.Value)] = b.budget // as hosts are
+				if lower := join(v.path, strings.ToLower(e.key.Value)); lower != e.path {
+					d.places[lower] = d.places[e.path]
+				}
 			}
 		}
 		return a, ok
@@ -494,13 +491,101 @@ func availabilityKind(t *table) kind[*Availability] {
 
 type budget struct{ budget time.Duration }
 
+// month is the longest that one may be down in.
+const month = 31 * 24 * time.Hour
+
+// budgetKind is a time in a month. A share of it, in nines, is answered with the time that it leaves.
+func budgetKind() kind[time.Duration] {
+	k := noLonger(durationKind(0), month)
+	read := k.read
+	k.read = func(d *decoder, v value) (time.Duration, bool) {
+		if text, is := strings.CutSuffix(v.node.Value, "%"); v.isScalar() && is {
+			if n, err := strconv.ParseFloat(text, 64); err == nil && n > 50 && n <= 100 {
+				left := time.Duration((100 - n) / 100 * float64(30*24*time.Hour)).Round(time.Minute)
+				d.fail(v, v.name()+" is "+strconv.Quote(v.node.Value)+", a share", "write the time that it may be down in a month: "+showDuration(left))
+				return 0, false
+			}
+		}
+		return read(d, v)
+	}
+	return k
+}
+
+// noLonger bounds a time.
+func noLonger(k kind[time.Duration], most time.Duration) kind[time.Duration] {
+	read := k.read
+	k.read = func(d *decoder, v value) (time.Duration, bool) {
+		t, ok := read(d, v)
+		if ok && t > most {
+			shown := showDuration(most)
+			if days := most / (24 * time.Hour); days > 0 {
+				shown = itoa(int(days)) + "d"
+			}
+			d.fail(v, v.name()+" is "+strconv.Quote(v.node.Value)+", which is too long", "write at most "+shown)
+			return 0, false
+		}
+		return t, ok
+	}
+	return k
+}
+
 // checkAvailability looks whether its sites are there.
 func (d *decoder) checkAvailability(r *raw) {
 	if r.Availability != nil {
 		for _, host := range slices.Sorted(maps.Keys(r.Availability.Budget)) {
 			if !slices.ContainsFunc(r.Sites, func(s *Site) bool { return slices.Contains(s.Hosts, host) }) && r.Include == nil {
-				d.failAt(d.places["availability."+host], len(host), "no site has the host "+host, "write a host of a site, as in its hosts:")
+				d.failAt(d.places["availability."+host], len(host), "no site has the host "+host, hostHint(host, r.Sites))
 			}
 		}
 	}
+}
+
+// checkSubjects warns of rules about one subject that there is none of: they would say nothing, ever.
+func (d *decoder) checkSubjects(r *raw) {
+	if r.Alerts == nil || r.Include != nil {
+		return
+	}
+	var sites, pools, apps []string
+	for _, s := range r.Sites {
+		if len(s.Hosts) > 0 {
+			sites = append(sites, s.Hosts[0])
+		}
+	}
+	for _, p := range r.Pools {
+		pools = append(pools, p.Name)
+	}
+	for _, a := range r.Apps {
+		apps = append(apps, a.Name)
+	}
+	about := map[string][]string{"errors": sites, "hit_ratio": sites, "no_traffic": sites, "budget": sites, "pool_down": pools, "queue": pools, "worker_loop": apps}
+	for _, rule := range r.Alerts.Rules {
+		names, known := about[rule.Name]
+		if c, err := condition.Parse(rule.When); err == nil {
+			names, known = map[string][]string{"site": sites, "pool": pools}[c.Of()], c.Of() == "site" || c.Of() == "pool"
+		}
+		if !known || rule.Of == "" || strings.Contains(rule.Of, "*") || slices.Contains(names, rule.Of) {
+			continue
+		}
+		hint := "there is nothing that it could be about"
+		if len(names) > 0 {
+			hint = "write " + oneOf(names[:min(len(names), 10)])
+		}
+		if i := slices.IndexFunc(r.Sites, func(s *Site) bool { return slices.Contains(s.Hosts, rule.Of) }); i >= 0 {
+			hint = "a site is called by its first host: write " + r.Sites[i].Hosts[0]
+		} else if n := Nearest(rule.Of, names); n != "" {
+			hint = "did you mean " + strconv.Quote(n) + "?"
+		}
+		d.warnAt(d.places["alerts.rules."+rule.Name+".of"], 2, "the rule "+rule.Name+" is of "+rule.Of+", and nothing is called so", hint)
+	}
+}
+
+func hostHint(host string, sites []*Site) string {
+	var all []string
+	for _, s := range sites {
+		all = append(all, s.Hosts...)
+	}
+	if n := Nearest(host, all); n != "" {
+		return "did you mean " + strconv.Quote(n) + "?"
+	}
+	return "write a host of a site, as in its hosts:"
 }

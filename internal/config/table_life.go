@@ -21,8 +21,12 @@ func percentKind(low, high, parts int) kind[int] {
 		switch {
 		case err != nil || strings.Trim(number, digits) != "" || len(number) > 1 && number[0] == '0' && number[1] != '.':
 			return 0, &complaint{}
+		case !ok && n > 0 && n < 1: // a part of one, most likely
+			return 0, &complaint{", which has no %", "write " + strconv.FormatFloat(n*100, 'f', -1, 32) + "%"}
 		case !ok:
 			return 0, &complaint{", which has no %", "write " + s + "%"}
+		case n > 0 && math.Round(n*float64(parts)) == 0:
+			return 0, &complaint{", which is too little to be told from none", "write at least " + strconv.FormatFloat(1/float64(parts), 'f', -1, 64) + "%"}
 		case n < float64(low) || n > float64(high):
 			return 0, &complaint{}
 		}

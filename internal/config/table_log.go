@@ -1,6 +1,8 @@
 package config
 
 import (
+	"cmp"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,6 +39,14 @@ func logObject(t *table) *object[Log] {
 		"From when on a request is slow: the last slow, failed and refused ones are kept for `weir log --recent`, and `sample` leaves none of them out.")
 	add(o, "redact", redactObject(t).kind(), func(l *Log) *journal.Redaction { return &l.Redact }, "",
 		"What of requests is told nowhere: in no access log and not by `weir log`. Cookies, and fields other than Referer and User-Agent, never are.")
+	o.done = func(d *decoder, _ value, given map[string]value, l *Log) {
+		for i, a := range l.Access {
+			to, err := journal.ParseTarget(a.To)
+			if err == nil && to.Kind == journal.ToFile && slices.ContainsFunc(l.Access[:i], func(o AccessLog) bool { return o.To == a.To }) {
+				d.failKey(given["access"], "two access logs write to "+a.To+": each would rotate it from under the other", "write another file for one of them")
+			}
+		}
+	}
 	return o
 }
 
@@ -55,8 +65,9 @@ func accessObject(t *table) *object[AccessLog] {
 		"When it is this old. 1d is midnight, local time; 1h the full hour.")
 	add(rotate, "keep", intKind(0, 10000), func(r *sink.Rotation) *int { return &r.Keep }, "14", "How many old files are kept. 0: all.")
 	add(rotate, "compress", boolKind(), func(r *sink.Rotation) *bool { return &r.Compress }, "true", "Whether old files are compressed (gzip), aside from traffic.")
-	rotate.done = func(d *decoder, at value, _ map[string]value, r *sink.Rotation) {
-		if !r.On() {
+	rotate.done = func(d *decoder, at value, given map[string]value, _ *sink.Rotation) {
+		_, size := given["size"]
+		if _, every := given["every"]; !size && !every {
 			d.failKey(at, "rotate without size and every", "write when: {size: 100MiB}, {every: 1d}, or both")
 		}
 	}
@@ -144,12 +155,30 @@ func patternKind(words string) kind[string] {
 
 func filterKind() kind[string] {
 	const words = "a filter such as status>=400 or time>1s"
-	return scalar(words, textShape(), func(s string) (string, *complaint) {
-		if _, err := filter.Parse(s); err != nil {
-			return "", &complaint{": " + strings.TrimPrefix(err.Error(), "filter, "), "docs/guide/find-out-why-it-was-slow.md has the language"}
+	return kind[string]{words: words, shape: textShape(), read: func(d *decoder, v value) (string, bool) {
+		text, ok := d.text(v, words)
+		if !ok {
+			return "", false
 		}
-		return s, nil
-	})
+		_, err := filter.Parse(text)
+		if bad := (*filter.Error)(nil); errors.As(err, &bad) {
+			message, hint := unknownField(bad.Text, filter.Fields())
+			d.failWithin(v, text, bad.Column-1, 1, message, cmp.Or(hint, "write "+words))
+			return "", false
+		}
+		return text, true
+	}}
+}
+
+// unknownField divides what a language says into what is wrong and what to write. Of many fields, the one that was meant is named.
+func unknownField(text string, fields []string) (message, hint string) {
+	message, hint, _ = strings.Cut(text, ": ")
+	if name, is := strings.CutPrefix(message, "no field "); is {
+		if n := Nearest(strings.Trim(name, `"`), fields); n != "" {
+			hint = "did you mean " + strconv.Quote(n) + "?"
+		}
+	}
+	return message, hint
 }
 
 // formatKind is a format's name, a list of fields, or text with fields in it.
@@ -175,7 +204,8 @@ func formatKind() kind[string] {
 			text = got
 		}
 		if _, err := journal.ParseFormat(text); err != nil {
-			d.fail(v, "format: "+err.Error(), "write "+words)
+			message, hint := unknownField(err.Error(), journal.FormatFields())
+			d.fail(v, "format: "+message, cmp.Or(hint, "write "+words))
 			return "", false
 		}
 		return text, true

@@ -38,7 +38,7 @@ var numbersPrefixForm = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`
 // socketKind is an address to take datagrams at.
 func socketKind() kind[Socket] {
 	const words = `an address such as "127.0.0.1:8125" or "unix:/run/weir-numbers.sock"`
-	one := listenKind()
+	one := localListenKind(":8125")
 	return kind[Socket]{words: words, shape: one.shape, read: func(d *decoder, v value) (Socket, bool) {
 		l, ok := one.read(d, v)
 		s := Socket{Network: "udp", Address: l.Address}

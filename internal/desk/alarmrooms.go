@@ -3,15 +3,18 @@ package desk
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/weirhq/weir/internal/api"
+	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/desk/alert"
 	"github.com/weirhq/weir/internal/desk/events"
 	"github.com/weirhq/weir/internal/desk/grouping"
 	"github.com/weirhq/weir/internal/desk/notify"
+	"github.com/weirhq/weir/internal/notice"
 )
 
 // Alerts is the answer of GET /api/v1/alerts.
@@ -106,6 +109,7 @@ func (o *rooms) silence(w http.ResponseWriter, r *http.Request) {
 		api.AnswerError(w, http.StatusUnprocessableEntity, errors.New("that is too long: write at most 500 characters"))
 		return
 	}
+	in.Rule, in.Subject, in.Why = notice.OneLine(in.Rule), notice.OneLine(in.Subject), notice.OneLine(in.Why)
 	if in.End != "" {
 		a.mu.Lock()
 		err := a.board.Unsilence(in.End, now)
@@ -146,9 +150,9 @@ func reason(why string) string {
 // untilOf is when a silence is to end.
 func untilOf(in Silencing, now time.Time) (time.Time, error) {
 	if in.For != "" {
-		d, err := time.ParseDuration(in.For)
-		if err != nil || d <= 0 {
-			return time.Time{}, errors.New("for is not a time such as 2h")
+		d, ok := config.ParseDuration(in.For)
+		if !ok || d <= 0 {
+			return time.Time{}, fmt.Errorf("for is %.40q, which is not a time such as 30m, 2h or 1d", in.For)
 		}
 		return now.Add(d), nil
 	}
@@ -168,6 +172,7 @@ func (o *rooms) acknowledge(w http.ResponseWriter, r *http.Request) {
 		api.AnswerError(w, http.StatusUnprocessableEntity, errors.New("that is too long: write at most 500 characters"))
 		return
 	}
+	in.Why = notice.OneLine(in.Why)
 	a, now, by := o.hub.alarm, time.Now(), who(r).Name
 	a.mu.Lock()
 	done, err := a.board.Acknowledge(in.Alert, alert.Ack{At: now, By: by, Why: in.Why})

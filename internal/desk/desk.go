@@ -33,6 +33,7 @@ type desk struct {
 	hub     *hub
 	door    *door
 	traces  *otlp.Sender
+	pulse   pulse
 }
 
 func newDesk(version string, level *slog.LevelVar) *desk {
@@ -112,7 +113,7 @@ func (d *desk) newHub(cfg *config.Config, node string) *hub {
 	h.events = events.New(happened)
 	h.maker = picture.NewMaker(node, os.Getpid(), book, time.Now())
 	h.alarm = newAlarm(h, node, cfg)
-	h.watchers = append(h.watchers, h.alarm)
+	h.watchers = append(h.watchers, h.alarm, &d.pulse)
 	h.alarm.begin()
 	return h
 }

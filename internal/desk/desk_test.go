@@ -91,6 +91,11 @@ func start(t *testing.T, text string) *weir {
 			api.AnswerError(w, http.StatusUnprocessableEntity, fmt.Errorf("filter, column 1: wrong"))
 			return
 		}
+		if r.URL.Query().Get("filter") == "silent" {
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+			return
+		}
 		fmt.Fprintln(w, `{"status":500}`) //nolint:errcheck // as everywhere
 		if w.(http.Flusher).Flush(); r.URL.Query().Get("recent") == "" {
 			<-r.Context().Done()
@@ -210,6 +215,11 @@ func TestRooms(t *testing.T) {
 		{"GET", "/api/v1/picture", "", nil, 200, `"keeper_pid":1`},
 		{"GET", "/api/v1/picture", "", []string{"Host", "evil.example"}, 403, "use 127.0.0.1"},
 		{"GET", "/api/v1/picture", "", []string{"Authorization", "Bearer no"}, 401, "wrong"},
+		{"GET", "/api/v1/picture", "", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors"}, 403, "another site"},
+		{"GET", "/api/v1/log", "", []string{"Sec-Fetch-Site", "same-site", "Sec-Fetch-Mode", "cors"}, 403, "another site"},
+		{"GET", "/api/v1/picture", "", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate"}, 200, `"keeper_pid":1`},
+		{"GET", "/api/v1/picture", "", []string{"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "cors"}, 200, `"keeper_pid":1`},
+		{"GET", "/-/live", "", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors"}, 200, "live"},
 		{"GET", "/api/v1/series", "", nil, 200, `"of":"total"`},
 		{"GET", "/api/v1/series?of=nothing", "", nil, 422, "write total"},
 		{"GET", "/api/v1/series?span=1y", "", nil, 422, "10m, 3h, 1d, 1w"},
@@ -419,6 +429,17 @@ func TestManyPages(t *testing.T) {
 	}
 	h.mu.Unlock()
 	h.leave(lazy)
+}
+
+// TestSilentLog: who follows what has not happened yet is told that he does.
+func TestSilentLog(t *testing.T) {
+	s := start(t, usual)
+	c := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := c.Get(s.url + "/api/v1/log?filter=silent")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close() //nolint:errcheck // that it came is enough
 }
 
 // TestManyLogs: whoever may look cannot take all places at which requests are told of.

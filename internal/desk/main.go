@@ -23,14 +23,18 @@ func Main(ctx context.Context, version string) error {
 	}
 	defer conn.Close()
 	d := newDesk(version, notice.Process("desk"))
-	told := make(chan error, 1)
+	told, end, ended := make(chan error, 1), make(chan struct{}), make(chan struct{})
 	go func() { told <- d.obey(conn) }()
+	go func() { defer close(ended); d.pulse.beat(conn, end) }()
 	select {
 	case err = <-told:
 	case <-ctx.Done():
 		conn.Close() //nolint:errcheck // it ends obey
 		<-told
 	}
+	close(end)
+	conn.Close() //nolint:errcheck // it ends a beat that waits for the keeper
+	<-ended
 	return errors.Join(err, d.stop())
 }
 

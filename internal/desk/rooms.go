@@ -29,8 +29,9 @@ type rooms struct {
 	ends    context.Context // over when the desk stops
 	logs    chan struct{}   // places to follow requests
 	recent  pace            // of questions for those that are kept
-	ofCache question
-	ofHands question
+
+	// What is asked for once a second.
+	ofCache, ofHands, ofNumbers question
 }
 
 //go:embed openapi.json
@@ -68,7 +69,7 @@ func (o *rooms) all() []room {
 		{"POST /api/v1/intervention", config.Operate, o.intervene},
 		{"POST /api/v1/reload", config.Operate, o.reload},
 		{"POST /api/v1/purge", config.Operate, o.purge},
-		{"GET /api/v1/numbers", config.View, packed.Handler(o.hub.numbers.ServeHTTP)},
+		{"GET /api/v1/numbers", config.View, packed.Handler(o.numbers)},
 		{"GET /metrics", config.View, o.hub.metrics.ServeHTTP},
 		{"GET /-/live", "", o.live},
 		{"GET /-/ready", "", o.ready},
@@ -124,7 +125,7 @@ func (o *rooms) admit(room room) http.HandlerFunc {
 		case err == nil && room.role == config.Operate:
 			err = o.guard.Acts(r, somebody)
 		}
-		if err == nil && r.Method != http.MethodGet && !fromHere(r) {
+		if err == nil && (r.Method != http.MethodGet && !fromHere(r) || room.role != "" && foreign(r)) {
 			err = access.ErrCSRF
 		}
 		if err != nil {
@@ -140,6 +141,16 @@ func (o *rooms) who(r *http.Request) (access.Who, error) {
 		return access.Who{Name: name, Role: config.Operate}, nil
 	}
 	return o.guard.Who(r)
+}
+
+// foreign reports whether a browser says that a page of another site has something loaded, which it cannot read: it only makes weir work, and holds
+// places. A link from elsewhere is followed.
+func foreign(r *http.Request) bool {
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "cross-site", "same-site":
+		return r.Header.Get("Sec-Fetch-Mode") != "navigate"
+	}
+	return false
 }
 
 // fromHere reports whether a browser says that it acts for a page of ours; programs say nothing.
@@ -337,6 +348,9 @@ func (o *rooms) log(w http.ResponseWriter, r *http.Request) {
 	out := http.NewResponseController(w)
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	w.Header().Set("X-Accel-Buffering", "no")
+	if q.Get("recent") == "" && out.Flush() != nil { // that it is taken is told before anything has happened
+		return
+	}
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := body.Read(buf)
@@ -356,12 +370,15 @@ func (o *rooms) log(w http.ResponseWriter, r *http.Request) {
 
 // answerFailed passes on how a call to another process of weir failed.
 func answerFailed(w http.ResponseWriter, err error) {
+	api.AnswerError(w, statusOf(err), err)
+}
+
+func statusOf(err error) int {
 	var failed *api.Failed
 	if errors.As(err, &failed) {
-		api.AnswerError(w, failed.Status, err)
-		return
+		return failed.Status
 	}
-	api.AnswerError(w, http.StatusBadGateway, err)
+	return http.StatusBadGateway
 }
 
 func (o *rooms) cache(w http.ResponseWriter, _ *http.Request) {
@@ -376,6 +393,10 @@ func (o *rooms) interventions(w http.ResponseWriter, _ *http.Request) {
 		var out api.Interventions
 		return &out, o.hub.keeper.Get(ctx, "/v1/interventions", &out)
 	})
+}
+
+func (o *rooms) numbers(w http.ResponseWriter, _ *http.Request) {
+	o.ofNumbers.answer(w, func(context.Context) (any, error) { return o.hub.numbers.Told(), nil })
 }
 
 // me is what a page has to know of who looks at it.

@@ -2,7 +2,6 @@ package edge
 
 import (
 	"bytes"
-	"encoding/json"
 	"io"
 	"net"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/loop"
 )
 
@@ -117,14 +117,14 @@ func BenchmarkTraced(b *testing.B) {
 			end, done := make(chan struct{}), make(chan struct{})
 			go func() { // who listens
 				defer close(done)
-				for write := json.NewEncoder(io.Discard); ; {
+				for {
 					select {
 					case <-end:
 						return
 					case <-time.After(spansEvery):
 					}
 					for _, one := range r.untold() {
-						if err := write.Encode(one); err != nil {
+						if err := api.WriteSpans(io.Discard, &one); err != nil {
 							b.Error(err)
 						}
 					}

@@ -1,7 +1,6 @@
 package edge
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 	"runtime"
@@ -144,8 +143,8 @@ func (c *control) spans(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer e.spanTelling.who.Done()
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	out, write := http.NewResponseController(w), json.NewEncoder(w)
+	w.Header().Set("Content-Type", "application/octet-stream")
+	out := http.NewResponseController(w)
 	tick, end := time.NewTicker(spansEvery), time.NewTimer(min(length, spansMost))
 	defer tick.Stop()
 	defer end.Stop()
@@ -156,7 +155,7 @@ func (c *control) spans(w http.ResponseWriter, r *http.Request) {
 		_ = out.SetWriteDeadline(time.Now().Add(spansTime)) // where the connection has none, there is none
 		all := e.untold()
 		for i := range all {
-			if write.Encode(all[i]) != nil {
+			if api.WriteSpans(w, &all[i]) != nil {
 				e.spanTelling.keep(all[i:]) // for the next one
 				return
 			}

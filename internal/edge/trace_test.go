@@ -5,7 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
-	"encoding/json"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -52,10 +52,12 @@ func spansFrom(t *testing.T, r *running) <-chan api.Spans {
 		defer close(over)
 		defer close(lines)
 		defer resp.Body.Close()
-		for text := bufio.NewScanner(resp.Body); text.Scan(); {
-			var one api.Spans
-			if err := json.Unmarshal(text.Bytes(), &one); err != nil {
-				t.Error(err)
+		for in := bufio.NewReader(resp.Body); ; {
+			one, err := api.ReadSpans(in)
+			if err != nil {
+				if err != io.EOF && ctx.Err() == nil {
+					t.Error(err)
+				}
 				return
 			}
 			select {

@@ -215,16 +215,14 @@ func appendMillis(dst []byte, d time.Duration) []byte {
 	return appendPadded(dst, int(us%1000), 3)
 }
 
-// appendPadded appends a number of at most width digits with leading zeros.
+// appendPadded appends a number of at most width digits, which are four at most, with leading zeros.
 func appendPadded(dst []byte, n, width int) []byte {
-	for width--; width > 0; width-- {
-		p := 1
-		for range width {
-			p *= 10
-		}
-		dst = append(dst, byte('0'+n/p%10))
+	var b [4]byte
+	for i := width - 1; i >= 0; i-- {
+		b[i] = byte('0' + n%10)
+		n /= 10
 	}
-	return append(dst, byte('0'+n%10))
+	return append(dst, b[:width]...)
 }
 
 // appendRFC3339 appends a time in UTC to the millisecond. time.AppendFormat does the same in five times the time.
@@ -277,11 +275,7 @@ const hex = "0123456789abcdef"
 func appendQuoted[T []byte | string](dst []byte, s T) []byte {
 	dst = append(dst, '"')
 	from := 0
-	for i := 0; i < len(s); {
-		if plain[s[i]] {
-			i++
-			continue
-		}
+	for i := plainTo(s, 0); i < len(s); i = plainTo(s, i) {
 		r, size := rune(s[i]), 1
 		if s[i] >= utf8.RuneSelf {
 			if d, n := decode(s[i:]); n > 1 && visible(d) {
@@ -303,6 +297,24 @@ func appendQuoted[T []byte | string](dst []byte, s T) []byte {
 	}
 	dst = append(dst, s[from:]...)
 	return append(dst, '"')
+}
+
+// plainTo returns where the first byte from an offset on is that is not plain.
+func plainTo[T []byte | string](s T, i int) int {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	for ; i+8 <= len(s); i += 8 {
+		w := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 | uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
+		quote, back, del := w^'"'*ones, w^'\\'*ones, w^0x7f*ones
+		// The top bit of a byte is set where the byte is below a space, one of these three, or no ASCII; of bytes behind such a one it may be
+		// set too, which does no harm.
+		if (w|(w-' '*ones)|(quote-ones)|(back-ones)|(del-ones))&tops != 0 {
+			break
+		}
+	}
+	for i < len(s) && plain[s[i]] {
+		i++
+	}
+	return i
 }
 
 // visible reports whether a character beyond ASCII only stands where it is.

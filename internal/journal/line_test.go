@@ -221,3 +221,25 @@ func BenchmarkAppendCombined(b *testing.B) {
 		buf = AppendCombined(buf[:0], l)
 	}
 }
+
+// TestPlainTo: eight bytes at a time it finds what one at a time finds.
+func TestPlainTo(t *testing.T) {
+	for at := range 20 {
+		for c := range 256 {
+			text := []byte("some words that are plain")
+			text[at] = byte(c)
+			want := len(text)
+			if !plain[byte(c)] {
+				want = at
+			}
+			for from := range at + 1 {
+				if got := plainTo(text, from); got != want {
+					t.Fatalf("byte %#x at %d, from %d on: %d, want %d", c, at, from, got, want)
+				}
+			}
+			if got := plainTo(string(text), 0); got != want {
+				t.Fatalf("byte %#x at %d: %d, want %d", c, at, got, want)
+			}
+		}
+	}
+}

@@ -27,10 +27,13 @@ import (
 const (
 	// flushAfter is the longest time that a line stays in a buffer.
 	flushAfter = 100 * time.Millisecond
-	// fullAt is the length at which a buffer is taken at once: a write of this size costs little per line.
-	fullAt = 64 << 10
+	// fullAt is the length at which a buffer is taken at once. Waking the goroutine costs more than the write: at 64 KiB half of what
+	// a line costs was that.
+	fullAt = 1 << 20
+	// firstSize is the capacity that a buffer begins with.
+	firstSize = 64 << 10
 	// keepAt is the capacity up to which a buffer is kept for use again; one that grew while the disk was slow is not.
-	keepAt = 256 << 10
+	keepAt = 2 * fullAt
 	// retryAfter is the wait after a write that failed: room on a full disk is made by people.
 	retryAfter = time.Second
 	// defaultLimit is what one loop holds when the disk does not keep up or is full, before lines are dropped.
@@ -69,7 +72,8 @@ type Log struct {
 	end     []byte // of a record
 	problem func(error)
 	writers []*Writer
-	wake    chan struct{} // a buffer has got its first line
+	sleeps  atomic.Bool   // the goroutine has no timer: whoever adds a line wakes it
+	wake    chan struct{} // there is a line
 	full    chan struct{} // a buffer is full
 	reopen  chan chan error
 	stop    chan struct{}
@@ -171,6 +175,7 @@ func start(o Options, format func([]byte, *Line) []byte, f io.WriteCloser, path 
 	for range o.Loops {
 		l.writers = append(l.writers, &Writer{log: l, format: format, limit: limit, filter: o.Filter, shares: shares, random: rand.Uint64() | 1})
 	}
+	l.sleeps.Store(true)
 	go l.run()
 	return l
 }
@@ -263,7 +268,7 @@ func (w *Writer) append(l *Line) {
 		return
 	}
 	if w.buf == nil {
-		w.buf = make([]byte, 0, 2*fullAt)
+		w.buf = make([]byte, 0, firstSize)
 	}
 	w.buf = w.format(w.buf, l)
 	after := len(w.buf)
@@ -271,7 +276,7 @@ func (w *Writer) append(l *Line) {
 	switch {
 	case before < fullAt && after >= fullAt:
 		notify(w.log.full)
-	case before == 0:
+	case w.log.sleeps.Load():
 		notify(w.log.wake)
 	}
 }
@@ -293,6 +298,14 @@ func (w *Writer) take() []byte {
 	return w.spare
 }
 
+func (w *Writer) empty() bool {
+	for !w.mu.TryLock() {
+		runtime.Gosched()
+	}
+	defer w.mu.Unlock()
+	return len(w.buf) == 0
+}
+
 // close makes the writer drop what comes from now on.
 func (w *Writer) close() {
 	for !w.mu.TryLock() {
@@ -308,28 +321,26 @@ func (l *Log) run() {
 	timer := time.NewTimer(time.Hour)
 	timer.Stop()
 	defer timer.Stop()
-	due := false
 	for {
-		if l.stuck != nil && !due {
-			timer.Reset(retryAfter)
-			due = true
-		}
 		select {
 		case <-l.wake:
-			if !due {
-				timer.Reset(flushAfter)
-				due = true
-			}
+			l.awake(timer)
 		case <-l.full:
-			timer.Stop()
-			due = false
 			l.flush()
+			l.awake(timer)
 		case <-timer.C:
-			due = false
+			if l.idle() {
+				// A line that came before this is found now, one that comes after it wakes.
+				if l.sleeps.Store(true); l.idle() {
+					continue
+				}
+			}
 			l.flush()
+			l.awake(timer)
 		case answer := <-l.reopen:
 			l.flush()
 			answer <- l.open()
+			l.awake(timer)
 		case <-l.stop:
 			for _, w := range l.writers {
 				w.close()
@@ -344,6 +355,29 @@ func (l *Log) run() {
 			return
 		}
 	}
+}
+
+// awake has the goroutine look again soon, or later if the target takes nothing.
+func (l *Log) awake(timer *time.Timer) {
+	l.sleeps.Store(false)
+	after := flushAfter
+	if l.stuck != nil {
+		after = retryAfter
+	}
+	timer.Reset(after)
+}
+
+// idle reports whether there is nothing to write.
+func (l *Log) idle() bool {
+	if l.stuck != nil {
+		return false
+	}
+	for _, w := range l.writers {
+		if !w.empty() {
+			return false
+		}
+	}
+	return true
 }
 
 // open replaces the file by what the path names now.

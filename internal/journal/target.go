@@ -70,7 +70,7 @@ func ParseTarget(to string) (Target, error) {
 	default:
 		return Target{}, fmt.Errorf("%q begins with %s://, which is none that weir knows: %s", to, u.Scheme, write)
 	}
-	if u.Hostname() == "" || u.Path != "" && u.Path != "/" {
+	if u.Hostname() == "" || strings.Contains(u.Hostname(), ":") && !strings.HasPrefix(u.Host, "[") || u.Path != "" && u.Path != "/" {
 		return Target{}, fmt.Errorf("%q is no address of syslog: %s", to, write)
 	}
 	if u.Port() != "" {

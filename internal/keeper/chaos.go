@@ -12,6 +12,7 @@ import (
 
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/config"
+	"github.com/weirhq/weir/internal/notice"
 )
 
 // Faults made on purpose. Those that kill are made here, the others by edges, which are told of them with each state: so they go
@@ -50,10 +51,10 @@ func checkFault(f *api.Fault) error {
 	case len(f.By) > longBy || len(f.Reason) > longWhy || len(f.Route) > longWhy || len(f.Pool)+len(f.Server) > longWhy || len(f.App) > longWhy:
 		return fmt.Errorf("too long: a name has at most %d bytes, a reason %d", longBy, longWhy)
 	}
-	if f.By = oneLine(f.By); f.By == "" {
+	if f.By = notice.OneLine(f.By); f.By == "" {
 		f.By = "somebody"
 	}
-	f.Reason, f.ID, f.Made = oneLine(f.Reason), 0, 0
+	f.Reason, f.ID, f.Made = notice.OneLine(f.Reason), 0, 0
 	switch f.Do {
 	case "kill-worker", "kill-edge":
 		return checkKill(f)
@@ -327,7 +328,7 @@ func (k *keeper) serveCalm(w http.ResponseWriter, r *http.Request) {
 		api.AnswerError(w, http.StatusBadRequest, err)
 		return
 	}
-	by := oneLine(in.By[:min(len(in.By), longBy)])
+	by := notice.OneLine(in.By[:min(len(in.By), longBy)])
 	out := api.Faults{Faults: []api.Fault{}}
 	if err := k.call(func() { out.Faults = append(out.Faults, k.calm(in.ID, "stopped by "+by)...) }); err != nil {
 		api.AnswerError(w, http.StatusServiceUnavailable, err)

@@ -70,6 +70,7 @@ func (k *keeper) startDesk() {
 	k.desk = d
 	k.tellDesk(d)
 	k.goes(func() { k.talkTo(d) })
+	k.goes(func() { k.hearDesk(d) })
 	k.reap(&d.child, func() {
 		k.closeNews(d)
 		if k.desk != d {

@@ -7,10 +7,10 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/config"
+	"github.com/weirhq/weir/internal/notice"
 )
 
 const (
@@ -125,10 +125,10 @@ func checkWho(by, reason *string) error {
 	if len(*by) > longBy || len(*reason) > longWhy {
 		return errTooLong
 	}
-	if *by = oneLine(*by); *by == "" {
+	if *by = notice.OneLine(*by); *by == "" {
 		*by = "somebody"
 	}
-	*reason = oneLine(*reason)
+	*reason = notice.OneLine(*reason)
 	return nil
 }
 
@@ -170,7 +170,7 @@ func purged(p *api.Purge) string {
 	if more := len(all) - 3; more > 0 {
 		all = append(all[:3], fmt.Sprintf("%d more", more))
 	}
-	text := oneLine(strings.Join(all, ", "))
+	text := notice.OneLine(strings.Join(all, ", "))
 	if len(text) > longWhy {
 		text = strings.ToValidUTF8(text[:longWhy], "") + "…"
 	}
@@ -178,16 +178,6 @@ func purged(p *api.Purge) string {
 		text += ", made stale"
 	}
 	return text
-}
-
-// oneLine is text that can be shown in a log and on a terminal.
-func oneLine(s string) string {
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, "?")))
 }
 
 // serveWish has do fulfil what is asked for, and answers with what do has made of it.

@@ -42,7 +42,7 @@ type Options struct {
 	Signals <-chan os.Signal                                 // INT and TERM stop, a second one at once; HUP reloads, USR1 reopens the access log
 	Version string                                           // of weir
 	Adopt   bool                                             // orphans of workers become the keeper's children, so that none stays
-	Pulse   time.Duration                                    // between two signs of life of the edge; 0: five seconds
+	Pulse   time.Duration                                    // between two signs of life of the edge, and a part of what a desk has; 0: five seconds
 	Ready   func()                                           // called once, when every app has a live worker; may be nil
 
 	// For another program to take this one's place (weir upgrade); without them only the edge is replaced.

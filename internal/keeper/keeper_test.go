@@ -294,6 +294,27 @@ func TestReopen(t *testing.T) {
 	}
 }
 
+// TestDeskThatHangsIsReplaced: and one that is well stays.
+func TestDeskThatHangsIsReplaced(t *testing.T) {
+	s := newSite(t, newApp("web", "serve", 1))
+	s.pulse = 100 * time.Millisecond * slow
+	s.cfg.Admin = &config.Admin{}
+	s.start(true)
+	desks := func() []string { return strings.Fields(s.read("desks")) }
+	until(t, "there is a desk", func() bool { return len(desks()) == 1 })
+	asked := func() int { return strings.Count(s.read("edge.log"), "alive?\n") }
+	before := asked()
+	until(t, "time goes by, in which it is well", func() bool { return asked() >= before+2*deskMissed })
+	if len(desks()) != 1 {
+		t.Fatal("it was replaced, and was well")
+	}
+	s.touch("hang")
+	until(t, "there is another one", func() bool { return len(desks()) == 2 })
+	if !strings.Contains(s.read("log"), "the status page's process hangs") {
+		t.Error(s.read("log"))
+	}
+}
+
 func TestEdgeThatHangsIsReplaced(t *testing.T) {
 	s := newSite(t, newApp("web", "serve", 1))
 	s.pulse = 200 * time.Millisecond * slow

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -55,6 +56,9 @@ func TestMain(m *testing.M) {
 		case "edge":
 			fakeEdge(os.Args[2])
 			return
+		case "desk":
+			fakeDesk(os.Args[2])
+			return
 		case "guard":
 			if err := Guard(os.Stdin, os.Args[2], os.Stderr); err != nil {
 				fmt.Fprintln(os.Stderr, err)
@@ -69,6 +73,32 @@ func TestMain(m *testing.M) {
 	testkit.Divide()
 	os.Setenv("GORACE", "atexit_sleep_ms=0") // else the race detector makes every edge and guard take a second to exit
 	goleak.VerifyTestMain(m)
+}
+
+// fakeDesk gives signs of life until there is the file "hang", and then none until it is killed. It notes itself in the file "desks".
+func fakeDesk(dir string) {
+	conn, err := api.KeeperConn()
+	if err != nil {
+		os.Exit(9)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "desks"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		os.Exit(9)
+	}
+	fmt.Fprintln(f, os.Getpid())
+	f.Close()
+	go func() {
+		io.Copy(io.Discard, conn) //nolint:errcheck // to its end
+		os.Exit(0)
+	}()
+	for range time.Tick(20 * time.Millisecond) {
+		if os.Remove(filepath.Join(dir, "hang")) == nil {
+			select {}
+		}
+		if _, err := conn.Write([]byte{1}); err != nil {
+			os.Exit(0)
+		}
+	}
 }
 
 // work is a worker. The modes that must not get ready never listen: to accept, were it for a moment, is to be ready.
@@ -368,7 +398,7 @@ func (s *site) options() Options {
 			c := s.cfg
 			return &c, nil, s.load
 		},
-		Loops: 2, Edge: []string{os.Args[0], "edge", s.dir}, Guard: []string{os.Args[0], "guard"}, Stdout: out, Stderr: out, Signals: s.signals, Version: "test", Pulse: s.pulse,
+		Loops: 2, Edge: []string{os.Args[0], "edge", s.dir}, Guard: []string{os.Args[0], "guard"}, Desk: []string{os.Args[0], "desk", s.dir}, Stdout: out, Stderr: out, Signals: s.signals, Version: "test", Pulse: s.pulse,
 	}
 }
 

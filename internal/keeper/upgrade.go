@@ -15,6 +15,7 @@ import (
 
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/app"
+	"github.com/weirhq/weir/internal/notice"
 )
 
 // weir upgrade: the program on the disk takes this one's place, within this process, and then starts a new edge.
@@ -225,7 +226,7 @@ func (l *limited) Write(p []byte) (int, error) {
 
 // text is what was written, in one line.
 func (l *limited) text() string {
-	return oneLine(strings.ReplaceAll(strings.TrimPrefix(strings.TrimSpace(string(l.b)), "weir: "), "\n", "; "))
+	return notice.OneLine(strings.ReplaceAll(strings.TrimPrefix(strings.TrimSpace(string(l.b)), "weir: "), "\n", "; "))
 }
 
 // giveWay has another program take this one's place. It returns only if that cannot be, with everything going on as it was.

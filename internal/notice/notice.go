@@ -148,6 +148,17 @@ func AppendPrintable(b, line []byte) []byte {
 	return b
 }
 
+// OneLine is a text that a person wrote, such as a reason, as it can be kept: one line that a log, a terminal and a page can show as it is.
+// What does not print becomes a space.
+func OneLine(s string) string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?")))
+}
+
 // visible reports whether a character beyond ASCII only stands where it is.
 func visible(r rune) bool {
 	return r >= 0xa0 && r != 0x2028 && r != 0x2029 && !unicode.Is(unicode.Bidi_Control, r)

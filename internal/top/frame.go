@@ -184,9 +184,9 @@ func (m *model) foot() (out []line, cx, back int) {
 	if m.ask != nil && !m.help {
 		return m.ask.lines(&m.paint, m.w)
 	}
-	if m.filtrum != nil {
+	if m.typing != nil {
 		label := "filter: "
-		text, x := m.filtrum.show(m.w - len(label) - 1)
+		text, x := m.typing.show(m.w - len(label) - 1)
 		return []line{{{label, accent}, {text, plain}}}, len(label) + x, 0
 	}
 	said := m.say
@@ -353,7 +353,7 @@ func (m *model) tableTop(t *tab, n, of int) line {
 		}
 		return out
 	}
-	if t.filter != "" && m.filtrum == nil || m.filtrum != nil {
+	if t.filter != "" || m.typing != nil {
 		return line{{fmt.Sprintf("%d of %d with ", n, of), dim}, {t.filter, accent}}
 	}
 	return nil

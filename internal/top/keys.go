@@ -19,7 +19,7 @@ func (m *model) press(k key) []any {
 	if m.ask != nil && !m.help {
 		return m.answer(k)
 	}
-	if m.filtrum != nil {
+	if m.typing != nil {
 		return m.writeFilter(k)
 	}
 	m.say = cell{}
@@ -28,7 +28,7 @@ func (m *model) press(k key) []any {
 		case "?", "h", "esc", "enter", "q":
 			m.help, m.scroll = false, 0
 		default:
-			m.go1(k)
+			m.navigate(k)
 		}
 		return nil
 	}
@@ -60,7 +60,7 @@ func (m *model) press(k key) []any {
 	case "d", "m", "e", "w", "R":
 		m.act(k.name)
 	default:
-		if m.go1(k) || m.detail != "" {
+		if m.navigate(k) || m.detail != "" {
 			return nil
 		}
 		return m.pressTable(k)
@@ -80,7 +80,7 @@ func (m *model) pressTable(k key) []any {
 			return m.lookInto(it)
 		}
 	case "/", "f":
-		m.filtrum = newField(t.filter)
+		m.typing = newField(t.filter)
 	case "left", "<":
 		m.sortBeside(-1)
 	case "right", ">":
@@ -145,31 +145,31 @@ func (m *model) writeFilter(k key) []any {
 	t := &m.tabs[m.view]
 	switch k.name {
 	case "enter":
-		text := m.filtrum.String()
-		m.filtrum = nil
+		text := m.typing.String()
+		m.typing = nil
 		if m.view == logView || text != t.filter {
 			t.filter = text
 			return m.newFilter()
 		}
 		return nil
 	case "esc":
-		m.filtrum = nil
+		m.typing = nil
 		if m.view != logView {
 			t.filter = ""
 		}
 		return nil
 	case "up", "down", "pgup", "pgdown":
-		m.go1(k)
+		m.navigate(k)
 		return nil
 	}
-	m.filtrum.press(k)
+	m.typing.press(k)
 	m.followFilter()
 	return nil
 }
 
 func (m *model) followFilter() {
 	if m.view != logView {
-		m.tabs[m.view].filter = m.filtrum.String()
+		m.tabs[m.view].filter = m.typing.String()
 	}
 }
 
@@ -177,14 +177,14 @@ func (m *model) paste(text string) {
 	switch {
 	case m.ask != nil && !m.help:
 		m.ask.field().put(text)
-	case m.filtrum != nil:
-		m.filtrum.put(text)
+	case m.typing != nil:
+		m.typing.put(text)
 		m.followFilter()
 	}
 }
 
-// go1 obeys a key that moves, and reports whether it is one.
-func (m *model) go1(k key) bool {
+// navigate obeys a key that moves, and reports whether it is one.
+func (m *model) navigate(k key) bool {
 	page := max(m.h-6, 1)
 	switch k.name {
 	case "up", "k", "ctrl+p":
@@ -257,7 +257,7 @@ func (m *model) sortBeside(step int) {
 
 // click obeys the mouse: a view's name opens it, a column's sorts by it, a row is chosen, and looked into when it is chosen.
 func (m *model) click(c click) []any {
-	if m.ask != nil || m.filtrum != nil || m.help {
+	if m.ask != nil || m.typing != nil || m.help {
 		return nil
 	}
 	m.say = cell{}

@@ -183,7 +183,7 @@ type model struct {
 	scroll  int
 	help    bool
 	ask     *dialog
-	filtrum *field // the filter while it is written
+	typing *field // the filter while it is written
 	say     cell   // the answer to what was done last
 	mouse   bool
 

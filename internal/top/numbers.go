@@ -102,8 +102,8 @@ func amount(v float64) string {
 	return number(v)
 }
 
-// known0 is a number to sort by: what is not known is the least.
-func known0(v float64) float64 {
+// orLeast is a number to sort by: what is not known is the least.
+func orLeast(v float64) float64 {
 	if math.IsNaN(v) {
 		return -1
 	}
@@ -114,7 +114,7 @@ var numberColumns = []column{
 	{head: "NAME", wide: 24, left: true, flex: true, show: func(it *item) cell { return cell{it.number.text(), plain} }},
 	{head: "KIND", wide: 7, most: 10, left: true, rank: 4, show: func(it *item) cell { return cell{it.number.Kind, dim} }},
 	{head: "VALUE", wide: 6, num: func(it *item) float64 { return it.number.shown() }, show: func(it *item) cell { return cell{amount(it.number.shown()), plain} }},
-	{head: "/s", wide: 6, rank: 1, num: func(it *item) float64 { return known0(it.number.rate) }, show: func(it *item) cell {
+	{head: "/s", wide: 6, rank: 1, num: func(it *item) float64 { return orLeast(it.number.rate) }, show: func(it *item) cell {
 		if math.IsNaN(it.number.rate) {
 			return cell{}
 		}

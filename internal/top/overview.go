@@ -64,14 +64,17 @@ var graphRows = []graphRow{
 		}
 		return "0/s", plain
 	}, more: func(m *model) string {
-		return orDash(percent(ratio(m.pic.Total.Errors, m.pic.Total.Rate))) + " of them"
+		if m.pic.Total.Rate == 0 {
+			return ""
+		}
+		return percent(ratio(m.pic.Total.Errors, m.pic.Total.Rate)) + " of them"
 	}},
 	{label: "p95", name: "p95", big: true, now: func(m *model) (string, style) { return orDash(millis(m.pic.Total.P95)), plain },
 		more: func(m *model) string {
 			return "p50 " + orDash(millis(m.pic.Total.P50)) + " p99 " + orDash(millis(m.pic.Total.P99))
 		}},
 	{label: "hit ratio", name: "hit", top: 1, now: func(m *model) (string, style) { return orDash(percent(m.pic.Total.HitRatio)), plain },
-		more: func(m *model) string { return size(float64(m.pic.Total.Saved)) + " saved" }},
+		more: func(m *model) string { return bytesOf(float64(m.pic.Total.Saved)) + " saved" }},
 	{label: "waiting", name: "queue", top: 1, now: func(m *model) (string, style) {
 		n := queued(m.pic)
 		if n > 0 {
@@ -83,8 +86,8 @@ var graphRows = []graphRow{
 		more: func(m *model) string {
 			return whole(float64(m.pic.Edge.Connections)) + " of " + whole(float64(m.pic.Edge.Room)) + " conns"
 		}},
-	{label: "sent", name: "out", now: func(m *model) (string, style) { return size(m.pic.Total.OutRate) + "/s", plain },
-		more: func(m *model) string { return "got " + size(m.pic.Total.InRate) + "/s" }},
+	{label: "sent", name: "out", now: func(m *model) (string, style) { return bytesOf(m.pic.Total.OutRate) + "/s", plain },
+		more: func(m *model) string { return "got " + bytesOf(m.pic.Total.InRate) + "/s" }},
 }
 
 func orDash(text string) string {

@@ -102,6 +102,14 @@ func size(n float64) string {
 	return scaled(n, 1024, "KMGTPE")
 }
 
+// bytesOf is size where no column's name says that it is bytes.
+func bytesOf(n float64) string {
+	if n < 999.5 {
+		return size(n) + "B"
+	}
+	return size(n)
+}
+
 func scaled(v, base float64, units string) string {
 	i := -1
 	for v >= 999.5 && i < len(units)-1 || i < 0 {

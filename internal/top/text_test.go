@@ -61,7 +61,7 @@ func TestNumbers(t *testing.T) {
 		{number(0), "0"}, {number(0.01), "<0.1"}, {number(0.2), "0.2"}, {number(9.94), "9.9"}, {number(9.96), "10"}, {number(12345), "12345"}, {number(99999.4), "99999"},
 		{number(99999.6), "100k"}, {number(1.23e6), "1.2M"}, {number(999.6e6), "1.0G"}, {number(math.NaN()), "-"}, {number(math.Inf(1)), "-"},
 		{count(99999), "99999"}, {count(100000), "100k"}, {count(math.MaxUint64), "18E"},
-		{size(0), "0"}, {size(999), "999"}, {size(1000), "1.0K"}, {size(1 << 20), "1.0M"}, {size(1023 << 20), "1.0G"}, {size(-4), "0"},
+		{size(0), "0"}, {size(999), "999"}, {size(1000), "1.0K"}, {size(1 << 20), "1.0M"}, {size(1023 << 20), "1.0G"}, {size(-4), "0"}, {bytesOf(0), "0B"}, {bytesOf(91), "91B"}, {bytesOf(1 << 20), "1.0M"}, {amount(3), "3"}, {amount(-2.5), "-2.5"}, {amount(1e6), "1.0M"},
 		{millis(0), ""}, {millis(0.34), "0.3ms"}, {millis(12.4), "12ms"}, {millis(1234), "1.2s"}, {millis(61000), "1m01"}, {millis(math.NaN()), ""},
 		{span(0), "0s"}, {span(-time.Second), "0s"}, {span(59 * time.Second), "59s"}, {span(61 * time.Second), "1m01"}, {span(time.Hour), "1h00"}, {span(76 * time.Hour), "3d04h"}, {span(400 * 24 * time.Hour), "400d"},
 		{percent(-1), ""}, {percent(0), "0%"}, {percent(0.0001), "<0.1%"}, {percent(0.034), "3.4%"}, {percent(0.83), "83%"}, {percent(0.997), ">99%"}, {percent(1), "100%"},

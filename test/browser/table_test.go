@@ -72,6 +72,7 @@ func TestLive(t *testing.T) {
 	b.wait(cell("10.0.0.22:8080", "state") + ` === "down"`)
 	b.wait(`document.querySelector("#events li").textContent.includes("timeout after 1 s")`)
 	b.wait(`document.getElementById("live").textContent.startsWith("shop is degraded")`)
+	b.wait(`document.getElementById("verdict").textContent.startsWith("shop is degraded. shop/10.0.0.22:8080: timeout after 1 s.")`) // where to look
 	if n := eval[int](b, `window.changed`); n != 0 {
 		t.Errorf("names and heads were changed %d times, and none of them is another", n)
 	}
@@ -219,4 +220,65 @@ func TestReaders(t *testing.T) {
 			t.Errorf("%s: not so", what)
 		}
 	}
+}
+
+// TestFew: one of something is one, and what is not configured is not spoken of as if it were.
+func TestFew(t *testing.T) {
+	s := stage.New(0, 0)
+	s.Change(func(p *picture.Picture) {
+		p.Pools, p.Cache, p.Edge.Connections = p.Pools[:1], nil, 1
+		p.Pools[0].Servers, p.Apps[0].Workers = p.Pools[0].Servers[:1], p.Apps[0].Workers[:1]
+		p.Pools[0].Servers[0].Downs, p.Apps[0].Workers[0].Restarts = 1, 1
+		p.Sites, p.Routes = p.Sites[:1], p.Routes[1:2]
+		p.Total.Cache, p.Routes[0].Cache = [7]uint64{}, [7]uint64{}
+	})
+	b := open(t, play(t, s), 1440, 900)
+	b.wait(`document.getElementById("servers-count").textContent === "1 server in 1 pool"`)
+	b.wait(`document.getElementById("v-active-note").textContent === "1 connection"`)
+	press(b, "photos/1")
+	b.wait(`(text => text.includes("Down1 time, ") && text.includes("Started again1 time"))(document.getElementById("details-list").textContent)`)
+	if n := eval[int](b, `document.querySelectorAll("h1").length`); n != 1 || !eval[bool](b, `document.querySelector("h1").textContent.startsWith("All well.")`) {
+		t.Errorf("%d heads of the page", n)
+	}
+}
+
+// TestNumbersFit: no number of a large site is cut off: the first digits of one are another number.
+func TestNumbersFit(t *testing.T) {
+	s := stage.New(0, 0)
+	s.Change(func(p *picture.Picture) {
+		for i := range p.Pools {
+			o := &p.Pools[i]
+			o.Queued, o.QueueMax, o.QueueSize, o.Retries, o.Redispatch, o.Rejected, o.TimedOut = 1234, 8888, 100_000, 88_888_888, 8_888_888, 888_888, 88_888
+			for j := range o.Servers {
+				v := &o.Servers[j]
+				v.Active, v.ActiveMax, v.Limit, v.Requests, v.In, v.Out, v.Weight = 888, 8888, 8888, 8_888_888_888, 888<<30, 888<<40, 256
+				v.Status[5], v.CheckFail, v.Downs, v.DownFor = 8_888_888, 888_888, 8888, 88*86400+23*3600
+				v.Since = v.Since.AddDate(-1, 0, 0)
+				v.Failures = map[string]uint64{"connect_error": 88_888, "timeout": 888_888, "empty_response": 88_888_888}
+				v.Rate, v.RateMax, v.ErrorRate, v.P50, v.P95, v.P99 = 8888, 28_888, 888, 88.8, 888, 88_888
+			}
+		}
+		for i := range p.Routes {
+			f := &p.Routes[i].Flow
+			f.Retries, f.Status[5], f.Causes = 888_888, 88_888_888, map[string]uint64{"connect_error": 88_888, "queue_timeout": 888_888, "queue_full": 8_888_888}
+		}
+		for i := range p.Apps {
+			for j := range p.Apps[i].Workers {
+				w := &p.Apps[i].Workers[j]
+				w.Restarts, w.Memory, w.CPU = 8888, 88<<30, 8.88
+			}
+		}
+	})
+	b := open(t, play(t, s), 1440, 900).ready()
+	b.wait(cell("10.0.0.6:8080", "downs") + ` === "8888"`)
+	cut := eval[[]string](b, `[...document.querySelectorAll("#servers tbody td:not(.left)")].filter(e => e.scrollWidth > e.clientWidth).map(e => e.className + ": " + e.textContent)`)
+	if len(cut) > 0 {
+		t.Errorf("%d numbers are cut off: %q", len(cut), cut)
+	}
+	if heads := eval[[]string](b, `[...document.querySelectorAll("#servers thead .sort")].filter(e => e.scrollWidth > e.clientWidth).map(e => e.textContent)`); len(heads) > 0 {
+		t.Errorf("heads are cut off: %q", heads)
+	}
+	b.do(chromedp.EmulateViewport(1600, 1000))
+	b.wait(`document.getElementById("servers-box").scrollWidth <= document.getElementById("servers-box").clientWidth`) // all columns are in sight
+	b.shot("numbers-fit")
 }

@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/weirhq/weir/internal/condition"
@@ -38,6 +39,7 @@ type Board struct {
 	serial   uint64
 	node     string
 	by       map[string][]string // which alerts may explain which, in this picture
+	begun    bool                // there was a picture
 }
 
 // Saved is what is to outlive the process.
@@ -144,6 +146,10 @@ type Change struct {
 // explains.
 func (b *Board) Step(p *picture.Picture, extra Extra) ([]Message, []Change) {
 	b.node = p.Node
+	if !b.begun {
+		b.begun = true
+		b.notAfter(p.At)
+	}
 	least := math.Inf(1)
 	if r := b.rule("network_down"); r != nil {
 		least = r.Over
@@ -179,6 +185,38 @@ func (b *Board) Step(p *picture.Picture, extra Extra) ([]Message, []Change) {
 		return c.Alert.By != "" || a != nil && a.By != ""
 	})
 	return b.tell(p.At), changes
+}
+
+// notAfter takes what was saved for the past. Its clock may have been ahead: nobody is to wait for that day to come again. (While a process
+// runs, the clock that times are compared by is not put back.)
+func (b *Board) notAfter(now time.Time) {
+	past := func(t *time.Time) {
+		if t.After(now) {
+			*t = now
+		}
+	}
+	for _, a := range b.alerts {
+		for _, t := range []*time.Time{&a.Since, &a.Fired, &a.Clearing, &a.Ended, &a.Freed} {
+			past(t)
+		}
+		for i := range a.Flaps {
+			past(&a.Flaps[i])
+		}
+		for name, told := range a.Told {
+			past(&told.At)
+			a.Told[name] = told
+		}
+	}
+	for _, o := range b.outs {
+		past(&o.At)
+		if o.After.Sub(now) > refusedFor {
+			o.After = now
+		}
+	}
+	for _, g := range b.view.groups {
+		past(&g.Since)
+		past(&g.Last)
+	}
 }
 
 func sourceOf(r *rule) source {
@@ -384,6 +422,8 @@ func (b *Board) Silence(s Silence, now time.Time) (Silence, error) {
 		return s, fmt.Errorf("a silence that ends before it begins: name a time to come")
 	case s.Until.Sub(now) > 366*24*time.Hour:
 		return s, fmt.Errorf("a silence of over a year: turn the rule off in the configuration instead")
+	case !b.about(s.Rule):
+		return s, fmt.Errorf("nothing would be silenced by %.60q, for no rule is called so: there is %s", s.Rule, b.names())
 	case len(b.silences) >= maxSilences:
 		return s, fmt.Errorf("there are %d silences already: end some", maxSilences)
 	}
@@ -392,6 +432,33 @@ func (b *Board) Silence(s Silence, now time.Time) (Silence, error) {
 	b.silences = append(b.silences, s)
 	b.expire(now)
 	return s, nil
+}
+
+// about reports whether a pattern is about any rule that is on, or about an alert that is still there.
+func (b *Board) about(pattern string) bool {
+	for _, r := range b.rules {
+		if glob(pattern, r.Name) {
+			return true
+		}
+	}
+	for _, a := range b.alerts {
+		if glob(pattern, a.Rule) {
+			return true
+		}
+	}
+	return false
+}
+
+// names are those of the rules that are on.
+func (b *Board) names() string {
+	if len(b.rules) == 0 {
+		return "none, without alerts: in the configuration"
+	}
+	all := make([]string, len(b.rules))
+	for i, r := range b.rules {
+		all[i] = r.Name
+	}
+	return strings.Join(all, ", ")
 }
 
 // Unsilence ends a silence.

@@ -86,7 +86,7 @@ func TestBoardIsBounded(t *testing.T) {
 		t.Error(len(text))
 	}
 	for range maxSilences + 5 {
-		b.Silence(Silence{Rule: "x", Until: at.Add(time.Hour)}, at) //nolint:errcheck // the last are refused
+		b.Silence(Silence{Rule: "disk", Until: at.Add(time.Hour)}, at) //nolint:errcheck // the last are refused
 	}
 	if len(b.silences) != maxSilences {
 		t.Errorf("%d silences", len(b.silences))
@@ -98,6 +98,22 @@ func builtInRules() (all []config.AlertRule) {
 		all = append(all, r.AlertRule)
 	}
 	return all
+}
+
+// TestSilenceOfNothing: a typing error is said at once, and not by a call in the night.
+func TestSilenceOfNothing(t *testing.T) {
+	at := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	b := New(Saved{Alerts: []*Alert{{Rule: "gone", Subject: "x", State: Firing}}})
+	b.Use(&config.Alerts{Rules: builtInRules()})
+	for rule, want := range map[string]string{
+		"server_dwon": `nothing would be silenced by "server_dwon", for no rule is called so: there is edge_down, `, "servers*": "no rule is called so",
+		"server*": "", "*": "", "": "", "gone": "",
+	} {
+		_, err := b.Silence(Silence{Rule: rule, Subject: "web/*", Until: at.Add(time.Hour)}, at)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", rule, err)
+		}
+	}
 }
 
 // TestATestIsOne: it names its target, or says which there are.

@@ -214,6 +214,9 @@ func (w *world) do(line string) {
 		w.board.Refused(w.last[arg(1)], w.now)
 	case "save":
 		w.save()
+	case "back": // another board goes on, with a clock that is behind
+		w.save()
+		w.now = w.now.Add(-w.duration(arg(1)))
 	case "list":
 		for _, a := range w.board.List() {
 			w.say("%s %s %s%s", a.State, a.ID(), a.Text, map[bool]string{true: " (by " + a.By + ")"}[a.By != ""])

@@ -16,6 +16,9 @@ import (
 // old is the age from which on a picture says nothing of now: one is made each second, and a question may take three.
 const old = 10 * time.Second
 
+// mostWhys is how many reasons are told: a query may name many pools.
+const mostWhys = 20
+
 // Answer is what one is told.
 type Answer struct {
 	Status int
@@ -51,14 +54,14 @@ func Ready(p *picture.Picture, now time.Time, stopping bool, query url.Values) A
 	case now.Sub(p.At) > old:
 		why = append(why, fmt.Sprintf("nothing is known since %.0f seconds", now.Sub(p.At).Seconds()))
 	case !p.Edge.Up:
-		why = append(why, "the process that serves does not answer")
+		why = append(why, noEdge)
 	default:
 		why = poolsWhy(p, query["pool"], n)
 		if v := query.Get("version"); v != "" && v != p.Version {
 			why = append(why, fmt.Sprintf("version is %s, not %.40q", p.Version, v))
 		}
 	}
-	a := Answer{Status: http.StatusOK, Lines: []string{"ready"}, Why: why}
+	a := Answer{Status: http.StatusOK, Lines: []string{"ready"}, Why: why[:min(len(why), mostWhys)]}
 	if len(why) > 0 {
 		a.Status, a.Lines = http.StatusServiceUnavailable, []string{"not ready"}
 	}
@@ -73,7 +76,7 @@ func poolsWhy(p *picture.Picture, names []string, n int) (why []string) {
 		case pool == nil:
 			why = append(why, fmt.Sprintf("there is no pool %.40q", name))
 		case pool.Open < n:
-			why = append(why, fmt.Sprintf("pool %s has %d of %d servers that it must have", name, pool.Open, n))
+			why = append(why, fewer(pool, n))
 		}
 	}
 	if len(names) > 0 || len(p.Pools) == 0 {
@@ -85,6 +88,12 @@ func poolsWhy(p *picture.Picture, names []string, n int) (why []string) {
 		}
 	}
 	return []string{"no pool has a server that takes requests"}
+}
+
+const noEdge = "the process that serves does not answer"
+
+func fewer(pool *picture.Pool, n int) string {
+	return fmt.Sprintf("pool %s has %d of %d servers that it must have", pool.Name, pool.Open, n)
 }
 
 // Pool tells how large a pool is; with min in the query, whether that is enough.
@@ -104,12 +113,17 @@ func Pool(p *picture.Picture, now time.Time, name string, query url.Values) Answ
 		"active: " + strconv.FormatInt(pool.Active, 10), "queued: " + strconv.FormatInt(pool.Queued, 10)}}
 	if pool.Open < n || !p.Edge.Up {
 		a.Status = http.StatusServiceUnavailable
+		if !p.Edge.Up {
+			a.Why = append(a.Why, noEdge)
+		} else {
+			a.Why = append(a.Why, fewer(pool, n))
+		}
 		for i := range pool.Servers {
 			if s := &pool.Servers[i]; s.State != "ready" {
 				a.Why = append(a.Why, strings.TrimSuffix(s.Name+" is "+s.State+": "+s.Why, ": "))
 			}
 		}
-		a.Why = a.Why[:min(len(a.Why), 20)]
+		a.Why = a.Why[:min(len(a.Why), mostWhys)]
 	}
 	a.Lines = append(a.Lines, self(p)...)
 	return a

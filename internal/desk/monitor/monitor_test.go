@@ -86,7 +86,7 @@ func TestPool(t *testing.T) {
 		want   string
 	}{
 		{pictureOf(2), "a", nil, 200, "up | open: 2 | servers: 3 | active: 0 | queued: 0 | node: web-1 | version: 1.2.3 | revision: 7"},
-		{pictureOf(2), "a", url.Values{"min": {"3"}}, 503, "up | open: 2 | servers: 3 | active: 0 | queued: 0 | node: web-1 | version: 1.2.3 | revision: 7 | why: 10.0.0.9:80 is down: 3 checks failed"},
+		{pictureOf(2), "a", url.Values{"min": {"3"}}, 503, "up | open: 2 | servers: 3 | active: 0 | queued: 0 | node: web-1 | version: 1.2.3 | revision: 7 | why: pool a has 2 of 3 servers that it must have | why: 10.0.0.9:80 is down: 3 checks failed"},
 		{pictureOf(2), "b", nil, 404, "no such pool"},
 		{nil, "a", nil, 503, "unknown | why: nothing is known of now"},
 	} {
@@ -94,6 +94,15 @@ func TestPool(t *testing.T) {
 		if got := tell(a, true); a.Status != c.status || got != c.want {
 			t.Errorf("%s: %d %s, want %d %s", c.name, a.Status, got, c.status, c.want)
 		}
+	}
+}
+
+// TestManyNames: a question that names many pools has a short answer.
+func TestManyNames(t *testing.T) {
+	names := make([]string, 5000)
+	a := Ready(pictureOf(2), pictureOf(2).At, false, url.Values{"pool": names})
+	if a.Status != 503 || len(a.Why) != mostWhys {
+		t.Errorf("%d with %d reasons", a.Status, len(a.Why))
 	}
 }
 

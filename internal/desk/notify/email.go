@@ -234,7 +234,9 @@ func subject(title string) string {
 	if len(line) > 200 {
 		line = strings.ToValidUTF8(line[:200], "") + "…"
 	}
-	coded := mime.QEncoding.Encode("utf-8", strings.ReplaceAll(line, "\t", " "))
+	line = strings.ReplaceAll(line, "\t", " ")
+	line = strings.ReplaceAll(line, "=?", "= ?") // an application may have written an encoded word: it is not for mail programs to decode
+	coded := mime.QEncoding.Encode("utf-8", line)
 	return strings.ReplaceAll(coded, "?= =?", "?=\r\n =?")
 }
 

@@ -353,3 +353,13 @@ func TestSomeRecipients(t *testing.T) {
 		t.Error(e.smtp.From, p.heard())
 	}
 }
+
+// TestSubjectIsNoCode: what an application has written is not taken for something that mail programs decode.
+func TestSubjectIsNoCode(t *testing.T) {
+	for _, title := range []string{"=?us-ascii?q?All_is_well?=", "x =?utf-8?b?QWxsIGlzIHdlbGw=?= y", "ü =?us-ascii?q?All_is_well?="} {
+		got, err := new(mime.WordDecoder).DecodeHeader(subject(title))
+		if err != nil || got != strings.ReplaceAll(title, "=?", "= ?") {
+			t.Errorf("%q is read as %q, %v", title, got, err)
+		}
+	}
+}

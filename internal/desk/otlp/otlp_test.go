@@ -1,7 +1,6 @@
 package otlp
 
 import (
-	"encoding/json"
 	"io"
 	"net"
 	"net/http"
@@ -111,7 +110,7 @@ func newEdge(t *testing.T) *edge {
 				if line.Spans == 0 && line.Dropped == 0 {
 					return // it ends
 				}
-				if json.NewEncoder(w).Encode(line) != nil {
+				if api.WriteSpans(w, &line) != nil {
 					return
 				}
 				w.(http.Flusher).Flush()

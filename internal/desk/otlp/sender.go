@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -31,8 +30,7 @@ const (
 	sendTime   = 10 * time.Second // for one try
 	retryFirst = time.Second      // before the second try, and twice as long before each further one
 	retryMost  = time.Minute
-	tries      = 8       // then a batch is given up
-	maxLine    = 4 << 20 // of what the edge says
+	tries      = 8 // then a batch is given up
 	answerSize = 64 << 10
 	againFirst = 100 * time.Millisecond // before the edge is called again
 	againMost  = 5 * time.Second
@@ -209,20 +207,21 @@ func (s *Sender) hear(length time.Duration) bool {
 		return false
 	}
 	defer body.Close() //nolint:errcheck // only read
-	begun, lines := time.Now(), bufio.NewScanner(body)
-	lines.Buffer(make([]byte, 64<<10), maxLine)
-	for lines.Scan() {
-		var told api.Spans
-		if err := json.Unmarshal(lines.Bytes(), &told); err != nil {
-			if lines.Scan(); lines.Err() != nil {
-				return false // it was cut off
+	begun, in := time.Now(), bufio.NewReader(body)
+	for {
+		told, err := api.ReadSpans(in)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			if ctx.Err() == nil && !errors.Is(err, io.ErrUnexpectedEOF) { // else it was cut off
+				s.fail(fmt.Errorf("reading what the edge tells of traces: %w", err))
 			}
-			s.fail(fmt.Errorf("reading what the edge tells of traces: %w", err))
 			return false
 		}
 		s.take(&told)
 	}
-	return lines.Err() == nil && time.Since(begun) >= length/2 // one that says goodbye at once is leaving
+	return time.Since(begun) >= length/2 // one that says goodbye at once is leaving
 }
 
 // take keeps what the edge has told until it is sent.

@@ -3,7 +3,6 @@
 package series
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
 	"strconv"
@@ -215,7 +214,7 @@ func (n Number) MarshalJSON() ([]byte, error) {
 	if n != n || math.IsInf(float64(n), 0) {
 		return []byte("null"), nil
 	}
-	return json.Marshal(json.Number(trim(float64(n))))
+	return []byte(trim(float64(n))), nil
 }
 
 func trim(v float64) string {

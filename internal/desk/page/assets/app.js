@@ -1,7 +1,7 @@
 // The page: what is told each second is passed to the parts that show it, and keys to the parts that act.
 import { $, text, attr, cls } from "./dom.js";
 import { state, on, listen, learnMe, watch } from "./stream.js";
-import { count, rate, bytes, ms, took, share, span, clock } from "./format.js";
+import { count, many, rate, bytes, ms, took, share, span, clock } from "./format.js";
 import { fullName } from "./words.js";
 import { River } from "./river.js";
 import { Charts } from "./charts.js";
@@ -27,15 +27,20 @@ function verdict(p) {
   const alone = p.pools.filter(o => o.state === "up").flatMap(o => o.servers.filter(s => s.state === "down").map(s => ({ name: fullName(o.name, s.name) })));
   if (alone.length) bad.push(names(alone) + (alone.length > 1 ? " are down." : " is down."));
   if (failing.length) bad.push("Workers in a crash loop: " + failing.slice(0, 3).join(", ") + (failing.length > 3 ? " and more." : "."));
-  const many = p.total.errors > 0 && p.total.rate > 0 && p.total.errors / p.total.rate > 0.01;
-  if (many) bad.push(share(p.total.errors / p.total.rate) + " of requests fail.");
+  const often = p.total.errors > 0 && p.total.rate > 0 && p.total.errors / p.total.rate > 0.01;
+  if (often) bad.push(share(p.total.errors / p.total.rate) + " of requests fail.");
   if (p.problem) bad.push(p.problem);
   if (state.firing?.length) bad.push((state.firing.length > 1 ? state.firing.length + " alerts: " : "Alert: ") + state.firing.slice(0, 2).map(a => a.text).join("; ") + (state.firing.length > 2 ? " …" : "."));
   const all = `${count(ready)} of ${count(servers.length)} servers take requests`;
-  if (down.length) return ["down", bad[0], [...bad.slice(1), all + "."].join(" ")];
-  if (bad.length) return ["degraded", bad[0], [...bad.slice(1), all + "."].join(" ")];
+  if (bad.length) return [down.length ? "down" : "degraded", bad[0], [why([...down, ...half][0]), ...bad.slice(1), all + "."].filter(Boolean).join(" ")];
   if (!servers.length) return ["up", "All well.", "No pool is configured: weir answers by itself."];
-  return ["up", "All well.", ready === servers.length ? `All ${count(ready)} servers take requests.` : all + "."];
+  return ["up", "All well.", ready < servers.length ? all + "." : ready === 1 ? "The server takes requests." : `All ${count(ready)} servers take requests.`];
+}
+
+// why is what is known of the first server of a pool that takes nothing: where to look.
+function why(o) {
+  const s = o?.servers.find(s => s.state !== "ready" && s.why);
+  return s ? `${fullName(o.name, s.name)}: ${s.why}.` : "";
 }
 
 const names = list => list.slice(0, 3).map(o => o.name).join(", ") + (list.length > 3 ? ` and ${list.length - 3} more` : "");
@@ -47,8 +52,8 @@ function vitals(p) {
   put("errors", rate(t.errors), t.rate ? share(t.errors / t.rate) + " of all" : "", t.errors > 0 ? "bad" : "");
   put("p50", ms(t.p50), "the median");
   put("p95", ms(t.p95), "p99 " + ms(t.p99));
-  put("hit", share(t.hit_ratio), t.hit_ratio >= 0 ? "of what could be" : "nothing to keep");
-  put("active", count(p.edge.active), count(p.edge.connections) + " connections");
+  put("hit", share(t.hit_ratio), t.hit_ratio >= 0 ? "of what could be" : p.cache ? "nothing was asked" : "no route has a cache");
+  put("active", count(p.edge.active), many(p.edge.connections, "connection"));
   put("waiting", count(waiting), longest ? "p95 " + took(longest) : "in queues", waiting > 0 ? "warn" : "");
   put("out", bytes(t.out_rate), bytes(t.in_rate) + " in");
 }

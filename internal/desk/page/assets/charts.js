@@ -214,49 +214,49 @@ export class Charts {
     });
   }
 
-  // area and line leave gaps where nothing is known. Where points are denser than pixels, each pixel has the highest.
-  points(v, first, x) {
-    const out = [];
-    let last = -1, best = null;
-    for (let i = 0; i < v.length; i++) {
-      const px = Math.round(x(first + i) * 2) / 2;
-      if (px === last && v[i] != null && best != null) { if (v[i] > best[1]) best[1] = v[i]; continue; }
-      best = v[i] == null ? null : [px, v[i]];
-      out.push(best);
+  // trace makes a path of what is known, down to bottom where there is one: nothing is drawn where nothing is known, and where points are
+  // denser than pixels, each pixel has the highest.
+  trace(g, v, first, x, at, bottom) {
+    let px = -1, high = null, from = -1, last = -1;
+    const put = () => {
+      if (high == null) return;
+      const y = at(high);
+      if (from >= 0) g.lineTo(px, y);
+      else if (bottom == null) g.moveTo(px, y);
+      else { g.moveTo(px, bottom); g.lineTo(px, y); }
+      if (from < 0) from = px;
       last = px;
+      high = null;
+    };
+    const end = () => {
+      const lone = from < 0 && high != null && bottom == null ? at(high) : null;
+      put();
+      if (from >= 0 && bottom != null) g.lineTo(last, bottom);
+      if (lone != null) g.lineTo(last + 1, lone);
+      from = px = -1;
+    };
+    g.beginPath();
+    for (let i = 0; i < v.length; i++) {
+      if (v[i] == null) { end(); continue; }
+      const p = Math.round(x(first + i) * 2) / 2;
+      if (p !== px) { put(); px = p; high = v[i]; } else if (high == null || v[i] > high) high = v[i];
     }
-    return out;
-  }
-
-  runs(points) {
-    const all = [[]];
-    for (const p of points) if (p) all.at(-1).push(p); else if (all.at(-1).length) all.push([]);
-    return all.filter(r => r.length);
+    end();
   }
 
   area(g, v, first, x, at, bottom, fill, stroke) {
-    for (const run of this.runs(this.points(v, first, x))) {
-      g.beginPath();
-      g.moveTo(run[0][0], bottom);
-      for (const [px, n] of run) g.lineTo(px, at(n));
-      g.lineTo(run.at(-1)[0], bottom);
-      g.fillStyle = fill;
-      g.fill();
-    }
+    this.trace(g, v, first, x, at, bottom);
+    g.fillStyle = fill;
+    g.fill();
     this.line(g, v, first, x, at, stroke, 1.25);
   }
 
   line(g, v, first, x, at, stroke, width) {
+    this.trace(g, v, first, x, at);
     g.strokeStyle = stroke;
     g.lineWidth = width;
     g.lineJoin = "round";
-    for (const run of this.runs(this.points(v, first, x))) {
-      g.beginPath();
-      g.moveTo(run[0][0], at(run[0][1]));
-      if (run.length === 1) g.lineTo(run[0][0] + 1, at(run[0][1]));
-      for (const [px, n] of run.slice(1)) g.lineTo(px, at(n));
-      g.stroke();
-    }
+    g.stroke();
     g.lineWidth = 1;
   }
 

@@ -2,7 +2,7 @@
 import { $, el, text, attr, list } from "./dom.js";
 import { state } from "./stream.js";
 import { mayAct, intervene, reload } from "./act.js";
-import { count, rate, bytes, took, span, share, when } from "./format.js";
+import { count, many, rate, bytes, took, span, share, when } from "./format.js";
 import { words } from "./columns.js";
 
 const classes = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -65,35 +65,35 @@ export class Details {
   server(row) {
     const { s, w, hand } = row, now = new Date(state.picture.at);
     return [
-      ["Decided", hand ? [hand.state || (hand.weight != null ? "weight " + hand.weight : hand.listed || ""), "by " + hand.by, hand.since ? when(hand.since) : "", hand.reason || ""].filter(Boolean).join(", ") : ""],
+      ["By hand", hand ? [hand.state || (hand.weight != null ? "weight " + hand.weight : hand.listed || ""), "by " + hand.by, hand.since ? when(hand.since) : "", hand.reason || ""].filter(Boolean).join(", ") : ""],
       ["Why", s.why], ["Since", s.since && !s.since.startsWith("0001") ? when(s.since) + ", " + span((now - new Date(s.since)) / 1000) : ""],
       ["Address", s.address], ["Weight", s.weight + (s.share < 1000 ? `, of which ${s.share / 10} % count now` : "") + (s.backup ? ", backup" : "")],
       ["Under way", `${count(s.active)} now, ${count(s.active_max)} at most${s.limit ? ", limit " + count(s.limit) : ""}`],
-      ["A second", `${rate(s.rate)} now, ${rate(s.rate_max)} at most, ${rate(s.error_rate)} errors`], ["First byte", `p50 ${took(s.p50)}, p95 ${took(s.p95)}, p99 ${took(s.p99)}`],
+      ["Requests/s", `${rate(s.rate)} now, ${rate(s.rate_max)} at most, ${rate(s.error_rate)} errors`], ["First byte", `p50 ${took(s.p50)}, p95 ${took(s.p95)}, p99 ${took(s.p99)}`],
       ["Requests", count(s.requests)], ["Statuses", statuses(s.status)], ["Errors", [count(s.errors), ...kinds(s.failures)].join(", ")],
       ["Bytes", `${bytes(s.in)} in, ${bytes(s.out)} out`], ["Connections", `${count(s.connects)} made, ${count(s.reused)} requests on kept ones, ${count(s.idle)} idle`],
       ["Last check", s.check ? s.check + (s.check_ms ? `, in ${took(s.check_ms)}` : "") : ""], ["Checks", s.checks ? `${count(s.checks)}, ${count(s.check_fail || 0)} failed` : ""],
-      ["Down", s.downs ? `${count(s.downs)} times, ${span(s.down_s)} in all` : "never"], ...(w ? this.worker(w) : []),
+      ["Down", s.downs ? `${many(s.downs, "time")}, ${span(s.down_s)} in all` : "never"], ...(w ? this.worker(w) : []),
     ];
   }
 
   worker(w) {
     return [["Process", w.pid || ""], ["Memory", w.memory ? bytes(w.memory) : ""], ["Processor", share(w.cpu || 0)], ["Answered", w.requests ? count(w.requests) : ""],
-      ["Started again", w.restarts ? count(w.restarts) + " times" + (w.looping ? ", in a crash loop" : "") : "never"], ["Ended the last time", w.last], ["To be replaced", w.due]];
+      ["Started again", w.restarts ? many(w.restarts, "time") + (w.looping ? ", in a crash loop" : "") : "never"], ["Ended the last time", w.last], ["To be replaced", w.due]];
   }
 
   pool(o) {
     return [["Servers", `${o.open} of ${o.servers.length} take requests`], ["App", o.app], ["Under way", count(o.active) + (o.max_conn ? `, ${count(o.max_conn)} at most at each server` : "")],
       ["Queue", `${count(o.queued)} wait, ${count(o.queue_max)} at most, room for ${count(o.queue_size)}`], ["Waiting time", o.queue_p95 ? `p95 ${took(o.queue_p95)}` : ""],
-      ["Left the queue", `${count(o.queue_timeouts)} timed out, ${count(o.queue_full)} found it full, ${count(o.shed)} pushed out`], ["A second", `${rate(o.rate)}, ${rate(o.error_rate)} errors`],
+      ["Left the queue", `${count(o.queue_timeouts)} timed out, ${count(o.queue_full)} found it full, ${count(o.shed)} pushed out`], ["Requests/s", `${rate(o.rate)}, ${rate(o.error_rate)} errors`],
       ["First byte", `p50 ${took(o.p50)}, p95 ${took(o.p95)}, p99 ${took(o.p99)}`], ["Tried again", `${count(o.retries)}, ${count(o.redispatches)} at another server, ${count(o.no_retry)} beyond the budget`],
-      ["Second requests", o.hedges?.some(Boolean) ? `${count(o.hedges[2])} won, ${count(o.hedges[1])} lost` : ""], ["Breaker", o.breaker]];
+      ["Hedged requests", o.hedges?.some(Boolean) ? `${count(o.hedges[2])} won, ${count(o.hedges[1])} lost` : ""], ["Breaker", o.breaker]];
   }
 
   flow(f) {
     const c = f.cache || [];
-    return [["Hosts", (f.hosts || []).join(", ")], ["Pool", f.pool], ["A second", `${rate(f.rate)} now, ${rate(f.rate_max)} at most, ${rate(f.errors)} errors`],
-      ["Time", `p50 ${took(f.p50)}, p95 ${took(f.p95)}, p99 ${took(f.p99)}`], ["Requests", count(f.requests)], ["Statuses", statuses(f.status)], ["Without the application's word", kinds(f.causes).join(", ")],
+    return [["Hosts", (f.hosts || []).join(", ")], ["Pool", f.pool], ["Requests/s", `${rate(f.rate)} now, ${rate(f.rate_max)} at most, ${rate(f.errors)} errors`],
+      ["Time", `p50 ${took(f.p50)}, p95 ${took(f.p95)}, p99 ${took(f.p99)}`], ["Requests", count(f.requests)], ["Statuses", statuses(f.status)], ["Causes of failures", kinds(f.causes).join(", ")],
       ["Bytes", `${bytes(f.in)} in, ${bytes(f.out)} out, ${bytes(f.saved || 0)} from the cache`], ["Cache", c.some((n, i) => i && n) ? ["pass", "miss", "hit", "stale", "shared", "revalidated"].map((n, i) => c[i + 1] ? `${count(c[i + 1])} ${n}` : "").filter(Boolean).join(", ") : ""],
       ["Slowest of late", f.slow ? `${took(f.slow.took * 1000)}, request ${f.slow.id}` : ""]];
   }

@@ -9,6 +9,12 @@ export function count(n) {
   return scaled(n, 1000, ["", "k", "M", "G", "T"]);
 }
 
+// many is so many of something.
+export function many(n, what) { return count(n) + " " + what + (n === 1 ? "" : "s"); }
+
+// short is a total for a narrow column: in four signs.
+export function short(n) { return n < 10000 ? count(n) : scaled(n, 1000, ["", "k", "M", "G", "T"], "", 2); }
+
 // rate is per second: what is not nothing does not look like nothing.
 export function rate(n) {
   if (n == null || !isFinite(n)) return nothing;
@@ -60,8 +66,8 @@ function two(s, big, bigName, small, smallName) {
   return Math.floor(s / big) + " " + bigName + (rest ? " " + rest + " " + smallName : "");
 }
 
-// brief is the same for a narrow column.
-export function brief(s) { return span(s).replaceAll(" ", ""); }
+// brief is the same for a narrow column: of what takes long, days alone.
+export function brief(s) { return s >= 864000 ? Math.floor(s / 86400) + "d" : span(s).replaceAll(" ", ""); }
 
 const clockForm = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const dayForm = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
@@ -79,8 +85,8 @@ const sets = new Intl.NumberFormat("en-GB");
 const group = n => n < 10000 ? String(n) : sets.format(n);
 const trim = s => s.includes(".") ? s.replace(/\.?0+$/, "") : s;
 
-function scaled(n, base, units, space = "") {
+function scaled(n, base, units, space = "", digits = 3) {
   let i = 0;
   while (n >= base * 0.9995 && i < units.length - 1) { n /= base; i++; }
-  return trim(n < 10 ? n.toFixed(2) : n < 100 ? n.toFixed(1) : n.toFixed(0)) + space + units[i];
+  return trim(n.toFixed(Math.max(0, digits - (n < 9.95 ? 1 : n < 99.5 ? 2 : 3)))) + space + units[i];
 }

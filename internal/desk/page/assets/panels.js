@@ -1,7 +1,7 @@
 // The rooms below the table: why there were misses, what is slow, what failed, what happened, who did what, and how the machine is.
 import { $, el, text, attr, cls, list, seen } from "./dom.js";
 import { state, get, lines, on } from "./stream.js";
-import { count, rate, bytes, ms, took, span, share, when } from "./format.js";
+import { count, many, rate, bytes, ms, took, span, share, when } from "./format.js";
 import { causes, whys, spent, fullName } from "./words.js";
 import { isBad } from "./charts.js";
 import { acknowledge, silence, unsilence } from "./act.js";
@@ -144,7 +144,7 @@ export class Panels {
       part.style.flexGrow = String(Math.max(0, (next - at) / end * 1000));
       bar.append(part);
     });
-    const facts = [["Answered by", [s.pool, s.server].filter(Boolean).join(" / ")], ["Route", s.route], ["Cause", s.cause ? s.cause + (causes[s.cause] ? ": " + causes[s.cause] : "") + (s.detail ? ", " + s.detail : "") : ""], ["Cache", [s.cache, s.cache_why].filter(Boolean).join(", ")],
+    const facts = [["Answered by", [s.pool, s.server].filter(Boolean).join(" / ")], ["Route", s.route], ["Cause", s.cause ? s.cause + (causes[s.cause] ? ": " + causes[s.cause] : "") + (s.detail ? ", " + s.detail : "") : ""], ["Cache", [s.cache, s.cache_why && s.cache_why + (whys[s.cache_why] ? ": " + whys[s.cache_why] : "")].filter(Boolean).join(", ")],
       ["Time", [`${took(s.total_ms)} in all`, ...parts.sort((a, b) => b[0] - a[0]).filter(x => x[0] > end / 50).slice(0, 4).map(x => took(x[0]) + " " + x[1])].join(", ")],
       ["Tried again", s.retries ? count(s.retries) : ""], ["Client", s.client], ["Request", s.id]];
     box.replaceChildren(...(stages.length > 1 ? [bar] : []), el("dl", {}, ...facts.filter(f => f[1]).flatMap(f => [el("dt", {}, f[0]), el("dd", {}, f[1])])));
@@ -174,8 +174,8 @@ export class Panels {
   machine(p) {
     const f = p.facts, e = p.edge;
     const facts = [["Version", p.version], ["Configuration", p.file + (e.revision ? ", revision " + e.revision : "")], ["Up", span((new Date(p.at) - new Date(p.since)) / 1000)], ["Counting since", when(p.counted)],
-      ["Listening", (p.listen || []).join(", ")], ["Edge", e.up ? `process ${e.pid}` + (e.restarts ? `, started again ${count(e.restarts)} times` : "") : "does not answer"], ["Loops busy", (e.loop_busy || []).map(share).join(" · ")],
-      ["Held up", e.slow_turns || e.panics || e.log_dropped ? [e.slow_turns ? count(e.slow_turns) + " slow turns" : "", e.panics ? count(e.panics) + " panics" : "", e.log_dropped ? count(e.log_dropped) + " log lines dropped" : ""].filter(Boolean).join(", ") : "never"]];
+      ["Listening", (p.listen || []).join(", ")], ["Edge", e.up ? `process ${e.pid}` + (e.restarts ? `, started again ${many(e.restarts, "time")}` : "") : "does not answer"], ["Loops busy", (e.loop_busy || []).map(share).join(" · ")],
+      ["Held up", e.slow_turns || e.panics || e.log_dropped ? [e.slow_turns ? `a loop for over 50 ms, ${many(e.slow_turns, "time")}` : "", e.panics ? many(e.panics, "panic") : "", e.log_dropped ? many(e.log_dropped, "log line") + " dropped" : ""].filter(Boolean).join(", ") : "never"]];
     if (f) facts.push(["Load", (f.load || []).map(n => n.toFixed(2)).join(" · ")], ["Memory", f.mem_total ? `${bytes(f.mem_available)} of ${bytes(f.mem_total)} free` + (f.swap_used ? `, ${bytes(f.swap_used)} swapped` : "") : ""],
       ["Descriptors", f.files_max ? `${count(f.files)} of ${f.files_max > 1e15 ? "no limit" : count(f.files_max)}` : ""], ...(f.disks || []).map(d => ["Disk " + d.path, `${bytes(d.free)} of ${bytes(d.size)} free` + (d.busy > 0.005 ? `, ${share(d.busy)} busy` : "")]),
       ...(f.networks || []).map(n => ["Network " + n.name, `${bytes(n.in_rate)}/s in, ${bytes(n.out_rate)}/s out` + (n.errors + n.drops ? `, ${count(n.errors)} errors, ${count(n.drops)} drops` : "")]));

@@ -68,30 +68,36 @@ function top(list, n, of) {
   return new Set(all.sort((a, b) => b[1] - a[1]).slice(0, n).map(a => a[0]));
 }
 
+// servers are all of them, the busiest first, and what they do together by pools.
 function servers(p, poolOf) {
-  const all = [];
-  for (const o of p.pools || []) for (const s of o.servers) {
-    all.push({ at: all.length, pool: poolOf(o.name), name: s.name, state: s.state, v: ease("w " + o.name + " " + s.name, s.rate) }); // at: its place in the configuration
+  const all = [], pools = new Map();
+  for (const o of p.pools || []) {
+    const pool = poolOf(o.name), sum = pools.get(pool) || { n: 0, v: 0 };
+    pools.set(pool, sum);
+    for (const s of o.servers) {
+      const v = ease("w " + o.name + " " + s.name, s.rate);
+      all.push({ at: all.length, pool, name: s.name, state: s.state, v }); // at: its place in the configuration
+      sum.n++;
+      sum.v += v;
+    }
   }
-  return all.sort((a, b) => b.v - a.v);
+  return { all: all.sort((a, b) => b.v - a.v), pools };
 }
 
-// gather draws the busiest of them (all are in that order) by themselves, so that there are no more than so many ends, and the others of a pool as one.
-function gather(all, links, most) {
-  const named = all.length <= most ? all.length : Math.max(0, most - new Set(all.map(s => s.pool)).size), ends = new Map();
-  all.forEach((s, i) => {
-    const own = i < named, key = own ? "w " + s.pool + " " + s.name : "w " + s.pool + " …";
-    let e = ends.get(key);
-    if (!e) {
-      e = { at: own ? s.at : 1e6, key, pool: s.pool, name: own ? s.name : "", n: 0, v: 0, state: own ? s.state : "ready", rest: !own && all.slice(0, named).some(o => o.pool === s.pool) };
-      e.link = { from: s.pool, to: key, v: 0, kind: s.state === "ready" ? "ask" : "out" };
-      ends.set(key, e);
-      links.push(e.link);
-    }
-    e.v += s.v;
-    e.link.v += s.v;
-    e.n++;
-  });
+// gather draws the busiest servers (all are in that order) by themselves, so that there are no more than so many ends, and the others of a
+// pool as one. pools are what its servers do together.
+function gather(all, pools, links, most) {
+  const named = all.slice(0, all.length <= most ? all.length : Math.max(0, most - pools.size)), shown = new Map(), ends = [];
+  const end = (e, kind) => { ends.push(e); links.push({ from: e.pool, to: e.key, v: e.v, kind }); };
+  for (const s of named) {
+    const of = shown.get(s.pool) || { n: 0, v: 0 };
+    shown.set(s.pool, { n: of.n + 1, v: of.v + s.v });
+    end({ at: s.at, key: "w " + s.pool + " " + s.name, pool: s.pool, name: s.name, n: 1, v: s.v, state: s.state }, s.state === "ready" ? "ask" : "out");
+  }
+  for (const [pool, o] of pools) {
+    const of = shown.get(pool), n = o.n - (of?.n || 0);
+    if (n > 0) end({ at: 1e6, key: "w " + pool + " …", pool, name: "", n, v: Math.max(0, o.v - (of?.v || 0)), state: "ready", rest: !!of }, "ask");
+  }
   return ends;
 }
 
@@ -132,7 +138,7 @@ export class River {
     let links;
     const lay = most => {
       links = f.links.map(l => ({ ...l }));
-      columns[4] = narrow ? [] : [...gather(f.servers, links, most).values()].map(e => ({ ...e, name: e.name || e.n + (e.rest ? " more" : e.n > 1 ? " servers" : " server"), kind: "server " + e.state }))
+      columns[4] = narrow ? [] : gather(f.servers.all, f.servers.pools, links, most).map(e => ({ ...e, name: e.name || e.n + (e.rest ? " more" : e.n > 1 ? " servers" : " server"), kind: "server " + e.state }))
         .sort((a, b) => (order.get(a.pool) ?? 99) - (order.get(b.pool) ?? 99) || a.at - b.at);
       this.place(columns, x, height);
       return this.scale;

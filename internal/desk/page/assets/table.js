@@ -1,11 +1,11 @@
 // The table of sites, pools, servers and workers. When there are many rows only those that can be seen are in the document, and only
 // cells whose text has changed are touched: a picture costs what is looked at, however much there is.
 import { $, el, text, attr, cls } from "./dom.js";
-import { brief } from "./format.js";
+import { brief, many } from "./format.js";
 import { columns, words } from "./columns.js";
 import { state, on } from "./stream.js";
 
-const rowHeight = 25, many = 160; // servers beyond which pools that are well begin closed
+const rowHeight = 25, crowd = 160; // servers beyond which pools that are well begin closed
 const whole = 60, spare = 6, least = 16; // so many rows are drawn all; else those in sight, some beyond, and never fewer
 
 export class Table {
@@ -103,7 +103,7 @@ export class Table {
       }
       if (narrowed && !list.length && !(fits(o.name, o.state) && (!this.onlyBad || o.state !== "up"))) continue;
       const shut = this.shut.get("pool " + o.name);
-      const open = want.length > 0 || (shut !== undefined ? !shut : narrowed || n <= many || o.state !== "up");
+      const open = want.length > 0 || (shut !== undefined ? !shut : narrowed || n <= crowd || o.state !== "up");
       const pool = { key: "pool " + o.name, kind: "pool", name: o.name, o, open, fold: o.servers.length > 0 || list.length > 0, state: o.state };
       this.known.set(pool.key, pool);
       if (!this.sort) pools.push(pool);
@@ -118,7 +118,7 @@ export class Table {
     this.rows = rows;
     this.now = new Date(p.at);
     attr(this.table, "aria-rowcount", rows.length + 2);
-    text($("servers-count"), narrowed ? `${shown} of ${n} servers` : `${n} servers in ${p.pools.length} pools`);
+    text($("servers-count"), narrowed ? `${shown} of ${many(n, "server")}` : many(n, "server") + " in " + many(p.pools.length, "pool"));
     attr($("servers-none"), "hidden", rows.length > 0 || null);
     this.draw();
   }
