@@ -144,7 +144,7 @@ func TestWrongUseOfAlerts(t *testing.T) {
 		{[]string{"alert", "silence"}, "which alerts?"},
 		{[]string{"alert", "silence", "pool_down", "api", "2h"}, "\"2h\" is too much: write a rule and maybe a subject, in quotes if it has blanks, and --for 2h"},
 		{[]string{"alert", "silence", "pool_down", "--for", "2"}, "--for 2: write a time such as 30s, 2h or 1d"},
-		{[]string{"alert", "silence", "pool_down", "--for", "-2h"}, "write a time such as"},
+		{[]string{"alert", "silence", "pool_down", "--for", "-2h"}, "write a time such as 30s, 2h or 1d"},
 		{[]string{"alert", "ack"}, "which alert?"},
 		{[]string{"alert", "unsilence"}, "which silence?"},
 		{[]string{"alert", "list"}, "no weir answers in " + dir + ": is it running, and with this run directory? (--run-dir DIR names another)"},

@@ -91,6 +91,10 @@ func start(t *testing.T, text string) *weir {
 			api.AnswerError(w, http.StatusUnprocessableEntity, fmt.Errorf("filter, column 1: wrong"))
 			return
 		}
+		if r.URL.Query().Get("filter") == "whole" {
+			fmt.Fprintf(w, "%q", r.URL.Query()["of"]) //nolint:errcheck // as everywhere
+			return
+		}
 		if r.URL.Query().Get("filter") == "silent" {
 			w.(http.Flusher).Flush()
 			<-r.Context().Done()
@@ -227,6 +231,9 @@ func TestRooms(t *testing.T) {
 		{"GET", "/api/v1/events?n=x", "", nil, 422, "write how many"},
 		{"GET", "/api/v1/log?recent=1", "", nil, 200, `{"status":500}`},
 		{"GET", "/api/v1/log?filter=wrong", "", nil, 422, "column 1"},
+		{"GET", "/api/v1/log?filter=whole", "", nil, 200, `["shown"]`},
+		{"GET", "/api/v1/log?of=all&filter=whole;&of=x&filter=whole", "", nil, 200, `["shown"]`},
+		{"GET", "/api/v1/log?filter=whole&of=shown", "", bearer, 200, `[]`},
 		{"GET", "/api/v1/cache", "", nil, 422, "there is no cache"},
 		{"GET", "/api/v1/interventions", "", nil, 200, `"ann"`},
 		{"GET", "/api/v1/me", "", nil, 200, `"role":"view"`},
@@ -574,14 +581,19 @@ func TestNextDesk(t *testing.T) {
 	s.mu.Unlock()
 	s.eventually("five requests", func() bool { return s.desk.hub.now.Load().Total.Requests == 5 })
 	since := s.desk.hub.now.Load().Counted
+	before := s.desk.hub.now.Load()
+	s.eventually("next picture", func() bool { return s.desk.hub.now.Load() != before })
+	s.mu.Lock() // what is counted in the last second
+	s.counters = &api.Counters{Epochs: []string{"a"}, PID: 2, Counts: api.Counts{Requests: 7}}
+	s.mu.Unlock()
 	s.end()
 	s.mu.Lock()
 	s.counters = &api.Counters{Epochs: []string{"b"}, PID: 3, Counts: api.Counts{Requests: 1}}
 	s.mu.Unlock()
 	s.begin(usual)
 	p := s.desk.hub.now.Load()
-	if p.Total.Requests != 6 || !p.Counted.Equal(since) {
-		t.Errorf("the next desk has %d requests since %v, want 6 since %v", p.Total.Requests, p.Counted, since)
+	if p.Total.Requests != 8 || !p.Counted.Equal(since) {
+		t.Errorf("the next desk has %d requests since %v, want 8 since %v", p.Total.Requests, p.Counted, since)
 	}
 	s.end()
 	if err := os.WriteFile(s.desk.hub.shelf.path("totals"), []byte("{"), 0o600); err != nil {
