@@ -117,3 +117,43 @@ func TestScrollsByRows(t *testing.T) {
 		t.Errorf("two rows further %d nodes of %d rows were changed", changes, rows)
 	}
 }
+
+// TestKeysGoFar: the keyboard's row stays in sight and in focus through rows that come and go, wide and on a telephone.
+func TestKeysGoFar(t *testing.T) {
+	url := play(t, stage.New(100, 10))
+	for _, v := range []struct{ width, height int64 }{{1440, 900}, {390, 844}} {
+		b := open(t, url, v.width, v.height).ready()
+		b.do(chromedp.Evaluate(`document.getElementById("open-all").click()`, nil))
+		b.wait(`+document.getElementById("servers").getAttribute("aria-rowcount") > 1100`)
+		at := func() int {
+			return eval[int](b, `(() => {
+				const e = document.activeElement, tr = e?.closest("#servers tbody tr"), r = e?.getBoundingClientRect();
+				return !tr || !tr.classList.contains("chosen") || r.top < 0 || r.bottom > innerHeight ? -1 : +tr.getAttribute("aria-rowindex");
+			})()`)
+		}
+		last := 0
+		for i := range 90 {
+			b.keys("j")
+			now := at()
+			if now <= last {
+				t.Fatalf("%d wide: after j for the %d. time the row is %d, before it was %d", v.width, i+1, now, last)
+			}
+			last = now
+		}
+		for range 10 {
+			b.keys("k")
+			now := at()
+			if now >= last || now < 0 {
+				t.Fatalf("%d wide: after k the row is %d, before it was %d", v.width, now, last)
+			}
+			last = now
+		}
+		// Who scrolls away with the mouse and goes on with a key is where he was.
+		b.do(chromedp.Evaluate(`document.getElementById("servers-box").scrollTop = 20000; scrollTo(0, 20000)`, nil))
+		b.wait(`!document.querySelector("#servers tr.chosen")`)
+		b.keys("j")
+		if now := at(); now != last+1 && now != last+2 {
+			t.Errorf("%d wide: after scrolling away j leads to row %d from %d", v.width, now, last)
+		}
+	}
+}

@@ -252,6 +252,27 @@ func TestFew(t *testing.T) {
 	}
 }
 
+// TestAppsNumbers: what apps send by statsd stands on the page as it was meant.
+func TestAppsNumbers(t *testing.T) {
+	s := stage.New(0, 0)
+	s.Have("/api/v1/numbers", map[string]any{"numbers": []map[string]any{
+		{"name": "logins", "kind": "counter", "value": 3}, {"name": "drift", "kind": "gauge", "value": -2.5, "labels": map[string]string{"of": "<i>clock</i>"}},
+		{"name": "render", "kind": "timer", "value": 9600, "count": 30, "p95": 420}, {"name": "pages", "kind": "histogram", "value": 300, "count": 4},
+	}})
+	b := open(t, play(t, s), 1440, 900).ready()
+	b.wait(`!document.getElementById("p-numbers").hidden`)
+	if got, want := eval[string](b, `[...document.querySelectorAll("#numbers li")].map(e => [...e.children].map(c => c.textContent).join("|")).join("\n")`),
+		"logins||3\ndrift|of <i>clock</i>|−2.5\nrender||30, p95 420 ms\npages||4, mean 75"; got != want {
+		t.Errorf("the numbers are\n%s\nwant\n%s", got, want)
+	}
+	var many []map[string]any
+	for i := range 50 {
+		many = append(many, map[string]any{"name": fmt.Sprintf("n%02d", i), "kind": "gauge", "value": i})
+	}
+	s.Have("/api/v1/numbers", map[string]any{"numbers": many})
+	b.wait(`document.getElementById("numbers-more").textContent === "And 10 more: weir top shows all."`)
+}
+
 // TestNumbersFit: no number of a large site is cut off: the first digits of one are another number.
 func TestNumbersFit(t *testing.T) {
 	s := stage.New(0, 0)

@@ -9,6 +9,9 @@ export function count(n) {
   return scaled(n, 1000, ["", "k", "M", "G", "T"]);
 }
 
+// amount is a number of somebody else's: it may be whole or not, and below 0.
+export function amount(n) { return n < 0 ? "−" + amount(-n) : Number.isInteger(n) || n >= 10 ? count(n) : rate(n); }
+
 // many is so many of something.
 export function many(n, what) { return count(n) + " " + what + (n === 1 ? "" : "s"); }
 

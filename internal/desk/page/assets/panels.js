@@ -1,7 +1,7 @@
 // The rooms below the table: why there were misses, what is slow, what failed, what happened, who did what, and how the machine is.
 import { $, el, text, attr, cls, list, seen } from "./dom.js";
 import { state, get, lines, on } from "./stream.js";
-import { count, many, rate, bytes, ms, took, span, share, when } from "./format.js";
+import { amount, count, many, rate, bytes, ms, took, span, share, when } from "./format.js";
 import { causes, whys, spent, fullName } from "./words.js";
 import { isBad } from "./charts.js";
 import { acknowledge, silence, unsilence } from "./act.js";
@@ -193,12 +193,14 @@ export class Panels {
 
   // numbers are what apps count of themselves, by statsd.
   numbers(d) {
-    const all = (d?.numbers || []).slice(0, 40);
+    const known = d?.numbers || [], all = known.slice(0, 40);
+    text($("numbers-more"), known.length > all.length ? `And ${count(known.length - all.length)} more: weir top shows all.` : "");
     attr($("p-numbers"), "hidden", all.length === 0 || null);
     list($("numbers"), all, n => n.name + JSON.stringify(n.labels || {}), () => el("li", {}, el("b"), el("span"), el("em")), (e, n) => {
       text(e.children[0], n.name);
       text(e.children[1], Object.entries(n.labels || {}).map(([k, v]) => k + " " + v).join(", "));
-      text(e.children[2], n.count ? `${count(n.count)}, mean ${rate(n.value / n.count)}` : Math.abs(n.value) < 10 ? rate(n.value) : count(n.value));
+      const mean = n.value / n.count, timer = n.kind === "timer";
+      text(e.children[2], !n.count ? amount(n.value) : `${count(n.count)}, ` + (timer && n.p95 ? `p95 ${took(n.p95)}` : timer ? `mean ${took(mean)}` : `mean ${amount(mean)}`));
     });
   }
 
