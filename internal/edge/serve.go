@@ -31,6 +31,9 @@ func (h *handler) serve() {
 	if purges {
 		site, route = h.purgeRoute()
 	}
+	if h.tree.traces != nil && (route == nil || route.config.Monitor == "") {
+		h.trace()
+	}
 	if site == nil {
 		h.fail(404, journal.NoSite, "no site has this host")
 		return
@@ -43,9 +46,6 @@ func (h *handler) serve() {
 	h.site, h.route = site, route
 	h.x.Journal.Site, h.x.Journal.Route = site.name, route.name
 	h.x.Journal.Mark(journal.Routed, h.l.loop.Now())
-	if h.tree.traces != nil && route.config.Monitor == "" {
-		h.trace()
-	}
 
 	// May it pass?
 	if !h.admit() {

@@ -67,7 +67,7 @@ const (
 	tracestate  = "tracestate"
 )
 
-// trace finds the trace of a request whose route is known. Whoever asks may say which one it is; whether it is sampled only a trusted
+// trace finds the trace of a request, before it is asked what its route wants. Whoever asks may say which one it is; whether it is sampled only a trusted
 // proxy says.
 func (h *handler) trace() {
 	t := h.tree.traces

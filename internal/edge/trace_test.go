@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	common "go.opentelemetry.io/proto/otlp/common/v1"
 	traces "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
@@ -263,6 +264,24 @@ func TestSpansOfFragments(t *testing.T) {
 		}
 		if !paths["/one"] || !paths["/two"] {
 			t.Errorf("fragments are %v", paths)
+		}
+	}
+}
+
+// TestSpansWithoutARoute: what nobody serves is told too.
+func TestSpansWithoutARoute(t *testing.T) {
+	r := serveEdge(t, fibers, "traces: {to: http://x, sample: 100%}\nsites: [{hosts: [b], routes: [{match: {path: /b}, respond: {status: 204}}]}]\n")
+	lines := spansFrom(t, r)
+	for _, host := range []string{"a", "b"} {
+		c := testkit.Dial(t, r.addr)
+		c.Send(wire("GET / HTTP/1.1\nHost: " + host + "\n\n"))
+		c.Response("GET")
+		c.Close()
+		all := readSpans(t, <-lines)
+		if len(all) != 1 || all[0].Name != "GET" || !slices.ContainsFunc(all[0].Attributes, func(a *common.KeyValue) bool {
+			return a.Key == "weir.cause" && strings.HasPrefix(a.Value.GetStringValue(), "no_")
+		}) {
+			t.Errorf("%s is %v", host, all)
 		}
 	}
 }
