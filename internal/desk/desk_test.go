@@ -91,6 +91,10 @@ func start(t *testing.T, text string) *weir {
 			api.AnswerError(w, http.StatusUnprocessableEntity, fmt.Errorf("filter, column 1: wrong"))
 			return
 		}
+		if r.URL.Query().Get("filter") == "whole" {
+			fmt.Fprintf(w, "%q", r.URL.Query()["of"]) //nolint:errcheck // as everywhere
+			return
+		}
 		if r.URL.Query().Get("filter") == "silent" {
 			w.(http.Flusher).Flush()
 			<-r.Context().Done()
@@ -227,6 +231,9 @@ func TestRooms(t *testing.T) {
 		{"GET", "/api/v1/events?n=x", "", nil, 422, "write how many"},
 		{"GET", "/api/v1/log?recent=1", "", nil, 200, `{"status":500}`},
 		{"GET", "/api/v1/log?filter=wrong", "", nil, 422, "column 1"},
+		{"GET", "/api/v1/log?filter=whole", "", nil, 200, `["shown"]`},
+		{"GET", "/api/v1/log?of=all&filter=whole;&of=x&filter=whole", "", nil, 200, `["shown"]`},
+		{"GET", "/api/v1/log?filter=whole&of=shown", "", bearer, 200, `[]`},
 		{"GET", "/api/v1/cache", "", nil, 422, "there is no cache"},
 		{"GET", "/api/v1/interventions", "", nil, 200, `"ann"`},
 		{"GET", "/api/v1/me", "", nil, 200, `"role":"view"`},
