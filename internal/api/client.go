@@ -33,6 +33,9 @@ func EdgeSocket(runDir string) string { return filepath.Join(runDir, "edge.sock"
 // DeskSocket is where the desk of a run directory answers: its whole API, for who may use the socket, without a token.
 func DeskSocket(runDir string) string { return filepath.Join(runDir, "desk.sock") }
 
+// LastWord is the file in which an edge that stops, and that none follows, leaves its Counters.
+func LastWord(runDir string) string { return filepath.Join(runDir, "edge.word") }
+
 // OwnEdgeSocket is where the n-th edge of a run directory answers.
 func OwnEdgeSocket(runDir string, n int) string {
 	return filepath.Join(runDir, "edge-"+strconv.Itoa(n)+".sock")

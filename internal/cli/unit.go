@@ -87,6 +87,7 @@ func serviceUnit(cfg *config.Config, program, file, user string) string {
 	line("Environment=WEIR_RUN_DIR=/run/weir")
 	line("RuntimeDirectory=weir")
 	line("RuntimeDirectoryMode=0755")
+	line("RuntimeDirectoryPreserve=restart")
 	if cfg.Admin != nil && cfg.Admin.Keep == "" {
 		line("StateDirectory=weir")
 	}

@@ -107,6 +107,7 @@ func (d *desk) newHub(cfg *config.Config, node string) *hub {
 	h.shelf = openShelf(lastingDir(cfg, d.runDir), d.runDir)
 	var book picture.Book
 	h.shelf.read("totals", into(&book))
+	h.shelf.takeWord(api.LastWord(d.runDir), &book)
 	h.shelf.read("graphs", h.series.Load)
 	var happened events.Saved
 	h.shelf.read("events", into(&happened))

@@ -2,9 +2,15 @@ package desk
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
+	"os"
 	"time"
+
+	"github.com/weirhq/weir/internal/api"
+	"github.com/weirhq/weir/internal/picture"
 )
 
 // How often what the desk knows is left for the next one, unless the file is large (see shelfRate). Where only the desk dies, the edge
@@ -32,6 +38,27 @@ func (h *hub) leaveBehind(now time.Time, another, end bool) {
 		h.shelf.leave("events", now, asJSON(h.events.Save()))
 	}
 	h.alarm.leave(now, due)
+}
+
+// takeWord adds to a book what an edge has left that stopped when the desk was gone already. Once only: after many other edges it would
+// not be known again.
+func (s *shelf) takeWord(path string, book *picture.Book) {
+	if s.lock == nil {
+		return
+	}
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	var c api.Counters
+	if err == nil {
+		err = json.Unmarshal(text, &c)
+	}
+	if err = errors.Join(err, os.Remove(path)); err != nil || len(c.Epochs) == 0 {
+		slog.Warn("what was answered in the last second before weir stopped is in no total", "error", err)
+		return
+	}
+	book.Take(&c)
 }
 
 // asJSON returns what writes a value that nobody changes any more.

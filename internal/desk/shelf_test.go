@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/weirhq/weir/internal/api"
+	"github.com/weirhq/weir/internal/picture"
 )
 
 // keep has a text left under a name by a shelf that is closed then.
@@ -204,5 +205,47 @@ func TestKeepMoves(t *testing.T) {
 	s.begin(strings.Replace(usual, "token:", "keep: "+dir+", token:", 1))
 	if n := s.desk.hub.now.Load().Total.Requests; n != 6 {
 		t.Errorf("the next desk has %d requests, want 6", n)
+	}
+}
+
+// TestLastWord: what an edge that stopped last has left is counted, once, whatever the book knows of it.
+func TestLastWord(t *testing.T) {
+	dir := t.TempDir()
+	word := func(epoch string, n uint64) *api.Counters {
+		return &api.Counters{Epochs: []string{epoch}, Counts: api.Counts{Requests: n}}
+	}
+	sum := func(b *picture.Book) uint64 {
+		p := picture.NewMaker("node", 1, *b, time.Now()).Make(time.Now(), picture.Told{Edge: word("new", 1)})
+		return p.Total.Requests
+	}
+	s := openShelf(dir, "")
+	defer closed(t, s)
+	for _, c := range []struct {
+		what, left string
+		book       picture.Book
+		want       uint64
+	}{
+		{"the one that was seen", `{"epochs":["a"],"counts":{"requests":7}}`, picture.Book{Last: word("a", 5)}, 8},
+		{"one that was never seen", `{"epochs":["b"],"counts":{"requests":7}}`, picture.Book{Last: word("a", 5)}, 13},
+		{"an earlier one", `{"epochs":["a"],"counts":{"requests":7}}`, picture.Book{Last: word("b", 5), Gone: []api.Counters{*word("a", 3)}}, 13},
+		{"nothing", "", picture.Book{Last: word("a", 5)}, 6},
+		{"half a file", `{"epochs":["a"],"cou`, picture.Book{Last: word("a", 5)}, 6},
+		{"nobody's", `{}`, picture.Book{Last: word("a", 5)}, 6},
+	} {
+		path := api.LastWord(dir)
+		if c.left != "" {
+			if err := os.WriteFile(path, []byte(c.left), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		listening(t)
+		for range 2 {
+			if s.takeWord(path, &c.book); sum(&c.book) != c.want {
+				t.Errorf("%s: %d requests, want %d", c.what, sum(&c.book), c.want)
+			}
+		}
+		if _, err := os.Stat(path); err == nil {
+			t.Errorf("%s: it is still there", c.what)
+		}
 	}
 }

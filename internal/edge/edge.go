@@ -309,6 +309,7 @@ func (e *Edge) Stop(ctx context.Context) error {
 	e.onLoops((*local).endSessions)
 	e.mu.Unlock() // it is asked for what is counted
 	e.bequeath()
+	e.leaveWord()
 	e.spanTelling.end()
 	e.mu.Lock()
 	e.told.Seal()

@@ -17,8 +17,8 @@ type Book struct {
 // manyGone is how many last words are kept apart. More are added up: an edge so old is not heard of again.
 const manyGone = 8
 
-// take takes a new word of an edge. It changes nothing that a copy of the book has.
-func (b *Book) take(c *api.Counters) {
+// Take takes a new word of an edge, or one that it has had before. It changes nothing that a copy of the book has.
+func (b *Book) Take(c *api.Counters) {
 	if b.Last != nil && !includes(c, b.Last) {
 		b.Gone = append(slices.Clip(b.Gone), *b.Last)
 	}

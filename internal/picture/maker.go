@@ -54,7 +54,7 @@ func (m *Maker) Make(now time.Time, t Told) *Picture {
 		m.keepKeeper(p)
 	}
 	if t.Edge != nil {
-		m.book.take(t.Edge)
+		m.book.Take(t.Edge)
 		p.Edge.Up, p.Edge.PID, p.Edge.Revision = true, t.Edge.PID, t.Edge.Revision
 		p.Edge.Connections, p.Edge.Room = t.Edge.Connections, t.Edge.Room
 		p.Edge.Active, p.Edge.SessionsNow = t.Edge.Active, t.Edge.SessionsNow

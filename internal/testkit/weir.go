@@ -52,6 +52,7 @@ type Setup struct {
 	Nofile  int               // limit on open files of each process, as ulimit -n sets it; 0: inherited
 	Own     bool              // run a copy of the binary in Dir, which the test may replace
 	Sockets []*os.File        // handed down as systemd does
+	RunDir  string            // of an earlier weir that has stopped; default: a new one
 	Deaf    bool              // its output goes to a pipe whose reader has gone away, not to Output
 }
 
@@ -66,12 +67,14 @@ func Run(t testing.TB, s Setup) *Weir {
 	}
 	w.binary = Build(t, "./cmd/weir", !s.Plain)
 	// Paths of Unix sockets are short: a test's own directory, with its name in it, can be too long for one.
-	run, err := os.MkdirTemp("", "weir-run-")
-	if err != nil {
-		t.Fatal(err)
+	if w.RunDir = s.RunDir; w.RunDir == "" {
+		run, err := os.MkdirTemp("", "weir-run-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.RunDir = run
+		t.Cleanup(func() { os.RemoveAll(run) })
 	}
-	w.RunDir = run
-	t.Cleanup(func() { os.RemoveAll(run) })
 	if s.File != "" {
 		w.File = filepath.Join(Root(), s.File)
 	} else {

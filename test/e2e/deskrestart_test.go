@@ -107,3 +107,29 @@ func TestDeskOutlivesRestart(t *testing.T) {
 		t.Errorf("the damage is not told:\n%s", w.Output())
 	}
 }
+
+// TestNothingIsCountedAmiss: what is answered until weir stops is in the totals afterwards, to the last request, where its run directory is
+// the same.
+func TestNothingIsCountedAmiss(t *testing.T) {
+	address := testkit.FreeAddress(t)
+	w := testkit.Run(t, testkit.Setup{Config: withDesk(address)})
+	sent := awaitPicture(t, address, "what waited for weir is counted", func(p *picture.Picture) bool { return p.Edge.Up && p.Total.Requests > 0 }).Total.Requests
+	for range 3 {
+		c := w.Dial()
+		for range 200 {
+			request(c, "/")
+		}
+		sent += 200
+		w.Stop() // before the desk has asked again
+		w = testkit.Run(t, testkit.Setup{Config: withDesk(address), RunDir: w.RunDir})
+		p := awaitPicture(t, address, "it is there again", func(p *picture.Picture) bool {
+			st := w.Status()
+			return p.Edge.Up && st.Edge != nil && st.Edge.Requests > 0 && p.Total.Requests >= sent+st.Edge.Requests
+		})
+		if now := w.Status().Edge.Requests; p.Total.Requests != sent+now {
+			t.Fatalf("%d requests are counted, want %d", p.Total.Requests, sent+now)
+		} else {
+			sent += now
+		}
+	}
+}
