@@ -59,8 +59,15 @@ func folderKind(words string) kind[string] {
 		if !ok {
 			return "", false
 		}
-		if info, err := d.host.stat(path); err == nil && !info.IsDir() {
+		info, err := d.host.stat(path)
+		switch {
+		case err != nil || !d.strict: // it may be made
+		case !info.IsDir():
 			d.lacking(v, path+" is no directory", "write "+words)
+		default:
+			if err := d.host.writable(path); err != nil {
+				d.warn(v, "the directory "+path+" cannot be written to: "+reason(err), "let weir's user write there, or write another: what is in memory alone ends with the process")
+			}
 		}
 		return path, true
 	}

@@ -590,14 +590,19 @@ func TestNextDesk(t *testing.T) {
 	s.mu.Unlock()
 	s.eventually("five requests", func() bool { return s.desk.hub.now.Load().Total.Requests == 5 })
 	since := s.desk.hub.now.Load().Counted
+	before := s.desk.hub.now.Load()
+	s.eventually("next picture", func() bool { return s.desk.hub.now.Load() != before })
+	s.mu.Lock() // what is counted in the last second
+	s.counters = &api.Counters{Epochs: []string{"a"}, PID: 2, Counts: api.Counts{Requests: 7}}
+	s.mu.Unlock()
 	s.end()
 	s.mu.Lock()
 	s.counters = &api.Counters{Epochs: []string{"b"}, PID: 3, Counts: api.Counts{Requests: 1}}
 	s.mu.Unlock()
 	s.begin(usual)
 	p := s.desk.hub.now.Load()
-	if p.Total.Requests != 6 || !p.Counted.Equal(since) {
-		t.Errorf("the next desk has %d requests since %v, want 6 since %v", p.Total.Requests, p.Counted, since)
+	if p.Total.Requests != 8 || !p.Counted.Equal(since) {
+		t.Errorf("the next desk has %d requests since %v, want 8 since %v", p.Total.Requests, p.Counted, since)
 	}
 	s.end()
 	if err := os.WriteFile(s.desk.hub.shelf.path("totals"), []byte("{"), 0o600); err != nil {

@@ -22,6 +22,7 @@ import (
 const (
 	every    = time.Second
 	askTime  = 2 * time.Second // for keeper and edge to answer
+	lastTime = time.Second / 2 // for the edge, when the desk stops
 	handTime = 5               // seconds between two questions for what people did
 )
 
@@ -76,6 +77,7 @@ func (h *hub) run() {
 		case dir := <-h.moves:
 			h.move(dir)
 		case <-h.end:
+			h.lastCount(time.Now())
 			h.alarm.stop()
 			h.leaveBehind(time.Now(), true, true)
 			return
@@ -149,6 +151,16 @@ func (h *hub) look(now time.Time) {
 	}
 	h.publish(p, news)
 	h.leaveBehind(now, h.another(told.Edge), false)
+}
+
+// lastCount asks the edge once more what it has counted, if it is there still: where all of weir stops, it soon is not.
+func (h *hub) lastCount(now time.Time) {
+	ctx, cancel := context.WithTimeout(context.Background(), lastTime)
+	defer cancel()
+	var c api.Counters
+	if err := h.edge.Get(ctx, "/v1/counters", &c); err == nil {
+		h.maker.Make(now, picture.Told{Edge: &c}) // which nobody is shown: it is for the totals
+	}
 }
 
 // another reports whether this is another edge than the last: what that one has counted is known to nobody but the desk from now on.

@@ -199,6 +199,7 @@ func (k *keeper) edgeExited(e *edge) {
 	k.edge = nil
 	k.dirty = true // whoever waits to be out of it is
 	if k.stopping {
+		e.door.close() // an edge that it has followed is not to wait for an answer there
 		return
 	}
 	if time.Since(e.started) > edgeYoung {

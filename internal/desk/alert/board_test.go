@@ -175,15 +175,15 @@ func TestSilent(t *testing.T) {
 		}
 	}
 	p := &picture.Picture{Pools: []picture.Pool{{Name: "web", Servers: []picture.Server{
-		{Name: "a", Address: "10.0.0.1:80", State: "down", Why: "check fails", Check: "connection refused"},
-		{Name: "b", Address: "10.0.0.2:80", State: "down", Why: "check fails", Check: "no answer within 1s"},
+		{Name: "a", Address: "10.0.0.1:80", State: "down", Why: "check fails: connection refused", Check: "connection refused"},
+		{Name: "b", Address: "10.0.0.2:80", State: "down", Why: "check fails: no answer within 1s", Check: "no answer within 1s"},
 		{Name: "c", Address: "[::1]:80", State: "down"}, {Name: "d", Address: "[2001:db8::1]:80", State: "ready"},
 	}}}}
 	got := ""
 	for _, m := range machines(p) {
 		got += fmt.Sprintf("%s dead=%v %s\n", m.host, m.dead, m.why)
 	}
-	if want := "10.0.0.1 dead=false its check fails, connection refused\n10.0.0.2 dead=true its check fails, no answer within 1s\n2001:db8::1 dead=false \n"; got != want {
+	if want := "10.0.0.1 dead=false check fails: connection refused\n10.0.0.2 dead=true check fails: no answer within 1s\n2001:db8::1 dead=false \n"; got != want {
 		t.Error(got)
 	}
 }

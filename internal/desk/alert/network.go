@@ -60,7 +60,7 @@ func machines(p *picture.Picture) (all []*machine) {
 			}
 			m := at[h]
 			if m == nil {
-				m = &machine{host: h, dead: true, why: why(s)}
+				m = &machine{host: h, dead: true, why: s.Why}
 				at[h] = m
 				all = append(all, m)
 			}

@@ -252,7 +252,7 @@ var builtIn = map[string]func(*view, *rule, found){
 			o := &v.p.Pools[i]
 			for j := range o.Servers {
 				if s := &o.Servers[j]; o.App == "" { // workers are worker_loop's
-					f(o.Name+"/"+s.Name, met(s.State == "down"), "", "the server %s of the pool %s is down%s", s.Name, o.Name, because(why(s)))
+					f(o.Name+"/"+s.Name, met(s.State == "down"), "", "the server %s of the pool %s is down%s", s.Name, o.Name, because(s.Why))
 				}
 			}
 		}
@@ -405,23 +405,14 @@ func whyDown(o *picture.Pool) string {
 	for i := range o.Servers {
 		if s := &o.Servers[i]; s.State == "maint" || s.State == "draining" {
 			by++
-		} else if w := why(s); w != "" {
-			last = w
+		} else if s.Why != "" {
+			last = s.Why
 		}
 	}
 	if by == len(o.Servers) {
 		return "people took all of its servers out"
 	}
 	return fmt.Sprintf("none of its %d servers takes requests%s", len(o.Servers), because(last))
-}
-
-// why is why a server takes nothing, with what its check said.
-func why(s *picture.Server) string {
-	const fails = "check fails"
-	if s.Check == "" || !strings.Contains(s.Why, fails) {
-		return s.Why
-	}
-	return strings.Replace(s.Why, fails, "its check fails, "+s.Check, 1)
 }
 
 func because(why string) string {

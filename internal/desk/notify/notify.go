@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -137,13 +138,12 @@ func (s *Sender) Use(cfg *config.Alerts) {
 	}
 }
 
+// same reports whether messages would go the same way.
 func same(t *target, spec config.AlertTarget, smtp config.SMTP) bool {
-	a, b := t.spec, spec
-	if len(b.Email) > 0 && t.smtp != smtp {
-		return false
+	way := func(s config.AlertTarget) config.AlertTarget {
+		return config.AlertTarget{Email: s.Email, Webhook: s.Webhook, Slack: s.Slack, Command: s.Command, Timeout: s.Timeout}
 	}
-	hooks := a.Webhook == nil && b.Webhook == nil || a.Webhook != nil && b.Webhook != nil && a.Webhook.URL == b.Webhook.URL && a.Webhook.Secret == b.Webhook.Secret && slices.Equal(a.Webhook.Fields, b.Webhook.Fields)
-	return hooks && slices.Equal(a.Email, b.Email) && a.Slack == b.Slack && slices.Equal(a.Command, b.Command) && a.Timeout == b.Timeout
+	return reflect.DeepEqual(way(t.spec), way(spec)) && (len(spec.Email) == 0 || t.smtp == smtp)
 }
 
 func how(t config.AlertTarget) string {
