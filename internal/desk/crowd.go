@@ -35,45 +35,37 @@ func newCrowd(ln net.Listener, most int) *crowd {
 	return &crowd{Listener: ln, most: most, all: map[*guest]bool{}, by: map[netip.Addr]int{}}
 }
 
-// Accept takes the next connection for which there is room, and closes those for which there is none.
+// Accept takes the next connection, and closes another one if there are too many.
 func (o *crowd) Accept() (net.Conn, error) {
-	for {
-		c, err := o.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		g := &guest{Conn: c, in: o, since: time.Now()}
-		if a, err := netip.ParseAddrPort(c.RemoteAddr().String()); err == nil {
-			g.addr = a.Addr().Unmap()
-		}
-		leaves, ok := o.enter(g)
-		if leaves != nil {
-			leaves.Conn.Close() //nolint:errcheck // it has been taken out
-		}
-		if ok {
-			return g, nil
-		}
-		c.Close() //nolint:errcheck // nothing has been said
+	c, err := o.Listener.Accept()
+	if err != nil {
+		return nil, err
 	}
+	g := &guest{Conn: c, in: o, since: time.Now()}
+	if a, err := netip.ParseAddrPort(c.RemoteAddr().String()); err == nil {
+		g.addr = a.Addr().Unmap()
+	}
+	if leaves := o.enter(g); leaves != nil {
+		leaves.Conn.Close() //nolint:errcheck // it has been taken out
+	}
+	return g, nil
 }
 
-// enter has a guest in, if there is room or can be made: leaves, which is in no more, is to be closed then.
-func (o *crowd) enter(g *guest) (leaves *guest, ok bool) {
+// enter has a guest in. If there is no room, leaves is in no more, and is to be closed.
+func (o *crowd) enter(g *guest) (leaves *guest) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.all) >= o.most {
-		if leaves = o.gives(g.addr); leaves == nil {
-			return nil, false
-		}
+		leaves = o.gives(g.addr)
 		o.remove(leaves)
 	}
 	o.all[g] = true
 	o.by[g.addr]++
-	return leaves, true
+	return leaves
 }
 
-// gives is who makes room for one more of an address: of the address that has most, who has said nothing for the longest time; one that
-// asks something only if another address has fewer. Under mu.
+// gives is who makes room for one more of an address: of the address that has most, who has said nothing for the longest time, or else whose
+// request has been under way for the longest: a page comes again, and most other requests take no time. Under mu.
 func (o *crowd) gives(addr netip.Addr) (leaves *guest) {
 	most := addr
 	for a, n := range o.by {
@@ -82,7 +74,7 @@ func (o *crowd) gives(addr netip.Addr) (leaves *guest) {
 		}
 	}
 	for g := range o.all {
-		if g.addr != most || g.asks && most == addr {
+		if g.addr != most {
 			continue
 		}
 		if leaves == nil || leaves.asks && !g.asks || leaves.asks == g.asks && g.since.Before(leaves.since) {

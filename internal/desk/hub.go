@@ -209,14 +209,19 @@ func (p *piece) of(l *listener) []byte {
 
 const (
 	maxListeners = 200
+	maxLocal     = 20        // more, for who comes by the Unix socket: pages cannot keep weir top out
 	maxUnread    = 256 << 10 // bytes of events that wait for one to listen
 )
 
 // join adds a listener, nil if there are too many.
-func (h *hub) join(packed bool) *listener {
+func (h *hub) join(packed, local bool) *listener {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.listeners) >= maxListeners {
+	most := maxListeners
+	if local {
+		most += maxLocal
+	}
+	if len(h.listeners) >= most {
 		return nil
 	}
 	l := &listener{packed: packed, wake: make(chan struct{}, 1)}

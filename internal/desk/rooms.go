@@ -225,12 +225,18 @@ func (o *rooms) picture(w http.ResponseWriter, r *http.Request) {
 	answer.Serve(w, r, "application/json")
 }
 
+// isLocal reports whether somebody came by the Unix socket of the command line.
+func isLocal(r *http.Request) bool {
+	_, is := r.Context().Value(peer{}).(string)
+	return is
+}
+
 // streamIdle is the pause after which something is sent, lest somebody in between takes the silence for the end.
 const streamIdle = 15 * time.Second
 
 func (o *rooms) stream(w http.ResponseWriter, r *http.Request) {
 	zipped := packed.Accepted(r)
-	l := o.hub.join(zipped)
+	l := o.hub.join(zipped, isLocal(r))
 	if l == nil {
 		api.AnswerError(w, http.StatusTooManyRequests, errors.New("too many pages are open"))
 		return
@@ -320,7 +326,7 @@ const maxLogs = 10
 
 // log passes on what the edge tells of requests.
 func (o *rooms) log(w http.ResponseWriter, r *http.Request) {
-	_, local := r.Context().Value(peer{}).(string)
+	local := isLocal(r)
 	q := r.URL.Query()
 	if recent := q.Get("recent") != ""; (!recent || q.Get("follow") == "true") && !local {
 		select {

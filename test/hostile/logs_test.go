@@ -54,7 +54,7 @@ func TestInjectionIntoEveryLog(t *testing.T) {
 	sites := strings.Replace(fmt.Sprintf(injectionSites, "json", "", o.address(), testkit.DeadAddress(t)), `{access: {to: "@DIR@/access.log", format: json}}`,
 		"{access: "+strings.ReplaceAll(manyLogs, "@SOCKET@", socket)+"}", 1)
 	w := testkit.Run(t, testkit.Setup{Config: sites})
-	s := w.Terminal(200, 50, "log")
+	s := w.Terminal(200, 400, "log") // all of it: loops tell of the last request before what others have yet to tell
 	all := append(nastyRequests(), "GET /the-last-one HTTP/1.1\r\n"+host+"Connection: close\r\n\r\n")
 	for _, text := range all {
 		if _, err := talk(w.Address, text); err != nil {
