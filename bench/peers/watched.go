@@ -140,8 +140,11 @@ func readAll(ctx context.Context, url string) error {
 	if err == nil && (resp.StatusCode != http.StatusOK || n == 0) {
 		err = fmt.Errorf("%s answered %s with %d bytes", url, resp.Status, n)
 	}
-	if errors.Is(err, context.Canceled) {
+	if ctx.Err() != nil || errors.Is(err, io.ErrUnexpectedEOF) { // a stream that is compressed has no end of its own
 		return nil
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("reading %s after %d bytes: %w", url, n, err)
+	}
+	return nil
 }

@@ -364,12 +364,19 @@ func inSeconds(s float64) time.Duration { return time.Duration(s * float64(time.
 func showDowntime(out io.Writer, r outage.Report) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s", r.Month)
+	if begin, err := time.ParseInLocation("2006-01", r.Month, r.Since.Location()); err == nil && !begin.AddDate(0, 1, 0).After(r.Since) {
+		_, err := fmt.Fprintf(out, "%s: nobody looked; the book begins on %s\n", r.Month, r.Since.Format("2006-01-02 15:04"))
+		return err
+	} else if err == nil && !r.At.IsZero() && begin.After(r.At) {
+		_, err := fmt.Fprintf(out, "%s is to come\n", r.Month)
+		return err
+	}
 	if r.Since.Format("2006-01") == r.Month {
 		fmt.Fprintf(&b, ", from %s on", r.Since.Format("2006-01-02 15:04"))
 	}
 	b.WriteByte('\n')
 	t := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "SITE\tDOWN\tOUTAGES\tBUDGET\tLEFT\t")
+	fmt.Fprintln(t, "SITE\tDOWN\tOUTAGES\tBUDGET\tLEFT")
 	for _, s := range r.Sites {
 		budget, left, now := "-", "-", ""
 		if s.Budget != nil {
@@ -379,9 +386,9 @@ func showDowntime(out io.Writer, r outage.Report) error {
 			}
 		}
 		if s.Now {
-			now = "DOWN NOW"
+			now = "\tDOWN NOW"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\n", s.Name, alert.Length(inSeconds(s.Down)), s.Count, budget, left, now)
+		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s%s\n", s.Name, alert.Length(inSeconds(s.Down)), s.Count, budget, left, now)
 	}
 	t.Flush() //nolint:errcheck // a builder takes everything
 	for _, s := range r.Sites {

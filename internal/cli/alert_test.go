@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"net"
@@ -126,7 +127,7 @@ func TestDowntimeVerb(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
 	}
-	if out, err := say(t, "downtime", "2026-10"); err != nil || out != "2026-10\nSITE  DOWN  OUTAGES  BUDGET  LEFT  \n" {
+	if out, err := say(t, "downtime", "2026-10"); err != nil || out != "2026-10\nSITE  DOWN  OUTAGES  BUDGET  LEFT\n" {
 		t.Errorf("%q %v", out, err)
 	}
 }
@@ -166,6 +167,24 @@ func TestAlertsWithoutDesk(t *testing.T) {
 	for _, args := range [][]string{{"alert", "list"}, {"downtime"}} {
 		if _, err := say(t, args...); err == nil || !strings.HasPrefix(err.Error(), "site.yaml has neither alerts: nor availability: nor admin:") || !strings.Contains(err.Error(), "write `admin: {}` into it") {
 			t.Errorf("%v: %v", args, err)
+		}
+	}
+}
+
+// TestMonthsOfDowntime: a month that nobody saw is not one without an outage.
+func TestMonthsOfDowntime(t *testing.T) {
+	since := time.Date(2026, 11, 21, 8, 12, 0, 0, time.UTC)
+	budget := 2700.0
+	for month, want := range map[string]string{
+		"2026-10": "2026-10: nobody looked; the book begins on 2026-11-21 08:12\n",
+		"2027-02": "2027-02 is to come\n",
+		"2026-11": "2026-11, from 2026-11-21 08:12 on\nSITE  DOWN  OUTAGES  BUDGET  LEFT\nwww   0s    0        45m     45m\n",
+		"2026-12": "2026-12\nSITE  DOWN  OUTAGES  BUDGET  LEFT\nwww   0s    0        45m     45m\n",
+	} {
+		var out bytes.Buffer
+		r := outage.Report{At: since.AddDate(0, 1, 0), Since: since, Month: month, Sites: []outage.Site{{Name: "www", Budget: &budget, Left: &budget}}}
+		if err := showDowntime(&out, r); err != nil || out.String() != want {
+			t.Errorf("%s: %v\n%s", month, err, out.String())
 		}
 	}
 }

@@ -50,6 +50,7 @@ type alarm struct {
 	certs  []alert.Certificate
 	news   chan struct{} // another configuration: certificates are read anew
 	dirty  bool          // something has changed that is to outlive a desk that is killed
+	left   mark          // how far the next one knows of what workers printed
 }
 
 // left is what an alarm leaves to the next one.
@@ -164,12 +165,22 @@ func (a *alarm) tell(changes []alert.Change) {
 	}
 }
 
+// mark is a place in what workers print, and how many tracebacks were found up to there.
+type mark struct{ seq, counted uint64 }
+
+// manyLines is about half of those that the keeper holds for a desk that was killed.
+const manyLines = 2000
+
 // leave leaves what the next desk has to know: what is due, and all of it when something has been told.
 func (a *alarm) leave(now time.Time, due func(name string, after time.Duration) bool) {
 	shelf := a.hub.shelf
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.dirty || due("alerts", alertsEvery) {
+	at := mark{a.seq, a.errors.Counted()}
+	// What the keeper has no more when the next desk asks for it is lost.
+	flows := at.seq-a.left.seq > manyLines && at.counted != a.left.counted
+	if a.dirty || due("alerts", alertsEvery) || flows && due("alerts", 0) {
+		a.left = at
 		shelf.leave("alerts", now, asJSON(left{Alerts: a.board.Save(), Errors: a.errors.Save(), Seq: a.seq, Messages: a.sender.Waiting()}))
 	}
 	if a.dirty || due("downtime", downtimeEvery) {

@@ -207,6 +207,25 @@ func TestAlarmOfErrors(t *testing.T) {
 	}
 }
 
+// TestErrorsOutliveAKill: errors that come faster than the keeper holds them are left before it has forgotten them.
+func TestErrorsOutliveAKill(t *testing.T) {
+	h := newHook(t)
+	s := start(t, alarming(h))
+	var l left
+	for range manyLines / 4 {
+		s.print("Traceback (most recent call last):", `  File "/a.py", line 1, in f`, "KeyError: 'x'", "going on", "and on")
+	}
+	s.eventually("errors that are left", func() bool {
+		f, err := os.Open((&shelf{dir: s.dir}).path("alerts"))
+		if err != nil {
+			return false
+		}
+		defer f.Close()
+		l = left{}
+		return (&shelf{files: map[string]*filed{}}).unpack("alerts", f, into(&l)) == nil && l.Seq > manyLines && len(l.Errors.Problems) == 1 && l.Errors.Problems[0].Count > manyLines/5
+	})
+}
+
 // TestKeptElsewhere: what is to outlive the machine's restart lies where the configuration says, and where systemd does.
 func TestKeptElsewhere(t *testing.T) {
 	h := newHook(t)

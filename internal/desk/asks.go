@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/weirhq/weir/internal/api"
-	"github.com/weirhq/weir/internal/picture"
 )
 
 // What a room asks of keeper and edge costs them time that they need for other things. However many ask at the desk, and whoever they are, the two
@@ -55,23 +54,6 @@ func send(w http.ResponseWriter, status int, body []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	w.Write(body) //nolint:errcheck // the caller is gone, nobody is left to tell
-}
-
-// lastPicture is the latest picture as JSON: however many ask, each is written once.
-type lastPicture struct {
-	mu   sync.Mutex
-	of   *picture.Picture
-	body []byte
-}
-
-func (l *lastPicture) text(p *picture.Picture) []byte {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.of != p {
-		l.of = p
-		_, l.body = written(p, nil)
-	}
-	return l.body
 }
 
 // forget has the next one ask: something has been done.

@@ -6,12 +6,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/weirhq/weir/internal/picture"
 )
 
 // TestQuestion: however many ask, it is passed on once a second, and anew when something was done.
@@ -70,17 +67,4 @@ func TestPace(t *testing.T) {
 			t.Error("who has left is told to go on")
 		}
 	})
-}
-
-// TestLastPicture: each is written once, and none is kept for another.
-func TestLastPicture(t *testing.T) {
-	var l lastPicture
-	one, two := &picture.Picture{Node: "one"}, &picture.Picture{Node: "two"}
-	first := l.text(one)
-	if again := l.text(one); &again[0] != &first[0] || !strings.Contains(string(first), `"one"`) {
-		t.Errorf("%s", again)
-	}
-	if got := string(l.text(two)); !strings.Contains(got, `"two"`) {
-		t.Error(got)
-	}
 }

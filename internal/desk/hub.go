@@ -13,6 +13,7 @@ import (
 	"github.com/weirhq/weir/internal/desk/events"
 	"github.com/weirhq/weir/internal/desk/exposition"
 	"github.com/weirhq/weir/internal/desk/facts"
+	"github.com/weirhq/weir/internal/desk/packed"
 	"github.com/weirhq/weir/internal/desk/series"
 	"github.com/weirhq/weir/internal/desk/statsd"
 	"github.com/weirhq/weir/internal/picture"
@@ -21,6 +22,7 @@ import (
 const (
 	every    = time.Second
 	askTime  = 2 * time.Second // for keeper and edge to answer
+	lastTime = time.Second / 2 // for the edge, when the desk stops
 	handTime = 5               // seconds between two questions for what people did
 )
 
@@ -45,8 +47,10 @@ type hub struct {
 	moves        chan string // the folder in which things are kept from now on; holds one
 	stopOnce     sync.Once
 
-	cfg atomic.Pointer[config.Config]
-	now atomic.Pointer[picture.Picture]
+	cfg     atomic.Pointer[config.Config]
+	now     atomic.Pointer[picture.Picture]
+	answers packed.Answers // made of the latest picture
+	graphs  packed.Answers // likewise, of what was until then
 
 	// The goroutine's.
 	shelf *shelf
@@ -57,6 +61,8 @@ type hub struct {
 
 	mu        sync.Mutex
 	listeners map[*listener]bool
+	latest    piece // of a picture
+	latestOf  *picture.Picture
 }
 
 // run asks until it is stopped.
@@ -71,6 +77,7 @@ func (h *hub) run() {
 		case dir := <-h.moves:
 			h.move(dir)
 		case <-h.end:
+			h.lastCount(time.Now())
 			h.alarm.stop()
 			h.leaveBehind(time.Now(), true, true)
 			return
@@ -136,14 +143,24 @@ func (h *hub) look(now time.Time) {
 	told.Hands, told.Hosts = h.hands, h.hosts()
 	told.Facts = h.facts.Look(now, wanted(h.cfg.Load(), h.runDir, &told))
 	p := h.maker.Make(now, told)
+	h.series.Look(p)
 	h.now.Store(p)
 	news = append(news, h.events.Look(p)...)
-	h.series.Look(p)
 	for _, w := range h.watchers {
 		w.Look(p)
 	}
 	h.publish(p, news)
 	h.leaveBehind(now, h.another(told.Edge), false)
+}
+
+// lastCount asks the edge once more what it has counted, if it is there still: where all of weir stops, it soon is not.
+func (h *hub) lastCount(now time.Time) {
+	ctx, cancel := context.WithTimeout(context.Background(), lastTime)
+	defer cancel()
+	var c api.Counters
+	if err := h.edge.Get(ctx, "/v1/counters", &c); err == nil {
+		h.maker.Make(now, picture.Told{Edge: &c}) // which nobody is shown: it is for the totals
+	}
 }
 
 // another reports whether this is another edge than the last: what that one has counted is known to nobody but the desk from now on.
@@ -169,10 +186,25 @@ func (h *hub) hosts() map[string][]string {
 
 // listener is one who is told of pictures and events as they come.
 type listener struct {
+	packed bool // what it is told is compressed, each piece by itself
 	wake   chan struct{}
 	frame  []byte // the latest picture
 	events []byte
 	gone   bool // it did not listen: it has to begin anew
+}
+
+// piece is what all are told, in either form.
+type piece struct{ text, packed []byte }
+
+// of returns it as a listener wants it. It is compressed for the first who does.
+func (p *piece) of(l *listener) []byte {
+	if l.packed && p.packed == nil {
+		p.packed = packed.Piece(p.text)
+	}
+	if l.packed {
+		return p.packed
+	}
+	return p.text
 }
 
 const (
@@ -181,13 +213,13 @@ const (
 )
 
 // join adds a listener, nil if there are too many.
-func (h *hub) join() *listener {
+func (h *hub) join(packed bool) *listener {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.listeners) >= maxListeners {
 		return nil
 	}
-	l := &listener{wake: make(chan struct{}, 1)}
+	l := &listener{packed: packed, wake: make(chan struct{}, 1)}
 	h.listeners[l] = true
 	return l
 }
@@ -205,27 +237,48 @@ func (h *hub) publish(p *picture.Picture, news []events.Event) {
 	if len(h.listeners) == 0 {
 		return
 	}
-	var frame, told []byte
-	if p != nil {
-		frame = frameOf("picture", p)
-	}
+	var told piece
 	for _, e := range news {
-		told = append(told, frameOf("event", e)...)
+		data, err := json.Marshal(e)
+		if err != nil { // only a mistake of ours makes a value that JSON cannot hold
+			slog.Error("an event cannot be told", "error", err)
+			continue
+		}
+		told.text = appendFrame(told.text, "event", data)
 	}
 	for l := range h.listeners {
-		if frame != nil {
-			l.frame = frame
+		if p != nil {
+			l.frame = h.pieceOf(p).of(l)
 		}
-		if len(l.events)+len(told) > maxUnread {
+		if more := told.of(l); len(l.events)+len(more) > maxUnread {
 			l.gone = true
 		} else {
-			l.events = append(l.events, told...)
+			l.events = append(l.events, more...)
 		}
 		select {
 		case l.wake <- struct{}{}:
 		default:
 		}
 	}
+}
+
+// pieceOf returns a picture as all are told of it, written once. With the lock.
+func (h *hub) pieceOf(p *picture.Picture) *piece {
+	if h.latestOf != p {
+		h.latest, h.latestOf = piece{text: h.frame(p)}, p
+	}
+	return &h.latest
+}
+
+// first returns the latest picture for one who has just joined.
+func (h *hub) first(l *listener) []byte {
+	p := h.now.Load()
+	if p == nil {
+		return nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.pieceOf(p).of(l)
 }
 
 // take returns what a listener has not been told yet.
@@ -237,13 +290,26 @@ func (h *hub) take(l *listener) (told []byte, gone bool) {
 	return told, l.gone
 }
 
-// frameOf is a server-sent event.
-func frameOf(name string, v any) []byte {
-	data, err := json.Marshal(v)
+// text returns a picture as JSON, which is written once.
+func (h *hub) text(p *picture.Picture) (*packed.Answer, error) {
+	return h.answers.Get(p, "picture", func() ([]byte, error) {
+		text, err := json.Marshal(p)
+		return append(text, '\n'), err
+	})
+}
+
+// frame returns a picture as a server-sent event.
+func (h *hub) frame(p *picture.Picture) []byte {
+	answer, err := h.text(p)
 	if err != nil { // only a mistake of ours makes a value that JSON cannot hold
-		slog.Error("an event cannot be told", "event", name, "error", err)
+		slog.Error("a picture cannot be told", "error", err)
 		return nil
 	}
-	frame := append([]byte("event: "+name+"\ndata: "), data...)
-	return append(frame, '\n', '\n')
+	return appendFrame(make([]byte, 0, len(answer.Text)+32), "picture", answer.Text[:len(answer.Text)-1])
+}
+
+// appendFrame appends a server-sent event, whose data is one line.
+func appendFrame(dst []byte, name string, data []byte) []byte {
+	dst = append(append(append(dst, "event: "...), name...), "\ndata: "...)
+	return append(append(dst, data...), "\n\n"...)
 }

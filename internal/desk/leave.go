@@ -8,7 +8,7 @@ import (
 )
 
 // How often what the desk knows is left for the next one, unless the file is large (see shelfRate). Where only the desk dies, the edge
-// still has what it counted, and the keeper what workers printed; both gone, as when the power fails, this is what is lost at the most.
+// still has what it counted, and the keeper the last 4,096 lines that workers printed; both gone, as when the power fails, this is what is lost at the most.
 const (
 	totalsEvery   = time.Minute
 	graphsEvery   = time.Minute

@@ -22,9 +22,7 @@ func Main(ctx context.Context, version string) error {
 		return err
 	}
 	defer conn.Close()
-	level := &slog.LevelVar{}
-	slog.SetDefault(slog.New(notice.Handler(os.Stderr, notice.NewPrinter(notice.FormFor(os.Stderr, os.Getenv)), "desk", level)))
-	d := newDesk(version, level)
+	d := newDesk(version, notice.Process("desk"))
 	told, end, ended := make(chan error, 1), make(chan struct{}), make(chan struct{})
 	go func() { told <- d.obey(conn) }()
 	go func() { defer close(ended); d.pulse.beat(conn, end) }()

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/desk/access"
 	"github.com/weirhq/weir/internal/desk/export"
+	"github.com/weirhq/weir/internal/desk/packed"
 	"github.com/weirhq/weir/internal/desk/page"
 )
 
@@ -27,7 +29,6 @@ type rooms struct {
 	ends    context.Context // over when the desk stops
 	logs    chan struct{}   // places to follow requests
 	recent  pace            // of questions for those that are kept
-	last    lastPicture
 
 	// What is asked for once a second.
 	ofCache, ofHands, ofNumbers question
@@ -51,24 +52,24 @@ func (o *rooms) all() []room {
 		{"GET /api/v1/picture", config.View, o.picture},
 		{"GET /api/v1/stream", config.View, o.stream},
 		{"GET /api/v1/series", config.View, o.series},
-		{"GET /api/v1/events", config.View, o.events},
+		{"GET /api/v1/events", config.View, packed.Handler(o.events)},
 		{"GET /api/v1/log", config.View, o.log},
-		{"GET /api/v1/cache", config.View, o.cache},
-		{"GET /api/v1/interventions", config.View, o.interventions},
-		{"GET /api/v1/alerts", config.View, o.alerts},
-		{"GET /api/v1/problems", config.View, o.problems},
-		{"GET /api/v1/downtime", config.View, o.downtime},
+		{"GET /api/v1/cache", config.View, packed.Handler(o.cache)},
+		{"GET /api/v1/interventions", config.View, packed.Handler(o.interventions)},
+		{"GET /api/v1/alerts", config.View, packed.Handler(o.alerts)},
+		{"GET /api/v1/problems", config.View, packed.Handler(o.problems)},
+		{"GET /api/v1/downtime", config.View, packed.Handler(o.downtime)},
 		{"POST /api/v1/alerts/silence", config.Operate, o.silence},
 		{"POST /api/v1/alerts/acknowledge", config.Operate, o.acknowledge},
 		{"POST /api/v1/alerts/test", config.Operate, o.testAlert},
 		{"GET /api/v1/me", "", o.me},
 		{"POST /api/v1/login", "", o.login},
 		{"POST /api/v1/logout", "", o.logout},
-		{"GET /api/v1/openapi.json", "", o.openAPI},
+		{"GET /api/v1/openapi.json", "", packed.Handler(o.openAPI)},
 		{"POST /api/v1/intervention", config.Operate, o.intervene},
 		{"POST /api/v1/reload", config.Operate, o.reload},
 		{"POST /api/v1/purge", config.Operate, o.purge},
-		{"GET /api/v1/numbers", config.View, o.numbers},
+		{"GET /api/v1/numbers", config.View, packed.Handler(o.numbers)},
 		{"GET /metrics", config.View, o.hub.metrics.ServeHTTP},
 		{"GET /-/live", "", o.live},
 		{"GET /-/ready", "", o.ready},
@@ -210,20 +211,26 @@ func (o *rooms) openAPI(w http.ResponseWriter, _ *http.Request) {
 	w.Write(openAPI) //nolint:errcheck // the caller is gone
 }
 
-func (o *rooms) picture(w http.ResponseWriter, _ *http.Request) {
+func (o *rooms) picture(w http.ResponseWriter, r *http.Request) {
 	p := o.hub.now.Load()
 	if p == nil {
 		api.AnswerError(w, http.StatusServiceUnavailable, errors.New("weir is being asked: try again in a second"))
 		return
 	}
-	send(w, http.StatusOK, o.last.text(p))
+	answer, err := o.hub.text(p)
+	if err != nil {
+		api.AnswerError(w, http.StatusInternalServerError, err)
+		return
+	}
+	answer.Serve(w, r, "application/json")
 }
 
 // streamIdle is the pause after which something is sent, lest somebody in between takes the silence for the end.
 const streamIdle = 15 * time.Second
 
 func (o *rooms) stream(w http.ResponseWriter, r *http.Request) {
-	l := o.hub.join()
+	zipped := packed.Accepted(r)
+	l := o.hub.join(zipped)
 	if l == nil {
 		api.AnswerError(w, http.StatusTooManyRequests, errors.New("too many pages are open"))
 		return
@@ -231,6 +238,10 @@ func (o *rooms) stream(w http.ResponseWriter, r *http.Request) {
 	defer o.hub.leave(l)
 	out := http.NewResponseController(w)
 	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Vary", "Accept-Encoding")
+	if zipped {
+		w.Header().Set("Content-Encoding", "gzip")
+	}
 	w.Header().Set("X-Accel-Buffering", "no")
 	idle := time.NewTicker(streamIdle)
 	defer idle.Stop()
@@ -243,21 +254,28 @@ func (o *rooms) stream(w http.ResponseWriter, r *http.Request) {
 		_, err := w.Write(b)
 		return err == nil && out.Flush() == nil
 	}
-	first := []byte("retry: 1000\n\n")
-	if p := o.hub.now.Load(); p != nil {
-		first = append(first, frameOf("picture", p)...)
-	}
-	for ok := send(first); ok; {
+	begin, calm := streamBegins(zipped)
+	begin = append(begin, o.hub.first(l)...)
+	for ok := send(begin); ok; {
 		select {
 		case <-l.wake:
 			told, gone := o.hub.take(l)
 			ok = send(told) && !gone
 		case <-idle.C:
-			ok = send([]byte(":\n\n"))
+			ok = send(calm)
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// streamBegins returns what a stream begins with, and what is sent where nothing happens.
+func streamBegins(zipped bool) (begin, calm []byte) {
+	begin, calm = []byte("retry: 1000\n\n"), []byte(":\n\n")
+	if zipped {
+		return append(slices.Clone(packed.Begin), packed.Piece(begin)...), packed.Piece(calm)
+	}
+	return begin, calm
 }
 
 func (o *rooms) series(w http.ResponseWriter, r *http.Request) {
@@ -269,12 +287,19 @@ func (o *rooms) series(w http.ResponseWriter, r *http.Request) {
 	if span == "" {
 		span = "10m"
 	}
-	s, err := o.hub.series.Get(of, span)
+	answer, err := o.hub.graphs.Get(o.hub.now.Load(), span+" "+of, func() ([]byte, error) {
+		s, err := o.hub.series.Get(of, span)
+		if err != nil {
+			return nil, err
+		}
+		text, err := json.Marshal(s)
+		return append(text, '\n'), err
+	})
 	if err != nil {
 		api.AnswerError(w, http.StatusUnprocessableEntity, err)
 		return
 	}
-	api.Answer(w, http.StatusOK, s)
+	answer.Serve(w, r, "application/json")
 }
 
 func (o *rooms) events(w http.ResponseWriter, r *http.Request) {
@@ -312,7 +337,12 @@ func (o *rooms) log(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := o.whileWelcome(r)
 	defer cancel()
-	body, err := o.hub.edge.Stream(ctx, "/v1/log?"+r.URL.RawQuery)
+	if who(r).May(config.Operate) {
+		q.Del("of")
+	} else {
+		q.Set("of", "shown") // who may only look finds nothing by what the redaction leaves out
+	}
+	body, err := o.hub.edge.Stream(ctx, "/v1/log?"+q.Encode())
 	if err != nil {
 		answerFailed(w, err)
 		return

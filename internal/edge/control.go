@@ -26,8 +26,7 @@ func Main(ctx context.Context, loops int) error {
 	defer conn.Close()
 	// Two more than the loops, which hold theirs while they wait: for the collector, loop.Do and control.
 	runtime.GOMAXPROCS(loops + 2)
-	level := &slog.LevelVar{}
-	slog.SetDefault(slog.New(notice.Handler(os.Stderr, notice.NewPrinter(notice.FormFor(os.Stderr, os.Getenv)), "edge", level)))
+	level := notice.Process("edge")
 	e, err := New(loops)
 	if err != nil {
 		return report(conn, err)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/weirhq/weir/internal/api"
@@ -170,9 +171,10 @@ func (e *Edge) lookInto(c *caching, s *api.CacheStatus) {
 			noted = l.seen.top.Append(noted)
 		}
 	})
-	s.TopMisses = top(noted)
 	s.Routes = []api.RouteCache{}
+	var redactor *journal.Redactor
 	if t := e.tree.Load(); t != nil {
+		redactor = journal.NewRedactor(&t.cfg.Log.Redact)
 		routes := e.countRoutes(t)
 		e.inherited.addRoutes(routes)
 		for i := range t.routes {
@@ -181,6 +183,7 @@ func (e *Edge) lookInto(c *caching, s *api.CacheStatus) {
 			}
 		}
 	}
+	s.TopMisses = top(noted, redactor)
 	c.insight.mu.Lock()
 	defer c.insight.mu.Unlock()
 	estimates, _ := c.insight.curve.Estimates()
@@ -201,17 +204,14 @@ func cacheOf(c *api.RouteCounters) api.RouteCache {
 	return r
 }
 
-// top joins the loops' lists.
-func top(noted []insight.Noted) []api.KeyMisses {
-	slices.SortFunc(noted, func(a, b insight.Noted) int { return cmp.Compare(a.Hash, b.Hash) })
-	joined := noted[:0]
-	for _, n := range noted {
-		if i := len(joined); i > 0 && joined[i-1].Hash == n.Hash {
-			joined[i-1].Count += n.Count
-			joined[i-1].Error += n.Error
-			continue
+// top joins the loops' lists. What is told nowhere is left out here as well; addresses that differ in nothing else are one.
+func top(noted []insight.Noted, redactor *journal.Redactor) []api.KeyMisses {
+	joined := joinNoted(noted, func(a, b *insight.Noted) int { return cmp.Compare(a.Hash, b.Hash) })
+	if redactor != nil {
+		for i := range joined {
+			joined[i].Text = redacted(joined[i].Text, redactor)
 		}
-		joined = append(joined, n)
+		joined = joinNoted(joined, func(a, b *insight.Noted) int { return cmp.Compare(a.Text, b.Text) })
 	}
 	slices.SortFunc(joined, func(a, b insight.Noted) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Text, b.Text))
@@ -224,4 +224,29 @@ func top(noted []insight.Noted) []api.KeyMisses {
 		list = append(list, api.KeyMisses{URL: n.Text, Misses: n.Count, Error: n.Error})
 	}
 	return list
+}
+
+// joinNoted makes one of those that are the same, in place.
+func joinNoted(noted []insight.Noted, compare func(a, b *insight.Noted) int) []insight.Noted {
+	slices.SortStableFunc(noted, func(a, b insight.Noted) int { return compare(&a, &b) })
+	joined := noted[:0]
+	for _, n := range noted {
+		if i := len(joined); i > 0 && compare(&joined[i-1], &n) == 0 {
+			joined[i-1].Count += n.Count
+			joined[i-1].Error += n.Error
+			continue
+		}
+		joined = append(joined, n)
+	}
+	return joined
+}
+
+// redacted is a host with a path and a query as it may be told.
+func redacted(text string, r *journal.Redactor) string {
+	host, target, found := strings.Cut(text, "/")
+	if found {
+		target = "/" + target
+	}
+	shown := r.Show(&journal.Line{Host: []byte(host), Target: []byte(target)})
+	return string(shown.Host) + string(shown.Target)
 }

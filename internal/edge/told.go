@@ -87,6 +87,7 @@ type logQuery struct {
 	filter *filter.Filter
 	text   string    // the filter's
 	as     string    // a name by which who listens goes over to the next edge
+	shown  bool      // the filter sees what is told and no more
 	recent int       // how many of those that are kept; -1: none is wanted
 	since  time.Time // and ended since
 	follow bool      // and then whatever ends
@@ -94,7 +95,7 @@ type logQuery struct {
 
 func readLogQuery(r *http.Request) (q logQuery, err error) {
 	in := r.URL.Query()
-	q.text, q.as = in.Get("filter"), in.Get("as")
+	q.text, q.as, q.shown = in.Get("filter"), in.Get("as"), in.Get("of") == "shown"
 	if q.filter, err = filter.Parse(q.text); err != nil {
 		return q, err
 	}
@@ -118,9 +119,17 @@ func readLogQuery(r *http.Request) (q logQuery, err error) {
 	return q, nil
 }
 
+func (q *logQuery) listen(t *telling.Teller) (*telling.Listener, func(), error) {
+	if q.shown {
+		return t.ListenToShown(q.filter)
+	}
+	return t.Follow(q.as, q.text, q.filter)
+}
+
 // log answers GET /v1/log: ?filter= what is wanted; ?recent=N only what is kept of the slow, failed and refused ones, N at the most, and with
 // follow=true whatever ends from then on; ?since= (milliseconds since 1970) what is kept and ended later, and whatever ends from
-// then on; ?as=NAME goes over to the edge that follows this one, where the same name hears what ended meanwhile. Each line is a story in JSON, or {"dropped": N} for as many that came faster than they were read, or empty.
+// then on; ?as=NAME goes over to the edge that follows this one, where the same name hears what ended
+// meanwhile; ?of=shown has the filter see what the redaction leaves, as it always does of what is kept, and takes no name. Each line is a story in JSON, or {"dropped": N} for as many that came faster than they were read, or empty.
 func (c *control) log(w http.ResponseWriter, r *http.Request) {
 	q, err := readLogQuery(r)
 	if err != nil {
@@ -143,7 +152,7 @@ func (c *control) log(w http.ResponseWriter, r *http.Request) {
 		_ = out.Flush() // who asked may have left
 		return
 	}
-	l, leave, err := c.edge.told.Follow(q.as, q.text, q.filter)
+	l, leave, err := q.listen(c.edge.told)
 	if err != nil {
 		api.AnswerError(w, http.StatusTooManyRequests, err)
 		return

@@ -1,12 +1,8 @@
 package keeper
 
 import (
-	"errors"
 	"fmt"
 	"maps"
-	"net"
-	"os"
-	"os/exec"
 	"slices"
 	"syscall"
 	"time"
@@ -24,13 +20,10 @@ const (
 
 // desk is the process of everything that people look at. Nothing here waits for it, and nothing is worse for its death.
 type desk struct {
-	cmd     *exec.Cmd
-	conn    *net.UnixConn
-	started time.Time
-	told    api.Source
-	news    chan deskNews // the latest; holds one. Closed when it is let go
-	exited  chan struct{}
-	let     bool
+	child
+	told api.Source
+	news chan deskNews // the latest; holds one. Closed when it is let go
+	let  bool
 }
 
 // deskNews is what it is told: its listening sockets, and the configuration.
@@ -78,28 +71,18 @@ func (k *keeper) startDesk() {
 	k.tellDesk(d)
 	k.goes(func() { k.talkTo(d) })
 	k.goes(func() { k.hearDesk(d) })
-	k.goes(func() {
-		k.starter.Await(d.cmd)
-		defer k.starter.Leave()
-		how := "exit status 0"
-		if err := k.starter.Wait(d.cmd); err != nil {
-			how = err.Error()
+	k.reap(&d.child, func() {
+		k.closeNews(d)
+		if k.desk != d {
+			return
 		}
-		close(d.exited)
-		k.post(func() {
-			young := time.Since(d.started) < deskYoung
-			k.closeNews(d)
-			if k.desk != d {
-				return
-			}
-			k.desk = nil
-			if !young {
-				k.deskDeaths = 0
-			}
-			if !k.stopping && k.cfg.Admin != nil {
-				k.deskDied(how)
-			}
-		})
+		k.desk = nil
+		if time.Since(d.started) >= deskYoung {
+			k.deskDeaths = 0
+		}
+		if !k.stopping && k.cfg.Admin != nil {
+			k.deskDied(d.how)
+		}
 	})
 }
 
@@ -113,22 +96,15 @@ func (k *keeper) deskDied(how string) {
 }
 
 func (k *keeper) launchDesk() (*desk, error) {
-	conn, theirs, err := api.Pair()
-	if err != nil {
-		return nil, err
-	}
-	defer theirs.Close() //nolint:errcheck // the child has its own
 	argv := k.opts.Desk
 	if argv == nil {
 		argv = []string{k.self.path(), "desk"}
 	}
-	d := &desk{conn: conn, started: time.Now(), news: make(chan deskNews, 1), exited: make(chan struct{})}
-	// A session of its own, as the edge has.
-	d.cmd = &exec.Cmd{Path: argv[0], Args: append([]string{"weir"}, argv[1:]...), Env: childEnv(os.Environ()), Stdout: k.opts.Stderr, Stderr: k.opts.Stderr, ExtraFiles: []*os.File{theirs}, SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
-	if err := k.starter.Start(d.cmd); err != nil {
-		return nil, errors.Join(err, conn.Close())
+	c, err := k.launch(argv, k.opts.Stderr)
+	if err != nil {
+		return nil, err
 	}
-	return d, nil
+	return &desk{child: c, news: make(chan deskNews, 1)}, nil
 }
 
 // talkTo passes on what the desk is told, until it is let go.
@@ -136,9 +112,7 @@ func (k *keeper) talkTo(d *desk) {
 	offered := map[*listener]bool{}
 	for n := range d.news {
 		if err := d.tell(n, offered); err != nil {
-			select {
-			case <-d.exited: // which is told already
-			default:
+			if !d.dead() { // which is told already
 				k.log.Error("the status page's process takes nothing: it is started again", "error", err)
 				d.signal(syscall.SIGKILL)
 			}
@@ -185,11 +159,6 @@ func (k *keeper) closeNews(d *desk) {
 		d.let = true
 		close(d.news)
 	}
-}
-
-func (d *desk) signal(s syscall.Signal) {
-	// It may have exited meanwhile, which is what a signal is for.
-	d.cmd.Process.Signal(s) //nolint:errcheck // see above
 }
 
 // deskURLs are the addresses of the status page.

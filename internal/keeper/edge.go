@@ -2,12 +2,9 @@ package keeper
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"os"
-	"os/exec"
 	"slices"
 	"syscall"
 	"time"
@@ -26,17 +23,13 @@ const (
 
 // edge is one process of the data plane.
 type edge struct {
-	cmd     *exec.Cmd
+	child
 	door    *door
 	program *program // while it is coming
-	conn    *net.UnixConn
-	started time.Time
 	ready   bool
 	is      chan struct{} // closed when it is ready
 	problem string        // what it reported
 	told    snapshot
-	exited  chan struct{}
-	how     string    // once exited
 	until   time.Time // it may finish what it has, once it has been replaced
 }
 
@@ -109,17 +102,7 @@ func (k *keeper) startEdge() {
 // attend sees an edge through to its end.
 func (k *keeper) attend(e *edge) {
 	k.goes(func() { k.listenTo(e) })
-	k.goes(func() {
-		k.starter.Await(e.cmd)
-		defer k.starter.Leave()
-		err := k.starter.Wait(e.cmd)
-		e.how = "exit status 0"
-		if err != nil {
-			e.how = err.Error()
-		}
-		close(e.exited)
-		k.post(func() { k.edgeExited(e) })
-	})
+	k.reap(&e.child, func() { k.edgeExited(e) })
 	k.after(max(startTime-time.Since(e.started), 0), func() {
 		if !e.ready && !e.dead() {
 			e.problem = fmt.Sprintf("it was not ready within %v", startTime)
@@ -131,26 +114,19 @@ func (k *keeper) attend(e *edge) {
 
 // launchEdge starts an edge of a program that is called through the door. With hold it accepts nothing before it is told to.
 func (k *keeper) launchEdge(d *door, p *program, hold bool) (*edge, error) {
-	conn, theirs, err := api.Pair()
-	if err != nil {
-		return nil, err
-	}
-	defer theirs.Close() //nolint:errcheck // the child has its own
 	argv := k.opts.Edge
 	if argv == nil {
 		argv = []string{p.path(), "edge"}
 	}
-	e := &edge{door: d, conn: conn, started: time.Now(), told: k.snapshot(nil), is: make(chan struct{}), exited: make(chan struct{})}
-	// A session of its own: a terminal's ^C is for the keeper, which stops everything in order. No parent-death
-	// signal: when the keeper dies, the pair closes, and the edge finishes what it can.
-	e.cmd = &exec.Cmd{Path: argv[0], Args: append([]string{"weir"}, argv[1:]...), Env: childEnv(os.Environ()), Stdout: k.opts.Stdout, Stderr: k.opts.Stderr, ExtraFiles: []*os.File{theirs}, SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
-	if err := k.starter.Start(e.cmd); err != nil {
-		return nil, errors.Join(err, conn.Close())
+	c, err := k.launch(argv, k.opts.Stdout)
+	if err != nil {
+		return nil, err
 	}
+	e := &edge{child: c, door: d, told: k.snapshot(nil), is: make(chan struct{})}
 	if err := k.handOver(e, hold); err != nil {
 		// It is started and will exit, since its sockets never come: its death is handled as any other.
 		k.log.Error("handing over to the edge", "error", err)
-		conn.Close() //nolint:errcheck // the error that counts was said
+		e.conn.Close() //nolint:errcheck // the error that counts was said
 		e.signal(syscall.SIGKILL)
 	}
 	return e, nil
@@ -175,20 +151,6 @@ func (k *keeper) handOver(e *edge, hold bool) error {
 
 func (e *edge) offer(l *listener) error {
 	return api.SendHandover(e.conn, api.Handover{Kind: "listener", Network: l.spec.Network, Address: l.spec.Address}, l.files...)
-}
-
-func (e *edge) signal(s syscall.Signal) {
-	// It may have exited meanwhile, which is what a signal is for.
-	e.cmd.Process.Signal(s) //nolint:errcheck // see above
-}
-
-func (e *edge) dead() bool {
-	select {
-	case <-e.exited:
-		return true
-	default:
-		return false
-	}
 }
 
 // listenTo takes an edge's reports until it is gone.
@@ -237,6 +199,7 @@ func (k *keeper) edgeExited(e *edge) {
 	k.edge = nil
 	k.dirty = true // whoever waits to be out of it is
 	if k.stopping {
+		e.door.close() // an edge that it has followed is not to wait for an answer there
 		return
 	}
 	if time.Since(e.started) > edgeYoung {

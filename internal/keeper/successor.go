@@ -267,8 +267,8 @@ func (h *heir) edge(o estateEdge, now time.Time) (*edge, error) {
 	h.spare = append(h.spare, o.Conn)
 	saved := h.estate.savedAt(now)
 	e := &edge{
-		cmd: &exec.Cmd{Process: &os.Process{Pid: o.PID}}, conn: u, door: &door{file: at, path: o.Path, client: api.NewClient(o.Path)},
-		started: saved.Add(-time.Duration(o.Age)), ready: o.Ready, problem: o.Problem, is: make(chan struct{}), exited: make(chan struct{}),
+		child: child{cmd: &exec.Cmd{Process: &os.Process{Pid: o.PID}}, conn: u, started: saved.Add(-time.Duration(o.Age)), exited: make(chan struct{})},
+		door:  &door{file: at, path: o.Path, client: api.NewClient(o.Path)}, ready: o.Ready, problem: o.Problem, is: make(chan struct{}),
 		told: snapshot{state: api.EdgeState{Source: o.Source}, apps: o.Apps},
 	}
 	if o.Left != 0 {

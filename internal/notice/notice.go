@@ -174,6 +174,14 @@ type handler struct {
 	attrs   string
 }
 
+// Process makes what a process of weir's says on its standard error, under its name, the default of slog, and returns what sets its
+// level.
+func Process(who string) *slog.LevelVar {
+	level := &slog.LevelVar{}
+	slog.SetDefault(slog.New(Handler(os.Stderr, NewPrinter(FormFor(os.Stderr, os.Getenv)), who, level)))
+	return level
+}
+
 // Handler returns a handler that writes what the process called who says to out, each record by one Write.
 func Handler(out io.Writer, p *Printer, who string, level slog.Leveler) slog.Handler {
 	return &handler{out: out, printer: p, who: who, level: level}

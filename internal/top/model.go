@@ -177,15 +177,15 @@ type model struct {
 	me     Me
 	behind string // who acts, if that is not who the desk takes us for
 
-	view    view
-	tabs    [numViews]tab
-	detail  string // key of the item that is looked into; empty: the table
-	scroll  int
-	help    bool
-	ask     *dialog
+	view   view
+	tabs   [numViews]tab
+	detail string // key of the item that is looked into; empty: the table
+	scroll int
+	help   bool
+	ask    *dialog
 	typing *field // the filter while it is written
-	say     cell   // the answer to what was done last
-	mouse   bool
+	say    cell   // the answer to what was done last
+	mouse  bool
 
 	span      int                  // which of spans graphs show
 	asked     map[string]time.Time // when, by the pictures' clock

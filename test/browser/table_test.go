@@ -80,6 +80,16 @@ func TestLive(t *testing.T) {
 		t.Error("a row was made anew though it is the same")
 	}
 	b.shot("live")
+	s.Change(func(p *picture.Picture) {
+		w := &p.Apps[0].Workers[1]
+		w.Looping, w.State, w.Last = true, "failing", "exit status 3: ModuleNotFoundError: No module named 'mysite'"
+		p.Problem = "reload of the app photos: it died; its last words: x.\nits last output:\n" + strings.Repeat("  File \"a.py\", line 1149\n", 40)
+	})
+	b.wait(`document.getElementById("verdict").textContent.includes("In a crash loop: photos/2. exit status 3: ModuleNotFoundError: No module named 'mysite'.")`)
+	// Of a problem with many lines the first one stands on top, and all of them further down.
+	b.wait(`document.getElementById("verdict").textContent.includes("it died; its last words: x. ") && !document.getElementById("verdict").textContent.includes("a.py")`)
+	b.do(chromedp.Evaluate(`document.getElementById("p-machine").scrollIntoView()`, nil))
+	b.wait(`document.getElementById("facts-words").textContent.includes("a.py")`)
 	s.Change(func(p *picture.Picture) { p.Edge.Up = false })
 	b.wait(`document.getElementById("live").textContent.startsWith("The edge does not answer.") && document.title.startsWith("✕")`)
 }

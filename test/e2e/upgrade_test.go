@@ -274,3 +274,20 @@ func TestUpgradeTakesTheNewProgram(t *testing.T) {
 		t.Errorf("status %d, edge %d, was %d", status, w.Edge().PID, before)
 	}
 }
+
+// TestStopAfterUpgrade: an edge that has been replaced and is told to stop together with the one that followed does not wait for that one's
+// answers.
+func TestStopAfterUpgrade(t *testing.T) {
+	for range 5 {
+		w := testkit.Run(t, testkit.Setup{Config: hello(1, "")})
+		c := w.Dial()
+		if m := request(c, "/"); m.Status != 200 {
+			t.Fatalf("status %d", m.Status)
+		}
+		w.Do("upgrade")
+		w.Stop() // the connection is still the former edge's
+		if out := w.Output(); strings.Contains(out, "no answer in time") || strings.Contains(out, "killed") {
+			t.Errorf("an edge waited for one that was gone:\n%s", out)
+		}
+	}
+}

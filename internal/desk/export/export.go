@@ -3,14 +3,13 @@
 package export
 
 import (
-	"bytes"
 	"encoding/json"
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
+	"github.com/weirhq/weir/internal/desk/packed"
 	"github.com/weirhq/weir/internal/picture"
 )
 
@@ -110,7 +109,7 @@ func JSON(p *picture.Picture) ([]byte, error) {
 // Handler answers GET /stats.csv, /stats.json, and by the addresses that HAProxy's users have written into their checks: /haproxy;csv,
 // /stats;csv, /;csv, and the same with ?stats;csv. now returns the latest picture, nil before there is one.
 func Handler(now func() *picture.Picture) http.Handler {
-	var kept bodies
+	var kept packed.Answers
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p := now()
 		if p == nil {
@@ -118,18 +117,18 @@ func Handler(now func() *picture.Picture) http.Handler {
 			http.Error(w, "weir is being asked: try again in a second", http.StatusServiceUnavailable)
 			return
 		}
-		var body []byte
+		var table *packed.Answer
 		var err error
 		kind := "text/csv; charset=utf-8"
 		switch {
 		case r.URL.Path == "/stats.json":
 			kind = "application/json"
-			body, err = kept.get(p, "json", JSON)
+			table, err = kept.Get(p, "json", func() ([]byte, error) { return JSON(p) })
 		case r.URL.Path == "/stats.csv":
-			body, err = kept.get(p, "csv", func(p *picture.Picture) ([]byte, error) { return CSV(p), nil })
+			table, err = kept.Get(p, "csv", func() ([]byte, error) { return CSV(p), nil })
 		case strings.HasSuffix(r.URL.Path, ";csv"), strings.Contains(";"+r.URL.RawQuery+";", ";csv;"):
 			kind = "text/plain; charset=utf-8" // as HAProxy says
-			body, err = kept.get(p, "haproxy", func(p *picture.Picture) ([]byte, error) { return HAProxy(p), nil })
+			table, err = kept.Get(p, "haproxy", func() ([]byte, error) { return HAProxy(p), nil })
 		default:
 			http.NotFound(w, r)
 			return
@@ -138,32 +137,9 @@ func Handler(now func() *picture.Picture) http.Handler {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
-		w.Header().Set("Content-Type", kind)
 		w.Header().Set("Cache-Control", "no-store")
-		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
+		table.Serve(w, r, kind)
 	})
-}
-
-// bodies are the tables of one picture: however many ask, each is made once a second.
-type bodies struct {
-	mu  sync.Mutex
-	of  *picture.Picture
-	all map[string][]byte
-}
-
-// get returns a table, which nobody may change.
-func (b *bodies) get(p *picture.Picture, name string, write func(*picture.Picture) ([]byte, error)) ([]byte, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.of != p {
-		b.of, b.all = p, map[string][]byte{}
-	}
-	if body := b.all[name]; body != nil {
-		return body, nil
-	}
-	body, err := write(p)
-	b.all[name] = body
-	return body, err
 }
 
 // Patterns are the addresses of Handler.

@@ -54,6 +54,9 @@ func TestDashboard(t *testing.T) {
 		if expr == "" {
 			t.Errorf("%s asks nothing", where)
 		}
+		if strings.Count(expr, "_bucket{") != strings.Count(expr, " or histogram_quantile(") {
+			t.Errorf("%s shows nothing where Prometheus keeps native histograms, which have no buckets by name: %s", where, expr)
+		}
 		var labels []string
 		for _, m := range metricForm.FindAllStringSubmatch(expr, -1) {
 			used++

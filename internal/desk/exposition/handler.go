@@ -1,14 +1,11 @@
 package exposition
 
 import (
-	"bytes"
-	"log/slog"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 
-	"github.com/klauspost/compress/gzip"
+	"github.com/weirhq/weir/internal/desk/packed"
 	"github.com/weirhq/weir/internal/picture"
 )
 
@@ -16,8 +13,6 @@ const (
 	// maxScrapes are served at a time. One waits for the writing of the other, and a client that does not read holds its place for sendTime.
 	maxScrapes = 32
 	sendTime   = 10 * time.Second
-	// thin is the level of compression: what is sent goes to a neighbour, and time is dearer than bytes.
-	thin = gzip.BestSpeed
 )
 
 // Exposer answers at /metrics. Many may use it at a time: each picture is written once in each format that somebody asks for, whoever and
@@ -26,14 +21,12 @@ type Exposer struct {
 	now    func() *picture.Picture
 	places chan struct{}
 
-	mu     sync.Mutex
-	hooks  []func() []Family
-	of     *picture.Picture
-	more   []Family // what the hooks told of that picture's time
-	pages  [numFormats][]byte
-	packed [numFormats][]byte
-	size   [numFormats]int // of the page before, which the next one will have about
-	zip    *gzip.Writer
+	mu    sync.Mutex
+	hooks []func() []Family
+	of    *picture.Picture
+	more  []Family // what the hooks told of that picture's time
+	pages [numFormats]*packed.Answer
+	size  [numFormats]int // of the page before, which the next one will have about
 }
 
 // Handler returns an Exposer of the latest picture; now may return nil while there is none.
@@ -69,61 +62,29 @@ func (x *Exposer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f := choose(r.Header.Get("Accept"))
-	zipped := gzips(r.Header.Get("Accept-Encoding"))
-	body := x.page(p, f, zipped)
-	h := w.Header()
-	h.Set("Content-Type", contentTypes[f])
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	h.Set("Cache-Control", "no-store")
-	h.Set("Vary", "Accept, Accept-Encoding")
-	if zipped {
-		h.Set("Content-Encoding", "gzip")
-	}
-	if r.Method == http.MethodHead {
-		return
-	}
+	page := x.page(p, f)
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Vary", "Accept")
 	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(sendTime)) //nolint:errcheck // where it cannot be set, places are the limit
-	w.Write(body)                                                            //nolint:errcheck // the scraper is gone
+	page.Serve(w, r, contentTypes[f])
 }
 
-// page returns a picture in a format. Nobody may change it.
-func (x *Exposer) page(p *picture.Picture, f format, zipped bool) []byte {
+// page returns a picture in a format.
+func (x *Exposer) page(p *picture.Picture, f format) *packed.Answer {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.of == nil || p.At.After(x.of.At) {
-		x.of, x.pages, x.packed = p, [numFormats][]byte{}, [numFormats][]byte{}
+		x.of, x.pages = p, [numFormats]*packed.Answer{}
 		x.more = x.more[:0]
 		for _, hook := range x.hooks {
 			x.more = append(x.more, hook()...)
 		}
 	}
 	if x.pages[f] == nil {
-		x.pages[f] = render(x.of, newEncoder(f, x.of.Counted, x.size[f]), x.more)
-		x.size[f] = len(x.pages[f])
+		x.pages[f] = &packed.Answer{Text: render(x.of, newEncoder(f, x.of.Counted, x.size[f]), x.more)}
+		x.size[f] = len(x.pages[f].Text)
 	}
-	if !zipped {
-		return x.pages[f]
-	}
-	if x.packed[f] == nil {
-		x.packed[f] = x.pack(x.pages[f])
-	}
-	return x.packed[f]
-}
-
-// pack compresses.
-func (x *Exposer) pack(page []byte) []byte {
-	out := bytes.NewBuffer(make([]byte, 0, len(page)/8))
-	if x.zip == nil {
-		var err error
-		if x.zip, err = gzip.NewWriterLevel(out, thin); err != nil { // only a wrong level does that
-			slog.Error("metrics cannot be compressed", "error", err)
-			return nil
-		}
-	}
-	x.zip.Reset(out)
-	x.zip.Write(page) //nolint:errcheck // a buffer takes all
-	x.zip.Close()     //nolint:errcheck // likewise
-	return out.Bytes()
+	return x.pages[f]
 }
 
 func newEncoder(f format, created time.Time, size int) encoder {

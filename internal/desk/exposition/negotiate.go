@@ -66,18 +66,4 @@ func formatOf(media string, params map[string]string) (format, bool) {
 	return plain, false
 }
 
-// gzips reports whether a client takes gzip.
-func gzips(accept string) bool {
-	for part := range strings.SplitSeq(cutTo(accept, maxAccept), ",") {
-		coding, q, _ := strings.Cut(part, ";")
-		switch strings.ToLower(strings.TrimSpace(coding)) {
-		case "gzip", "*":
-			weight := strings.ReplaceAll(q, " ", "")
-			n, err := strconv.ParseFloat(strings.TrimPrefix(weight, "q="), 64)
-			return weight == "" || err == nil && n > 0
-		}
-	}
-	return false
-}
-
 func cutTo(s string, n int) string { return s[:min(len(s), n)] }

@@ -57,6 +57,7 @@ type Saved struct {
 	Told     time.Time `json:"told"` // when counts were told
 	Missed   uint64    `json:"missed"`
 	Answers  []Answers `json:"answers"` // that were counted up to then
+	Open     []Line    `json:"open"`    // of tracebacks that have no end yet
 }
 
 // Answers is how many answers of 500 and above an application gave on a route.
@@ -75,6 +76,7 @@ type Book struct {
 	fresh    []fresh              // new kinds of answers that may be explained by a traceback still
 	told     time.Time
 	missed   uint64
+	counted  uint64 // tracebacks
 	news     []alert.News
 	hour     time.Time // newsAnHour are counted from here
 	inHour   int
@@ -99,8 +101,14 @@ func New(saved Saved) *Book {
 	for _, a := range saved.Answers {
 		b.answers[[2]string{a.Site, a.Route}] = a.Count
 	}
+	for _, l := range saved.Open[:min(len(saved.Open), maxOpen)] {
+		b.Take(l)
+	}
 	return b
 }
+
+// maxOpen bounds the lines of tracebacks without an end that are taken over.
+const maxOpen = 10_000
 
 // Save returns what the next one goes on with.
 func (b *Book) Save() Saved {
@@ -108,8 +116,23 @@ func (b *Book) Save() Saved {
 	for key, n := range b.answers {
 		s.Answers = append(s.Answers, Answers{key[0], key[1], n})
 	}
+	for name, a := range b.workers {
+		if a.open == nil || len(s.Open)+len(a.open.lines) > maxOpen {
+			continue
+		}
+		for i, text := range a.open.lines {
+			l := Line{At: a.last, App: a.app, Worker: name, Text: text}
+			if i == 0 {
+				l.At = a.open.at
+			}
+			s.Open = append(s.Open, l)
+		}
+	}
 	return s
 }
+
+// Counted returns how many tracebacks were counted: a number that has not changed says that the lines since then were of no account.
+func (b *Book) Counted() uint64 { return b.counted }
 
 // List returns the shapes, what was seen last first.
 func (b *Book) List() []Problem {
@@ -157,6 +180,7 @@ func (b *Book) flush(at time.Time, after time.Duration) {
 
 // add counts a traceback.
 func (b *Book) add(t *trace) {
+	b.counted++
 	b.traced[t.app] = t.at
 	shape, where := t.shape(), t.where()
 	p, fresh := b.problem(t.kind, t.app, where, shape, t.at)

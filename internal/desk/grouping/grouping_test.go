@@ -201,6 +201,43 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// TestOpenGoesOver: a traceback of which the first lines came to one book and the rest to the next is one, in each language.
+func TestOpenGoesOver(t *testing.T) {
+	for _, text := range []string{
+		"Traceback (most recent call last):\n  File \"/a.py\", line 1, in f\n    x()\nKeyError: 'x'\n\nDuring handling of the above exception, another exception occurred:\n\nTraceback (most recent call last):\n  File \"/a.py\", line 3, in g\nValueError: y\n",
+		"TypeError: x of undefined\n    at show (/srv/app/routes.js:12:33)\n    at next (/srv/route.js:144:13)\n",
+		"panic: oh\n\ngoroutine 33 [running]:\nmain.main()\n\t/a.go:1 +0x1\n",
+	} {
+		whole := New(Saved{})
+		play(whole, begin, "web/1", text+"going on\n")
+		want := whole.List()
+		lines := strings.SplitAfter(text, "\n")
+		first := 1
+		if strings.HasPrefix(text, "TypeError") {
+			first = 2 // of the first line alone it is not known that it begins one
+		}
+		for cut := first; cut < len(lines)-1; cut++ {
+			b := New(Saved{})
+			for _, l := range lines[:cut] {
+				b.Take(Line{At: begin, App: "web", Worker: "web/1", Text: strings.TrimRight(l, "\n")})
+			}
+			saved, err := json.Marshal(b.Save())
+			if err != nil {
+				t.Fatal(err)
+			}
+			var s Saved
+			if err := json.Unmarshal(saved, &s); err != nil {
+				t.Fatal(err)
+			}
+			next := New(s)
+			play(next, begin, "web/1", strings.Join(lines[cut:], "")+"going on\n")
+			if got := next.List(); len(got) != 1 || got[0].Shape != want[0].Shape || got[0].Where != want[0].Where || got[0].Count != 1 || len(got[0].Sample) != len(want[0].Sample) {
+				t.Errorf("cut after %d lines: %+v, want %+v", cut, got, want)
+			}
+		}
+	}
+}
+
 // TestCountsAreTold: after each period, the most first, and only what there was.
 func TestCountsAreTold(t *testing.T) {
 	b := New(Saved{})

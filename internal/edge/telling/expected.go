@@ -42,7 +42,7 @@ func (t *Teller) Follow(as, text string, f *filter.Filter) (w *Listener, leave f
 		delete(t.expected, as)
 		return e.listener, e.leave, nil
 	}
-	return t.listen(as, f, text)
+	return t.listen(as, f, text, false)
 }
 
 // Names are those who listen under a name.
@@ -78,7 +78,7 @@ func (t *Teller) expect(n Named, f *filter.Filter) error {
 	if n.As == "" || len(n.As) > longestName || there {
 		return nil
 	}
-	w, leave, err := t.listen(n.As, f, n.Filter)
+	w, leave, err := t.listen(n.As, f, n.Filter, false)
 	if err != nil {
 		return err
 	}

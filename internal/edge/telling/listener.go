@@ -26,6 +26,7 @@ type Listener struct {
 	as     string // its name, by which it goes over to the next edge; empty: it does not
 	filter *filter.Filter
 	text   string // the filter's
+	shown  bool   // the filter sees what the redaction leaves
 	wake   chan struct{}
 	end    <-chan struct{} // of the teller
 	parts  []part

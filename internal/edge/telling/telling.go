@@ -94,7 +94,7 @@ func (l *Loop) Wants(j *journal.Journal, tcp bool, now int64) bool {
 // Tell tells of the request that Wants was asked about last. It allocates only while buffers grow.
 func (l *Loop) Tell(line *journal.Line, j *journal.Journal, now int64) {
 	line.Slow, line.Failure = l.slow, l.sort == failed
-	shown := line // filters see all
+	shown := line // most filters see all
 	if l.redactor != nil {
 		shown = l.redactor.Show(line)
 	}
@@ -108,7 +108,7 @@ func (l *Loop) Tell(line *journal.Line, j *journal.Journal, now int64) {
 	}
 	made := false
 	for _, w := range l.listeners {
-		if !w.filter.Match(line) {
+		if w.shown && !w.filter.Match(shown) || !w.shown && !w.filter.Match(line) {
 			continue
 		}
 		if !made {
@@ -125,12 +125,20 @@ func (l *Loop) Tell(line *journal.Line, j *journal.Journal, now int64) {
 func (t *Teller) Listen(f *filter.Filter) (w *Listener, leave func(), err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.listen("", f, "")
+	return t.listen("", f, "", false)
 }
 
-// listen is Listen of somebody with a name, and a filter with its text. Under mu.
-func (t *Teller) listen(as string, f *filter.Filter, text string) (w *Listener, leave func(), err error) {
-	w = &Listener{as: as, filter: f, text: text, wake: make(chan struct{}, 1), end: t.end, parts: make([]part, len(t.loops))}
+// ListenToShown is Listen for somebody whose filter sees what is told and no more: by what a filter finds, what the redaction leaves out could
+// be guessed letter by letter.
+func (t *Teller) ListenToShown(f *filter.Filter) (w *Listener, leave func(), err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.listen("", f, "", true)
+}
+
+// listen is Listen of somebody with a name, and a filter with its text, which sees all or what is shown. Under mu.
+func (t *Teller) listen(as string, f *filter.Filter, text string, shown bool) (w *Listener, leave func(), err error) {
+	w = &Listener{as: as, filter: f, text: text, shown: shown, wake: make(chan struct{}, 1), end: t.end, parts: make([]part, len(t.loops))}
 	switch {
 	case t.ended:
 		return nil, nil, errEnded

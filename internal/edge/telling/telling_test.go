@@ -233,6 +233,28 @@ func TestListenersGoOver(t *testing.T) {
 	}
 }
 
+// TestFiltersOfShown: who may only look cannot find out by a filter what is left out.
+func TestFiltersOfShown(t *testing.T) {
+	te := here(1)
+	te.UseLogs(nil, &journal.Redaction{Client: journal.ClientHidden})
+	f := wants(t, "client=192.0.2.1")
+	all, leaveAll, err := te.Listen(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer leaveAll()
+	shown, leave, err := te.ListenToShown(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer leave()
+	r := &request{}
+	r.end(te.Loop(0), 1, 200, journal.NoCause, time.Millisecond, 1e9)
+	if len(all.parts[0].buf) == 0 || len(shown.parts[0].buf) != 0 {
+		t.Errorf("%q, of what is shown %q", all.parts[0].buf, shown.parts[0].buf)
+	}
+}
+
 func TestWhoReadsTooSlowlyIsTold(t *testing.T) {
 	te := here(1)
 	w, leave, err := te.Listen(nil)

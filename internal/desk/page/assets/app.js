@@ -21,16 +21,16 @@ function verdict(p) {
   const bad = [], servers = p.pools.flatMap(o => o.servers), ready = servers.filter(s => s.state === "ready").length;
   if (!p.edge.up) return ["down", "The edge does not answer.", "What is shown of traffic is what was known last."];
   const down = p.pools.filter(o => o.state === "down"), half = p.pools.filter(o => o.state === "degraded");
-  const failing = (p.apps || []).flatMap(a => a.workers.filter(w => w.looping).map(w => w.name));
+  const failing = (p.apps || []).flatMap(a => a.workers.filter(w => w.looping));
   if (down.length) bad.push(names(down) + (down.length > 1 ? " are down." : " is down."));
   if (half.length) bad.push(names(half) + (half.length > 1 ? " are degraded." : " is degraded."));
   const alone = p.pools.filter(o => o.state === "up").flatMap(o => o.servers.filter(s => s.state === "down").map(s => ({ name: fullName(o.name, s.name) })));
   if (alone.length) bad.push(names(alone) + (alone.length > 1 ? " are down." : " is down."));
-  if (failing.length) bad.push("Workers in a crash loop: " + failing.slice(0, 3).join(", ") + (failing.length > 3 ? " and more." : "."));
+  if (failing.length) bad.push("In a crash loop: " + names(failing) + "." + (failing[0].last ? " " + first(failing[0].last) : ""));
   const often = p.total.errors > 0 && p.total.rate > 0 && p.total.errors / p.total.rate > 0.01;
   if (often) bad.push(share(p.total.errors / p.total.rate) + " of requests fail.");
-  if (p.problem) bad.push(p.problem);
-  if (state.firing?.length) bad.push((state.firing.length > 1 ? state.firing.length + " alerts: " : "Alert: ") + state.firing.slice(0, 2).map(a => a.text).join("; ") + (state.firing.length > 2 ? " …" : "."));
+  if (p.problem) bad.push(first(p.problem));
+  if (state.firing?.length) bad.push((state.firing.length > 1 ? state.firing.length + " alerts: " : "Alert: ") + state.firing.slice(0, 2).map(a => first(a.text).slice(0, -1)).join("; ") + (state.firing.length > 2 ? " …" : "."));
   const all = `${count(ready)} of ${count(servers.length)} servers take requests`;
   if (bad.length) return [down.length ? "down" : "degraded", bad[0], [why([...down, ...half][0]), ...bad.slice(1), all + "."].filter(Boolean).join(" ")];
   if (!servers.length) return ["up", "All well.", "No pool is configured: weir answers by itself."];
@@ -40,7 +40,13 @@ function verdict(p) {
 // why is what is known of the first server of a pool that takes nothing: where to look.
 function why(o) {
   const s = o?.servers.find(s => s.state !== "ready" && s.why);
-  return s ? `${fullName(o.name, s.name)}: ${s.why}.` : "";
+  return s ? first(`${fullName(o.name, s.name)}: ${s.why}`) : "";
+}
+
+// first is a text's first line as a sentence: the rest stands further down.
+function first(text) {
+  const line = text.trim().split("\n")[0].replace(/\.$/, "");
+  return line.length > 200 ? line.slice(0, 199) + "…" : line + ".";
 }
 
 const names = list => list.slice(0, 3).map(o => o.name).join(", ") + (list.length > 3 ? ` and ${list.length - 3} more` : "");
