@@ -8,6 +8,7 @@ import (
 	"github.com/weirhq/weir/internal/compress"
 	"github.com/weirhq/weir/internal/esi"
 	"github.com/weirhq/weir/internal/http1"
+	"github.com/weirhq/weir/internal/journal"
 	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/message"
 )
@@ -177,9 +178,7 @@ func (a *assembler) ask(to esi.Address) (f *fragment, why string) {
 	}
 	b.x.Peer, b.x.Client, b.x.Trusted, b.x.Scheme = h.x.Peer, h.x.Client, h.x.Trusted, to.Scheme
 	b.x.ID = append(b.x.ID[:0], h.x.ID...)
-	if b.traced = h.traced; b.traced.on { // the page's part of the trace asks for it
-		b.traced.ctx.Span = h.traced.root
-	}
+	b.traced = h.traced.part()
 	b.session.pool, b.session.has, b.session.ticket = h.session.pool, h.session.has, h.session.ticket // the page's: it has no cookie of its own
 	b.x.Journal.Start = h.l.loop.Wall()
 	b.parsed, b.continued = true, true
@@ -205,6 +204,10 @@ func (f *fragment) Run(t *loop.Task) {
 	h.kept.part.drop()
 	h.kept.release()
 	h.endEncoding()
+	if h.traced.ctx.Sampled {
+		h.x.Journal.Mark(journal.Delivered, h.l.loop.Now())
+		h.tellTrace()
+	}
 }
 
 // appendFragmentRequest makes the head of a request for a fragment: the page's, but for what is about the page.

@@ -120,7 +120,11 @@ func (t *spanWriter) request(h *handler) {
 	j, x := t.j, &h.x
 	method := methodName(x.Req.Method)
 	begun := t.at(journal.Begun)
-	at := t.begin(t.w.parent, t.w.root, trace.Server, method, j.Route, begun, t.at(journal.Delivered))
+	kind := trace.Server
+	if h.isPart {
+		kind = trace.Internal
+	}
+	at := t.begin(t.w.parent, t.w.root, kind, method, j.Route, begun, t.at(journal.Delivered))
 	var small [64]byte
 	b := trace.AppendText(t.out, "http.request.method", method)
 	b = trace.AppendText(b, "url.scheme", x.Scheme)

@@ -50,6 +50,18 @@ type traced struct {
 	parent trace.SpanID  // its client's; zero: none
 }
 
+// part is what a fragment of a page has of the page's trace.
+func (w traced) part() traced {
+	if !w.on {
+		return traced{}
+	}
+	w.parent, w.ctx.Span = w.root, w.root
+	if w.ctx.Sampled {
+		w.root, w.ctx.Span = trace.NewSpanID(), trace.NewSpanID()
+	}
+	return w
+}
+
 const (
 	traceparent = "traceparent"
 	tracestate  = "tracestate"

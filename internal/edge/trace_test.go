@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -193,6 +194,77 @@ func TestSpans(t *testing.T) {
 			t.Errorf("the exemplar is %+v", slow)
 		}
 	})
+}
+
+// TestSpansOfFragments: a fragment is a part of its page's time, and its server is told so.
+func TestSpansOfFragments(t *testing.T) {
+	for _, sample := range []string{"100%", "0%"} {
+		got := make(chan *testkit.Message, 3)
+		o := testkit.ServeOrigin(t, "tcp", func(_ int, c *testkit.Conn) {
+			for c.More() {
+				m := c.Request()
+				text := "box"
+				if strings.HasPrefix(m.Start, "GET / ") {
+					text = `first <esi:include src="/one"/> then <esi:include src="/two"/> last`
+				}
+				got <- m
+				if !page(text, "")(c) {
+					return
+				}
+			}
+		})
+		r := serveEdge(t, fibers, esiPool(o, "")+"traces: {to: http://x, sample: "+sample+"}\n")
+		lines := spansFrom(t, r)
+		r.ask("/", 200)
+		told := map[string]string{}
+		for range 3 {
+			m := <-got
+			told[strings.Fields(m.Start)[1]] = m.Field("traceparent")
+		}
+		if sample == "0%" {
+			if told["/one"][:35] != told["/"][:35] || told["/one"][36:52] != told["/"][36:52] || !strings.HasSuffix(told["/one"], "-02") {
+				t.Errorf("not sampled, servers are told %v", told)
+			}
+			continue
+		}
+		var root *traces.Span
+		var all []*traces.Span
+		for root == nil { // it ends last
+			for _, s := range readSpans(t, <-lines) {
+				if all = append(all, s); s.Kind == traces.Span_SPAN_KIND_SERVER {
+					root = s
+				}
+			}
+		}
+		paths := map[string]bool{}
+		for _, s := range all {
+			if !bytes.Equal(s.TraceId, root.TraceId) {
+				t.Errorf("%v is of another trace than %v", s, root)
+			}
+			path := ""
+			for _, a := range s.Attributes {
+				if a.Key == "url.path" {
+					path = a.Value.GetStringValue()
+				}
+			}
+			if path == "" || s == root {
+				continue
+			}
+			paths[path] = true
+			if s.Kind != traces.Span_SPAN_KIND_INTERNAL || !bytes.Equal(s.ParentSpanId, root.SpanId) || s.Status != nil || s.EndTimeUnixNano > root.EndTimeUnixNano {
+				t.Errorf("%s is %v", path, s)
+			}
+			asks := func(x *traces.Span) bool {
+				return x.Kind == traces.Span_SPAN_KIND_CLIENT && bytes.Equal(x.ParentSpanId, s.SpanId) && hex.EncodeToString(x.SpanId) == told[path][36:52]
+			}
+			if !slices.ContainsFunc(all, asks) {
+				t.Errorf("%s: none of %v asks its server, which was told %s", path, all, told[path])
+			}
+		}
+		if !paths["/one"] || !paths["/two"] {
+			t.Errorf("fragments are %v", paths)
+		}
+	}
 }
 
 // TestSpansGoOver: what nobody has taken when an edge hands over, and what ends there later, is told by the next one.
