@@ -32,6 +32,7 @@ func TestMistakenKeys(t *testing.T) {
 	for text, want := range map[string]string{
 		"apps: {web: {command: serve $PORT, recycle: {memory: 300}}}\n": "memory is less than any process takes: write a size with its unit, such as 300MiB",
 		"pools: {p: {servers: ['10.0.0.1:80'], weight: 3}}\n":           "unknown key \"weight\" in a pool: it belongs into a server in servers:",
+		"apps: {web: {command: serve $PORT}}\nlog: stdout\n":            "log is \"stdout\": write {access: stdout}",
 	} {
 		if _, _, err := parseFake(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", text, err)

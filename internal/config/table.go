@@ -59,7 +59,7 @@ func topObject(t *table, w *wholeTable) *object[raw] {
 	add(o, "zone", zoneKind(), func(r *raw) *string { return &r.Zone }, "",
 		"Where this weir stands. Servers of the same zone are preferred, as long as at least half of them are open.")
 	add(o, "cache", pointer(mapped(store.kind(), "write {memory: 512MiB}, or take it out for no cache")), func(r *raw) **Cache { return &r.Cache }, "", "The shared cache.")
-	add(o, "log", logObject(t).kind(), func(r *raw) *Log { return &r.Log }, "", "What is written where.")
+	add(o, "log", mapped(logObject(t).kind(), "write {access: stdout}"), func(r *raw) *Log { return &r.Log }, "", "What is written where.")
 	add(o, "admin", pointer(mapped(adminObject(t).kind(), "write {listen: 127.0.0.1:9190}, or {} for just that")), func(r *raw) **adminDraft { return &r.admin }, "",
 		"The status page, its API and metrics. Without it there are none at an address; alerts, availability, metrics and traces work all the same.")
 	add(o, "traces", pointer(mapped(tracesObject(t).kind(), "write {to: http://127.0.0.1:4318}")), func(r *raw) **Traces { return &r.Traces }, "",

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // TestSecretsAreNotShown: whatever is wrong in a file, and wherever, no error repeats a secret. Each text has the word s3cr3t in place of one.
@@ -86,4 +87,19 @@ func TestWhatIsNoSecretIsShown(t *testing.T) {
 	if want := []string{"password", "secret", "slack", "token", "tokens", "webhook"}; !slices.Equal(hidden, want) {
 		t.Errorf("keys whose values are hidden: %v, want %v", hidden, want)
 	}
+}
+
+// FuzzVeil: whatever a file is, its lines are shown with as many characters as they have, so that carets stand below what is meant.
+func FuzzVeil(f *testing.F) {
+	for _, text := range []string{"admin: {token: s3cr3t}", "token: |\n  a\n b\n\nx: 1", "token: \"a\n  b\\\"\"", "password: 'it''s", "webhook: {url: x, headers: {a: b}}", "token: é\u2028ü", "- token: a\n  b: *c", "token: ["} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		s := newSource("a.yaml", []byte(text))
+		for i, line := range s.lines {
+			if got := s.shown(i + 1); utf8.ValidString(text) && utf8.RuneCountInString(got) != utf8.RuneCountInString(line) {
+				t.Errorf("%q is shown as %q", line, got)
+			}
+		}
+	})
 }

@@ -32,8 +32,8 @@ availability: {dead.test: 1h}
 		}
 		return strings.Count(string(text), with)
 	}
-	// In one message or in two, as pictures come.
-	const poolDown, newError = `"rule":"pool_down"`, `"rule":"new_error"`
+	// In one message or in two, as pictures come. The pool hello is down too, until its worker is ready: that may be told.
+	const poolDown, newError = `"rule":"pool_down","subject":"dead"`, `"rule":"new_error"`
 	testkit.Eventually(t, testkit.Patience, "both are told", func() bool {
 		return lines(poolDown) == 1 && lines(newError) == 1
 	})

@@ -132,7 +132,7 @@ func TestDeskHangs(t *testing.T) {
 	load := testkit.Load{Address: w.Address, Conns: 4, Pause: 5 * time.Millisecond}.Start(t)
 	desk := w.Desk()
 	desk.Kill(t, syscall.SIGSTOP)
-	for i := range 20 { // more than a socket takes
+	for i := range 30 { // more than a socket takes
 		w.Write("weir.yaml", withDesk(address)+fmt.Sprintf("# %d\n", i))
 		w.Do("reload")
 	}

@@ -2,6 +2,7 @@ package alert
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -185,5 +186,63 @@ func TestSilent(t *testing.T) {
 	}
 	if want := "10.0.0.1 dead=false check fails: connection refused\n10.0.0.2 dead=true check fails: no answer within 1s\n2001:db8::1 dead=false \n"; got != want {
 		t.Error(got)
+	}
+}
+
+// TestTheLastStateIsTold: whatever comes and goes, is refused, limited or explained meanwhile, who is told knows how it is once it rests, and has not been told too often.
+func TestTheLastStateIsTold(t *testing.T) {
+	for seed := range uint64(5) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		b := New(Saved{})
+		rules := []config.AlertRule{
+			{Name: "server_down", Severity: config.Warn, For: 5 * time.Second, ClearFor: 5 * time.Second},
+			{Name: "pool_down", Severity: config.Critical, For: 5 * time.Second, ClearFor: 5 * time.Second},
+		}
+		const limit = 4
+		b.Use(&config.Alerts{GroupWait: 10 * time.Second, Rules: rules, Targets: []config.AlertTarget{{Name: "ops", Severity: config.Info, Limit: limit, Resolved: true}}})
+		p := picture.Picture{At: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC), Node: "n", KeeperPID: 1, Edge: picture.Edge{Up: true},
+			Pools: []picture.Pool{{Name: "a", Servers: make([]picture.Server, 2)}, {Name: "b", Servers: make([]picture.Server, 3)}}}
+		told := map[string]State{} // what the target believes
+		messages := 0
+		run := func(d time.Duration, shake bool) {
+			for end := p.At.Add(d); p.At.Before(end); {
+				p.At = p.At.Add(time.Second)
+				for i := range p.Pools {
+					o := &p.Pools[i]
+					o.State = "down"
+					for j := range o.Servers {
+						s := &o.Servers[j]
+						s.Name, s.Address = fmt.Sprint("s", j), fmt.Sprintf("10.0.%d.%d:80", i, j)
+						if shake && r.IntN(15) == 0 || s.State == "" {
+							s.State = []string{"ready", "down"}[r.IntN(2)]
+						}
+						if s.State == "ready" {
+							o.State = "up"
+						}
+					}
+				}
+				list, _ := b.Step(&p, Extra{})
+				for _, m := range list {
+					messages++
+					if shake && r.IntN(3) == 0 {
+						b.Refused(m, p.At)
+						continue
+					}
+					for _, i := range m.Items {
+						told[id(i.Rule, i.Subject)] = i.State
+					}
+				}
+			}
+		}
+		run(2*time.Hour, true)
+		if messages > 3*limit {
+			t.Errorf("seed %d: %d messages in two hours", seed, messages)
+		}
+		run(3*time.Hour, false)
+		for _, a := range b.List() {
+			if is := a.State == Firing && a.By == ""; is != (told[a.ID()] == Firing) && !(a.By != "" && a.State == Firing) {
+				t.Errorf("seed %d: %s is %s (by %q), and the target was told that it is %q", seed, a.ID(), a.State, a.By, told[a.ID()])
+			}
+		}
 	}
 }
