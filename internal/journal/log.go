@@ -36,6 +36,8 @@ const (
 	keepAt = 2 * fullAt
 	// retryAfter is the wait after a write that failed: room on a full disk is made by people.
 	retryAfter = time.Second
+	// lookEvery is how often it is looked whether the file still has its name.
+	lookEvery = 10 * time.Second
 	// defaultLimit is what one loop holds when the disk does not keep up or is full, before lines are dropped.
 	defaultLimit = 4 << 20
 	// closeWithin bounds the last write: a pipe that nobody reads must not keep a process from ending.
@@ -84,10 +86,15 @@ type Log struct {
 	closing sync.Once
 
 	// Owned by the goroutine.
-	file  io.WriteCloser
-	stuck *Writer // whose lines could not be written: nobody's are until these are
-	torn  bool    // the last write ended within a line of that one
-	err   error
+	file   io.WriteCloser
+	stuck  *Writer // whose lines could not be written: nobody's are until these are
+	torn   bool    // the last write ended within a line of that one
+	wrong  bool    // a problem has been told
+	looks  time.Duration
+	looked time.Time // when it was looked whether the file still has its name
+	lost   bool      // it had not
+	gone   error     // nor could it be opened anew
+	err    error
 }
 
 // Writer is the log of one loop. Only that loop may call it. A nil Writer (log to "none") takes lines and forgets
@@ -161,7 +168,7 @@ func Open(o Options) (*Log, error) {
 
 func start(o Options, format func([]byte, *Line) []byte, f io.WriteCloser, path string) *Log {
 	l := &Log{path: path, file: f, end: lineFeed, problem: o.Problem, wake: make(chan struct{}, 1), full: make(chan struct{}, 1),
-		reopen: make(chan chan error), stop: make(chan struct{}), done: make(chan struct{})}
+		looks: lookEvery, reopen: make(chan chan error), stop: make(chan struct{}), done: make(chan struct{})}
 	_, sinks := f.(sink.Sink)
 	l.closes = sinks || path != ""
 	if o.To == "journald" {
@@ -410,21 +417,49 @@ func (l *Log) open() error {
 
 // flush writes every loop's buffer and tells of a problem when it begins and when it is over.
 func (l *Log) flush() {
-	was := l.stuck != nil
 	err := l.flushAll()
 	if err == nil {
-		l.trouble.Store(nil)
-	} else if !was {
+		err = l.follow(time.Now())
+	}
+	was := l.wrong
+	l.wrong = err != nil
+	switch {
+	case was == l.wrong:
+		return
+	case l.wrong:
 		text := err.Error()
 		l.trouble.Store(&text)
-	}
-	if l.problem == nil || was == (err != nil) {
-		return
-	}
-	if err != nil {
 		err = fmt.Errorf("writing the access log: %w", err)
+	default:
+		l.trouble.Store(nil)
 	}
-	l.problem(err)
+	if l.problem != nil {
+		l.problem(err)
+	}
+}
+
+// follow opens a file anew that has lost its name for longer than those need who rename it and then say so: what is written to it reaches
+// nobody. (A file that rotates sees to that by itself.) The error is that there is none to be opened; it is tried again.
+func (l *Log) follow(now time.Time) error {
+	mine, plain := l.file.(*os.File)
+	if l.path == "" || !plain || now.Sub(l.looked) < l.looks {
+		return l.gone
+	}
+	l.looked = now
+	if named, err := os.Stat(l.path); err == nil {
+		if is, err := mine.Stat(); err == nil && os.SameFile(named, is) {
+			l.lost, l.gone = false, nil
+			return nil
+		}
+	}
+	if !l.lost {
+		l.lost = true
+		return l.gone
+	}
+	if l.gone = l.open(); l.gone != nil {
+		l.gone = fmt.Errorf("its file is gone, and nobody finds the lines: %w", l.gone)
+	}
+	return l.gone
 }
 
 // flushAll stops at the first loop whose lines cannot be written: one that was written in part is gone on with before

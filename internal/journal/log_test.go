@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -360,4 +361,41 @@ func BenchmarkWriter(b *testing.B) {
 		w.Line(line)
 	}
 	b.ReportMetric(float64(l.Dropped())/float64(b.N), "dropped/op")
+}
+
+// TestLogFileGone: a file that was deleted, with its directory or without, is written anew as soon as it can be, and it is said that it is gone.
+func TestLogFileGone(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "logs")
+	path := filepath.Join(dir, "access.log")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	told := make(chan error, 10)
+	l, err := Open(Options{To: path, Loops: 1, Problem: func(err error) { told <- err }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.looks = time.Millisecond // before the first line
+	lines := func() { l.Writer(0).Line(sample()) }
+	lines()
+	until(t, "the line is written", func() bool { return read(t, path) != "" })
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "there is another file", func() bool { lines(); _, err := os.Stat(path); return err == nil })
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "it is said", func() bool { lines(); return strings.Contains(l.Problem(), "gone") })
+	if err := <-told; err == nil || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("told of %v", err)
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "it is over", func() bool { lines(); return l.Problem() == "" })
+	lines()
+	if err := errors.Join(<-told, l.Close()); err != nil || read(t, path) == "" || l.Dropped() != 0 {
+		t.Errorf("%v, %d dropped", err, l.Dropped())
+	}
 }
