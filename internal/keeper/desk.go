@@ -16,6 +16,7 @@ const (
 	deskYoung = 10 * time.Second // a desk that dies younger than this is a bad sign
 	deskGrace = 6 * time.Second  // for a desk to exit that has been let go
 	deskTell  = 5 * time.Second  // for it to take what it is told
+	deskNice  = 5                // nicer than traffic: where processors are short, that gets three parts of four
 )
 
 // desk is the process of everything that people look at. Nothing here waits for it, and nothing is worse for its death.
@@ -103,6 +104,9 @@ func (k *keeper) launchDesk() (*desk, error) {
 	c, err := k.launch(argv, k.opts.Stderr)
 	if err != nil {
 		return nil, err
+	}
+	if err := nicer(c.cmd.Process.Pid, deskNice); err != nil {
+		k.log.Warn("the status page's process takes as much of the processors as traffic, where they are short", "error", err)
 	}
 	return &desk{child: c, news: make(chan deskNews, 1)}, nil
 }

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -232,4 +237,40 @@ func TestDeskActs(t *testing.T) {
 	if status, text := fetch(t, "POST", "http://"+address+"/api/v1/reload", `{"app":"nothing"}`); status != 422 || !strings.Contains(text, "there is no app") {
 		t.Errorf("%d %s", status, text)
 	}
+}
+
+// TestDeskIsNice: whoever looks much takes no processors from traffic.
+func TestDeskIsNice(t *testing.T) {
+	w := testkit.Run(t, testkit.Setup{Config: hello(1, "") + "admin: {}\n"})
+	nice := func(p testkit.Process) (all []int) { // of its threads
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.PID))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range threads {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				continue // it has ended
+			}
+			fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:])) // the third of them all is the first here (proc_pid_stat(5))
+			n, err := strconv.Atoi(fields[19-3])
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, n)
+		}
+		return all
+	}
+	testkit.Eventually(t, testkit.Patience, "the desk is nicer than the edge", func() bool {
+		var edge, desk []int
+		for _, p := range w.Processes() {
+			switch {
+			case strings.HasSuffix(p.Command, " edge"):
+				edge = nice(p)
+			case strings.HasSuffix(p.Command, " desk"):
+				desk = nice(p)
+			}
+		}
+		return len(edge) > 0 && len(desk) > 0 && slices.Min(desk) == min(slices.Max(edge)+5, 19)
+	})
 }
