@@ -157,7 +157,8 @@ func (b *bench) turnsOf(peers []*peer) (results, error) {
 		if !slices.Contains(b.what, s.name) {
 			continue
 		}
-		for turn := range b.turns {
+		turns := b.turns * max(s.times, 1)
+		for turn := range turns {
 			for _, p := range peers {
 				if !p.does(s) {
 					continue
@@ -170,7 +171,7 @@ func (b *bench) turnsOf(peers []*peer) (results, error) {
 					return nil, fmt.Errorf("%s, %s: %w", s.name, p.name, err)
 				}
 				all.add(s.name, p.name, sample)
-				fmt.Fprintf(os.Stderr, "turn %d/%d  %-9s %-8s %s\n", turn+1, b.turns, s.name, p.name, s.line(sample))
+				fmt.Fprintf(os.Stderr, "turn %d/%d  %-9s %-8s %s\n", turn+1, turns, s.name, p.name, s.line(sample))
 			}
 		}
 	}

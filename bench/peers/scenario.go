@@ -34,6 +34,7 @@ type scenario struct {
 	only              string // the one peer that it concerns; empty: all
 	hits              bool   // it is the caches' work
 	floor             bool   // the floor can do it too
+	times             int    // as many turns as the others; 0: as they
 	figures           []figure
 	run               func(*bench, *peer) ([]float64, error)
 }
@@ -65,8 +66,8 @@ var scenarios = []*scenario{
 	{name: "largehit", title: "A hit from memory, 100 KiB", figures: loadFigures, hits: true,
 		text: "The same with a body of 100 KiB.",
 		run:  func(b *bench, p *peer) ([]float64, error) { return b.cached(p, "/large") }},
-	{name: "watched", title: "Looked at", only: "weir", run: (*bench).watching,
-		text: "Proxied as above, in turns: nobody looks; everything is on (an access log to a file, 1 % of requests traced, the status page open, metrics fetched each second); " +
+	{name: "watched", title: "Looked at", only: "weir", run: (*bench).watching, times: 5,
+		text: "Proxied as above, in an order that changes, and in five times as many turns, since the differences are small: nobody looks; everything is on (an access log to a file, 1 % of requests traced, the status page open, metrics fetched each second); " +
 			"or `weir log` waits for requests that never come. Processor time is that of all of weir's processes.",
 		figures: []figure{{"times the time, all on", "%.3f", false}, {"times the time, weir log", "%.3f", false}, {"µs off", "%.2f", false}, {"µs on", "%.2f", false}, {"µs with weir log", "%.2f", false}}},
 	{name: "idle", title: "Idle kept connections", run: (*bench).idling,
