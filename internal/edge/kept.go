@@ -45,6 +45,7 @@ type keeping struct {
 	query    []byte    // and its query
 	hasQuery bool
 	led      *fetch // the fetch that this request leads
+	noted    *fetch // the one that it makes for itself; see askNoted
 	me       follower
 	reader   reader // sends to this handler's client what its own task fetches
 
@@ -58,7 +59,7 @@ type keeping struct {
 func (k *keeping) reset() {
 	k.has, k.soft, k.stored, k.asks, k.led, k.fwd, k.why, k.note, k.gone, k.hole = false, false, false, false, nil, notForwarded, cache.Kept, "", false, false
 	k.ask, k.own, k.unread = k.ask[:0], k.own[:0], 0
-	k.part.wanted, k.part.led = false, nil
+	k.part.wanted, k.noted = false, nil
 }
 
 // release lets go of what was found.
@@ -128,14 +129,18 @@ func (h *handler) fromCache() bool {
 		case h.x.Req.Method == message.HEAD && k.has:
 			h.x.Journal.Cache = journal.Pass
 			h.asksFor(false)
-			return false
+			h.askNoted()
+			return true
 		case h.x.Req.Method != message.GET:
 			return h.pass(k.fwd, noteHead)
 		case !k.has && h.wantsPart():
 			if h.servePart() {
 				return true
 			}
-			h.fetchPart()
+			k.part.wanted = true
+			h.narrow()
+			h.pass(k.fwd, noteRange)
+			h.askNoted()
 			return true
 		}
 		if done, answered := h.fetchOrFollow(); done {
@@ -302,6 +307,21 @@ func (h *handler) fetchAlone() (answered bool) {
 	defer h.ledOff()
 	h.forward(h.route.pool)
 	return true
+}
+
+// askNoted asks the server for what may come to be kept, or to freshen what is: nobody joins, but whoever takes that out must find it.
+func (h *handler) askNoted() {
+	k := &h.kept
+	f := h.l.edge.caching.fetches.begin(k.key, k.primary, h.place(), k.born)
+	k.noted = f
+	defer func() { // deferred: it must not stay if we panic
+		if k.led == f { // it became the whole
+			h.ledOff()
+			return
+		}
+		h.l.edge.caching.fetches.land(f)
+	}()
+	h.forward(h.route.pool)
 }
 
 // place is that of the request, as purges name it.

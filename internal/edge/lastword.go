@@ -33,8 +33,11 @@ func writeWord(path string, c *api.Counters) error {
 		return err
 	}
 	aside := path + ".new"
-	if err := errors.Join(os.WriteFile(aside, text, 0o600), os.Rename(aside, path)); err != nil {
-		return fmt.Errorf("leaving what was counted: %w", err)
+	if err = os.WriteFile(aside, text, 0o600); err == nil {
+		err = os.Rename(aside, path)
+	}
+	if err != nil {
+		return fmt.Errorf("leaving what was counted: %w", errors.Join(err, os.RemoveAll(aside)))
 	}
 	return nil
 }

@@ -24,7 +24,6 @@ const maxPart = 4 << 20
 // parting is what a request has to do with parts.
 type parting struct {
 	wanted bool        // the request is for a part, and what comes for it may be kept
-	led    *fetch      // of what comes: nobody joins it, but whoever takes out what it brings must find it
 	fill   *store.Fill // what is being kept
 	key    store.Key
 	old    store.Ref // the stretch that was there
@@ -61,24 +60,6 @@ func (h *handler) servePart() bool {
 	return true
 }
 
-// fetchPart asks the server for the part that the request is for.
-func (h *handler) fetchPart() {
-	k := &h.kept
-	k.part.wanted = true
-	h.narrow()
-	h.pass(k.fwd, noteRange)
-	f := h.l.edge.caching.fetches.begin(k.key, k.primary, h.place(), k.born)
-	k.part.led = f
-	defer func() { // deferred: it must not stay if we panic
-		if k.led == f {
-			h.ledOff()
-			return
-		}
-		h.l.edge.caching.fetches.land(f)
-	}()
-	h.forward(h.route.pool)
-}
-
 // takePart decides what becomes of the response to a request for a part. took is false when it is to be delivered as without
 // a cache; a part is kept by the way then.
 func (h *handler) takePart(cfg *config.Pool, first []byte) (o outcome, took bool) {
@@ -88,7 +69,7 @@ func (h *handler) takePart(cfg *config.Pool, first []byte) (o outcome, took bool
 		return 0, false
 	}
 	// The server serves no ranges of it, or the client's If-Range is not met: this is the whole.
-	k.part.wanted, k.asks, k.led = false, true, k.part.led
+	k.part.wanted, k.asks, k.led = false, true, k.noted
 	return h.take(cfg, first)
 }
 
@@ -282,7 +263,7 @@ func (h *handler) feedPart(b []byte, last bool) {
 		return
 	}
 	c.disk().supersede(&p.key) // what became whole is newer than anything that stands there
-	p.fill.Unless(&p.led.spoiled)
+	p.fill.Unless(h.revoked())
 	if err := p.fill.Commit(); err != nil {
 		slog.Debug("a part is not kept", "error", err)
 	} else if r, ok := c.store.Peek(p.key); ok { // as with committed: a purge in between finds it, or is found here

@@ -437,8 +437,8 @@ func (h *handler) revoked() *atomic.Bool {
 	switch {
 	case k.led != nil:
 		return &k.led.spoiled
-	case k.part.led != nil:
-		return &k.part.led.spoiled
+	case k.noted != nil:
+		return &k.noted.spoiled
 	}
 	return nil
 }

@@ -258,9 +258,9 @@ func (s *Sender) batch() (*config.Traces, batch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var b batch
-	for bytes := 0; len(s.waiting) > 0 && b.spans < batchSpans; s.waiting = s.waiting[1:] {
+	for size := 0; len(s.waiting) > 0 && b.spans < batchSpans; s.waiting = s.waiting[1:] {
 		one := &s.waiting[0]
-		if bytes += len(one.Data); bytes > batchBytes && len(b.lists) > 0 {
+		if size += len(one.Data); size > batchBytes && len(b.lists) > 0 {
 			break
 		}
 		b.lists = append(b.lists, one.Data)
