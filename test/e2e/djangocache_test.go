@@ -116,11 +116,12 @@ func TestDjangoGrace(t *testing.T) {
 	entry := testkit.Load{Address: w.Address, Conns: 4, Path: "/entries/1/", Pause: time.Millisecond, Limit: 2 * time.Minute}.Start(t)
 	board.After(t, 200)
 	entry.After(t, 200)
+	workers := waitWorkers(t, w, "guestbook", 2) // before there is no python for one that has not begun yet
 	python := filepath.Join(w.Dir, "python")
 	if err := os.Rename(python, python+".gone"); err != nil {
 		t.Fatal(err)
 	}
-	for _, worker := range waitWorkers(t, w, "guestbook", 2) {
+	for _, worker := range workers {
 		for _, p := range testkit.Tree(worker.PID) {
 			p.KillIfThere(t, syscall.SIGKILL)
 		}
