@@ -294,10 +294,9 @@ func (f *included) outcome() error {
 
 // take takes the token for a file's sake. False: it is the end.
 func (f *included) take() bool {
-	f.k.filing.Store(true) // who asks meanwhile waits instead of being refused
+	f.k.filing.Add(1) // who asks meanwhile waits instead of being refused
 	select {
 	case f.k.op <- struct{}{}:
-		f.k.filing.Store(true)
 		return true
 	case <-f.k.ended:
 		return false
@@ -305,8 +304,8 @@ func (f *included) take() bool {
 }
 
 func (f *included) release() {
-	f.k.filing.Store(false)
 	<-f.k.op
+	f.k.filing.Add(-1) // after it: at no time does a token seem to be somebody else's
 }
 
 // stir has the files looked at again, soon.

@@ -94,7 +94,7 @@ type keeper struct {
 	now      chan struct{} // stop at once
 	work     sync.WaitGroup
 	op       chan struct{} // holds one token: who has it reloads
-	filing   atomic.Bool   // it is for an included file that somebody has it, which is a matter of moments
+	filing   atomic.Int32  // who have it or wait for it for an included file, which is a matter of moments
 	reads    atomic.Int64  // how often files have been read
 	callers  atomic.Int32  // who asked for an upgrade and have no answer yet
 	included *included     // nil: Options.Load knows of none

@@ -29,7 +29,7 @@ func (k *keeper) take() error {
 		return nil
 	default:
 	}
-	if !k.filing.Load() {
+	if k.filing.Load() == 0 {
 		return errBusy
 	}
 	select {

@@ -316,8 +316,8 @@ func (k *keeper) resume() {
 	}
 	h.opts.Estate.Close() //nolint:errcheck // only read
 	k.goes(func() {
-		defer func() { <-k.op }()
 		err := k.complete(e)
+		<-k.op // first: who has the answer may ask for the next thing at once
 		answerCaller(caller, api.Upgraded{Version: k.opts.Version, Was: e.Version}, err)
 	})
 }
