@@ -201,19 +201,8 @@ func (k *keeper) intervene(in *api.Intervention) error {
 	if err := checkIntervention(in); err != nil {
 		return err
 	}
-	var e *edge
-	if err := k.call(func() {
-		if k.edge != nil && k.edge.ready {
-			e = k.edge
-		}
-	}); err != nil {
-		return err
-	}
-	if e == nil {
-		return errors.New("the edge is being started: try again")
-	}
 	var found api.Intervention
-	if err := k.ask(e, callTime, "/v1/intervention", *in, &found); err != nil {
+	if err := k.askServing("/v1/intervention", *in, &found); err != nil {
 		return err
 	}
 	in.Server = found.Server

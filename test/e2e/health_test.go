@@ -378,3 +378,14 @@ func TestSessionsByHand(t *testing.T) {
 	w.Do("weight", "web/"+home, "reset")
 	testkit.Eventually(t, 10*time.Second, "somebody new comes again", func() bool { return request(c, "/").Body == home })
 }
+
+// TestByHandBetweenEdges: what people decide in the moment in which no edge serves waits for the next one.
+func TestByHandBetweenEdges(t *testing.T) {
+	w, all := threeServers(t, "")
+	for _, do := range []string{"drain", "maint", "ready"} {
+		edge := w.Edge()
+		edge.Kill(t, syscall.SIGKILL)
+		w.Do(do, "web/"+all[0].address)
+	}
+	is(t, w, all[0], "ready")
+}
