@@ -159,7 +159,7 @@ func (m *Main) stemOf(path string) string {
 	}
 	stem := []byte(strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)))
 	for i, c := range stem {
-		if !nameForm.Match([]byte{c | 0x20}) {
+		if !nameForm().Match([]byte{c | 0x20}) {
 			stem[i] = '_'
 		} else if c >= 'A' && c <= 'Z' {
 			stem[i] = c | 0x20

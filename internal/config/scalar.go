@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -233,18 +232,18 @@ func showSize(n int64) string {
 // maxName is the length of an app's or a pool's name: it is part of the path of a socket, which has 107 bytes.
 const maxName = 40
 
-var nameForm = regexp.MustCompile(`^[a-z0-9_-]{1,40}$`)
+var nameForm = lazily(`^[a-z0-9_-]{1,40}$`)
 
 // checkName complains of names that could not be part of a file's name, a log line and a URL alike.
 func checkName(s string) *complaint {
-	if nameForm.MatchString(s) && s[0] != '-' {
+	if nameForm().MatchString(s) && s[0] != '-' {
 		return nil
 	}
 	return &complaint{"", fmt.Sprintf("a name is at most %d of a-z, 0-9, _ and -, and does not begin with -", maxName)}
 }
 
 // A token as in RFC 9110, section 5.6.2.
-var tokenForm = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
+var tokenForm = lazily("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 
 // checkFieldValue complains of what cannot be a field's value (RFC 9110, section 5.5).
 func checkFieldValue(s string) *complaint {

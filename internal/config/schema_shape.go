@@ -4,26 +4,40 @@ import (
 	"bytes"
 	"encoding/json"
 	"strconv"
+
+	"go.yaml.in/yaml/v4"
 )
 
 // shape is a JSON schema (draft 2020-12), as far as weir's needs one.
 type shape struct {
-	Ref                  string     `json:"$ref,omitempty"`
-	Description          string     `json:"description,omitempty"`
-	Type                 any        `json:"type,omitempty"`
-	Enum                 []any      `json:"enum,omitempty"`
-	Pattern              string     `json:"pattern,omitempty"`
-	Minimum              *int       `json:"minimum,omitempty"`
-	Maximum              *int       `json:"maximum,omitempty"`
-	Items                *shape     `json:"items,omitempty"`
-	MinItems             int        `json:"minItems,omitempty"`
-	Required             []string   `json:"required,omitempty"`
-	Properties           properties `json:"properties,omitempty"`
-	PropertyNames        *shape     `json:"propertyNames,omitempty"`
-	AdditionalProperties *bool      `json:"-"`
-	Additional           *shape     `json:"-"` // of a mapping from names
-	AnyOf                []*shape   `json:"anyOf,omitempty"`
-	Default              any        `json:"default,omitempty"`
+	Ref                  string      `json:"$ref,omitempty"`
+	Description          string      `json:"description,omitempty"`
+	Type                 any         `json:"type,omitempty"`
+	Enum                 []any       `json:"enum,omitempty"`
+	Pattern              string      `json:"pattern,omitempty"`
+	Minimum              *int        `json:"minimum,omitempty"`
+	Maximum              *int        `json:"maximum,omitempty"`
+	Items                *shape      `json:"items,omitempty"`
+	MinItems             int         `json:"minItems,omitempty"`
+	Required             []string    `json:"required,omitempty"`
+	Properties           properties  `json:"properties,omitempty"`
+	PropertyNames        *shape      `json:"propertyNames,omitempty"`
+	AdditionalProperties *bool       `json:"-"`
+	Additional           *shape      `json:"-"` // of a mapping from names
+	AnyOf                []*shape    `json:"anyOf,omitempty"`
+	Default              defaultText `json:"default,omitempty"`
+}
+
+// defaultText is a default as it would be written in a file.
+type defaultText string
+
+// MarshalJSON writes what it says.
+func (t defaultText) MarshalJSON() ([]byte, error) {
+	var v any
+	if err := yaml.Unmarshal([]byte(t), &v); err != nil {
+		return nil, err
+	}
+	return json.Marshal(v)
 }
 
 // MarshalJSON writes additionalProperties, which is either false or a schema.

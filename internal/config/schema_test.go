@@ -178,3 +178,27 @@ func TestSchemaOfDocs(t *testing.T) {
 		}
 	}
 }
+
+// TestDefaultsAreYAML: a default that is read without a parser is what the parser makes of it.
+func TestDefaultsAreYAML(t *testing.T) {
+	seen := 0
+	for _, o := range tables().objects {
+		for _, k := range o.keys {
+			if k.def == "" || k.def[0] == '(' {
+				continue
+			}
+			seen++
+			var want yaml.Node
+			if err := yaml.Unmarshal([]byte(k.def), &want); err != nil || len(want.Content) != 1 {
+				t.Fatalf("%s.%s: %q: %v", o.name, k.name, k.def, err)
+			}
+			got, err := defaultNode(k.def)
+			if one := want.Content[0]; err != nil || got.Kind != one.Kind || got.ShortTag() != one.ShortTag() || got.Value != one.Value || len(got.Content) != len(one.Content) {
+				t.Errorf("%s.%s: %q is %+v, want %+v (%v)", o.name, k.name, k.def, got, one, err)
+			}
+		}
+	}
+	if seen < 50 {
+		t.Errorf("only %d defaults", seen)
+	}
+}

@@ -1,8 +1,10 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -114,7 +116,7 @@ func addTo[T, V any](o *object[T], name string, k kind[V], set func(*T, V), def,
 	}
 	s.Description = doc
 	if def != "" && def[0] != '(' {
-		s.Default = yamlValue(def)
+		s.Default = defaultText(def)
 	}
 	o.info.keys = append(o.info.keys, keyInfo{name: name, words: k.words, def: def, doc: doc, shape: &s})
 	o.info.shape.Properties = append(o.info.shape.Properties, property{name, &s})
@@ -134,12 +136,12 @@ func (o *object[T]) later(name, doc string) {
 
 // readDefault reads a default as if it stood in a file. A default that cannot be read is a mistake in the table.
 func readDefault[V any](name string, k kind[V], def string) V {
-	var n yaml.Node
-	if err := yaml.Unmarshal([]byte(def), &n); err != nil || len(n.Content) != 1 {
+	n, err := defaultNode(def)
+	if err != nil {
 		panic(fmt.Sprintf("the default of %s is not YAML: %v", name, err))
 	}
 	d := newDecoder("default", nil, func(string) (string, bool) { return "", false }, nowhere{})
-	v, ok := d.at(name, nil, n.Content[0])
+	v, ok := d.at(name, nil, n)
 	if !ok {
 		panic("the default of " + name + " is odd")
 	}
@@ -150,13 +152,35 @@ func readDefault[V any](name string, k kind[V], def string) V {
 	return got
 }
 
-func yamlValue(text string) any {
-	var v any
-	if err := yaml.Unmarshal([]byte(text), &v); err != nil {
-		panic(err)
+// defaultNode is a default as YAML has it. Most are a word or a number, for which a parser would take most of the time in which a
+// process begins.
+func defaultNode(text string) (*yaml.Node, error) {
+	tag := ""
+	switch digits := strings.TrimLeft(text, "0123456789"); {
+	case text == "true", text == "false":
+		tag = "!!bool"
+	case text != "" && digits == "":
+		tag = "!!int"
+	case digits != "" && strings.IndexFunc(text, notInWord) < 0 && digits[0] >= 'a' && digits[0] <= 'z' && !slices.Contains(otherWords, text):
+		tag = "!!str"
 	}
-	return v
+	if tag != "" {
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: tag, Value: text, Line: 1, Column: 1}, nil
+	}
+	var n yaml.Node
+	if err := yaml.Unmarshal([]byte(text), &n); err != nil {
+		return nil, err
+	}
+	if len(n.Content) != 1 {
+		return nil, errors.New("there is nothing, or more than one thing")
+	}
+	return n.Content[0], nil
 }
+
+// otherWords mean something else to YAML, at least as it once was.
+var otherWords = []string{"null", "yes", "no", "on", "off", "y", "n"}
+
+func notInWord(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '_' && r != '-' }
 
 // kind makes a kind of the object.
 func (o *object[T]) kind() kind[T] {

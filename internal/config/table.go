@@ -165,7 +165,7 @@ func named[T any](o *object[T], what string, name func(*T, string, Place)) kind[
 	if what[:2] == "an" {
 		words = "a mapping from names to " + what[3:] + "s"
 	}
-	s := &shape{Type: "object", Additional: o.kind().shape, PropertyNames: &shape{Pattern: nameForm.String()}}
+	s := &shape{Type: "object", Additional: o.kind().shape, PropertyNames: &shape{Pattern: nameForm().String()}}
 	return kind[[]*T]{words: words, shape: s, read: func(d *decoder, v value) ([]*T, bool) {
 		entries, ok := d.entries(v, words)
 		var out []*T

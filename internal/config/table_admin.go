@@ -3,7 +3,6 @@ package config
 import (
 	"net"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -101,10 +100,10 @@ func secretKind() kind[string] {
 	}}
 }
 
-var bcryptForm = regexp.MustCompile(`^\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}$`)
+var bcryptForm = lazily(`^\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}$`)
 
 func parsePassword(s string) (string, *complaint) {
-	if !bcryptForm.MatchString(s) {
+	if !bcryptForm().MatchString(s) {
 		return "", &complaint{", which is no hash", "run `weir password` and write what it prints"}
 	}
 	return s, nil

@@ -152,7 +152,7 @@ func hookURLKind() kind[string] {
 // secretFieldsKind is fields to send along. Their values may be secrets.
 func secretFieldsKind() kind[[]NameValue] {
 	const words = "a mapping from names of fields to their values"
-	s := &shape{Type: "object", Additional: textShape(), PropertyNames: &shape{Pattern: tokenForm.String()}}
+	s := &shape{Type: "object", Additional: textShape(), PropertyNames: &shape{Pattern: tokenForm().String()}}
 	return kind[[]NameValue]{words: words, shape: s, read: func(d *decoder, v value) (all []NameValue, ok bool) {
 		entries, ok := d.entries(v, words)
 		for _, e := range entries {
@@ -233,7 +233,7 @@ func ruleObject(t *table) *object[ruleDraft] {
 func rulesKind(t *table) kind[[]AlertRule] {
 	o := ruleObject(t)
 	const words = "a mapping from names of rules to what they say, or off"
-	s := &shape{Type: "object", Additional: &shape{AnyOf: []*shape{enumShape([]string{"on", "off"}), o.kind().shape}}, PropertyNames: &shape{Pattern: nameForm.String()}}
+	s := &shape{Type: "object", Additional: &shape{AnyOf: []*shape{enumShape([]string{"on", "off"}), o.kind().shape}}, PropertyNames: &shape{Pattern: nameForm().String()}}
 	builtIn := func() (all []AlertRule) {
 		for _, b := range BuiltInRules() {
 			all = append(all, b.AlertRule)

@@ -15,7 +15,7 @@ func balanceKind() kind[balancing] {
 	words := oneOf(plainMethods) + ", {header_hash: NAME} or {cookie_hash: NAME}"
 	plain := enumKind(plainMethods...)
 	field := scalar("the name of a field", textShape(), func(s string) (string, *complaint) {
-		if !tokenForm.MatchString(s) {
+		if !tokenForm().MatchString(s) {
 			return "", &complaint{", which is no name of a field", ""}
 		}
 		return s, nil
@@ -74,7 +74,7 @@ func balanceKind() kind[balancing] {
 
 func cookieNameKind() kind[string] {
 	return scalar("the name of a cookie", textShape(), func(s string) (string, *complaint) {
-		if !tokenForm.MatchString(s) {
+		if !tokenForm().MatchString(s) {
 			return "", &complaint{", which is no name of a cookie", "write letters, digits, - and _"}
 		}
 		return s, nil

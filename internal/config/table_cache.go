@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -74,7 +73,7 @@ func (d *decoder) checkDisk(given map[string]value, c *CacheDisk) {
 	}
 	alien := ""
 	if err := d.host.names(c.Path, func(name string) bool {
-		if !cacheFile.MatchString(name) {
+		if !cacheFile().MatchString(name) {
 			alien = name
 		}
 		return alien != ""
@@ -90,7 +89,7 @@ func (d *decoder) checkDisk(given map[string]value, c *CacheDisk) {
 }
 
 // cacheFile is what the cache has in its directory, and what a file system of its own has.
-var cacheFile = regexp.MustCompile(`^([0-9]{10}\.(seg|idx|idx\.new|body)|(secret|purges)(\.new)?|lock|probe|lost\+found|\.weir-check-.*)$`)
+var cacheFile = lazily(`^([0-9]{10}\.(seg|idx|idx\.new|body)|(secret|purges)(\.new)?|lock|probe|lost\+found|\.weir-check-.*)$`)
 
 // cachePolicy is what a site or a route says of its own caching.
 func cachePolicy(t *table) kind[CachePolicy] {
@@ -236,7 +235,7 @@ func ttlKind(t *table) kind[TTLRule] {
 		func(r *TTLRule) *[]StatusRange { return &r.Status }, "", "The statuses; without it, those that may be kept without being told to (200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501). What a client can bring about by what is no part of the key, such as 400, 401, 403 and 431, is only kept by a rule with force.")
 	media := scalar("a media type such as text/css or image/*", stringShape(), func(s string) (string, *complaint) {
 		kind, sub, ok := strings.Cut(s, "/")
-		if !ok || !tokenForm.MatchString(kind) || !tokenForm.MatchString(sub) {
+		if !ok || !tokenForm().MatchString(kind) || !tokenForm().MatchString(sub) {
 			return "", &complaint{}
 		}
 		return strings.ToLower(s), nil

@@ -14,10 +14,10 @@ func compressKind(t *table) kind[Compress] {
 	media := scalar("a media type such as text/html, text/* or *+json", stringShape(), func(s string) (string, *complaint) {
 		kind, sub, ok := strings.Cut(s, "/")
 		suffix, isSuffix := strings.CutPrefix(s, "*+")
-		if isSuffix && tokenForm.MatchString(suffix) && !strings.Contains(suffix, "*") {
+		if isSuffix && tokenForm().MatchString(suffix) && !strings.Contains(suffix, "*") {
 			return s, nil
 		}
-		if !ok || !tokenForm.MatchString(kind) || strings.Contains(kind, "*") || sub != "*" && (!tokenForm.MatchString(sub) || strings.Contains(sub, "*")) {
+		if !ok || !tokenForm().MatchString(kind) || strings.Contains(kind, "*") || sub != "*" && (!tokenForm().MatchString(sub) || strings.Contains(sub, "*")) {
 			return "", &complaint{}
 		}
 		return strings.ToLower(s), nil

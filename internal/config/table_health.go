@@ -49,7 +49,7 @@ func healthKind(t *table) kind[healthDraft] {
 			"shakes hands. command: a program says so, by its exit status. postgres, redis: a database that answers, and has the role.")
 	add(o, "path", healthPathKind(), func(h *healthDraft) *string { return &h.Path }, "/", "What an http check asks for.")
 	add(o, "method", scalar("a method such as GET, HEAD or OPTIONS", stringShape(), func(s string) (string, *complaint) {
-		if !tokenForm.MatchString(s) || s == "CONNECT" || s != strings.ToUpper(s) {
+		if !tokenForm().MatchString(s) || s == "CONNECT" || s != strings.ToUpper(s) {
 			return "", &complaint{}
 		}
 		return s, nil

@@ -17,7 +17,7 @@ func matchObject(t *table) *object[Match] {
 			"characters of one segment, [a-z] for one of a set, ** for anything.")
 	method := scalar("a method such as POST", stringShape(), func(s string) (string, *complaint) {
 		switch {
-		case !tokenForm.MatchString(s):
+		case !tokenForm().MatchString(s):
 			return "", &complaint{}
 		case s != strings.ToUpper(s):
 			return "", &complaint{"", "write " + strings.ToUpper(s)}
@@ -26,9 +26,9 @@ func matchObject(t *table) *object[Match] {
 	})
 	add(o, "method", list(method, "a method, or a list of them", true, false), func(m *Match) *[]string { return &m.Method }, "",
 		"Any of these methods.")
-	add(o, "header", pairsKind("field", tokenForm.MatchString), func(m *Match) *[]NameValue { return &m.Header }, "",
+	add(o, "header", pairsKind("field", tokenForm().MatchString), func(m *Match) *[]NameValue { return &m.Header }, "",
 		"All of these fields. A name alone: it is there. A value may begin or end with * for anything.")
-	add(o, "cookie", pairsKind("cookie", tokenForm.MatchString), func(m *Match) *[]NameValue { return &m.Cookie }, "",
+	add(o, "cookie", pairsKind("cookie", tokenForm().MatchString), func(m *Match) *[]NameValue { return &m.Cookie }, "",
 		"All of these cookies, in the same way.")
 	add(o, "query", pairsKind("query parameter", func(s string) bool { return s != "" }), func(m *Match) *[]NameValue { return &m.Query }, "",
 		"All of these parameters of the query, in the same way.")

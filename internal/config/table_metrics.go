@@ -3,7 +3,6 @@ package config
 import (
 	"net"
 	"net/netip"
-	"regexp"
 	"strings"
 	"time"
 )
@@ -16,7 +15,7 @@ func metricsObject(t *table) *object[Metrics] {
 	add(o, "graphite", peerKind("Graphite", ":2003"), func(m *Metrics) *string { return &m.Graphite }, "", "A Graphite that weir's numbers are sent to, by TCP in its plain text protocol.")
 	add(o, "every", durationKind(time.Second), func(m *Metrics) *time.Duration { return &m.Every }, "10s", "How often they are sent.")
 	prefix := scalar("a prefix such as weir.web-1", stringShape(), func(s string) (string, *complaint) {
-		if len(s) > 200 || !numbersPrefixForm.MatchString(s) {
+		if len(s) > 200 || !numbersPrefixForm().MatchString(s) {
 			return "", &complaint{"", "write letters, digits, _ and -, with dots between parts"}
 		}
 		return s, nil
@@ -33,7 +32,7 @@ func metricsObject(t *table) *object[Metrics] {
 	return o
 }
 
-var numbersPrefixForm = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
+var numbersPrefixForm = lazily(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
 
 // socketKind is an address to take datagrams at.
 func socketKind() kind[Socket] {

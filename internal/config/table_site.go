@@ -89,10 +89,10 @@ func addAnswers(t *table, o *object[Route]) {
 		"For balancers in front of weir. live: 200 as long as weir answers. ready: 200 while each pool of the site has a server that takes requests, and weir is not stopping; else 503. Such requests are neither logged nor counted.")
 }
 
-var routeNameForm = regexp.MustCompile(`^[A-Za-z0-9._:/#-]{1,80}$`)
+var routeNameForm = lazily(`^[A-Za-z0-9._:/#-]{1,80}$`)
 
 func checkRouteName(s string) (string, *complaint) {
-	if !routeNameForm.MatchString(s) {
+	if !routeNameForm().MatchString(s) {
 		return "", &complaint{}
 	}
 	return s, nil
@@ -174,14 +174,14 @@ func parseRedirect(s string) (string, *complaint) {
 		}
 		rest = rest[i+end+1:]
 	}
-	absolute := regexpAbsolute.MatchString(s) || strings.HasPrefix(s, "{scheme}://")
+	absolute := regexpAbsolute().MatchString(s) || strings.HasPrefix(s, "{scheme}://")
 	if !absolute && !strings.HasPrefix(s, "/") && !strings.HasPrefix(s, "{uri}") && !strings.HasPrefix(s, "{path}") {
 		return "", &complaint{"", "write a URL with https:// or a path that begins with /"}
 	}
 	return s, nil
 }
 
-var regexpAbsolute = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://.`)
+var regexpAbsolute = lazily(`^[A-Za-z][A-Za-z0-9+.-]*://.`)
 
 func respondKind(t *table) kind[Respond] {
 	o := newObject[Respond](t, "respond", "a response", "A fixed response.")
@@ -251,11 +251,11 @@ func rewriteObject(t *table) *object[Rewrite] {
 	return o
 }
 
-var groupForm = regexp.MustCompile(`\$(\$|\{[^}]*\}|[A-Za-z0-9_]*)`)
+var groupForm = lazily(`\$(\$|\{[^}]*\}|[A-Za-z0-9_]*)`)
 
 // wrongGroup finds $x in a replacement that the pattern has no group for: it would silently be empty.
 func wrongGroup(pattern *regexp.Regexp, replace string) (message, hint string) {
-	for _, m := range groupForm.FindAllStringSubmatch(replace, -1) {
+	for _, m := range groupForm().FindAllStringSubmatch(replace, -1) {
 		name := strings.Trim(m[1], "{}")
 		if name == "$" {
 			continue
@@ -290,7 +290,7 @@ func headersObject(t *table) *object[Headers] {
 }
 
 func checkFieldName(s string) (string, *complaint) {
-	if !tokenForm.MatchString(s) {
+	if !tokenForm().MatchString(s) {
 		return "", &complaint{"", "the name of a field is letters, digits and -"}
 	}
 	if slices.Contains(fixedFields, strings.ToLower(s)) {

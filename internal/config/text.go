@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
@@ -26,11 +27,11 @@ type source struct {
 
 func newSource(name string, text []byte) *source {
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
-	return &source{name: name, lines: breaks.Split(string(text), -1), text: text}
+	return &source{name: name, lines: breaks().Split(string(text), -1), text: text}
 }
 
 // breaks are the line breaks of YAML 1.1, by which the reader counts lines.
-var breaks = regexp.MustCompile("\r\n|[\n\r\u0085\u2028\u2029]")
+var breaks = lazily("\r\n|[\n\r\u0085\u2028\u2029]")
 
 func (s *source) line(n int) string {
 	if n < 1 || n > len(s.lines) {
@@ -206,4 +207,9 @@ func (s *source) syntaxHint(line, column int, load *yaml.LoadError) string {
 		return "use single quotes: nothing is escaped in them"
 	}
 	return ""
+}
+
+// lazily compiles an expression when it is first used. Every process of weir would compile all of them before it begins otherwise.
+func lazily(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
@@ -21,10 +20,10 @@ func secretKey(name string) bool {
 }
 
 // credentials is an address with a name and a password in it.
-var credentials = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://[^/@\s]*:[^/@\s]*@`)
+var credentials = lazily(`^[A-Za-z][A-Za-z0-9+.-]*://[^/@\s]*:[^/@\s]*@`)
 
 // variableAlone is a value that is taken from the environment whole: its name is no secret.
-var variableAlone = regexp.MustCompile(`^\$\{[A-Za-z_][A-Za-z0-9_]*(:-)?\}$`)
+var variableAlone = lazily(`^\$\{[A-Za-z_][A-Za-z0-9_]*(:-)?\}$`)
 
 // veil is what of a file is not shown.
 type veil struct {
@@ -60,7 +59,7 @@ func (v *veil) walk(s *source, n *yaml.Node, hidden bool, in string) {
 			v.walk(s, n.Alias, true, in)
 		}
 	case yaml.ScalarNode:
-		if (hidden || credentials.MatchString(n.Value)) && n.Value != "" && !variableAlone.MatchString(n.Value) {
+		if (hidden || credentials().MatchString(n.Value)) && n.Value != "" && !variableAlone().MatchString(n.Value) {
 			v.nodes[n] = true
 			v.cover(s, n)
 		}
@@ -153,15 +152,15 @@ func stars(line []rune, from, to int) {
 }
 
 // keys are what may be keys in a line that nobody could read.
-var keys = regexp.MustCompile(`["']?([A-Za-z_][A-Za-z0-9_.-]*)["']?[ \t]*:`)
+var keys = lazily(`["']?([A-Za-z_][A-Za-z0-9_.-]*)["']?[ \t]*:`)
 
 // guess puts stars over what stands behind keys of secrets, up to the end of what looks like a value. It reports whether the last one
 // may go on in the next line.
 func (v *veil) guess(number int, text string) (on bool) {
-	for _, at := range keys.FindAllStringSubmatchIndex(text, -1) {
+	for _, at := range keys().FindAllStringSubmatchIndex(text, -1) {
 		name, value := text[at[2]:at[3]], text[at[1]:]
 		begin := at[1] + len(value) - len(strings.TrimLeft(value, " \t"))
-		if value = text[begin:]; value == "" || !secretKey(name) && name != "url" && !credentials.MatchString(value) {
+		if value = text[begin:]; value == "" || !secretKey(name) && name != "url" && !credentials().MatchString(value) {
 			continue
 		}
 		end := len(text)

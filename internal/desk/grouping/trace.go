@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/weirhq/weir/internal/notice"
@@ -66,16 +67,16 @@ func (a *assembler) end() *trace {
 
 var (
 	pythonStart = "Traceback (most recent call last):"
-	goStart     = regexp.MustCompile(`(?:^|\s)(panic: |fatal error: |http: panic serving \S+: )(.*)`)
-	phpStart    = regexp.MustCompile(`(?:PHP )?(?:Fatal error|Parse error|Uncaught \w+):\s+(.*)`)
-	rubyHead    = regexp.MustCompile(`\.rb:\d+:in .*: (.*) \(([A-Z]\w*(?:::\w+)*)\)$`)
-	railsHead   = regexp.MustCompile(`([A-Z]\w*(?:::\w+)*(?:Error|Exception|NotFound|Invalid|Timeout)) \((.*)\):$`)
-	rubyFrame   = regexp.MustCompile("^\\s*(?:from )?(\\S+\\.(?:rb|ru|rake|erb)):\\d+:in [`'](.*)'")
-	atFrame     = regexp.MustCompile(`^\s+at (.+)$`)
-	errorWord   = regexp.MustCompile(`((?:[\w$]+\.)*[A-Z]\w*(?:Error|Exception|Throwable|Fault)\b)(?: \[\w+\])?(?::\s*(.*))?$`)
-	pythonFrame = regexp.MustCompile(`^\s+File "([^"]*)", line \d+, in (.*)$`)
-	goFrame     = regexp.MustCompile(`^(\S.*)\([^()]*\)$`)
-	phpFrame    = regexp.MustCompile(`^#\d+ (.*)$`)
+	goStart     = lazily(`(?:^|\s)(panic: |fatal error: |http: panic serving \S+: )(.*)`)
+	phpStart    = lazily(`(?:PHP )?(?:Fatal error|Parse error|Uncaught \w+):\s+(.*)`)
+	rubyHead    = lazily(`\.rb:\d+:in .*: (.*) \(([A-Z]\w*(?:::\w+)*)\)$`)
+	railsHead   = lazily(`([A-Z]\w*(?:::\w+)*(?:Error|Exception|NotFound|Invalid|Timeout)) \((.*)\):$`)
+	rubyFrame   = lazily("^\\s*(?:from )?(\\S+\\.(?:rb|ru|rake|erb)):\\d+:in [`'](.*)'")
+	atFrame     = lazily(`^\s+at (.+)$`)
+	errorWord   = lazily(`((?:[\w$]+\.)*[A-Z]\w*(?:Error|Exception|Throwable|Fault)\b)(?: \[\w+\])?(?::\s*(.*))?$`)
+	pythonFrame = lazily(`^\s+File "([^"]*)", line \d+, in (.*)$`)
+	goFrame     = lazily(`^(\S.*)\([^()]*\)$`)
+	phpFrame    = lazily(`^#\d+ (.*)$`)
 )
 
 // begin looks whether a traceback begins with a line. Most lines begin none, and should cost little: a word is looked for before a
@@ -86,25 +87,25 @@ func (a *assembler) begin(at time.Time, text string) {
 	switch {
 	case has(pythonStart):
 		t.kind = "python"
-	case (has("panic") || has("fatal error")) && goStart.MatchString(text):
-		m := goStart.FindStringSubmatch(text)
+	case (has("panic") || has("fatal error")) && goStart().MatchString(text):
+		m := goStart().FindStringSubmatch(text)
 		t.kind, t.head = "go", strings.TrimSpace(strings.TrimSuffix(m[1], " "))+" "+m[2]
 		if strings.HasPrefix(m[1], "http: panic") {
 			t.head = "panic: " + m[2]
 		}
-	case (has("Fatal error") || has("Parse error") || has("Uncaught ")) && phpStart.MatchString(text):
-		t.kind, t.head = "php", phpStart.FindStringSubmatch(text)[1]
-	case has(".rb:") && rubyHead.MatchString(text):
-		m := rubyHead.FindStringSubmatch(text)
+	case (has("Fatal error") || has("Parse error") || has("Uncaught ")) && phpStart().MatchString(text):
+		t.kind, t.head = "php", phpStart().FindStringSubmatch(text)[1]
+	case has(".rb:") && rubyHead().MatchString(text):
+		m := rubyHead().FindStringSubmatch(text)
 		t.kind, t.head = "ruby", m[2]+": "+m[1]
-		if f := rubyFrame.FindStringSubmatch(text[:strings.LastIndex(text, ": "+m[1])]); f != nil {
+		if f := rubyFrame().FindStringSubmatch(text[:strings.LastIndex(text, ": "+m[1])]); f != nil {
 			t.frames = append(t.frames, f[1]+" "+f[2])
 		}
-	case strings.HasSuffix(text, "):") && railsHead.MatchString(text):
-		m := railsHead.FindStringSubmatch(text)
+	case strings.HasSuffix(text, "):") && railsHead().MatchString(text):
+		m := railsHead().FindStringSubmatch(text)
 		t.kind, t.head = "ruby", m[1]+": "+m[2]
-	case has("at ") && atFrame.MatchString(text) && errorWord.MatchString(a.before):
-		m := errorWord.FindStringSubmatch(a.before)
+	case has("at ") && atFrame().MatchString(text) && errorWord().MatchString(a.before):
+		m := errorWord().FindStringSubmatch(a.before)
 		t.kind, t.head, t.lines = "node", strings.TrimSuffix(m[1]+": "+m[2], ": "), []string{a.before, text}
 		t.addAt(text)
 	default:
@@ -152,7 +153,7 @@ func (a *assembler) python(text string) bool {
 	case a.done:
 		return false
 	case text == "" || text[0] == ' ' || text[0] == '\t':
-		if m := pythonFrame.FindStringSubmatch(text); m != nil {
+		if m := pythonFrame().FindStringSubmatch(text); m != nil {
 			t.frames = slices.Insert(t.frames, 0, m[1]+" "+m[2])
 			t.frames = t.frames[:min(len(t.frames), maxLines)]
 		}
@@ -174,7 +175,7 @@ func (a *assembler) golang(text string) bool {
 	if !a.done {
 		return text == "" || text[0] == '\t' || text[0] == '[' || strings.HasPrefix(text, "panic: ")
 	}
-	if m := goFrame.FindStringSubmatch(text); m != nil {
+	if m := goFrame().FindStringSubmatch(text); m != nil {
 		if f := m[1]; f != "panic" && !strings.HasPrefix(f, "runtime.") && len(t.frames) < maxLines {
 			t.frames = append(t.frames, f)
 		}
@@ -184,7 +185,7 @@ func (a *assembler) golang(text string) bool {
 }
 
 func (t *trace) php(text string) bool {
-	if m := phpFrame.FindStringSubmatch(text); m != nil {
+	if m := phpFrame().FindStringSubmatch(text); m != nil {
 		if len(t.frames) < maxLines {
 			t.frames = append(t.frames, m[1])
 		}
@@ -194,7 +195,7 @@ func (t *trace) php(text string) bool {
 }
 
 func (t *trace) ruby(text string) bool {
-	if m := rubyFrame.FindStringSubmatch(text); m != nil {
+	if m := rubyFrame().FindStringSubmatch(text); m != nil {
 		if len(t.frames) < maxLines {
 			t.frames = append(t.frames, m[1]+" "+m[2])
 		}
@@ -205,7 +206,7 @@ func (t *trace) ruby(text string) bool {
 
 // at3 is what Java and JavaScript have in common.
 func (t *trace) at3(text string) bool {
-	if atFrame.MatchString(text) {
+	if atFrame().MatchString(text) {
 		t.addAt(text)
 		return true
 	}
@@ -218,7 +219,7 @@ func (t *trace) at3(text string) bool {
 }
 
 func (t *trace) addAt(text string) {
-	f := atFrame.FindStringSubmatch(text)[1]
+	f := atFrame().FindStringSubmatch(text)[1]
 	if strings.Contains(f, ".java:") || strings.Contains(f, "(Native Method)") || strings.Contains(f, ".kt:") || strings.Contains(f, ".scala:") {
 		t.kind = "java"
 	}
@@ -255,23 +256,23 @@ func (t *trace) sample() []string {
 }
 
 var (
-	mails     = regexp.MustCompile(`[\w.+-]+@[\w-]+(?:\.[\w-]+)+`)
-	ids       = regexp.MustCompile(`[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}`)
-	hexes     = regexp.MustCompile(`\b0x[0-9a-fA-F]+\b|\b[0-9a-fA-F]*[0-9][0-9a-fA-F]*[a-fA-F][0-9a-fA-F]*\b|\b[0-9a-fA-F]*[a-fA-F][0-9a-fA-F]*[0-9][0-9a-fA-F]*\b`)
-	addresses = regexp.MustCompile(`\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b`)
-	long      = regexp.MustCompile(`(^|[\s(=,])\[?[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7}(?:\]:\d+)?`) // addresses of IPv6
-	quoted    = regexp.MustCompile("\"[^\"]*\"|'[^']*'|`[^`']*[`']|“[^”]*”|«[^»]*»")
-	numbers   = regexp.MustCompile(`\d+(?:[.,:]\d+)*`)
-	positions = regexp.MustCompile(`[:(]\d+(?::\d+)?\)?`)
+	mails     = lazily(`[\w.+-]+@[\w-]+(?:\.[\w-]+)+`)
+	ids       = lazily(`[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}`)
+	hexes     = lazily(`\b0x[0-9a-fA-F]+\b|\b[0-9a-fA-F]*[0-9][0-9a-fA-F]*[a-fA-F][0-9a-fA-F]*\b|\b[0-9a-fA-F]*[a-fA-F][0-9a-fA-F]*[0-9][0-9a-fA-F]*\b`)
+	addresses = lazily(`\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b`)
+	long      = lazily(`(^|[\s(=,])\[?[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7}(?:\]:\d+)?`) // addresses of IPv6
+	quoted    = lazily("\"[^\"]*\"|'[^']*'|`[^`']*[`']|“[^”]*”|«[^»]*»")
+	numbers   = lazily(`\d+(?:[.,:]\d+)*`)
+	positions = lazily(`[:(]\d+(?::\d+)?\)?`)
 )
 
 // Shape takes out of a message what differs from one time to the next: quoted values, addresses, ids, numbers.
 func Shape(message string) string {
 	s := cut(message, 500)
 	// An apostrophe in a word opens no quotes.
-	s = apostrophes.ReplaceAllString(s, "$1’$2")
-	s = quoted.ReplaceAllString(s, "“…”")
-	s = long.ReplaceAllStringFunc(s, func(a string) string {
+	s = apostrophes().ReplaceAllString(s, "$1’$2")
+	s = quoted().ReplaceAllString(s, "“…”")
+	s = long().ReplaceAllStringFunc(s, func(a string) string {
 		if !strings.ContainsAny(a, "0123456789") {
 			return a // it is a name, such as DB::Error
 		}
@@ -280,17 +281,22 @@ func Shape(message string) string {
 		}
 		return "#"
 	})
-	for _, r := range []*regexp.Regexp{mails, ids, addresses, hexes, numbers} {
+	for _, r := range [...]*regexp.Regexp{mails(), ids(), addresses(), hexes(), numbers()} {
 		s = r.ReplaceAllString(s, "#")
 	}
 	return cut(strings.Join(strings.Fields(s), " "), 300)
 }
 
-var apostrophes = regexp.MustCompile(`(\pL)'(\pL)`)
+var apostrophes = lazily(`(\pL)'(\pL)`)
 
 // place is a frame without lines, columns and the values of arguments.
 func place(frame string) string {
-	f := positions.ReplaceAllString(cut(frame, 200), "")
-	f = hexes.ReplaceAllString(f, "#")
-	return strings.TrimSpace(numbers.ReplaceAllString(f, "#"))
+	f := positions().ReplaceAllString(cut(frame, 200), "")
+	f = hexes().ReplaceAllString(f, "#")
+	return strings.TrimSpace(numbers().ReplaceAllString(f, "#"))
+}
+
+// lazily compiles an expression when it is first used: the processes of weir that group nothing do not pay for it.
+func lazily(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }
