@@ -83,7 +83,7 @@ func (f faultFlags) begin(c *cobra.Command, fault api.Fault) error {
 		return err
 	}
 	defer client.Close()
-	fault.By, fault.Reason, fault.For = *f.by, *f.reason, f.lasts.Milliseconds()
+	fault.By, fault.Reason, fault.For = f.who(), *f.reason, f.lasts.Milliseconds()
 	var out api.Fault
 	if err := client.Post(c.Context(), "/v1/chaos", fault, &out); err != nil {
 		return err
@@ -257,7 +257,7 @@ func calmCommand() *cobra.Command {
 	}
 	f := byHandFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		in := api.Calm{By: *f.by}
+		in := api.Calm{By: f.who()}
 		if len(args) == 1 {
 			n, err := strconv.Atoi(args[0])
 			if err != nil || n < 1 {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,10 +26,13 @@ type handFlags struct {
 func byHandFlags(c *cobra.Command) handFlags {
 	return handFlags{
 		runDir: runDirFlag(c),
-		by:     c.Flags().String("by", myself(), "who does it"),
+		by:     c.Flags().String("by", "", "who does it, if not you"),
 		reason: c.Flags().String("reason", "", "why, for those who read the log"),
 	}
 }
+
+// who is who does it.
+func (f handFlags) who() string { return cmp.Or(*f.by, myself()) }
 
 // myself is who runs the command: behind sudo, whoever called that.
 func myself() string {
@@ -49,7 +53,7 @@ func (f handFlags) do(c *cobra.Command, in api.Intervention) (api.Intervention, 
 		return in, err
 	}
 	defer client.Close()
-	in.By, in.Reason = *f.by, *f.reason
+	in.By, in.Reason = f.who(), *f.reason
 	var out api.Intervention
 	if err = client.Post(ctx, "/v1/intervention", in, &out); err != nil {
 		return out, err

@@ -27,7 +27,7 @@ func purgeCommand() *cobra.Command {
 	c.Flags().BoolVar(&in.All, "all", false, "everything")
 	c.Flags().BoolVar(&in.Soft, "soft", false, "make it stale, so that it still serves until there is something newer")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		in.URLs, in.By, in.Reason = args, *f.by, *f.reason
+		in.URLs, in.By, in.Reason = args, f.who(), *f.reason
 		if len(in.URLs)+len(in.Tags)+len(in.Prefixes)+len(in.Patterns) == 0 && !in.All {
 			return errors.New("nothing to purge: write a URL, --tag, --prefix, --pattern or --all")
 		}

@@ -28,7 +28,7 @@ func reloadCommand() *cobra.Command {
 		return completeApp(c, args, *f.runDir)
 	}
 	c.RunE = func(c *cobra.Command, args []string) error {
-		what, in := "the configuration", api.Reload{By: *f.by, Reason: *f.reason}
+		what, in := "the configuration", api.Reload{By: f.who(), Reason: *f.reason}
 		if len(args) == 1 {
 			what, in.App = "app "+args[0], args[0]
 		}
