@@ -197,6 +197,10 @@ func (k *keeper) run(ctx context.Context) error {
 func (k *keeper) begin() {
 	k.startGuard()
 	k.startEdge()
+	// While the edge begins, since all processes of the machine are looked at, and before there is a worker: one may want a port of theirs.
+	if n := app.KillLeftovers(k.runDir); n > 0 {
+		k.log.Warn("processes of workers that an earlier weir left behind were killed", "count", n)
+	}
 	for _, a := range k.cfg.Apps {
 		begun := k.wish(k.add(a), func(t int) app.Event { return app.Begin{Ticket: t} })
 		cfg := k.cfg

@@ -52,9 +52,6 @@ func open(o Options) (*keeper, error) {
 		files.sayAll()
 	}
 	k.unclaimed()
-	if n := app.KillLeftovers(k.runDir); n > 0 {
-		k.log.Warn("processes of workers that an earlier weir left behind were killed", "count", n)
-	}
 	return k, nil
 }
 
