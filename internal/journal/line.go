@@ -209,10 +209,14 @@ func appendPhase(dst []byte, key string, d time.Duration) []byte {
 
 // appendMillis appends milliseconds to the microsecond: 12.345.
 func appendMillis(dst []byte, d time.Duration) []byte {
-	us := int64(max(d, 0) / time.Microsecond)
-	dst = strconv.AppendInt(dst, us/1000, 10)
-	dst = append(dst, '.')
-	return appendPadded(dst, int(us%1000), 3)
+	us := uint64(max(d, 0) / time.Microsecond)
+	ms, us := us/1000, us%1000
+	if ms < 10 { // most are
+		dst = append(dst, byte('0'+ms))
+	} else {
+		dst = strconv.AppendUint(dst, ms, 10)
+	}
+	return append(dst, '.', byte('0'+us/100), byte('0'+us/10%10), byte('0'+us%10))
 }
 
 // appendPadded appends a number of at most width digits, which are four at most, with leading zeros.
@@ -302,14 +306,17 @@ func appendQuoted[T []byte | string](dst []byte, s T) []byte {
 // plainTo returns where the first byte from an offset on is that is not plain.
 func plainTo[T []byte | string](s T, i int) int {
 	const ones, tops = 0x0101010101010101, 0x8080808080808080
-	for ; i+8 <= len(s); i += 8 {
-		w := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 | uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
+	for i < len(s) && len(s) >= 8 {
+		from := min(i, len(s)-8) // the last eight overlap with some that have been looked at
+		b := s[from : from+8]
+		w := uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 | uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
 		quote, back, del := w^'"'*ones, w^'\\'*ones, w^0x7f*ones
 		// The top bit of a byte is set where the byte is below a space, one of these three, or no ASCII; of bytes behind such a one it may be
 		// set too, which does no harm.
 		if (w|(w-' '*ones)|(quote-ones)|(back-ones)|(del-ones))&tops != 0 {
 			break
 		}
+		i = from + 8
 	}
 	for i < len(s) && plain[s[i]] {
 		i++
