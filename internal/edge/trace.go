@@ -75,14 +75,15 @@ func (h *handler) trace() {
 		h.dropTrace(true) // it is the page's
 		return
 	}
-	parent, has := h.readTrace()
 	w := &h.traced
-	w.on, w.parent = true, parent.Span
-	if w.ctx = parent; !has {
-		w.ctx = trace.Context{Trace: trace.NewID(), Random: true}
+	w.on = true
+	has := h.readTrace(&w.ctx)
+	w.parent = w.ctx.Span
+	if !has {
+		w.ctx.Trace, w.ctx.Random = trace.NewID(), true
 	}
 	w.ctx.Span = trace.NewSpanID()
-	w.ctx.Sampled = h.samples(t, has && h.x.Trusted, parent.Sampled)
+	w.ctx.Sampled = h.samples(t, has && h.x.Trusted, w.ctx.Sampled)
 	if w.root = w.ctx.Span; w.ctx.Sampled {
 		w.root = trace.NewSpanID()
 	}
@@ -106,28 +107,31 @@ func chance(thousandths int) bool {
 	return thousandths >= 1000 || thousandths > 0 && rand.IntN(1000) < thousandths
 }
 
-// readTrace takes traceparent out of the request, since servers get another, and tracestate too where it is of no use.
-func (h *handler) readTrace() (c trace.Context, ok bool) {
+// readTrace takes traceparent out of the request, since servers get another, and tracestate too where it is of no use. Without a
+// traceparent c is the zero value.
+func (h *handler) readTrace(c *trace.Context) (ok bool) {
+	*c = trace.Context{}
 	lines, states, state := 0, 0, true
 	f := &h.x.Req.Fields
 	for i := range f.List {
 		switch l := &f.List[i]; {
 		case l.ID != message.Other:
 		case message.EqualFold(l.Name, traceparent):
-			c, ok = trace.Parse(l.Value)
+			*c, ok = trace.Parse(l.Value)
 			lines++
 		case message.EqualFold(l.Name, tracestate):
 			state = state && trace.ValidState(l.Value)
 			states++
 		}
 	}
+	if lines+states == 0 {
+		return false
+	}
 	if ok = ok && lines == 1; !ok {
-		c = trace.Context{}
+		*c = trace.Context{}
 	}
-	if lines+states > 0 {
-		h.dropTrace(!ok || !state)
-	}
-	return c, ok
+	h.dropTrace(!ok || !state)
+	return ok
 }
 
 func (h *handler) dropTrace(state bool) {

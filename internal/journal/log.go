@@ -128,7 +128,7 @@ func Open(o Options) (*Log, error) {
 	if err != nil {
 		return fail(err)
 	}
-	f := format.Append
+	f := format.append
 	switch to.Kind {
 	case ToNowhere:
 		return &Log{}, nil

@@ -3,6 +3,7 @@
 package trace
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"math/rand/v2"
 )
@@ -73,37 +74,40 @@ func digit(c byte) byte {
 
 // Append appends c as a traceparent of version 00.
 func (c *Context) Append(dst []byte) []byte {
-	var text [Len]byte
-	text[0], text[1], text[2], text[35], text[52], text[53] = '0', '0', '-', '-', '-', '0'
+	at := len(dst)
+	dst = append(dst, form...)
+	text := (*[Len]byte)(dst[at:])
 	puthex(text[3:35], c.Trace[:])
 	puthex(text[36:52], c.Span[:])
-	flags := byte(0)
 	if c.Sampled {
-		flags |= flagSampled
+		text[54] += flagSampled
 	}
 	if c.Random {
-		flags |= flagRandom
+		text[54] += flagRandom
 	}
-	text[54] = '0' + flags
-	return append(dst, text[:]...)
+	return dst
 }
 
-// puthex writes two digits for each byte: all at once, since each request has it.
+// form is a traceparent without its ids and flags.
+const form = "00-00000000000000000000000000000000-0000000000000000-00"
+
+// puthex writes two digits for each byte, of which there are four or a multiple. Each request has it.
 func puthex(to, from []byte) {
-	for i, c := range from {
-		d := digits[c]
-		to[2*i], to[2*i+1] = byte(d), byte(d>>8)
+	for ; len(from) >= 4; to, from = to[8:], from[4:] {
+		binary.LittleEndian.PutUint64(to, hexes(binary.LittleEndian.Uint32(from)))
 	}
 }
 
-// digits are those of each byte, the first in the lower half.
-var digits = func() (all [256]uint16) {
-	const hex = "0123456789abcdef"
-	for i := range all {
-		all[i] = uint16(hex[i>>4]) | uint16(hex[i&15])<<8
-	}
-	return all
-}()
+// hexes are the eight digits of four bytes, the first one lowest.
+func hexes(four uint32) uint64 {
+	const each = 0x0101010101010101
+	n := uint64(four)
+	n = (n | n<<16) & 0x0000ffff0000ffff
+	n = (n | n<<8) & 0x00ff00ff00ff00ff // a byte in each sixteen bits
+	n = (n>>4 | n<<8) & (0x0f * each)   // its halves in two, the upper one first
+	letters := (n + 6*each) >> 4 & each // where it is more than nine
+	return n + '0'*each + letters*('a'-'9'-1)
+}
 
 // String is the id as text, empty if there is none.
 func (id ID) String() string {
@@ -124,8 +128,8 @@ func (id SpanID) String() string {
 // NewID makes an id.
 func NewID() (id ID) {
 	for id == (ID{}) {
-		put(id[:8], rand.Uint64())
-		put(id[8:], rand.Uint64())
+		binary.LittleEndian.PutUint64(id[:8], rand.Uint64())
+		binary.LittleEndian.PutUint64(id[8:], rand.Uint64())
 	}
 	return id
 }
@@ -133,15 +137,9 @@ func NewID() (id ID) {
 // NewSpanID makes an id.
 func NewSpanID() (id SpanID) {
 	for id == (SpanID{}) {
-		put(id[:], rand.Uint64())
+		binary.LittleEndian.PutUint64(id[:], rand.Uint64())
 	}
 	return id
-}
-
-func put(b []byte, n uint64) {
-	for i := range 8 {
-		b[i] = byte(n >> (8 * i))
-	}
 }
 
 const (
