@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -247,7 +248,7 @@ func edgeWait(deaths int, served bool) time.Duration {
 }
 
 // ask calls an edge (GET if there is nothing to tell it), and gives up when it dies: the control socket outlives it, so a call that it had not taken yet
-// would wait there for its successor.
+// would wait there for its successor. When it returns, an edge whose death was why nobody answered is known to be dead.
 func (k *keeper) ask(e *edge, within time.Duration, path string, in, out any) error {
 	ctx, cancel := context.WithTimeout(k.ctx, within)
 	answered := make(chan struct{})
@@ -259,10 +260,21 @@ func (k *keeper) ask(e *edge, within time.Duration, path string, in, out any) er
 		cancel()
 	})
 	defer close(answered)
+	var err error
 	if in == nil {
-		return e.door.client.Get(ctx, path, out)
+		err = e.door.client.Get(ctx, path, out)
+	} else {
+		err = e.door.client.Post(ctx, path, in, out)
 	}
-	return e.door.client.Post(ctx, path, in, out)
+	if gone := (*api.Unreachable)(nil); errors.As(err, &gone) && ctx.Err() == nil {
+		// Its connections are cut a moment before its end is known.
+		select {
+		case <-e.exited:
+		case <-ctx.Done():
+		case <-time.After(lastWords):
+		}
+	}
+	return err
 }
 
 // settle tells the edge what has changed, if anything has and the edge can be told.

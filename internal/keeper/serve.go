@@ -100,7 +100,7 @@ func (k *keeper) resumeCalls() {
 	k.takeCalls()
 }
 
-func (k *keeper) serveStatus(w http.ResponseWriter, r *http.Request) {
+func (k *keeper) serveStatus(w http.ResponseWriter, _ *http.Request) {
 	var s api.Status
 	var edge *edge
 	if err := k.call(func() {
@@ -112,13 +112,11 @@ func (k *keeper) serveStatus(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if edge != nil {
-		ctx, cancel := context.WithTimeout(r.Context(), statusTime)
-		defer cancel()
 		var e api.EdgeStatus
-		if err := edge.door.client.Get(ctx, "/v1/status", &e); err == nil {
+		if err := k.ask(edge, statusTime, "/v1/status", nil, &e); err == nil {
 			s.Edge = &e
 			countFaults(s.Faults, e.Faults)
-		} else if s.Problem == "" {
+		} else if s.Problem == "" && !edge.dead() {
 			s.Problem = "the edge does not tell its status: " + err.Error()
 		}
 	}
@@ -186,14 +184,22 @@ func (k *keeper) serveReopen(w http.ResponseWriter, _ *http.Request) {
 // reopen has the edges open their access log anew. An edge that is started later, or instead, opens it anyway.
 func (k *keeper) reopen() error {
 	var edges []*edge
-	if err := k.call(func() { edges = k.edges() }); err != nil {
+	if err := k.call(func() {
+		if edges = k.edges(); k.coming != nil { // it may have the file open already
+			edges = append(edges, k.coming)
+		}
+	}); err != nil {
 		return err
 	}
+	var problem error
 	for _, e := range edges {
 		if err := k.ask(e, callTime, "/v1/reopen", struct{}{}, nil); err != nil && !e.dead() {
 			k.log.Error("the access log cannot be opened anew: the old file is written on", "error", err)
-			return err
+			problem = errors.Join(problem, err)
 		}
+	}
+	if problem != nil {
+		return problem
 	}
 	k.log.Info("opened the access log anew")
 	return nil
