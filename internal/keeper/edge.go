@@ -62,21 +62,30 @@ func (k *keeper) snapshot(p *proposal) snapshot {
 		cfg, source = p.cfg, p.source
 	}
 	k.version++
-	s := snapshot{state: api.EdgeState{Version: k.version, Source: source, Secret: k.secret, Workers: []api.Worker{}, RunDir: k.runDir}, apps: map[string]bool{}, proposal: p}
+	s := snapshot{state: api.EdgeState{Version: k.version, Source: source, Secret: k.secret, RunDir: k.runDir}, apps: map[string]bool{}, proposal: p}
 	for _, a := range cfg.Apps {
 		s.apps[a.Name] = true
 	}
-	for _, r := range k.apps {
-		if s.apps[r.life.App().Name] {
-			s.state.Workers = append(s.state.Workers, r.life.Serving()...)
-		}
+	s.state.Workers = k.serving(s.apps)
+	s.state.Hands = standing(k.people.hands, cfg, s.state.Workers)
+	if p == nil { // what is only proposed may be refused
+		k.people.hands = s.state.Hands
 	}
-	k.people.hands = standing(k.people.hands, cfg, s.state.Workers)
-	s.state.Hands = k.people.hands
 	if cfg.Chaos {
 		s.state.Faults = k.chaos.afflictions()
 	}
 	return s
+}
+
+// serving are the workers of a configuration's apps. As an event.
+func (k *keeper) serving(apps map[string]bool) []api.Worker {
+	all := []api.Worker{}
+	for _, r := range k.apps {
+		if apps[r.life.App().Name] {
+			all = append(all, r.life.Serving()...)
+		}
+	}
+	return all
 }
 
 // startEdge starts an edge on the sockets with the state in force. If it cannot, it tries again.
@@ -322,6 +331,7 @@ func (k *keeper) pushed(e *edge, s snapshot, err error) {
 		e.told = s
 		if s.proposal != nil {
 			k.cfg, k.source = s.proposal.cfg, s.proposal.source
+			k.people.hands = standing(k.people.hands, k.cfg, k.serving(s.apps))
 			k.calmIfForbidden()
 			k.proposal = nil
 			s.proposal.answer <- nil
