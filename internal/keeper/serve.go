@@ -303,6 +303,7 @@ func (k *keeper) askServing(path string, in, out any) error {
 // edgePoll is how often it is looked whether there is an edge again.
 const edgePoll = 20 * time.Millisecond
 
+// serveStop answers when the run directory is free: another weir may be started with it at once.
 func (k *keeper) serveStop(w http.ResponseWriter, r *http.Request) {
 	in := api.Stop{Within: -1}
 	if err := api.ReadRequest(w, r, &in); err != nil {
@@ -310,6 +311,7 @@ func (k *keeper) serveStop(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	err := k.call(func() {
+		k.stops.Add(1)
 		drain := k.cfg.Timeouts.Drain
 		if in.Within >= 0 {
 			drain = time.Duration(in.Within) * time.Millisecond
@@ -320,5 +322,12 @@ func (k *keeper) serveStop(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		<-k.finished
 	}
-	api.Answer(w, http.StatusOK, struct{}{})
+	defer k.stops.Done()
+	conn, _, err := http.NewResponseController(w).Hijack() // the server ends before that which is waited for
+	if err != nil {
+		api.AnswerError(w, http.StatusInternalServerError, err)
+		return
+	}
+	<-k.released
+	answerCaller(conn, struct{}{}, nil)
 }

@@ -64,9 +64,9 @@ func (k *keeper) serveUpgrade(w http.ResponseWriter, _ *http.Request) {
 	})
 }
 
-// answerCaller answers who asked for the upgrade, and hangs up.
-func answerCaller(c io.WriteCloser, done api.Upgraded, err error) {
-	status, v := http.StatusOK, any(done)
+// answerCaller answers who asked for an upgrade or a stop, and hangs up.
+func answerCaller(c io.WriteCloser, v any, err error) {
+	status := http.StatusOK
 	switch {
 	case errors.Is(err, errBusy):
 		status, v = http.StatusConflict, api.Error{Error: err.Error()}
