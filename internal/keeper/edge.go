@@ -15,6 +15,9 @@ import (
 	"github.com/weirhq/weir/internal/config"
 )
 
+// errBetweenEdges is that no edge serves just now, which is over in a moment.
+var errBetweenEdges = errors.New("the edge is being started: try again")
+
 const (
 	callTime   = 10 * time.Second // for the edge to answer a call
 	startTime  = 15 * time.Second // for an edge to be ready

@@ -290,7 +290,7 @@ func (k *keeper) askServing(path string, in, out any) error {
 				return err
 			}
 		} else if time.Now().After(end) {
-			return errors.New("the edge is being started: try again")
+			return errBetweenEdges
 		}
 		select {
 		case <-k.ended:
@@ -319,8 +319,9 @@ func (k *keeper) serveStop(w http.ResponseWriter, r *http.Request) {
 		k.log.Info("stopping", "asked_by", "weir stop")
 		k.stop(drain)
 	})
-	if err == nil {
-		<-k.finished
+	if err != nil { // it is ending
+		api.Answer(w, http.StatusOK, struct{}{})
+		return
 	}
 	defer k.stops.Done()
 	conn, _, err := http.NewResponseController(w).Hijack() // the server ends before that which is waited for
