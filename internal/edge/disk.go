@@ -445,6 +445,7 @@ func (h *handler) get(key store.Key) (store.Ref, bool) {
 	if t := c.disk().tier(); t != nil && t.objects.Find(&key) && h.bringIn(t, key) {
 		return c.store.Get(key)
 	}
+	h.kept.absent = key
 	return r, false
 }
 
@@ -457,7 +458,19 @@ func (h *handler) bringIn(t *tier, key store.Key) (ok bool) {
 	}
 	defer c.fetches.part(f)
 	defer f.move(kept)
+	if has(c.store, key) {
+		return true // another's reading has ended between the look into memory and this one
+	}
 	h.t.Do(func() { ok = t.load(c.store, key) })
+	return ok
+}
+
+// has reports whether memory has an object.
+func has(s *store.Store, key store.Key) bool {
+	r, ok := s.Peek(key)
+	if ok {
+		r.Release()
+	}
 	return ok
 }
 

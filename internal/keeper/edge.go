@@ -101,7 +101,11 @@ func (k *keeper) startEdge() {
 
 // attend sees an edge through to its end.
 func (k *keeper) attend(e *edge) {
-	k.goes(func() { k.listenTo(e) })
+	e.heard = make(chan struct{})
+	k.goes(func() {
+		defer close(e.heard)
+		k.listenTo(e)
+	})
 	k.reap(&e.child, func() { k.edgeExited(e) })
 	k.after(max(startTime-time.Since(e.started), 0), func() {
 		if !e.ready && !e.dead() {
