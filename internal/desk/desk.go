@@ -104,7 +104,7 @@ func (d *desk) newHub(cfg *config.Config, node string) *hub {
 	h.numbers = statsd.New()
 	h.metrics.Add(h.numbers.Families)
 	h.watchers = append(h.watchers, h.numbers)
-	h.shelf = openShelf(lastingDir(cfg, d.runDir), d.runDir)
+	h.shelf = shelfOf(lastingDir(cfg, d.runDir), d.runDir)
 	var book picture.Book
 	h.shelf.read("totals", into(&book))
 	h.shelf.takeWord(api.LastWord(d.runDir), &book)

@@ -80,9 +80,13 @@ func (h *hub) move(dir string) {
 	if dir == h.shelf.dir {
 		return
 	}
-	s := openShelf(dir, "")
+	s := openShelf(dir, "", h.runDir, 0) // pictures wait
 	if s.lock == nil {
-		slog.Error("what the status page knows stays where it is", "folder", h.shelf.dir)
+		told := []any{"folder", h.shelf.dir}
+		if s.other != "" {
+			told = append(told, "wanted", dir, "other_run_dir", s.other)
+		}
+		slog.Error("what the status page knows stays where it is: give each weir a folder of its own in admin.keep", told...)
 		s.close() //nolint:errcheck // nothing was written
 		return
 	}

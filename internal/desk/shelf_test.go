@@ -18,7 +18,7 @@ import (
 // keep has a text left under a name by a shelf that is closed then.
 func keep(t *testing.T, dir, name, text string) string {
 	t.Helper()
-	s := openShelf(dir, "")
+	s := openShelf(dir, "", "/run/weir", shelfWait)
 	s.leave(name, time.Now(), func(w io.Writer) error { _, err := io.WriteString(w, text); return err })
 	if err := s.close(); err != nil {
 		t.Fatal(err)
@@ -56,7 +56,7 @@ func closed(t *testing.T, s *shelf) {
 func TestShelf(t *testing.T) {
 	dir, before := t.TempDir(), t.TempDir()
 	keep(t, before, "totals", "old")
-	s := openShelf(dir, before)
+	s := openShelf(dir, before, "/run/weir", shelfWait)
 	if got := kept(s, "totals"); got != "old" {
 		t.Errorf("of the folder before there is %q", got)
 	}
@@ -64,7 +64,7 @@ func TestShelf(t *testing.T) {
 		s.leave("totals", time.Now(), func(w io.Writer) error { _, err := io.WriteString(w, text); return err })
 	}
 	closed(t, s)
-	next := openShelf(dir, before)
+	next := openShelf(dir, before, "/run/weir", shelfWait)
 	defer closed(t, next)
 	if got := kept(next, "totals"); got != "3" {
 		t.Errorf("there is %q", got)
@@ -99,7 +99,7 @@ func TestShelfDamaged(t *testing.T) {
 	for what, text := range map[string][]byte{"nothing": {}, "cut off": whole[:len(whole)-5], "one bit": flipped, "no file of ours": []byte("{}"), "another one's": other, "another version's": newer} {
 		dir := t.TempDir()
 		told := listening(t)
-		s := openShelf(dir, "")
+		s := openShelf(dir, "", "/run/weir", shelfWait)
 		if err := os.WriteFile(s.path("totals"), text, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -123,13 +123,13 @@ func TestShelfDamaged(t *testing.T) {
 // TestShelfOfAnother: who has not got the lock reads, and changes nothing.
 func TestShelfOfAnother(t *testing.T) {
 	dir := t.TempDir()
-	first := openShelf(dir, "")
+	first := openShelf(dir, "", "/run/weir", shelfWait)
 	defer closed(t, first)
 	if err := os.WriteFile(first.path("totals"), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	told := listening(t)
-	second := openShelf(dir, "")
+	second := openShelf(dir, "", "/run/weir", shelfWait)
 	kept(second, "totals")
 	second.leave("totals", time.Now(), func(io.Writer) error { return nil })
 	closed(t, second)
@@ -144,7 +144,7 @@ func TestShelfOfAnother(t *testing.T) {
 // TestShelfHangs: a disk that does not take what it is given holds up nobody, and what failed is told once, and when it is well again.
 func TestShelfHangs(t *testing.T) {
 	told := listening(t)
-	s := openShelf(t.TempDir(), "")
+	s := openShelf(t.TempDir(), "", "/run/weir", shelfWait)
 	entered, hang := make(chan struct{}), make(chan struct{})
 	now := time.Now()
 	s.leave("graphs", now, func(io.Writer) error { close(entered); <-hang; return errors.New("no space") })
@@ -218,7 +218,7 @@ func TestLastWord(t *testing.T) {
 		p := picture.NewMaker("node", 1, *b, time.Now()).Make(time.Now(), picture.Told{Edge: word("new", 1)})
 		return p.Total.Requests
 	}
-	s := openShelf(dir, "")
+	s := openShelf(dir, "", "/run/weir", shelfWait)
 	defer closed(t, s)
 	for _, c := range []struct {
 		what, left string
