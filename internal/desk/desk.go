@@ -109,6 +109,9 @@ func (d *desk) newHub(cfg *config.Config, node string) *hub {
 	h.shelf.read("totals", into(&book))
 	h.shelf.takeWord(api.LastWord(d.runDir), &book)
 	h.shelf.read("graphs", h.series.Load)
+	var pushed statsd.Saved
+	h.shelf.take("pushed", into(&pushed))
+	h.numbers.Load(pushed)
 	var happened events.Saved
 	h.shelf.read("events", into(&happened))
 	h.events = events.New(happened)

@@ -53,11 +53,12 @@ type hub struct {
 	graphs  packed.Answers // likewise, of what was until then
 
 	// The goroutine's.
-	shelf *shelf
-	told  uint64 // how often something was added to the events that were left
-	turn  int
-	hands []api.Hand
-	epoch string // of the edge that answered last
+	shelf  *shelf
+	told   uint64 // how often something was added to the events that were left
+	turn   int
+	hands  []api.Hand
+	epoch  string       // of the edge that answered last
+	pushed statsd.Saved // how far statsds have been told, when this has stopped
 
 	mu        sync.Mutex
 	listeners map[*listener]bool
@@ -79,6 +80,7 @@ func (h *hub) run() {
 		case <-h.end:
 			h.lastCount(time.Now())
 			h.alarm.stop()
+			h.pushed = h.numbers.Stop()
 			h.leaveBehind(time.Now(), true, true)
 			return
 		}

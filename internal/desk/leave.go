@@ -38,6 +38,9 @@ func (h *hub) leaveBehind(now time.Time, another, end bool) {
 		h.shelf.leave("events", now, asJSON(h.events.Save()))
 	}
 	h.alarm.leave(now, due)
+	if end {
+		h.shelf.leave("pushed", now, asJSON(h.pushed))
+	}
 }
 
 // takeWord adds to a book what an edge has left that stopped when the desk was gone already. Once only: after many other edges it would

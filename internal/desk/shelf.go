@@ -56,7 +56,7 @@ const (
 )
 
 // forms are the files, and the form in which each is written. A file of another form was written by another weir.
-var forms = map[string]int{"totals": 1, "graphs": 1, "events": 1, "alerts": 1, "downtime": 1}
+var forms = map[string]int{"totals": 1, "graphs": 1, "events": 1, "alerts": 1, "downtime": 1, "pushed": 1}
 
 // openShelf waits for the desk before this one to be done with it, for so long. Without the lock this one reads, and writes nothing. Owner is the
 // run directory of this weir.
@@ -163,6 +163,22 @@ func (s *shelf) read(name string, from func(io.Reader) error) {
 		}
 	}
 	slog.Warn("what the status page knew of "+name+" cannot be read: it begins anew", told...)
+}
+
+// take reads what is true only once: a desk that is killed does not leave it anew.
+func (s *shelf) take(name string, from func(io.Reader) error) {
+	if s.lock == nil {
+		return
+	}
+	s.read(name, from)
+	for _, dir := range []string{s.dir, s.also} {
+		if dir == "" {
+			continue
+		}
+		if err := os.Remove((&shelf{dir: dir}).path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			slog.Warn("what was read for the only time is still there", "error", err)
+		}
+	}
 }
 
 // unpack reads a file twice: its checksum is at its end, and nothing of a damaged one is to be believed.

@@ -141,6 +141,70 @@ func TestShelfOfAnother(t *testing.T) {
 	}
 }
 
+// TestShelfOfAnotherWeir: a folder that another weir has is left alone: nothing of it is read, what is left goes into the run directory, and one
+// line says what to do. When that one is done with it, it is there to be had.
+func TestShelfOfAnotherWeir(t *testing.T) {
+	dir, mine := t.TempDir(), t.TempDir()
+	keep(t, dir, "totals", "of the other")
+	first := openShelf(dir, "", "/run/first", shelfWait)
+	told := listening(t)
+	second := shelfOf(dir, mine)
+	if second.dir != mine || second.lock == nil || kept(second, "totals") != "" {
+		t.Errorf("it has %s, and there %q", second.dir, kept(second, "totals"))
+	}
+	if all := told.String(); strings.Count(all, "\n") != 1 || !strings.Contains(all, "admin.keep") || !strings.Contains(all, dir) || !strings.Contains(all, "/run/first") || !strings.Contains(all, mine) {
+		t.Errorf("told was %s", all)
+	}
+	second.leave("totals", time.Now(), func(w io.Writer) error { _, err := io.WriteString(w, "its own"); return err })
+	closed(t, second)
+	if got := kept(first, "totals"); got != "of the other" {
+		t.Errorf("the other one has %q", got)
+	}
+	closed(t, first)
+	third := shelfOf(dir, mine)
+	if third.dir != dir || third.lock == nil {
+		t.Errorf("it has %s", third.dir)
+	}
+	closed(t, third)
+	if got := kept(&shelf{dir: mine, files: map[string]*filed{}}, "totals"); got != "its own" {
+		t.Errorf("in the run directory is %q", got)
+	}
+}
+
+// TestShelfTake: what is true only once is read once, wherever it is, and by nobody who might leave it there.
+func TestShelfTake(t *testing.T) {
+	dir, before := t.TempDir(), t.TempDir()
+	keep(t, before, "pushed", "old")
+	taken := func(s *shelf) (text string) {
+		s.take("pushed", func(r io.Reader) error {
+			all, err := io.ReadAll(r)
+			text = string(all)
+			return err
+		})
+		return text
+	}
+	s := openShelf(dir, before, "/run/weir", shelfWait)
+	if got := taken(s); got != "old" {
+		t.Errorf("of the folder before there is %q", got)
+	}
+	if got := taken(s); got != "" {
+		t.Errorf("again there is %q", got)
+	}
+	closed(t, s)
+	keep(t, dir, "pushed", "new")
+	s = openShelf(dir, before, "/run/weir", shelfWait)
+	defer closed(t, s)
+	listening(t)
+	without := openShelf(dir, before, "/run/weir", shelfWait)
+	if got := taken(without); got != "" {
+		t.Errorf("without the lock there is %q", got)
+	}
+	closed(t, without)
+	if got := taken(s); got != "new" {
+		t.Errorf("with it there is %q", got)
+	}
+}
+
 // TestShelfHangs: a disk that does not take what it is given holds up nobody, and what failed is told once, and when it is well again.
 func TestShelfHangs(t *testing.T) {
 	told := listening(t)
@@ -195,7 +259,7 @@ func TestKeepMoves(t *testing.T) {
 	}
 	s.end()
 	for name := range forms { // as at a restart of the machine
-		if err := os.Remove((&shelf{dir: s.dir}).path(name)); err != nil {
+		if err := os.Remove((&shelf{dir: s.dir}).path(name)); err != nil && name != "pushed" { // which is left at the end alone
 			t.Error(err)
 		}
 	}
