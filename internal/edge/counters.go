@@ -66,10 +66,10 @@ func (e *Edge) own() api.Counters {
 	c.Routes, c.TCP = e.countRoutes(t), e.countTCP(t)
 	c.Pools = t.pools.Counters()
 	if k := e.cache(); k != nil && t.cfg.Cache != nil {
-		st := k.store.Stats()
+		st := k.Memory.Stats()
 		c.Counts.Purges += k.purges.Load()
 		c.Cache = &api.CacheCounters{Objects: st.Objects, Bytes: st.Bytes, Resident: st.Resident, Memory: st.Budget, Evicted: st.Evictions,
-			Refreshes: all.Refreshes, Purges: c.Counts.Purges, Disk: k.disk().status()}
+			Refreshes: all.Refreshes, Purges: c.Counts.Purges, Disk: k.DiskStatus()}
 	}
 	return c
 }

@@ -188,11 +188,11 @@ func (e *Edge) Apply(s api.EdgeState) error {
 		e.level.Set(l)
 	}
 	if cfg.Cache != nil {
-		e.caching.become(cfg.Cache)
+		e.caching.Become(cfg.Cache)
 	}
 	e.tree.Store(next)
 	if cfg.Cache == nil && e.caching != nil {
-		e.caching.rest()
+		e.caching.Rest()
 	}
 	e.version = s.Version
 	if old != nil {
@@ -296,7 +296,7 @@ func (e *Edge) Stop(ctx context.Context) error {
 	}
 	var err error
 	if e.caching != nil { // before the drain: the next edge waits for it
-		err = e.caching.disk().close()
+		err = e.caching.HandOver()
 	}
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -318,7 +318,7 @@ func (e *Edge) Stop(ctx context.Context) error {
 	e.handing.Wait()
 	e.teller.stop()
 	if e.caching != nil {
-		err = errors.Join(err, e.caching.close())
+		err = errors.Join(err, e.caching.Close())
 	}
 	if t := e.tree.Load(); t != nil {
 		t.pools.Close()

@@ -177,7 +177,7 @@ func newTree(cfg *config.Config, env pool.Env, old *tree, c *caching, names *tal
 			return nil, err
 		}
 		if r.Config.Cache != nil {
-			if t.routes[r.Index].cache, err = newRouteCache(r.Config, c.seed); err != nil {
+			if t.routes[r.Index].cache, err = newRouteCache(r.Config, c.Seed); err != nil {
 				return nil, err
 			}
 		}
