@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/weirhq/weir/internal/api"
+	"github.com/weirhq/weir/internal/edge/relay"
 	"github.com/weirhq/weir/internal/edge/tally"
 	"github.com/weirhq/weir/internal/journal"
 )
@@ -112,14 +113,14 @@ func (e *Edge) countTCP(t *tree) []api.RouteCounters {
 	var all []api.RouteCounters
 	var numbers []int
 	for _, entry := range t.tcp {
-		c := api.RouteCounters{Site: tcpSite, Route: entry.listen, Pool: entry.config.Pool}
-		at, _ := slices.BinarySearchFunc(all, entry.listen, func(c api.RouteCounters, listen string) int {
+		c := api.RouteCounters{Site: relay.Site, Route: entry.Listen, Pool: entry.Pool}
+		at, _ := slices.BinarySearchFunc(all, entry.Listen, func(c api.RouteCounters, listen string) int {
 			if c.Route < listen {
 				return -1
 			}
 			return 1
 		})
-		all, numbers = slices.Insert(all, at, c), slices.Insert(numbers, at, entry.tally)
+		all, numbers = slices.Insert(all, at, c), slices.Insert(numbers, at, entry.Tally)
 	}
 	e.addTallies(numbers, all)
 	return all

@@ -31,8 +31,8 @@ func (n *Insight) resize(memory int64) {
 // Takes reports whether a request for a key with a hash is in the sample.
 func (n *Insight) Takes(hash uint64) bool { return n.curve.Takes(hash) }
 
-// Replay takes a loop's batch, which stands for so many requests. When another loop is at it, it is left out, with all that it stands for, unless it must
-// not be: then it blocks.
+// Replay takes a loop's batch, which stands for so many requests. When another loop is at it, it is left out, with all that it stands for,
+// unless it must not be: then it blocks.
 func (n *Insight) Replay(requests int, batch []insight.Access, must bool) {
 	if must {
 		n.mu.Lock()

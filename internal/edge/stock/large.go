@@ -61,7 +61,8 @@ func (s *Stock) Body(r *store.Ref) *segment.Body {
 	return t.objects.Opened(l.Number, l.Size, sum)
 }
 
-// OpenBody is Body for a file that is not open. Its first bytes are checked, since whatever is wrong with them can still be answered otherwise. It blocks.
+// OpenBody is Body for a file that is not open. Its first bytes are checked, since whatever is wrong with them can still be answered
+// otherwise. It blocks.
 func (s *Stock) OpenBody(r *store.Ref, first int64) (*segment.Body, error) {
 	t := s.disk().tier()
 	if t == nil {
@@ -82,7 +83,8 @@ func (s *Stock) OpenBody(r *store.Ref, first int64) (*segment.Body, error) {
 	return b, nil
 }
 
-// LargeFill is a large body on its way to the disk. It belongs to one task; others may read its file, up to its size. Who has made it ends it, by Abort or Commit.
+// LargeFill is a large body on its way to the disk. It belongs to one task; others may read its file, up to its size. Who has made it ends
+// it, by Abort or Commit.
 type LargeFill struct {
 	*segment.Fill
 	s *Stock

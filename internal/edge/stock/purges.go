@@ -10,11 +10,12 @@ import (
 	"github.com/weirhq/weir/internal/cache/store"
 )
 
-// LastPurge is the number of the last purge in force. It is taken before a fetch begins, since what is purged meanwhile is newer than what that brings.
+// LastPurge is the number of the last purge in force. It is taken before a fetch begins, since what is purged meanwhile is newer than what
+// that brings.
 func (s *Stock) LastPurge() uint64 { return uint64(s.bans.now()) }
 
-// Purged tells what purges since a number mean for a kept response to requests with a key, and up to which it was held against them. tags is room
-// for those of the response.
+// Purged tells what purges since a number mean for a kept response to requests with a key, and up to which it was held against them. tags is
+// room for those of the response.
 func (s *Stock) Purged(primary *store.Key, v cache.View, since uint64, tags []uint64) (ban.Verdict, uint64, []uint64) {
 	if uint64(s.bans.now()) == since {
 		return ban.None, since, tags
@@ -36,8 +37,8 @@ func KeyPurge(primary *store.Key) ban.Purge {
 	return ban.Purge{Kind: ban.Tag, Hard: true, Tag: keyTag(primary)}
 }
 
-// Purge puts a purge into force. When it returns, that holds over the death of this process too. ErrHandedOver: another process has the disk, and is to be
-// asked. It blocks.
+// Purge puts a purge into force. When it returns, that holds over the death of this process too. ErrHandedOver: another process has the disk,
+// and is to be asked. It blocks.
 func (s *Stock) Purge(p ban.Purge) error {
 	s.turning.RLock()
 	defer s.turning.RUnlock()

@@ -1,5 +1,5 @@
-// Package stock is what the cache keeps, as a whole: objects in memory, and on a disk that may come and go; the purges that hold over both; and what
-// a reload changes in all that. What one request may do with an object, and who fetches it, is the edge's.
+// Package stock is what the cache keeps, as a whole: objects in memory, and on a disk that may come and go; the purges that hold over both;
+// and what a reload changes in all that. What one request may do with an object, and who fetches it, is the edge's.
 //
 //	          ┌─ Memory ◄── Load ───┐
 //	a request ┤    │                │

@@ -109,6 +109,13 @@ func (s *stocked) written(n uint64) {
 	testkit.Eventually(s.t, testkit.Patience, "the objects are on the disk", func() bool { return s.DiskStatus().Written >= n })
 }
 
+// aged waits until the time of day, with which the numbers of purges in a new directory begin, is past those in force: on a disk these begin a
+// million ahead of it, which is a millisecond.
+func (s *stocked) aged() {
+	s.t.Helper()
+	testkit.Eventually(s.t, testkit.Patience, "a millisecond has passed", func() bool { return uint64(time.Now().UnixNano()) > s.LastPurge() })
+}
+
 func (s *stocked) purge(p ban.Purge) {
 	s.t.Helper()
 	if err := s.Purge(p); err != nil {
@@ -270,6 +277,7 @@ func TestRest(t *testing.T) {
 	s.written(1)
 	s.Rest()
 	s.Rest()
+	s.aged()
 	if !s.Resting() || s.DiskStatus() != nil || s.verdict(key(1)) != ban.Hard {
 		t.Error("what was kept is kept still")
 	}
@@ -302,6 +310,7 @@ func TestBecome(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := opened(t, test.from)
 			s.put(key(1), "red")
+			s.aged()
 			s.Become(test.to)
 			if v := s.verdict(key(1)); v != test.want {
 				t.Errorf("%v, want %v", v, test.want)
