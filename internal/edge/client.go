@@ -190,7 +190,7 @@ func (w *window) room(l *loop.Loop, tail int) {
 		return
 	}
 	large := l.LargeBuffer()
-	w.w = copy(large, w.b)
+	w.w = copy(large, w.bytes()) // r is 0
 	l.Release(w.b)
 	w.b = large
 }

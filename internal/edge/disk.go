@@ -28,6 +28,7 @@ func (h *handler) get(key store.Key) (store.Ref, bool) {
 	if c.OnDisk(&key) && h.bringIn(key) {
 		return c.Memory.Get(key)
 	}
+	h.kept.absent = key
 	return r, false
 }
 
@@ -40,7 +41,19 @@ func (h *handler) bringIn(key store.Key) (ok bool) {
 	}
 	defer c.fetches.part(f)
 	defer f.move(kept)
+	if has(c.Memory, key) {
+		return true // another's reading has ended between the look into memory and this one
+	}
 	h.t.Do(func() { ok = c.Load(key) })
+	return ok
+}
+
+// has reports whether memory has an object.
+func has(s *store.Store, key store.Key) bool {
+	r, ok := s.Peek(key)
+	if ok {
+		r.Release()
+	}
 	return ok
 }
 

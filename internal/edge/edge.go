@@ -36,6 +36,7 @@ type Edge struct {
 	teller     *teller         // of what programs say beside their responses
 	told       *telling.Teller // of requests that have ended
 	room       int64           // clients' connections that the limit on open files has room for
+	headHold   time.Duration   // headHold, but in tests
 
 	// Read by the loops.
 	tree        atomic.Pointer[tree]
@@ -97,7 +98,7 @@ const spoolMemory = 64 << 20
 func New(loops int) (*Edge, error) { return start(loop.Config{Loops: loops}) }
 
 func start(cfg loop.Config) (*Edge, error) {
-	e := &Edge{listeners: map[string][]*loop.Listener{}, sockets: map[string][]*os.File{}, spoolShare: spoolMemory / int64(cfg.Loops), room: fileRoom(), overruns: newOverruns()}
+	e := &Edge{listeners: map[string][]*loop.Listener{}, sockets: map[string][]*os.File{}, spoolShare: spoolMemory / int64(cfg.Loops), room: fileRoom(), headHold: headHold, overruns: newOverruns()}
 	cfg.Panicked = func(_ *loop.Loop, v any, stack []byte) { e.panicked(v, stack) }
 	cfg.Slow = e.slow
 	engine, err := loop.Start(cfg)
