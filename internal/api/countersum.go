@@ -8,11 +8,11 @@ func (c *Counters) Clone() Counters {
 	n.Causes = maps.Clone(c.Causes)
 	n.Routes = make([]RouteCounters, len(c.Routes))
 	for i := range c.Routes {
-		n.Routes[i] = c.Routes[i].clone()
+		n.Routes[i] = c.Routes[i].Clone()
 	}
 	n.TCP = make([]RouteCounters, len(c.TCP))
 	for i := range c.TCP {
-		n.TCP[i] = c.TCP[i].clone()
+		n.TCP[i] = c.TCP[i].Clone()
 	}
 	n.Pools = make([]PoolCounters, len(c.Pools))
 	for i := range c.Pools {
@@ -61,15 +61,16 @@ func addRoutes(sum, more []RouteCounters, keep bool) []RouteCounters {
 	for i := range more {
 		r := &more[i]
 		if j, ok := routes[[2]string{r.Site, r.Route}]; ok {
-			sum[j].add(r)
+			sum[j].Add(r)
 		} else if keep {
-			sum = append(sum, r.clone())
+			sum = append(sum, r.Clone())
 		}
 	}
 	return sum
 }
 
-func (r *RouteCounters) add(o *RouteCounters) {
+// Add adds the numbers that only grow of o.
+func (r *RouteCounters) Add(o *RouteCounters) {
 	r.Requests += o.Requests
 	addAll(r.Status[:], o.Status[:])
 	r.In += o.In
@@ -83,7 +84,8 @@ func (r *RouteCounters) add(o *RouteCounters) {
 	r.Time.Add(&o.Time)
 }
 
-func (r *RouteCounters) clone() RouteCounters {
+// Clone returns a copy that shares nothing that Add changes.
+func (r *RouteCounters) Clone() RouteCounters {
 	c := *r
 	c.Causes, c.Whys = maps.Clone(r.Causes), maps.Clone(r.Whys)
 	return c

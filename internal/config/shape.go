@@ -183,7 +183,9 @@ func defaultNode(text string) (*yaml.Node, error) {
 // otherWords mean something else to YAML, at least as it once was.
 var otherWords = []string{"null", "yes", "no", "on", "off", "y", "n"}
 
-func notInWord(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '_' && r != '-' }
+func notInWord(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '_' && r != '-'
+}
 
 // kind makes a kind of the object.
 func (o *object[T]) kind() kind[T] {

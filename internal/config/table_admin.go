@@ -110,6 +110,10 @@ func parsePassword(s string) (string, *complaint) {
 	if !bcryptForm().MatchString(s) {
 		return "", &complaint{", which is no hash", "run `weir password` and write what it prints"}
 	}
+	// Below 4 it is not bcrypt's; above 15 a check takes seconds of a processor, and whoever reaches the page can have many made.
+	if cost := s[4:6]; cost < "04" || cost > "15" {
+		return "", &complaint{", whose cost of " + cost + " is not from 04 to 15", "run `weir password` and write what it prints"}
+	}
 	return s, nil
 }
 

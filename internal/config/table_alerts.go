@@ -109,7 +109,8 @@ func smtpObject(t *table) *object[SMTP] {
 		if err != nil {
 			host, port = s, "25"
 		}
-		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 || host == "" || strings.ContainsFunc(host, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '/' || r == '@' }) {
+		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 || host == "" || strings.ContainsFunc(host, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '/' || r == '@' }) ||
+			strings.Contains(host, ":") && net.ParseIP(strings.Trim(host, "[]")) == nil {
 			return "", &complaint{}
 		}
 		return net.JoinHostPort(strings.Trim(host, "[]"), port), nil
@@ -377,7 +378,7 @@ func (d *decoder) limit(v value, unit, text string, such float64) (float64, bool
 		if strings.HasSuffix(text, "%") {
 			n /= 100
 		}
-		if err == nil && n > 0 && n <= 1 {
+		if err == nil && n > 0 && n <= 1 && text != "1" { // 1 is what somebody writes who means 1%
 			return n, true
 		}
 		d.fail(v, v.name()+" is "+strconv.Quote(text), "write a share up to 100%, such as "+strconv.FormatFloat(such*100, 'f', -1, 32)+"%")

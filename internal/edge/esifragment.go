@@ -293,7 +293,7 @@ func (s *pageContent) begin(method message.Method, resp *message.Response, by lo
 // largest is what a compressed document may unpack to.
 func (l *local) largest() int64 {
 	if c := l.edge.caching; c != nil {
-		return c.options.MaxObject
+		return c.Largest()
 	}
 	return 64 << 20
 }

@@ -20,6 +20,7 @@ type keeping struct {
 	want    cache.RequestDirectives
 	primary store.Key     // of host, path, query and what else the policy names
 	key     store.Key     // the variant's; primary when there are none
+	absent  store.Key     // what was looked for last and was not there
 	born    uint64        // the last purge that is known to what is fetched from here on
 	ref     store.Ref     // what was found
 	large   *segment.Body // its body, when that is on disk
@@ -181,8 +182,8 @@ const (
 func (h *handler) lookUp() found {
 	k, c := &h.kept, h.l.edge.caching
 	k.release()
-	k.key, k.fwd, k.soft = k.primary, forURIMiss, false
-	k.born = uint64(c.bans.Now())
+	k.key, k.fwd, k.soft, k.absent = k.primary, forURIMiss, false, store.Key{}
+	k.born = c.LastPurge()
 	if !h.find(k.primary) && !h.findAlike() {
 		return foundNone
 	}
@@ -204,11 +205,10 @@ func (h *handler) mayUse(now time.Time) found {
 	var verdict ban.Verdict
 	var checked uint64
 	since := max(k.ref.Checked(), k.view.Born())
-	verdict, checked, k.tags = c.purged(&k.primary, k.view, since, k.tags)
+	verdict, checked, k.tags = c.Purged(&k.primary, k.view, since, k.tags)
 	switch verdict {
 	case ban.Hard:
-		c.store.Drop(k.ref)
-		c.disk().remove(&k.key)
+		c.Drop(k.ref, &k.key)
 		k.release()
 		k.gone = true
 		return foundNone
@@ -262,6 +262,9 @@ func (h *handler) find(primary store.Key) bool {
 			return !k.isLarge() || h.openLarge()
 		}
 	}
+	if !first {
+		k.absent = k.key // the first one, whichever was looked for last
+	}
 	return false
 }
 
@@ -270,6 +273,11 @@ func (h *handler) find(primary store.Key) bool {
 func (h *handler) fetchOrFollow() (done, answered bool) {
 	k := &h.kept
 	f, leads := h.l.edge.caching.fetches.join(k.key, k.primary, h.place(), k.born)
+	if leads && h.cameMeanwhile() {
+		f.move(kept)
+		h.l.edge.caching.fetches.land(f)
+		return false, false
+	}
 	if leads {
 		h.x.Journal.Cache = journal.Miss
 		h.leads(f)
@@ -291,6 +299,21 @@ func (h *handler) fetchOrFollow() (done, answered bool) {
 		return true, true
 	}
 	return false, false // it is kept now, or it broke: look again
+}
+
+// cameMeanwhile reports whether another request's fetch, or its reading from the disk, has ended since this one looked: what the
+// server would be asked for, or something newer, is there by now.
+func (h *handler) cameMeanwhile() bool {
+	k := &h.kept
+	now, ok := h.l.edge.caching.Memory.Peek(k.key)
+	if !ok {
+		return false
+	}
+	defer now.Release()
+	if k.has {
+		return now != k.ref
+	}
+	return k.absent == k.key
 }
 
 // fetchAlone asks the server for what could not be kept a moment ago. Nobody waits for what comes, but if it may be kept now it
@@ -452,7 +475,12 @@ func (h *handler) refreshOnce() {
 	if h.l.edge.caching.fetches.failed(k.key, h.l.loop.Now()) {
 		return
 	}
-	if f, leads := h.l.edge.caching.fetches.join(k.key, k.primary, h.place(), uint64(h.l.edge.caching.bans.Now())); leads {
+	if f, leads := h.l.edge.caching.fetches.join(k.key, k.primary, h.place(), h.l.edge.caching.LastPurge()); leads {
+		if h.cameMeanwhile() {
+			f.move(kept)
+			h.l.edge.caching.fetches.land(f)
+			return
+		}
 		h.refresh(f)
 	}
 }

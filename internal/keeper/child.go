@@ -19,6 +19,7 @@ type child struct {
 	started time.Time
 	exited  chan struct{} // closed when it has
 	how     string        // once exited
+	heard   chan struct{} // closed when all that it said has been taken; nil: it says nothing of which its end is to wait
 }
 
 // launch starts one. What it prints goes to stdout, and its errors to weir's.
@@ -48,9 +49,27 @@ func (k *keeper) reap(c *child, told func()) {
 		if err != nil {
 			c.how = err.Error()
 		}
+		c.hearOut()
 		close(c.exited)
 		k.post(told)
 	})
+}
+
+// lastWords is how long what a process has said before its end may take to be taken: all of it is there, and then the end of the
+// pair, unless somebody else has that end too.
+const lastWords = time.Second
+
+// hearOut waits until what the process said last has been taken: why it died is in it.
+func (c *child) hearOut() {
+	if c.heard == nil {
+		return
+	}
+	t := time.NewTimer(lastWords)
+	defer t.Stop()
+	select {
+	case <-c.heard:
+	case <-t.C:
+	}
 }
 
 func (c *child) signal(s syscall.Signal) {

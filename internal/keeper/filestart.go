@@ -11,7 +11,7 @@ import (
 
 // begin starts the apps that a file's version needs, and puts it in force when they are ready. With the token; it goes on without.
 func (f *included) begin(path string, v config.Version) {
-	c := f.open(path, onDisk{text: v.Text}, "its apps are being started")
+	c := f.open(path, onDisk{text: v.Text}, "its apps are being started", nil)
 	if c == nil {
 		return
 	}
@@ -161,6 +161,10 @@ func (f *included) ready(path string, c *filing, apps []*running) error {
 func (f *included) enter(path string, v config.Version, apps []*running, begun time.Time) error {
 	f.mu.Lock()
 	s := f.files[path]
+	if s == nil { // a reload of a configuration without it had the token meanwhile
+		f.mu.Unlock()
+		return errCancelled
+	}
 	was := s.force
 	versions := append([]config.Version{v}, s.inForce()...)
 	f.mu.Unlock()
@@ -170,8 +174,7 @@ func (f *included) enter(path string, v config.Version, apps []*running, begun t
 	}
 	f.mu.Lock()
 	s.problem = ""
-	change := s.change
-	s.change = nil // what follows is another
+	change := s.change // until what follows, which is another, is known: whoever waits for the file waits for that too
 	f.mu.Unlock()
 	if err := f.k.call(func() {
 		for _, r := range apps {
@@ -181,9 +184,12 @@ func (f *included) enter(path string, v config.Version, apps []*running, begun t
 		return err
 	}
 	f.sayInForce(map[string]config.Version{path: v}, nil, begun)
-	f.replace(path, was, appsByFile(j.Config)[f.call(path)])
+	f.replace(path, was, appsByFile(j.Config)[f.call(path)], change)
 	f.sweep()
 	f.mu.Lock()
+	if s := f.files[path]; s.change == change {
+		s.change = nil
+	}
 	change.tell()
 	f.mu.Unlock()
 	return nil

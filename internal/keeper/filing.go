@@ -23,12 +23,13 @@ type filing struct {
 // turn looks what is on disk and begins what follows from it. forced: it is read at once, and all is tried; again: what was wrong
 // is tried. It returns when to look again.
 func (f *included) turn(forced, again bool, retried func()) time.Duration {
-	include := f.main.Load().Include()
+	main := f.main.Load()
+	include := main.Include()
 	if include == nil || !include.Watch && !forced {
 		return time.Hour
 	}
 	begun := time.Now()
-	listing := f.main.Load().List()
+	listing := main.List()
 	before := f.unseen
 	f.mu.Lock()
 	f.unseen = listing.Unseen
@@ -41,6 +42,10 @@ func (f *included) turn(forced, again bool, retried func()) time.Duration {
 		retried()
 	}
 	if len(wanted)+len(removed) > 0 && f.take() {
+		if f.main.Load() != main { // a reload had the token: what is wanted is another matter now
+			f.release()
+			return f.turn(forced, again, retried)
+		}
 		f.try(wanted, removed)
 		f.release()
 	}
@@ -254,7 +259,7 @@ func (f *included) put(light map[string]config.Version, removed []string, of map
 	f.sayInForce(light, was, begun)
 	apps := appsByFile(joined.Config)
 	for path := range light {
-		f.replace(path, was[path], apps[f.call(path)])
+		f.replace(path, was[path], apps[f.call(path)], nil)
 	}
 	f.sweep()
 }
@@ -354,12 +359,12 @@ func (f *included) fail(path string, is onDisk, problem string, final bool) {
 	}
 }
 
-// open begins a change; nil if there is one.
-func (f *included) open(path string, is onDisk, doing string) *filing {
+// open begins a change; nil if there is one other than that which it follows.
+func (f *included) open(path string, is onDisk, doing string, follows *filing) *filing {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s := f.files[path]
-	if s == nil || s.change != nil {
+	if s == nil || s.change != follows {
 		return nil
 	}
 	s.change = &filing{is: is, doing: doing, cancel: make(chan struct{}), known: make(chan struct{})}
@@ -388,8 +393,8 @@ func (c *filing) tell() {
 }
 
 // replace gives the changed apps of a file that has just come into force their new workers. If one of them cannot be had, the
-// file's former version is put in force again. With the token; it goes on without.
-func (f *included) replace(path string, was *config.File, apps []*config.App) {
+// file's former version is put in force again. With the token; it goes on without. follows is the change that the file has, nil if none.
+func (f *included) replace(path string, was *config.File, apps []*config.App, follows *filing) {
 	var changed []*config.App
 	former := map[string]*config.App{}
 	if f.k.call(func() {
@@ -404,7 +409,7 @@ func (f *included) replace(path string, was *config.File, apps []*config.App) {
 	f.mu.Lock()
 	is := onDisk{text: f.files[path].force.Text}
 	f.mu.Unlock()
-	c := f.open(path, is, "its workers are being replaced")
+	c := f.open(path, is, "its workers are being replaced", follows)
 	if c == nil {
 		return
 	}

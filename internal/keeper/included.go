@@ -370,7 +370,8 @@ func (f *included) reloadMain() error {
 	}
 	var gone []string
 	for path, s := range f.files {
-		if s.force != nil && !there[path] && !listing.Keeps(path) {
+		// One that is not in force and is not found goes by itself, if anybody looks again.
+		if (s.force != nil || main.Include() == nil) && !there[path] && !listing.Keeps(path) {
 			of[path], gone = nil, append(gone, path)
 		}
 	}
@@ -387,7 +388,7 @@ func (f *included) reloadMain() error {
 		f.reread = reread
 		defer f.mu.Unlock()
 		for _, path := range gone {
-			if s := f.files[path]; s.change != nil {
+			if s := f.files[path]; s != nil && s.change != nil {
 				s.change.stop()
 			}
 			delete(f.files, path)

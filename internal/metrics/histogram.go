@@ -93,11 +93,12 @@ func (h *Histogram) Add(o *Histogram) {
 	}
 }
 
-// Since returns what has been counted since an earlier state of the same histogram.
+// Since returns what has been counted since an earlier state of the same histogram. Where less is counted than was then, counting has begun
+// anew, or a part of a sum is no more: nothing is known of that bucket, which is better than a number that has gone below 0.
 func (h *Histogram) Since(o *Histogram) Histogram {
-	d := Histogram{Sum: h.Sum - o.Sum}
+	d := Histogram{Sum: max(h.Sum-o.Sum, 0)}
 	for i, n := range h.Buckets {
-		d.Buckets[i] = n - o.Buckets[i]
+		d.Buckets[i] = n - min(n, o.Buckets[i])
 	}
 	return d
 }

@@ -12,24 +12,33 @@ const lately = 10 * time.Second
 
 // gauge is what is remembered of totals to tell rates and what was lately.
 type gauge struct {
-	before  mark // a picture ago; its hits, could and time are left out
-	older   mark // lately ago, at the most
-	newer   mark // takes its place when it is half as old
+	before  totals // a picture ago
+	older   mark   // lately ago, at the most
+	newer   mark   // takes its place when it is half as old
 	rateMax float64
-	queued  metrics.Histogram
-	queueAt time.Time
-	queueIs float64
 }
 
-// mark is totals at a time.
-type mark struct {
+// totals are those from which rates follow.
+type totals struct {
 	at       time.Time
 	requests uint64
 	errors   uint64
 	in, out  uint64
-	hits     uint64 // hits, stale and shared
+}
+
+// mark is what quantiles and hit ratios follow from.
+type mark struct {
+	at       time.Time
+	requests uint64
+	hits     uint64 // hits, stale, shared and revalidated
 	could    uint64 // those and misses
 	time     metrics.Histogram
+}
+
+// passed reports whether so much time has passed since at, or the clock was set back: nothing would ever be of late again.
+func passed(at, now time.Time, d time.Duration) bool {
+	since := now.Sub(at)
+	return since >= d || since < 0
 }
 
 // look notes a flow's totals and fills in what is of late. Its errors are answers of 500 and above, and requests without an answer
@@ -45,8 +54,8 @@ func (g *gauge) lookErrors(now time.Time, f *Flow, errors uint64) {
 	hits := c[journal.Hit] + c[journal.Stale] + c[journal.Shared] + c[journal.Revalidated]
 	could := hits + c[journal.Miss]
 	f.HitRatio = -1
-	if before.at.IsZero() {
-		g.older = mark{now, f.Requests, errors, f.In, f.Out, hits, could, f.Time}
+	if before.at.IsZero() || f.Requests < before.requests { // it is new, or a part of a sum is no more
+		g.older = mark{now, f.Requests, hits, could, f.Time}
 		g.newer = g.older
 	} else {
 		if s := now.Sub(before.at).Seconds(); s > 0 {
@@ -59,20 +68,28 @@ func (g *gauge) lookErrors(now time.Time, f *Flow, errors uint64) {
 			f.P50, f.P95, f.P99 = millis(&d, 0.5), millis(&d, 0.95), millis(&d, 0.99)
 		}
 		if old := &g.older; could > old.could && hits >= old.hits {
-			f.HitRatio = float64(hits-old.hits) / float64(could-old.could)
+			f.HitRatio = min(float64(hits-old.hits)/float64(could-old.could), 1)
 		}
 	}
 	f.RateMax = g.rateMax
-	before.at, before.requests, before.errors, before.in, before.out = now, f.Requests, errors, f.In, f.Out
-	if now.Sub(g.newer.at) >= lately/2 {
+	g.before = totals{now, f.Requests, errors, f.In, f.Out}
+	if passed(g.newer.at, now, lately/2) {
 		g.older = g.newer
-		g.newer = mark{now, f.Requests, errors, f.In, f.Out, hits, could, f.Time}
+		g.newer = mark{now, f.Requests, hits, could, f.Time}
 	}
 }
 
+// poolGauge is a pool's, whose queue has times of its own.
+type poolGauge struct {
+	gauge
+	queued  metrics.Histogram
+	queueAt time.Time
+	queueIs float64
+}
+
 // queue returns the milliseconds that 95 of 100 of those that waited of late did not exceed.
-func (g *gauge) queue(now time.Time, h *metrics.Histogram) float64 {
-	if now.Sub(g.queueAt) >= lately {
+func (g *poolGauge) queue(now time.Time, h *metrics.Histogram) float64 {
+	if passed(g.queueAt, now, lately) {
 		if !g.queueAt.IsZero() {
 			d := h.Since(&g.queued)
 			g.queueIs = millis(&d, 0.95)

@@ -15,10 +15,11 @@ type Maker struct {
 	book    Book
 	routes  map[[2]string]*gauge
 	servers map[[2]string]*gauge
-	pools   map[string]*gauge
+	pools   map[string]*poolGauge
 	sites   map[string]*gauge
 	total   gauge
-	busy    []mark // of each loop: in is nanoseconds
+	busy    []totals  // of each loop: in is nanoseconds
+	told    time.Time // when the edge told the numbers that there are
 	last    *Picture
 }
 
@@ -29,7 +30,7 @@ func NewMaker(node string, pid int, book Book, now time.Time) *Maker {
 		book.Since = now
 	}
 	return &Maker{node: node, pid: pid, book: book, routes: map[[2]string]*gauge{}, servers: map[[2]string]*gauge{},
-		pools: map[string]*gauge{}, sites: map[string]*gauge{}}
+		pools: map[string]*poolGauge{}, sites: map[string]*gauge{}}
 }
 
 // Book returns what the next desk has to know. It stays as it is.
@@ -55,6 +56,7 @@ func (m *Maker) Make(now time.Time, t Told) *Picture {
 	}
 	if t.Edge != nil {
 		m.book.Take(t.Edge)
+		m.told = now
 		p.Edge.Up, p.Edge.PID, p.Edge.Revision = true, t.Edge.PID, t.Edge.Revision
 		p.Edge.Connections, p.Edge.Room = t.Edge.Connections, t.Edge.Room
 		p.Edge.Active, p.Edge.SessionsNow = t.Edge.Active, t.Edge.SessionsNow
@@ -105,12 +107,12 @@ func (m *Maker) keepKeeper(p *Picture) {
 // loops returns which share of a processor each loop uses.
 func (m *Maker) loops(now time.Time, c *api.Counters) []float64 {
 	if len(m.busy) != len(c.Loops) {
-		m.busy = make([]mark, len(c.Loops))
+		m.busy = make([]totals, len(c.Loops))
 	}
 	shares := make([]float64, len(c.Loops))
 	for i, l := range c.Loops {
 		was := m.busy[i]
-		m.busy[i] = mark{at: now, in: uint64(l.Busy)}
+		m.busy[i] = totals{at: now, in: uint64(l.Busy)}
 		if d := now.Sub(was.at); !was.at.IsZero() && d > 0 && uint64(l.Busy) >= was.in {
 			shares[i] = float64(uint64(l.Busy)-was.in) / float64(d)
 		}
@@ -123,54 +125,67 @@ func (m *Maker) addSum(p *Picture, sum *api.Counters, hosts map[string][]string)
 	e := &p.Edge
 	e.Accepted, e.Refused, e.Sessions, e.Panics = sum.Counts.Accepted, sum.Counts.Refused, sum.Counts.Sessions, sum.Counts.Panics
 	e.SlowTurns, e.LogDropped = sum.SlowTurns, sum.LogDropped
-	sites := map[string]*Site{}
-	var order []string
-	for i := range sum.Routes {
-		r := &sum.Routes[i]
-		route := Route{Site: r.Site, Name: r.Route, Pool: r.Pool, Flow: flowOf(r)}
-		gaugeOf(m.routes, [2]string{r.Site, r.Route}).look(p.At, &route.Flow)
-		p.Routes = append(p.Routes, route)
-		s := sites[r.Site]
-		if s == nil {
-			s = &Site{Name: r.Site, Hosts: hosts[r.Site]}
-			sites[r.Site] = s
-			order = append(order, r.Site)
-		}
-		s.add(&route.Flow)
-		p.Total.add(&route.Flow)
-	}
-	for _, name := range order {
-		s := sites[name]
-		gaugeOf(m.sites, name).look(p.At, &s.Flow)
-		p.Sites = append(p.Sites, *s)
-	}
-	for i := range sum.TCP {
-		r := &sum.TCP[i]
-		route := Route{Site: r.Site, Name: r.Route, Pool: r.Pool, Flow: flowOf(r)}
-		gaugeOf(m.routes, [2]string{r.Site, r.Route}).look(p.At, &route.Flow)
-		p.TCP = append(p.TCP, route)
-	}
+	p.Routes, p.TCP = m.flows(sum.Routes), m.flows(sum.TCP)
+	m.addSites(p, hosts)
+	m.book.strays(func(r *api.RouteCounters) {
+		f := flowOf(r)
+		f.Slow = nil
+		p.Total.add(&f)
+	})
 	// Requests without a route are in no flow of a route, but they were requests.
 	p.Total.Requests, p.Total.Status = sum.Counts.Requests, sum.Counts.Status
 	p.Total.Causes = api.AddKinds(p.Total.Causes, sum.Causes)
-	m.total.look(p.At, &p.Total)
+	m.total.look(m.told, &p.Total)
+	p.Pools = make([]Pool, len(sum.Pools))
 	for i := range sum.Pools {
-		p.Pools = append(p.Pools, m.pool(p.At, &sum.Pools[i], e.Up))
+		m.setPool(&p.Pools[i], &sum.Pools[i], e.Up)
 	}
 	if sum.Cache != nil {
 		p.Cache = &Cache{CacheCounters: *sum.Cache, HitRatio: p.Total.HitRatio}
 	}
-	m.forget(p)
+	m.forget()
 }
 
-// pool tells of a pool.
-func (m *Maker) pool(now time.Time, c *api.PoolCounters, up bool) Pool {
-	p := Pool{Name: c.Name, App: c.App, TCP: c.TCP, MaxConn: c.MaxConn, Queued: c.Queued, QueueMax: c.QueueMax, QueueSize: c.Size,
+// flows tell of routes. Each is some kilobytes: it is written once, where it stays.
+func (m *Maker) flows(all []api.RouteCounters) []Route {
+	routes := make([]Route, len(all))
+	for i := range all {
+		r := &all[i]
+		routes[i] = Route{Site: r.Site, Name: r.Route, Pool: r.Pool, Flow: flowOf(r)}
+		gaugeOf(m.routes, nameOf(r)).look(m.told, &routes[i].Flow)
+	}
+	return routes
+}
+
+// addSites tells of sites, which are the sums of their routes, and adds up all of them.
+func (m *Maker) addSites(p *Picture, hosts map[string][]string) {
+	p.Sites = make([]Site, 0, len(m.sites)+1)
+	at := make(map[string]int, len(m.sites)+1)
+	for i := range p.Routes {
+		r := &p.Routes[i]
+		n, ok := at[r.Site]
+		if !ok {
+			n = len(p.Sites)
+			at[r.Site] = n
+			p.Sites = append(p.Sites, Site{Name: r.Site, Hosts: hosts[r.Site]})
+		}
+		p.Sites[n].add(&r.Flow)
+		p.Total.add(&r.Flow)
+	}
+	for i := range p.Sites {
+		gaugeOf(m.sites, p.Sites[i].Name).look(m.told, &p.Sites[i].Flow)
+	}
+}
+
+// setPool tells of a pool.
+func (m *Maker) setPool(p *Pool, c *api.PoolCounters, up bool) {
+	*p = Pool{Name: c.Name, App: c.App, TCP: c.TCP, MaxConn: c.MaxConn, Queued: c.Queued, QueueMax: c.QueueMax, QueueSize: c.Size,
 		TimedOut: c.TimedOut, Rejected: c.Rejected, Shed: c.Shed, Retries: c.Retries, Redispatch: c.Redispatch, NoRetry: c.NoRetry,
-		Hedges: c.Hedges, Breaker: c.Breaker, Requests: c.Sum.Requests, Errors: c.Sum.Errors, Servers: []Server{}, Queue: c.Queue}
+		Hedges: c.Hedges, Breaker: c.Breaker, Requests: c.Sum.Requests, Errors: c.Sum.Errors, Servers: make([]Server, len(c.Members)), Queue: c.Queue}
 	fit, open := 0, 0 // of those that are no backups
 	for i := range c.Members {
-		s := m.server(now, c, &c.Members[i])
+		s := &p.Servers[i]
+		m.setServer(s, c.Name, &c.Members[i])
 		p.Active += s.Active
 		if s.State == "ready" {
 			p.Open++
@@ -180,7 +195,6 @@ func (m *Maker) pool(now time.Time, c *api.PoolCounters, up bool) Pool {
 				open++
 			}
 		}
-		p.Servers = append(p.Servers, s)
 	}
 	switch {
 	case p.Open == 0 || !up:
@@ -192,17 +206,14 @@ func (m *Maker) pool(now time.Time, c *api.PoolCounters, up bool) Pool {
 	}
 	f := Flow{Requests: c.Sum.Requests, Out: c.Sum.Out, Time: c.Sum.FirstByte}
 	g := gaugeOf(m.pools, c.Name)
-	g.lookErrors(now, &f, c.Sum.Errors+c.Sum.Status[5])
+	g.lookErrors(m.told, &f, c.Sum.Errors+c.Sum.Status[5])
 	p.Rate, p.ErrorRate, p.P50, p.P95, p.P99 = f.Rate, f.Errors, f.P50, f.P95, f.P99
-	if n := c.Queue.Count(); n > 0 {
-		p.QueueP95 = g.queue(now, &c.Queue)
-	}
-	return p
+	p.QueueP95 = g.queue(m.told, &c.Queue)
 }
 
-// server tells of a server.
-func (m *Maker) server(now time.Time, pool *api.PoolCounters, c *api.ServerCounters) Server {
-	s := Server{Name: c.Name, Address: c.Address, State: c.State, Why: c.Reason(), Check: c.Check, CheckTime: c.CheckTime, Checks: c.Checks, CheckFail: c.CheckFail,
+// setServer tells of a server.
+func (m *Maker) setServer(s *Server, pool string, c *api.ServerCounters) {
+	*s = Server{Name: c.Name, Address: c.Address, State: c.State, Why: c.Reason(), Check: c.Check, CheckTime: c.CheckTime, Checks: c.Checks, CheckFail: c.CheckFail,
 		Downs: c.Downs, DownFor: c.DownFor, Weight: c.Weight, Share: 1000, Backup: c.Backup, Active: c.Active, ActiveMax: c.ActiveMax, Limit: c.Limit,
 		Idle: c.Idle, Requests: c.Requests, Errors: c.Errors, Status: c.Status, Failures: c.Failures, Connects: c.Connects, Reused: c.Reused,
 		In: c.In, Out: c.Out, FirstByte: c.FirstByte}
@@ -214,24 +225,23 @@ func (m *Maker) server(now time.Time, pool *api.PoolCounters, c *api.ServerCount
 		s.Limit = int64(c.MaxConn)
 	}
 	f := Flow{Requests: c.Requests, Out: c.Out, Time: c.FirstByte}
-	gaugeOf(m.servers, [2]string{pool.Name, c.Name}).lookErrors(now, &f, c.Errors+c.Status[5])
+	gaugeOf(m.servers, [2]string{pool, c.Name}).lookErrors(m.told, &f, c.Errors+c.Status[5])
 	s.Rate, s.RateMax, s.ErrorRate, s.P50, s.P95, s.P99 = f.Rate, f.RateMax, f.Errors, f.P50, f.P95, f.P99
-	return s
 }
 
 // forget lets go of what is known of things that are no more.
-func (m *Maker) forget(p *Picture) {
-	seen := func(g *gauge) bool { return g.before.at.Equal(p.At) }
+func (m *Maker) forget() {
+	seen := func(g *gauge) bool { return g.before.at.Equal(m.told) }
 	maps.DeleteFunc(m.routes, func(_ [2]string, g *gauge) bool { return !seen(g) })
 	maps.DeleteFunc(m.servers, func(_ [2]string, g *gauge) bool { return !seen(g) })
-	maps.DeleteFunc(m.pools, func(_ string, g *gauge) bool { return !seen(g) })
+	maps.DeleteFunc(m.pools, func(_ string, g *poolGauge) bool { return !seen(&g.gauge) })
 	maps.DeleteFunc(m.sites, func(_ string, g *gauge) bool { return !seen(g) })
 }
 
-func gaugeOf[K comparable](m map[K]*gauge, key K) *gauge {
+func gaugeOf[K comparable, G any](m map[K]*G, key K) *G {
 	g := m[key]
 	if g == nil {
-		g = &gauge{}
+		g = new(G)
 		m[key] = g
 	}
 	return g

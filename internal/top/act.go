@@ -178,7 +178,26 @@ func (m *model) act(k string) {
 		m.say = cell{"choose a server or a worker first", dim}
 		return
 	}
+	if now, is := serverIn(m.newest, p.Name, s.Name); is != nil { // what is shown may be paused, and what it means is not
+		p, s = now, is
+	}
 	m.ask = handDialog(k, p, s, m.behind)
+}
+
+// serverIn finds a server in a picture.
+func serverIn(pic *picture.Picture, pool, server string) (*picture.Pool, *picture.Server) {
+	for i := range pic.Pools {
+		p := &pic.Pools[i]
+		if p.Name != pool {
+			continue
+		}
+		for j := range p.Servers {
+			if p.Servers[j].Name == server {
+				return p, &p.Servers[j]
+			}
+		}
+	}
+	return nil, nil
 }
 
 func (m *model) askReload(it *item) {

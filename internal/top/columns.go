@@ -380,15 +380,26 @@ var eventColumns = []column{
 	}},
 }
 
+// eventWords tell what an event is; of those that are in its text, the first counts.
+var eventWords = []struct {
+	word  string
+	style style
+}{{"is down", bad}, {"died", bad}, {"does not answer", bad}, {"failing", bad}, {"started again", bad}, {"is up again", good}, {"is ready", good}, {"serves", good}}
+
 // eventStyle tells what is bad news from the rest.
 func eventStyle(e *Event) style {
-	for word, st := range map[string]style{"is down": bad, "died": bad, "does not answer": bad, "failing": bad, "is up again": good, "is ready": good, "serves": good} {
-		if strings.Contains(e.Text, word) {
-			return st
-		}
-	}
-	if e.Kind == "problem" || e.Kind == "alert" {
+	switch {
+	case e.Kind == "intervention":
+		return plain // people write the reason
+	case e.Kind == "alert" && strings.HasPrefix(e.Text, "over: "):
+		return good
+	case e.Kind == "problem" || e.Kind == "alert":
 		return bad
+	}
+	for _, w := range eventWords {
+		if strings.Contains(e.Text, w.word) {
+			return w.style
+		}
 	}
 	return plain
 }

@@ -287,6 +287,26 @@ func TestLastServerIsWarnedOf(t *testing.T) {
 	}
 }
 
+// TestLastServerWhilePaused: what is shown stands still, what it means to take a server out does not.
+func TestLastServerWhilePaused(t *testing.T) {
+	m := played(t, 100, 30, 0, "2", "down", "space")
+	it := m.subject()
+	if it == nil || it.server == nil || it.pool.Open < 2 {
+		t.Fatalf("%+v is chosen", it)
+	}
+	p := fakePicture(30, 0)
+	o, _ := serverIn(p, it.pool.Name, it.server.Name)
+	o.Open = 1
+	for i := range o.Servers {
+		o.Servers[i].State = map[bool]string{true: "ready", false: "down"}[o.Servers[i].Name == it.server.Name]
+	}
+	m.take(p)
+	m.take(pressed("d"))
+	if m.ask == nil || !strings.Contains(m.ask.warning, "last one") {
+		t.Errorf("nothing is said of it: %+v", m.ask)
+	}
+}
+
 // TestWhoIsBehind: who acts by sudo is noted, since the desk sees root.
 func TestWhoIsBehind(t *testing.T) {
 	p := fakePicture(1, 0)

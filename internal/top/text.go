@@ -23,8 +23,14 @@ func clean(s string, ascii bool) string {
 		return s
 	}
 	s = string(notice.AppendPrintable(nil, []byte(s)))
+	marks := 0 // on the sign before: more than a language has would be drawn over the lines around
 	return strings.Map(func(r rune) rune {
+		if marks++; !unicode.Is(unicode.M, r) {
+			marks = 0
+		}
 		switch {
+		case marks > maxMarks:
+			return -1
 		case r == '\t':
 			return ' '
 		case r < 0x7f:
@@ -39,6 +45,8 @@ func clean(s string, ascii bool) string {
 		return r
 	}, s)
 }
+
+const maxMarks = 3
 
 // widthOf is how many columns clean text takes.
 func widthOf(s string) int {
@@ -178,7 +186,7 @@ func percent(v float64) string {
 		return "<0.1%"
 	case v < 0.0995:
 		return fmt.Sprintf("%.1f%%", v*100)
-	case v > 0.995:
+	case v >= 0.995 && v < 1:
 		return ">99%"
 	}
 	return fmt.Sprintf("%.0f%%", v*100)

@@ -56,6 +56,42 @@ func FuzzClean(f *testing.F) {
 	})
 }
 
+// TestFewMarks: signs that are drawn over the one before are so few as languages have: hundreds of them reach into the lines around.
+func TestFewMarks(t *testing.T) {
+	tall := "/" + strings.Repeat("a"+strings.Repeat("\u0301\u0489", 200), 3)
+	if got, want := clean(tall, false), "/"+strings.Repeat("a\u0301\u0489\u0301", 3); got != want {
+		t.Errorf("%d marks are left, want %q", len(got), want)
+	}
+	for _, word := range []string{"e\u0301", "นี้", "ක්‍ෂ", "הֱוִיּ"} {
+		if got := clean(word, false); strings.Count(got, "")-strings.Count(got, "?") < strings.Count(strings.Map(func(r rune) rune {
+			if unicode.Is(unicode.Cf, r) {
+				return -1
+			}
+			return r
+		}, word), "") {
+			t.Errorf("%q becomes %q", word, got)
+		}
+	}
+}
+
+// TestEventStyles: what an event means is told by what weir says of it, the same each time, and not by what people wrote.
+func TestEventStyles(t *testing.T) {
+	for _, c := range []struct {
+		kind, text string
+		want       style
+	}{
+		{"edge", "the edge died; another serves (process 7)", bad}, {"edge", "the edge serves (process 7)", good}, {"worker", "started again: exit status 1", bad},
+		{"server", "is down: timeout", bad}, {"server", "is ready", good}, {"alert", "over: errors a.example", good}, {"alert", "6 % of requests fail: over 5 %", bad},
+		{"alert", "the pool is ready for the worst", bad}, {"problem", "the file is no YAML", bad}, {"intervention", "drain: the other one is down", plain}, {"reload", "another configuration is in force", plain},
+	} {
+		for range 20 {
+			if got := eventStyle(&Event{Kind: c.kind, Text: c.text}); got != c.want {
+				t.Fatalf("%s %q has the style %d, want %d", c.kind, c.text, got, c.want)
+			}
+		}
+	}
+}
+
 func TestNumbers(t *testing.T) {
 	for _, c := range []struct{ got, want string }{
 		{number(0), "0"}, {number(0.01), "<0.1"}, {number(0.2), "0.2"}, {number(9.94), "9.9"}, {number(9.96), "10"}, {number(12345), "12345"}, {number(99999.4), "99999"},
@@ -64,7 +100,7 @@ func TestNumbers(t *testing.T) {
 		{size(0), "0"}, {size(999), "999"}, {size(1000), "1.0K"}, {size(1 << 20), "1.0M"}, {size(1023 << 20), "1.0G"}, {size(-4), "0"}, {bytesOf(0), "0B"}, {bytesOf(91), "91B"}, {bytesOf(1 << 20), "1.0M"}, {amount(3), "3"}, {amount(-2.5), "-2.5"}, {amount(1e6), "1.0M"},
 		{millis(0), ""}, {millis(0.34), "0.3ms"}, {millis(12.4), "12ms"}, {millis(1234), "1.2s"}, {millis(61000), "1m01"}, {millis(math.NaN()), ""},
 		{span(0), "0s"}, {span(-time.Second), "0s"}, {span(59 * time.Second), "59s"}, {span(61 * time.Second), "1m01"}, {span(time.Hour), "1h00"}, {span(76 * time.Hour), "3d04h"}, {span(400 * 24 * time.Hour), "400d"},
-		{percent(-1), ""}, {percent(0), "0%"}, {percent(0.0001), "<0.1%"}, {percent(0.034), "3.4%"}, {percent(0.83), "83%"}, {percent(0.997), ">99%"}, {percent(1), "100%"},
+		{percent(-1), ""}, {percent(0), "0%"}, {percent(0.0001), "<0.1%"}, {percent(0.034), "3.4%"}, {percent(0.83), "83%"}, {percent(0.997), ">99%"}, {percent(1), "100%"}, {percent(0.995), ">99%"}, {percent(1.2), "120%"},
 		{percent(ratio(1, 0)), ""}, {since(time.Time{}, noon), ""},
 	} {
 		if c.got != c.want {

@@ -62,6 +62,7 @@ type Door struct {
 
 	mu       sync.Mutex
 	cfg      *config.Admin
+	words    map[shown]config.Role // by which one may be let in
 	sessions map[[32]byte]*session // by the hash of its cookie
 	changed  chan struct{}         // closed when somebody may be let in no more
 	guessers map[netip.Prefix]*guesser
@@ -72,6 +73,27 @@ type session struct {
 	role config.Role
 	csrf string
 	used time.Time
+	by   shown
+}
+
+// shown is what somebody was let in by: a hash of a user's name and hashed password, or of a token. Sessions outlive no word: who changes
+// a password because others know it wants them out.
+type shown [32]byte
+
+func shownBy(kind, name, word string) shown {
+	return sha256.Sum256([]byte(kind + "\x00" + name + "\x00" + word))
+}
+
+// wordsOf are those by which a configuration lets people in.
+func wordsOf(cfg *config.Admin) map[shown]config.Role {
+	all := make(map[shown]config.Role, len(cfg.Users)+len(cfg.Tokens))
+	for _, u := range cfg.Users {
+		all[shownBy("user", u.Name, u.Password)] = u.Role
+	}
+	for _, t := range cfg.Tokens {
+		all[shownBy("token", t.Name, t.Text)] = t.Role
+	}
+	return all
 }
 
 type guesser struct {
@@ -85,14 +107,14 @@ func New(now func() time.Time, wrong func(addr string)) *Door {
 	return &Door{now: now, wrongAt: wrong, checks: make(chan struct{}, checkers), changed: make(chan struct{}), sessions: map[[32]byte]*session{}, guessers: map[netip.Prefix]*guesser{}}
 }
 
-// Use puts a configuration in force. Sessions of people who are no more end.
+// Use puts a configuration in force. Sessions of people who are no more end, and so do those that began with another password or token.
 func (d *Door) Use(cfg *config.Admin) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.cfg = cfg
+	d.cfg, d.words = cfg, wordsOf(cfg)
 	defer d.change()
 	for id, s := range d.sessions {
-		role, ok := roleOf(cfg, s.name)
+		role, ok := d.words[s.by]
 		if !ok {
 			delete(d.sessions, id)
 			continue
@@ -114,20 +136,6 @@ func (d *Door) change() {
 	d.changed = make(chan struct{})
 }
 
-func roleOf(cfg *config.Admin, name string) (config.Role, bool) {
-	for _, u := range cfg.Users {
-		if u.Name == name {
-			return u.Role, true
-		}
-	}
-	for _, t := range cfg.Tokens {
-		if t.Name == name {
-			return t.Role, true
-		}
-	}
-	return "", false
-}
-
 // Who says who asks. Who came by the Unix socket is let in by its permissions, and named by the caller. The error is ErrSignIn,
 // ErrWrong, ErrTooMany or ErrHost, and nobody may look then.
 func (d *Door) Who(r *http.Request) (Who, error) {
@@ -137,7 +145,7 @@ func (d *Door) Who(r *http.Request) (Who, error) {
 		if d.tooMany(r) {
 			return Who{}, ErrTooMany
 		}
-		if w, ok := d.token(word); ok {
+		if w, _ := d.token(word); w.Role != "" {
 			return w, nil
 		}
 		d.guessed(r)
@@ -180,16 +188,16 @@ func bearer(r *http.Request) (string, bool) {
 	return "", false
 }
 
-func (d *Door) token(word string) (Who, bool) {
+// token returns whose a token is, nobody if it is nobody's.
+func (d *Door) token(word string) (found Who, by shown) {
 	got := sha256.Sum256([]byte(word))
-	found := Who{}
 	for _, t := range d.cfg.Tokens {
 		want := sha256.Sum256([]byte(t.Text))
 		if subtle.ConstantTimeCompare(got[:], want[:]) == 1 {
-			found = Who{Name: t.Name, Role: t.Role}
+			found, by = Who{Name: t.Name, Role: t.Role}, shownBy("token", t.Name, t.Text)
 		}
 	}
-	return found, found.Role != ""
+	return found, by
 }
 
 // ownName reports whether a host is one that only this machine, or an address, can mean.
@@ -237,11 +245,17 @@ func (d *Door) SignIn(w http.ResponseWriter, r *http.Request, name, word string)
 	if err != nil {
 		return Who{}, err
 	}
-	who, err := d.check(r, cfg, name, word)
+	who, by, err := d.check(r, cfg, name, word)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if g := d.guessers[network(r)]; g != nil && g.trying > 0 { // it may have been forgotten meanwhile
 		g.trying--
+	}
+	if err == nil {
+		var still bool // another configuration may have come in force while it was checked
+		if who.Role, still = d.words[by]; !still {
+			err = ErrWrong
+		}
 	}
 	if err != nil {
 		if errors.Is(err, ErrWrong) {
@@ -252,7 +266,7 @@ func (d *Door) SignIn(w http.ResponseWriter, r *http.Request, name, word string)
 	d.makeRoom(who.Name)
 	id, csrf := random(), random()
 	who.CSRF = csrf
-	d.sessions[sha256.Sum256([]byte(id))] = &session{who.Name, who.Role, csrf, d.now()}
+	d.sessions[sha256.Sum256([]byte(id))] = &session{who.Name, who.Role, csrf, d.now(), by}
 	http.SetCookie(w, &http.Cookie{Name: cookie(r), Value: id, Path: "/", HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteStrictMode})
 	return who, nil
 }
@@ -260,22 +274,24 @@ func (d *Door) SignIn(w http.ResponseWriter, r *http.Request, name, word string)
 // nobody is compared with where a name is unknown, so that it takes as long as one that is known.
 const nobody = "$2a$10$7EqJtq98hPqEX7fNZaFWoOa1dWTXyZkKd1v6pW7bJQ3c1Fq8o3K3e"
 
-func (d *Door) check(r *http.Request, cfg *config.Admin, name, word string) (Who, error) {
+// check returns who is let in by a word, and what it was.
+func (d *Door) check(r *http.Request, cfg *config.Admin, name, word string) (Who, shown, error) {
 	if name == "" {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		if w, ok := d.token(word); ok {
-			return w, nil
+		w, by := d.token(word)
+		if w.Role == "" {
+			return Who{}, by, ErrWrong
 		}
-		return Who{}, ErrWrong
+		return w, by, nil
 	}
 	select {
 	case d.checks <- struct{}{}:
 		defer func() { <-d.checks }()
 	case <-r.Context().Done():
-		return Who{}, r.Context().Err()
+		return Who{}, shown{}, r.Context().Err()
 	case <-time.After(5 * time.Second):
-		return Who{}, ErrBusy
+		return Who{}, shown{}, ErrBusy
 	}
 	hash, role := nobody, config.Role("")
 	if len(cfg.Users) > 0 {
@@ -287,9 +303,9 @@ func (d *Door) check(r *http.Request, cfg *config.Admin, name, word string) (Who
 		}
 	}
 	if bcrypt.CompareHashAndPassword([]byte(hash), []byte(word)) != nil || role == "" {
-		return Who{}, ErrWrong
+		return Who{}, shown{}, ErrWrong
 	}
-	return Who{Name: name, Role: role}, nil
+	return Who{Name: name, Role: role}, shownBy("user", name, hash), nil
 }
 
 // SignOut ends a session.

@@ -311,3 +311,81 @@ func TestNobody(t *testing.T) {
 		t.Errorf("a guess ends with %v: it is not even compared", err)
 	}
 }
+
+// TestWordsChange: a session ends with the word that it began with, though its name goes on, and has the role that the configuration in force says.
+func TestWordsChange(t *testing.T) {
+	hash := func(text string) string {
+		h, err := bcrypt.GenerateFromPassword([]byte(text), bcrypt.MinCost)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(h)
+	}
+	first := config.Admin{Look: config.LookSigned, Idle: time.Hour, Users: []config.User{{Name: "ann", Password: hash("one"), Role: config.Operate}},
+		Tokens: []config.Token{{Name: "ann", Text: word, Role: config.View}}}
+	for _, c := range []struct {
+		name       string
+		change     func(a *config.Admin)
+		user, prog config.Role // of her session and of her program's; empty: it is over
+	}{
+		{"nothing", func(*config.Admin) {}, config.Operate, config.View},
+		{"another password", func(a *config.Admin) {
+			a.Users = []config.User{{Name: "ann", Password: hash("two"), Role: config.Operate}}
+		}, "", config.View},
+		{"another token", func(a *config.Admin) {
+			a.Tokens = []config.Token{{Name: "ann", Text: "another word of hers", Role: config.View}}
+		}, config.Operate, ""},
+		{"another role", func(a *config.Admin) {
+			a.Users = []config.User{{Name: "ann", Password: a.Users[0].Password, Role: config.View}}
+		}, config.View, config.View},
+		{"no user", func(a *config.Admin) { a.Users = nil }, "", config.View},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d, _ := newDoor(t)
+			d.Use(&first)
+			var asks []*http.Request
+			for _, by := range [][2]string{{"ann", "one"}, {"", word}} {
+				_, cookie, err := signIn(t, d, ask("POST"), by[0], by[1])
+				if err != nil {
+					t.Fatal(err)
+				}
+				r := ask("GET")
+				r.AddCookie(cookie)
+				asks = append(asks, r)
+			}
+			next := first
+			c.change(&next)
+			d.Use(&next)
+			for i, want := range []config.Role{c.user, c.prog} {
+				if who, err := d.Who(asks[i]); who.Role != want || (err == nil) != (want != "") {
+					t.Errorf("session %d: %+v, %v; want the role %q", i, who, err, want)
+				}
+			}
+		})
+	}
+}
+
+// TestChangeWhileSigningIn: who is let in by a password that is none any more when it has been checked is not.
+func TestChangeWhileSigningIn(t *testing.T) {
+	d, _ := newDoor(t)
+	d.checks <- struct{}{} // somebody else's is being checked
+	told := make(chan error)
+	go func() {
+		_, _, err := signIn(t, d, ask("POST"), "ann", "correct horse")
+		told <- err
+	}()
+	for begun := false; !begun; { // it waits for its turn
+		d.mu.Lock()
+		for _, g := range d.guessers {
+			begun = begun || g.trying > 0
+		}
+		d.mu.Unlock()
+	}
+	fewer := admin(t)
+	fewer.Users = fewer.Users[1:]
+	d.Use(fewer)
+	<-d.checks
+	if err := <-told; !errors.Is(err, ErrWrong) {
+		t.Errorf("signing in ended with %v", err)
+	}
+}

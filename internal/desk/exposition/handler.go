@@ -55,25 +55,29 @@ func (x *Exposer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "too many scrapes at a time", http.StatusServiceUnavailable)
 		return
 	}
-	p := x.now()
-	if p == nil {
+	f := choose(r.Header.Get("Accept"))
+	page := x.page(f)
+	if page == nil {
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, "weir is being asked: try again in a second", http.StatusServiceUnavailable)
 		return
 	}
-	f := choose(r.Header.Get("Accept"))
-	page := x.page(p, f)
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Vary", "Accept")
 	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(sendTime)) //nolint:errcheck // where it cannot be set, places are the limit
 	page.Serve(w, r, contentTypes[f])
 }
 
-// page returns a picture in a format.
-func (x *Exposer) page(p *picture.Picture, f format) *packed.Answer {
+// page returns the latest picture in a format, nil if there is none. Which one is the latest is asked with the lock, and not told by its
+// time: a clock that was set back would have the same numbers told until it is where it was.
+func (x *Exposer) page(f format) *packed.Answer {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.of == nil || p.At.After(x.of.At) {
+	p := x.now()
+	if p == nil {
+		return nil
+	}
+	if p != x.of {
 		x.of, x.pages = p, [numFormats]*packed.Answer{}
 		x.more = x.more[:0]
 		for _, hook := range x.hooks {

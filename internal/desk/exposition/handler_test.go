@@ -86,7 +86,7 @@ func TestStorm(t *testing.T) {
 		asked++
 		return []Family{{Name: "app_x", Help: "X.", Samples: []Sample{{Value: float64(asked)}}}}
 	})
-	first := x.page(p, plain)
+	first := x.page(plain)
 	var all sync.WaitGroup
 	for range maxScrapes {
 		all.Go(func() {
@@ -96,17 +96,32 @@ func TestStorm(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if again := x.page(p, plain); again != first || asked != 1 {
+	if again := x.page(plain); again != first || asked != 1 {
 		t.Errorf("it was written anew, the hook was asked %d times", asked)
 	}
 	later := *p
 	later.At = p.At.Add(time.Second)
-	next := x.page(&later, plain)
+	p = &later
+	next := x.page(plain)
 	if next == first || asked != 2 || !strings.Contains(string(next.Text), "\napp_x 2\n") {
 		t.Errorf("the hook was asked %d times", asked)
 	}
-	if old := x.page(p, plain); old != next {
-		t.Error("who came with an older picture got that one")
+	if again := x.page(plain); again != next {
+		t.Error("a picture was written twice")
+	}
+}
+
+// TestClockSetBack: the latest picture is told, whatever the clock says: one that was set back does not stop the numbers.
+func TestClockSetBack(t *testing.T) {
+	p := small()
+	x := New(func() *picture.Picture { return p })
+	x.page(plain)
+	earlier := *p
+	earlier.At = p.At.Add(-time.Hour)
+	earlier.Total.In = 987654321
+	p = &earlier
+	if text := string(x.page(plain).Text); !strings.Contains(text, "987654321") {
+		t.Error("with a clock that was set back the old numbers are told")
 	}
 }
 

@@ -24,17 +24,20 @@ const (
 	longestAsk = 2000    // bytes of Accept-Encoding that are looked at
 )
 
-// Accepted reports whether who asks takes gzip (RFC 9110, section 12.5.3).
-func Accepted(r *http.Request) bool {
+// Accepted reports whether who asks takes gzip.
+func Accepted(r *http.Request) bool { return Takes(r, "gzip") }
+
+// Takes reports whether who asks takes a coding (RFC 9110, section 12.5.3; x-gzip is gzip by section 8.4.1.3).
+func Takes(r *http.Request, coding string) bool {
 	accept := strings.Join(r.Header.Values("Accept-Encoding"), ",")
 	any, named, takes := false, false, false
 	for part := range strings.SplitSeq(accept[:min(len(accept), longestAsk)], ",") {
-		coding, weight, _ := strings.Cut(part, ";")
+		name, weight, _ := strings.Cut(part, ";")
 		weight = strings.ToLower(strings.ReplaceAll(weight, " ", ""))
 		n, err := strconv.ParseFloat(strings.TrimPrefix(weight, "q="), 64)
 		good := weight == "" || err == nil && n > 0
-		switch strings.ToLower(strings.TrimSpace(coding)) {
-		case "gzip", "x-gzip":
+		switch strings.TrimPrefix(strings.ToLower(strings.TrimSpace(name)), "x-") {
+		case coding:
 			named, takes = true, good
 		case "*":
 			any = good

@@ -17,6 +17,7 @@ import (
 	"sync"
 
 	"github.com/andybalholm/brotli"
+	"github.com/weirhq/weir/internal/desk/packed"
 )
 
 //go:embed assets
@@ -134,7 +135,7 @@ func (s shelf) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, tag := a.plain, a.tag
 	f := w.Header()
 	for _, coding := range []string{"br", "gzip"} {
-		if c := a.coded[coding]; c != nil && accepts(r.Header.Values("Accept-Encoding"), coding) {
+		if c := a.coded[coding]; c != nil && packed.Takes(r, coding) {
 			body, tag = c, a.tag+"-"+coding
 			f.Set("Content-Encoding", coding)
 			break
@@ -158,20 +159,6 @@ func (s shelf) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodGet {
 		w.Write(body) //nolint:errcheck // the client is gone
 	}
-}
-
-// accepts reports whether a client takes a coding (RFC 9110, section 12.5.3).
-func accepts(fields []string, coding string) bool {
-	for _, member := range strings.Split(strings.Join(fields, ","), ",") {
-		name, weight, _ := strings.Cut(member, ";")
-		if !strings.EqualFold(strings.TrimSpace(name), coding) {
-			continue
-		}
-		_, q, has := strings.Cut(strings.ToLower(strings.ReplaceAll(weight, " ", "")), "q=")
-		v, err := strconv.ParseFloat(q, 64)
-		return !has || err == nil && v > 0
-	}
-	return false
 }
 
 // matches reports whether If-None-Match names a validator (RFC 9110, section 13.1.2).

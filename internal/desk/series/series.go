@@ -42,6 +42,7 @@ const maxSubjects = 300
 type Store struct {
 	mu       sync.Mutex
 	subjects map[string]*subject
+	full     int64 // when there was no room for one more, in Unix seconds: nobody makes room within the same picture
 }
 
 // subject is one thing's series.
@@ -61,8 +62,11 @@ type ring struct {
 // New returns an empty store.
 func New() *Store { return &Store{subjects: map[string]*subject{}} }
 
-// Look takes a picture.
+// Look takes a picture. Without an edge nothing is known of traffic, and nothing is what it takes.
 func (s *Store) Look(p *picture.Picture) {
+	if !p.Edge.Up {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at := p.At.Unix()
@@ -70,9 +74,7 @@ func (s *Store) Look(p *picture.Picture) {
 	for i := range p.Pools {
 		queued += p.Pools[i].Queued
 	}
-	if p.Edge.Up {
-		s.add("total", at, ofFlow(&p.Total, float64(queued), float64(active)))
-	}
+	s.add(total, at, ofFlow(&p.Total, float64(queued), float64(active)))
 	for i := range p.Sites {
 		s.add("site:"+p.Sites[i].Name, at, ofFlow(&p.Sites[i].Flow, math.NaN(), math.NaN()))
 	}
@@ -85,6 +87,9 @@ func (s *Store) Look(p *picture.Picture) {
 		s.add("route:"+o.Site+" "+o.Name, at, ofFlow(&o.Flow, math.NaN(), math.NaN()))
 	}
 }
+
+// total is the name of everything.
+const total = "total"
 
 func ofFlow(f *picture.Flow, queued, active float64) point {
 	hit := f.HitRatio
@@ -127,14 +132,21 @@ func (s *Store) add(name string, at int64, p point) {
 }
 
 func (s *Store) makeRoom(now int64) bool {
+	if s.full == now {
+		return false
+	}
 	oldest, name := now-60, ""
 	for n, o := range s.subjects {
-		if o.seen < oldest {
+		if o.seen < oldest && n != total {
 			oldest, name = o.seen, n
 		}
 	}
+	if name == "" {
+		s.full = now
+		return false
+	}
 	delete(s.subjects, name)
-	return name != ""
+	return true
 }
 
 // add takes a point. Time that went back a little counts for the newest; when it went back by more, what was to come is taken away.

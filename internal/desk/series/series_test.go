@@ -124,6 +124,44 @@ func TestBounded(t *testing.T) {
 	}
 }
 
+// TestWithoutEdge: nothing is known of the time in which nobody tells of traffic, neither of all nor of a pool, and when it is over everything
+// goes on, though there is no room for all that wants some.
+func TestWithoutEdge(t *testing.T) {
+	s := New()
+	const begin = 1_800_000_000
+	many := func(second int64, up bool) *picture.Picture {
+		p := at(second, 7)
+		p.Edge.Up = up
+		for i := range 2 * maxSubjects {
+			p.Routes = append(p.Routes, picture.Route{Site: "a.example", Name: fmt.Sprint(i)})
+		}
+		return p
+	}
+	for i := range int64(300) {
+		s.Look(many(begin+i, i < 100 || i >= 200))
+	}
+	for _, of := range []string{"total", "pool:web", "site:a.example"} {
+		r := row(t, s, of, "10m", "rate")
+		if len(r) != 300 || r[99] != 7 || r[100] == r[100] || r[199] == r[199] || r[200] != 7 {
+			t.Errorf("of %s there are %d values: %v", of, len(r), r)
+		}
+	}
+}
+
+// TestTotalStays: whatever wants room, the series of everything is not what makes it.
+func TestTotalStays(t *testing.T) {
+	s := New()
+	p := at(1_800_000_000, 1)
+	s.Look(p)
+	for i := range maxSubjects - len(s.subjects) {
+		s.add(fmt.Sprint(i), p.At.Unix()+1000, point{})
+	}
+	s.add("one more", p.At.Unix()+1001, point{})
+	if _, err := s.Get("total", "10m"); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestQuestions(t *testing.T) {
 	s := New()
 	s.Look(at(1_800_000_000, 1.23456))
@@ -150,7 +188,7 @@ func TestQuestions(t *testing.T) {
 func BenchmarkLook(b *testing.B) {
 	s := New()
 	p := at(1_800_000_000, 1)
-	for i := range 250 {
+	for i := range 1000 { // of which most find no room
 		p.Routes = append(p.Routes, picture.Route{Site: "a.example", Name: fmt.Sprint(i)})
 	}
 	for b.Loop() {

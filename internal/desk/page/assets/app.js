@@ -72,7 +72,8 @@ function head(p) {
   text($("verdict-first"), first);
   text($("verdict-rest"), rest);
   // Screen readers hear of a change of what matters, not of numbers.
-  if (first !== told) { told = first; text($("live"), first + " " + rest); }
+  const matters = first.replace(/<?[\d.]+ %/g, "");
+  if (matters !== told) { told = matters; text($("live"), first + " " + rest); }
   text($("node"), p.node);
   attr($("node"), "title", `weir ${p.version}, up ${span((new Date(p.at) - new Date(p.since)) / 1000)}, ${p.file}`);
   const title = (hue === "up" ? "" : hue === "down" ? "✕ " : "! ") + p.node + " · weir";

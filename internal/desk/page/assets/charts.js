@@ -3,7 +3,7 @@ import { get, on } from "./stream.js";
 import { $, el, text, attr, seen, size } from "./dom.js";
 import { rate, ms, share, clock, when } from "./format.js";
 
-const rows = ["rate", "errors", "p50", "p95", "p99", "hit", "queue", "active", "out"];
+const rows = ["rate", "errors", "p50", "p95", "p99", "hit"]; // of a series, those that are drawn
 const spans = { "10m": { step: 1, len: 600, again: 300 }, "3h": { step: 10, len: 1080, again: 20 }, "1d": { step: 60, len: 1440, again: 60 }, "1w": { step: 600, len: 1008, again: 300 } };
 const panels = [
   { name: "Requests/s", of: ["rate"], form: rate, least: 5, weight: 1.2 },
@@ -59,10 +59,14 @@ export class Charts {
       if (of !== this.of || span !== this.span) return; // somebody has chosen another one meanwhile
       this.values = Object.fromEntries(rows.map(r => [r, s.values[s.names.indexOf(r)] || []]));
       this.end = s.end;
+      this.has = span + " " + of;
     } catch {
       if (of !== this.of || span !== this.span) return;
-      this.values = Object.fromEntries(rows.map(r => [r, []]));
-      this.end = Math.floor(Date.now() / 1000);
+      if (this.has !== span + " " + of) { // else what was known stays
+        this.values = Object.fromEntries(rows.map(r => [r, []]));
+        this.end = Math.floor(Date.now() / 1000);
+        this.has = span + " " + of;
+      }
       this.asked += 5000 - spans[span].again * 1000; // a desk that has just begun knows nothing yet: soon again
     }
     this.frame();
@@ -73,19 +77,18 @@ export class Charts {
     this.subjects(p);
     const s = spans[this.span];
     if (!this.values) return;
-    if (Date.now() - this.asked > s.again * 1000) { this.load(); return; }
-    if (s.step === 1) {
-      const point = this.point(p), at = Math.floor(new Date(p.at) / 1000);
-      if (point && at > this.end) {
-        for (let t = Math.max(this.end + 1, at - s.len); t <= at; t++) {
-          for (const r of rows) {
-            const v = this.values[r];
-            v.push(t === at || at - this.end <= 4 ? point[r] : null); // a second that was missed is no gap
-            if (v.length > s.len) v.shift();
-          }
+    const since = Date.now() - this.asked, point = s.step === 1 && this.point(p), at = Math.floor(new Date(p.at) / 1000);
+    // What passed while nobody looked is no gap: the desk has it.
+    if (since > s.again * 1000 || point && at - this.end > 4 && since > 5000) { this.load(); return; }
+    if (point && at > this.end) {
+      for (let t = Math.max(this.end + 1, at - s.len); t <= at; t++) {
+        for (const r of rows) {
+          const v = this.values[r];
+          v.push(t === at || at - this.end <= 4 ? point[r] : null); // a second that was missed is no gap
+          if (v.length > s.len) v.shift();
         }
-        this.end = at;
       }
+      this.end = at;
     }
     if (seen(this.canvas)) this.draw(); // now, in the picture's own frame
   }
@@ -94,7 +97,7 @@ export class Charts {
     const [kind, name] = this.of === "total" ? ["total"] : [this.of.slice(0, this.of.indexOf(":")), this.of.slice(this.of.indexOf(":") + 1)];
     const f = kind === "total" ? p.total : kind === "site" ? p.sites.find(s => s.name === name)
       : kind === "pool" ? p.pools.find(s => s.name === name) : p.routes.find(r => r.site + " " + r.name === name);
-    if (!f || kind === "total" && !p.edge.up) return null;
+    if (!f || !p.edge.up) return null;
     const quiet = !f.rate && !f.p50;
     return { rate: f.rate, errors: f.errors === undefined || kind === "pool" ? f.error_rate : f.errors, p50: quiet ? null : f.p50, p95: quiet ? null : f.p95, p99: quiet ? null : f.p99, hit: f.hit_ratio >= 0 ? f.hit_ratio : null };
   }
@@ -102,7 +105,7 @@ export class Charts {
   // subjects are what there is to choose.
   subjects(p) {
     const all = [["", [["total", "everything"]]], ["Sites", p.sites.map(s => ["site:" + s.name, s.name])],
-      ["Pools", p.pools.map(o => ["pool:" + o.name, o.name])], ["Routes", p.routes.slice(0, 200).map(r => ["route:" + r.site + " " + r.name, r.name])]];
+      ["Pools", p.pools.map(o => ["pool:" + o.name, o.name])], ["Routes", p.routes.map(r => ["route:" + r.site + " " + r.name, r.name]).filter((r, i) => i < 200 || r[0] === this.of)]];
     const key = JSON.stringify(all);
     if (key === this.known) return;
     this.known = key;
@@ -303,8 +306,9 @@ export class Charts {
 
 // isBad tells what went wrong from what was meant.
 export function isBad(e) {
-  return e.kind === "problem" || e.kind === "fault" || e.kind === "alert" && !/resolved|over|again/.test(e.text) ||
-    /\bis down\b|does not answer|died|is failing|started again|refused/.test(e.text);
+  if (e.kind === "intervention") return false; // people write the reason
+  if (e.kind === "alert") return !e.text.startsWith("over: "); // any word may stand in what is alerted of
+  return e.kind === "problem" || e.kind === "fault" || /\bis down\b|does not answer|died|is failing|started again|refused/.test(e.text);
 }
 
 function nice(v) {

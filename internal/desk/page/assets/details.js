@@ -1,7 +1,7 @@
 // All that is known of one row, beside the table.
 import { $, el, text, attr, list } from "./dom.js";
 import { state } from "./stream.js";
-import { mayAct, intervene, reload } from "./act.js";
+import { intervene, reload } from "./act.js";
 import { count, many, rate, bytes, took, span, share, when } from "./format.js";
 import { words } from "./columns.js";
 
@@ -38,15 +38,15 @@ export class Details {
   actions(row) {
     const bar = $("details-do"), buttons = [];
     const button = (label, f) => el("button", { onclick: f }, label);
+    const act = deed => { const now = this.table.about(row.key) || row; intervene(deed, now.pool, now.name, now.s?.weight); }; // pictures go on while this is open
     if (row.kind === "server" || row.kind === "worker" && row.s) {
-      for (const deed of ["drain", "maint", "ready", "weight"]) buttons.push(button({ drain: "Drain", maint: "Maintenance", ready: "Ready", weight: "Weight" }[deed], () => intervene(deed, row.pool, row.name, row.s.weight)));
+      for (const deed of ["drain", "maint", "ready", "weight"]) buttons.push(button({ drain: "Drain", maint: "Maintenance", ready: "Ready", weight: "Weight" }[deed], () => act(deed)));
     }
     const app = row.o?.app || row.pool?.app;
     if (app) buttons.push(button("Reload " + app, () => reload(app)));
     const of = row.kind === "site" ? "site:" + row.name : row.kind === "route" ? "route:" + row.f.site + " " + row.name : "pool:" + (row.o || row.pool).name;
     buttons.push(button("Show in the graphs", () => { this.charts.choose(of, this.charts.span); $("graph").scrollIntoView({ block: "center" }); }));
     bar.replaceChildren(...buttons);
-    bar.classList.toggle("may", mayAct());
   }
 
   take() {

@@ -51,7 +51,7 @@ export function took(n) { return ms(n) + (n >= 1000 || !n ? "" : " ms"); }
 export function share(x) {
   if (x == null || x < 0 || !isFinite(x)) return nothing;
   const p = 100 * x;
-  return (p > 0 && p < 1 ? trim(p.toFixed(1)) : p > 99 && p < 100 ? trim((Math.floor(p * 10) / 10).toFixed(1)) : Math.round(p)) + " %";
+  return (p > 0 && p < 0.05 ? "<0.1" : p < 1 ? trim(p.toFixed(1)) : p > 99 && p < 100 ? trim((Math.floor(p * 10) / 10).toFixed(1)) : Math.round(p)) + " %";
 }
 
 // span is a time in seconds, in its two largest units.

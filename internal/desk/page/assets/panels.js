@@ -6,6 +6,9 @@ import { causes, whys, spent, fullName } from "./words.js";
 import { isBad } from "./charts.js";
 import { acknowledge, silence, unsilence } from "./act.js";
 
+// inVerdict are built-in rules of what the verdict says by itself.
+const inVerdict = new Set(["edge_down", "pool_down", "server_down", "worker_loop"]);
+
 // bars are names with a number each, and how it compares with the largest.
 function bars(box, items, explain) {
   const most = Math.max(1, ...items.map(i => i.n));
@@ -69,7 +72,7 @@ export class Panels {
     if (!anew && (now < (this.next[path] || 0) || n === this.errors && now < (this.next[path] || 0) + 8000)) return;
     this.errors = n;
     this.next[path] = now + 2000;
-    try { this.stories((await lines(path)).filter(s => s.time)); } catch (e) { if (e.status === 404) this.next[path] = Infinity; this.stories([]); }
+    try { this.stories((await lines(path)).filter(s => s.time)); } catch (e) { if (e.status === 404) { this.next[path] = Infinity; this.stories([]); } } // else what is known stays
   }
 
   misses(p) {
@@ -231,8 +234,7 @@ export class Panels {
       e.children[3].firstChild.onclick = () => unsilence(s);
     });
     attr($("alerts-none"), "hidden", all.length > 0 || null);
-    // What is down stands in the verdict already.
-    state.firing = all.filter(x => x.state === "firing" && !x.silenced && !x.acknowledged && !/^(pool|server|edge)_/.test(x.rule));
+    state.firing = all.filter(x => x.state === "firing" && !x.silenced && !x.acknowledged && !inVerdict.has(x.rule));
   }
 
   downtime(d) {

@@ -1,6 +1,6 @@
 // What the page knows, and how it hears of it: one stream, and a few questions when there is a reason to ask.
 
-export const state = { picture: null, before: null, me: null, events: [], lost: false };
+export const state = { picture: null, before: null, me: null, lost: false };
 
 const listeners = { picture: [], event: [], me: [], lost: [], hello: [] };
 
@@ -47,13 +47,14 @@ export async function learnMe() {
 
 const patience = 4000; // milliseconds without a picture before it is said that there is none
 
-let source, heard = 0, waits = 0, timer = 0;
+let source, begun = 0, heard = 0, waits = 0, timer = 0;
 
 // listen opens the stream. A browser gives up after an answer that is an error, so trying again is ours.
 export function listen() {
   clearTimeout(timer);
   source?.close();
-  source = new EventSource("/api/v1/stream");
+  const mine = source = new EventSource("/api/v1/stream");
+  begun = Date.now();
   source.addEventListener("picture", e => {
     let p;
     try { p = JSON.parse(e.data); } catch { return; }
@@ -71,16 +72,18 @@ export function listen() {
   source.addEventListener("event", e => {
     try { tell("event", JSON.parse(e.data)); } catch { /* half an event is none */ }
   });
-  source.onerror = () => { if (source.readyState === EventSource.CLOSED) again(); };
+  source.onerror = () => { if (mine === source && mine.readyState === EventSource.CLOSED) again(); };
 }
 
 async function again() {
-  source.close();
+  const was = source;
+  was.close();
   lose();
   try {
     await learnMe();
     if (!state.me.role) return; // nothing to see before somebody signs in
   } catch { /* nobody answers */ }
+  if (source !== was) return; // it has been opened anew meanwhile
   timer = setTimeout(listen, Math.min(1000 * 2 ** waits++, 8000));
 }
 
@@ -92,7 +95,8 @@ export function watch() {
   setInterval(() => {
     if (!heard || Date.now() - heard < patience) return;
     lose();
-    if (Date.now() - heard > 3 * patience && source?.readyState === EventSource.OPEN) listen(); // half open: nobody will tell
+    // Over a slow line the first picture takes its time: a stream is given as much before the next one.
+    if (Date.now() - Math.max(heard, begun) > 3 * patience && source?.readyState === EventSource.OPEN) listen(); // half open: nobody will tell
   }, 1000);
   // A page that comes back from the background, or from sleep, does not wait for its turn.
   document.addEventListener("visibilitychange", () => {
