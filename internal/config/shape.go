@@ -26,7 +26,10 @@ type object[T any] struct {
 	keys []key[T]
 	// done, when set, checks what was read as a whole; at is the mapping, given has the values by key.
 	done func(d *decoder, at value, given map[string]value, t *T)
-	mute bool // places inside of it are not recorded
+	mute bool   // places inside of it are not recorded
+	such string // an example of it, for who writes something else; empty: its keys are named
+	// short, when set, is the mapping that somebody means who writes a text alone.
+	short func(text string) string
 }
 
 // key is one key of an object.
@@ -198,10 +201,14 @@ func (o *object[T]) read(d *decoder, v value) (T, bool) {
 		defer func() { d.muted-- }()
 	}
 	if !v.isMap() && !v.isNull() {
-		d.wrong(v, "a mapping ("+oneOf(o.names())+")")
+		if o.short != nil && v.isScalar() {
+			d.wrong(v, o.short(v.node.Value))
+		} else {
+			d.wrong(v, o.words())
+		}
 		return t, false
 	}
-	entries, _ := d.allEntries(v, "a mapping ("+oneOf(o.names())+")")
+	entries, _ := d.allEntries(v, o.words())
 	given := make(map[string]value, len(entries))
 	for _, e := range entries {
 		given[e.key.Value] = e
@@ -226,6 +233,14 @@ func (o *object[T]) read(d *decoder, v value) (T, bool) {
 		o.done(d, v, given, &t)
 	}
 	return t, true
+}
+
+// words say what to write.
+func (o *object[T]) words() string {
+	if o.such != "" {
+		return "a mapping such as " + o.such
+	}
+	return "a mapping (" + oneOf(o.names()) + ")"
 }
 
 func (o *object[T]) names() []string {

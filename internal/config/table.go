@@ -167,7 +167,11 @@ func named[T any](o *object[T], what string, name func(*T, string, Place)) kind[
 	}
 	s := &shape{Type: "object", Additional: o.kind().shape, PropertyNames: &shape{Pattern: nameForm().String()}}
 	return kind[[]*T]{words: words, shape: s, read: func(d *decoder, v value) ([]*T, bool) {
-		entries, ok := d.entries(v, words)
+		write := words
+		if o.such != "" {
+			write += ", such as NAME: " + o.such
+		}
+		entries, ok := d.entries(v, write)
 		var out []*T
 		for _, e := range entries {
 			if c := checkName(e.key.Value); c != nil {

@@ -18,6 +18,7 @@ type adminDraft struct {
 
 func adminObject(t *table) *object[adminDraft] {
 	o := newObject[adminDraft](t, "admin", "admin", "The status page, its API and metrics. A process of its own has them, which also does what alerts, availability, metrics and traces say: if it dies, traffic does not notice.")
+	o.such = `{listen: "127.0.0.1:9190"}`
 	add(o, "listen", list(localListenKind(":9190"), "an address, or a list of them", true, true), func(a *adminDraft) *[]Listen { return &a.listen }, `"127.0.0.1:9190"`,
 		"Where it answers. Anywhere but at this machine's own addresses it needs tls: and a token or users. [] is nowhere: the command line reaches it in any case.")
 	add(o, "look", enumKind(LookFree, LookSigned), func(a *adminDraft) *string { return &a.look }, "(free where only this machine can connect, else signed)",
@@ -25,12 +26,14 @@ func adminObject(t *table) *object[adminDraft] {
 	add(o, "token", secretKind(), func(a *adminDraft) *string { return &a.token }, "",
 		"A word by which programs, and people, may act: `Authorization: Bearer …`. Take it from the environment: ${WEIR_TOKEN}.")
 	token := newObject[Token](t, "token", "a token", "A word by which a program may look or act.")
+	token.such = `{token: "${WEIR_READER}", role: view}`
 	add(token, "token", secretKind(), func(k *Token) *string { return &k.Text }, "", "The word, of at least 16 characters.")
 	token.must()
 	add(token, "role", roleKind(), func(k *Token) *Role { return &k.Role }, "view", "view: look. operate: act as well.")
 	add(o, "tokens", convert(named(token, "a token", func(k *Token, name string, _ Place) { k.Name = name }), values[Token]), func(a *adminDraft) *[]Token { return &a.Tokens }, "",
 		"More tokens, by a name that is told where somebody acts by one.")
 	user := newObject[User](t, "user", "a user", "Somebody who signs in at the page.")
+	user.such = "{password: \"$2b$…\", role: operate}, with what `weir password` prints"
 	add(user, "password", scalar("a password as `weir password` prints it, which begins with $2", textShape(), parsePassword), func(u *User) *string { return &u.Password }, "",
 		"The password, hashed: `weir password` asks for one and prints it so.")
 	user.must()
@@ -38,6 +41,7 @@ func adminObject(t *table) *object[adminDraft] {
 	add(o, "users", convert(named(user, "a user", func(u *User, name string, _ Place) { u.Name = name }), values[User]), func(a *adminDraft) *[]User { return &a.Users }, "",
 		"People who sign in, by name.")
 	certs := newObject[AdminTLS](t, "admin_tls", "tls of admin", "The certificate of the status page.")
+	certs.such = `{cert: page.pem, key: page.key}`
 	add(certs, "cert", pathKind("the path of a file with a certificate in PEM form"), func(c *AdminTLS) *string { return &c.Cert }, "", "The certificate, with those between it and the authority behind it. It is read anew with each reload.")
 	certs.must()
 	add(certs, "key", pathKind("the path of a file with a private key in PEM form"), func(c *AdminTLS) *string { return &c.Key }, "(the file in cert)", "The private key.")

@@ -27,7 +27,9 @@ const (
 
 func alertsObject(t *table) *object[Alerts] {
 	o := newObject[Alerts](t, "alerts", "alerts", "Of what somebody is told, and how. Once there is a target, the built-in rules are on.")
+	o.such = `{targets: {ops: {email: ops@example.com}}}`
 	target := targetObject(t)
+	target.short = shortTarget
 	targets := convert(named(target, "a target", func(g *AlertTarget, name string, at Place) { g.Name, g.Place = name, at }), values[AlertTarget])
 	add(o, "targets", targets, func(a *Alerts) *[]AlertTarget { return &a.Targets }, "", "Who is told, by name. `weir alert test NAME` sends a test.")
 	add(o, "rules", rulesKind(t), func(a *Alerts) *[]AlertRule { return &a.Rules }, "(the built-in ones)",
@@ -48,6 +50,7 @@ func alertsObject(t *table) *object[Alerts] {
 
 func targetObject(t *table) *object[AlertTarget] {
 	o := newObject[AlertTarget](t, "target", "a target", "One way to tell somebody: email:, webhook:, slack: or command:.")
+	o.such = `{email: ops@example.com}`
 	add(o, "email", list(mailKind(), "an address such as ops@example.com, or a list of them", true, false), func(g *AlertTarget) *[]string { return &g.Email }, "", "Addresses that get an e-mail, by smtp:.")
 	hook := newObject[Webhook](t, "webhook", "webhook", "An address that each message is sent to as JSON, by POST. Redirects are not followed.")
 	add(hook, "url", hookURLKind(), func(w *Webhook) *string { return &w.URL }, "", "The address. It is not shown in logs.")
@@ -83,8 +86,24 @@ func targetObject(t *table) *object[AlertTarget] {
 	return o
 }
 
+// shortTarget is what to write instead of a target that is an address or a program alone.
+func shortTarget(text string) string {
+	switch {
+	case strings.Contains(text, "://"):
+		return "{webhook: …} or {slack: …} with the address"
+	case strings.Contains(text, "@"):
+		if _, c := parseMail(text); c == nil {
+			return "{email: " + text + "}"
+		}
+	case strings.HasPrefix(text, "/"):
+		return "{command: " + text + "}"
+	}
+	return "{email: ops@example.com}, or one of webhook, slack and command"
+}
+
 func smtpObject(t *table) *object[SMTP] {
 	o := newObject[SMTP](t, "smtp", "smtp", "How e-mail is sent: by a mail server, most often the machine's own.")
+	o.such = `{server: "mail.example.com:587"}`
 	add(o, "server", scalar("a host and a port, such as mail.example.com:587", textShape(), func(s string) (string, *complaint) {
 		host, port, err := net.SplitHostPort(s)
 		if err != nil {
@@ -114,7 +133,7 @@ func smtpObject(t *table) *object[SMTP] {
 			}
 		}
 		if (s.User == "") != (s.Password == "") {
-			d.failKey(at, "smtp with only one of user and password", "write both")
+			d.failKey(at, "smtp with only one of user and password", "write both, such as user: weir, password: ${SMTP_PASSWORD}")
 		}
 		if v, ok := given["tls"]; ok && s.TLS == SMTPPlain && s.User != "" && !here {
 			d.fail(v, "the password would go over the network unencrypted", "write tls: starttls")
@@ -124,18 +143,20 @@ func smtpObject(t *table) *object[SMTP] {
 }
 
 func mailKind() kind[string] {
-	return scalar("an address such as ops@example.com", textShape(), func(s string) (string, *complaint) {
-		a, err := mail.ParseAddress(s)
-		if err != nil || a.Address != s || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f }) || len(s) > 254 {
-			return "", &complaint{}
-		}
-		return s, nil
-	})
+	return scalar("an address such as ops@example.com", textShape(), parseMail)
+}
+
+func parseMail(s string) (string, *complaint) {
+	a, err := mail.ParseAddress(s)
+	if err != nil || a.Address != s || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f }) || len(s) > 254 {
+		return "", &complaint{}
+	}
+	return s, nil
 }
 
 // hookURLKind is an address that is not quoted in messages: it may be a secret.
 func hookURLKind() kind[string] {
-	const words = "an address that begins with https:// or http://"
+	const words = "an address such as https://example.com/alerts"
 	return kind[string]{words: words, shape: textShape(), read: func(d *decoder, v value) (string, bool) {
 		text, ok := d.text(v, words)
 		if !ok {
@@ -152,7 +173,7 @@ func hookURLKind() kind[string] {
 
 // secretFieldsKind is fields to send along. Their values may be secrets.
 func secretFieldsKind() kind[[]NameValue] {
-	const words = "a mapping from names of fields to their values"
+	const words = `a mapping from names of fields to their values, such as {Authorization: "Bearer ${TOKEN}"}`
 	s := &shape{Type: "object", Additional: textShape(), PropertyNames: &shape{Pattern: tokenForm().String()}}
 	return kind[[]NameValue]{words: words, shape: s, read: func(d *decoder, v value) (all []NameValue, ok bool) {
 		entries, ok := d.entries(v, words)
@@ -213,6 +234,7 @@ type ruleDraft struct {
 
 func ruleObject(t *table) *object[ruleDraft] {
 	o := newObject[ruleDraft](t, "rule", "a rule", "A change to a built-in rule, or with when: a rule of your own.")
+	o.such = `{for: 5m, severity: warning}`
 	add(o, "when", textKind("a condition such as site.p95 > 2s and site.rate > 1"), func(r *ruleDraft) *string { return &r.When }, "",
 		"The condition of a rule of your own: numbers of total, site, route, pool or server, compared and joined by and, or and not. It is asked of each of them.")
 	add(o, "of", textKind("a name, or a pattern such as *.example.com"), func(r *ruleDraft) *string { return &r.Of }, "(all)",
@@ -233,7 +255,7 @@ func ruleObject(t *table) *object[ruleDraft] {
 // rulesKind reads changes to the built-in rules and rules of the file's own, and gives back all that are on.
 func rulesKind(t *table) kind[[]AlertRule] {
 	o := ruleObject(t)
-	const words = "a mapping from names of rules to what they say, or off"
+	const words = "a mapping from names of rules to what they say, or off, such as {queue: {for: 5m}, disk: off}"
 	s := &shape{Type: "object", Additional: &shape{AnyOf: []*shape{enumShape([]string{"on", "off"}), o.kind().shape}}, PropertyNames: &shape{Pattern: nameForm().String()}}
 	builtIn := func() (all []AlertRule) {
 		for _, b := range BuiltInRules() {
@@ -380,6 +402,8 @@ func (d *decoder) ownRule(o *object[ruleDraft], e value, all *[]AlertRule) {
 		hint := "the built-in rules are " + oneOf(names)
 		if n := Nearest(name, names); n != "" {
 			hint = "did you mean " + strconv.Quote(n) + "?"
+		} else if _, err := condition.Parse(e.node.Value); err == nil {
+			hint = "write {when: " + e.node.Value + "}"
 		}
 		d.failKey(e, "there is no built-in rule "+name, hint)
 		return

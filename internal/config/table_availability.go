@@ -11,6 +11,7 @@ import (
 func availabilityKind(t *table) kind[*Availability] {
 	const words = "a mapping from hosts of sites to {budget: 45m}"
 	o := newObject[budget](t, "budget", "a budget", "How long a site may be down in a month.")
+	o.such = "{budget: 45m}"
 	add(o, "budget", budgetKind(), func(b *budget) *time.Duration { return &b.budget }, "", "How long the site may be down in a calendar month.")
 	o.must()
 	short := short(o.kind(), budgetKind(), false, func(_ *decoder, _ value, t time.Duration) budget { return budget{t} })

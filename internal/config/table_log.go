@@ -16,6 +16,7 @@ import (
 func logObject(t *table) *object[Log] {
 	access := accessObject(t)
 	o := newObject[Log](t, "log", "log", "What is written where.")
+	o.such = `{access: {to: /var/log/weir/access.log}}`
 	one := short(access.kind(), logTargetKind(), false, func(_ *decoder, _ value, to string) AccessLog {
 		a := access.zero
 		a.To = to
@@ -60,6 +61,7 @@ func accessObject(t *table) *object[AccessLog] {
 	add(o, "filter", filterKind(), func(a *AccessLog) *string { return &a.Filter }, "",
 		"Only requests that this says are written, as with `weir log`.")
 	rotate := newObject[sink.Rotation](t, "log_rotate", "rotate of log.access", "When a file is renamed and a new one begun, and what becomes of old ones.")
+	rotate.such = `{every: 1d, keep: 14}`
 	add(rotate, "size", sizeKind[int64](1<<20, 1<<50), func(r *sink.Rotation) *int64 { return &r.Size }, "", "When it has this size.")
 	add(rotate, "every", durationKind(time.Minute), func(r *sink.Rotation) *time.Duration { return &r.Every }, "",
 		"When it is this old. 1d is midnight, local time; 1h the full hour.")
@@ -98,6 +100,7 @@ func finishAccess(d *decoder, _ value, given map[string]value, a *AccessLog) {
 // sampleObject has a key for each class of status.
 func sampleObject(t *table) *object[[6]float64] {
 	o := newObject[[6]float64](t, "log_sample", "sample of log.access", "Which share of lines is written, by class of status. What is not named is written whole.")
+	o.such = `{2xx: 1%}`
 	for class := 1; class <= 5; class++ {
 		name := strconv.Itoa(class) + "xx"
 		addTo(o, name, percentKind(0, 100, 100), func(s *[6]float64, hundredths int) {
@@ -112,6 +115,7 @@ func sampleObject(t *table) *object[[6]float64] {
 
 func redactObject(t *table) *object[journal.Redaction] {
 	o := newObject[journal.Redaction](t, "log_redact", "redact of log", "What of requests is told nowhere.")
+	o.such = `{client: truncate, query: [token]}`
 	rules := []string{"keep", "truncate", "hide"}
 	client := convert(enumKind(rules...), func(s string) journal.ClientRule { return journal.ClientRule(max(slices.Index(rules, s), 0)) })
 	add(o, "client", client, func(r *journal.Redaction) *journal.ClientRule { return &r.Client }, "keep",
@@ -226,6 +230,11 @@ func logTargetKind() kind[string] {
 			case "on", "yes", "true":
 				d.wrong(v, k.words)
 				return "", false
+			default:
+				if where, is := strings.CutPrefix(to, "syslog:"); is && !strings.HasPrefix(where, "//") {
+					d.wrong(v, "syslog://HOST:PORT, or syslog for /dev/log") // no file is called so
+					return "", false
+				}
 			}
 			if text, ok := d.text(v, k.words); ok && strings.Contains(text, "://") {
 				if _, err := journal.ParseTarget(text); err != nil {

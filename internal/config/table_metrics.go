@@ -9,6 +9,7 @@ import (
 
 func metricsObject(t *table) *object[Metrics] {
 	o := newObject[Metrics](t, "metrics", "metrics", "Numbers beside those at /metrics of the status page: apps' own, and weir's for others.")
+	o.such = `{statsd: "10.0.0.3:8125"}`
 	add(o, "listen", list(socketKind(), "an address, or a list of them", true, true), func(m *Metrics) *[]Socket { return &m.Listen }, "[]",
 		"Where apps' own numbers are taken, as statsd lines, with DogStatsD's tags: they are shown beside weir's, as app_….")
 	add(o, "statsd", peerKind("statsd", ":8125"), func(m *Metrics) *string { return &m.Statsd }, "", "A statsd that weir's numbers are sent to, by UDP.")

@@ -73,6 +73,8 @@ func (v *veil) walk(s *source, n *yaml.Node, hidden bool, in string) {
 			switch {
 			case in == "tokens" || in == "users": // names, and behind each its secret, or a mapping
 				v.walk(s, val, val.Kind != yaml.MappingNode, key)
+			case in == "targets" && val.Kind == yaml.ScalarNode: // a short form that there is not, most often of a webhook
+				v.walk(s, val, strings.Contains(val.Value, "://"), key)
 			case in == "webhook" || in == "traces" && strings.HasPrefix(key, "header"): // an address, a word and fields: any may be one
 				v.walk(s, val, true, "webhook")
 			default:

@@ -93,7 +93,7 @@ func TestDeskOutlivesRestart(t *testing.T) {
 
 	// A file that is damaged costs what is in it.
 	all, err := filepath.Glob(filepath.Join(dir, "desk.*.gz"))
-	if err != nil || len(all) != 5 {
+	if err != nil || len(all) != 6 {
 		t.Fatalf("kept are %v, %v", all, err)
 	}
 	if err := os.Truncate(filepath.Join(dir, "desk.totals.gz"), 20); err != nil {
