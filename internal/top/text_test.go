@@ -62,13 +62,8 @@ func TestFewMarks(t *testing.T) {
 	if got, want := clean(tall, false), "/"+strings.Repeat("a\u0301\u0489\u0301", 3); got != want {
 		t.Errorf("%d marks are left, want %q", len(got), want)
 	}
-	for _, word := range []string{"e\u0301", "นี้", "ක්‍ෂ", "הֱוִיּ"} {
-		if got := clean(word, false); strings.Count(got, "")-strings.Count(got, "?") < strings.Count(strings.Map(func(r rune) rune {
-			if unicode.Is(unicode.Cf, r) {
-				return -1
-			}
-			return r
-		}, word), "") {
+	for _, word := range []string{"e\u0301", "นี้", "הֱוִיּ"} {
+		if got := clean(word, false); got != word {
 			t.Errorf("%q becomes %q", word, got)
 		}
 	}
