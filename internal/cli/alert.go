@@ -370,6 +370,13 @@ func showDowntime(out io.Writer, r outage.Report) error {
 	} else if err == nil && !r.At.IsZero() && begin.After(r.At) {
 		_, err := fmt.Fprintf(out, "%s is to come\n", r.Month)
 		return err
+	} else if r.Seen == 0 && len(r.Sites) == 0 && !r.At.IsZero() {
+		why := "nobody looked"
+		if r.Unseen == 0 {
+			why = "that was too long ago, and is not known any more"
+		}
+		_, err := fmt.Fprintf(out, "%s: %s\n", r.Month, why)
+		return err
 	}
 	if r.Since.Format("2006-01") == r.Month {
 		fmt.Fprintf(&b, ", from %s on", r.Since.Format("2006-01-02 15:04"))

@@ -116,7 +116,11 @@ func TestDowntimeVerb(t *testing.T) {
 		{Name: "api", Down: 2761, Count: 1, Budget: &budget, Left: &over, Now: true, List: []outage.Outage{{Begin: at, Cause: "the process that serves did not answer"}}},
 		{Name: "old"},
 	}}
-	fakeDesk(t, map[string]any{"/api/v1/downtime?month=": r, "/api/v1/downtime?month=2026-10": outage.Report{Month: "2026-10", Sites: []outage.Site{}}})
+	answers := map[string]any{"/api/v1/downtime?month=": r, "/api/v1/downtime?month=2026-10": outage.Report{Month: "2026-10", Sites: []outage.Site{}}}
+	for month, unseen := range map[string]float64{"2026-09": 2592000, "2024-01": 0, "2026-12": 0, "2023-01": 0} {
+		answers["/api/v1/downtime?month="+month] = outage.Report{Month: month, Since: at.AddDate(-3, 0, 0), At: at, Unseen: unseen, Sites: []outage.Site{}}
+	}
+	fakeDesk(t, answers)
 	out, err := say(t, "downtime")
 	if err != nil {
 		t.Fatal(err)
@@ -126,6 +130,14 @@ func TestDowntimeVerb(t *testing.T) {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
+	}
+	for month, want := range map[string]string{"2026-09": "2026-09: nobody looked\n", "2024-01": "2024-01: that was too long ago, and is not known any more\n", "2026-12": "2026-12 is to come\n", "2023-01": "2023-01: nobody looked; the book begins on 2023-11-21 12:00\n"} {
+		if out, err := say(t, "downtime", month); err != nil || out != want {
+			t.Errorf("%s: %q %v, want %q", month, out, err, want)
+		}
+	}
+	if out, err := say(t, "downtime", "2026-09", "--json"); err != nil || !strings.Contains(out, `"seen_s": 0`) {
+		t.Errorf("%q %v", out, err)
 	}
 	if out, err := say(t, "downtime", "2026-10"); err != nil || out != "2026-10\nSITE  DOWN  OUTAGES  BUDGET  LEFT\n" {
 		t.Errorf("%q %v", out, err)

@@ -145,7 +145,7 @@ func TestLogOfThePast(t *testing.T) {
 	t.Setenv("WEIR_RUN_DIR", dir)
 	t.Setenv("COLUMNS", "100")
 	e := newFakeEdge(t, dir, "edge-1.sock", storyText("a1", `,"site":"www","route":"www#1","pool":"web","server":"web/1","cache":"miss","cache_why":"set-cookie","cause":"empty_response",`+
-		`"failed":true,"slow":true,"retries":2,"stages_ms":{"begun":0,"head_read":0.5,"queued":0.5,"picked":3,"connected":3.1,"first_byte":12,"delivered":12.345}`))
+		`"failed":true,"slow":true,"retries":2,"includes":2,"includes_failed":1,"parts":[{"target":"/box","status":200,"cache":"hit","ms":0.2},{"target":"/late","status":0,"ms":200}],"stages_ms":{"begun":0,"head_read":0.5,"queued":0.5,"picked":3,"connected":3.1,"first_byte":12,"delivered":12.345}`))
 	for _, row := range []struct {
 		args []string
 		want []string
@@ -153,6 +153,7 @@ func TestLogOfThePast(t *testing.T) {
 		{[]string{"--past"}, []string{"200   12.3 ms  192.0.2.7      web/1     miss    GET www.example.com/x  empty_response  2 retries  id=a1\n"}},
 		{[]string{"--past", "--why-miss"}, []string{"    why       set-cookie: it has Set-Cookie", "    change    the app is to set no cookie"}},
 		{[]string{"id=a1"}, []string{"GET www.example.com/x  200 in 12.3 ms  failed  slow\n    id        a1\n", "way       site www, route www#1, pool web, server web/1, after 2 retries",
+			"fragments 2, of which 1 failed\n              200     0.2 ms  hit          /box\n              none    200 ms               /late\n",
 			"ended     empty_response – the server closed", "look: at the worker's last words", "waits for a place       2.5 ms    ██████", "the server works"}},
 		{[]string{"--past", "-o", "json", "--failed", "--slow", "time>1s"}, []string{`"stages_ms":`}},
 	} {
@@ -228,7 +229,7 @@ func TestLogRefusesWhatIsWrong(t *testing.T) {
 func TestLogShowsNoControls(t *testing.T) {
 	const evil = "\x1b[2J\r\n\x00\u009b31m\u202eforged \u2028\"x\" \xff 200  1.0 ms"
 	s := &journal.Story{Line: journal.Line{Method: []byte(evil), Target: []byte("/" + evil), Host: []byte(evil), Referer: []byte(evil), UserAgent: []byte(evil), ID: []byte(evil), Slow: true,
-		Cause: journal.BadRequest, Cache: journal.Miss, Why: evil}}
+		Cause: journal.BadRequest, Cache: journal.Miss, Why: evil, Includes: 1, Parts: []journal.Part{{Target: []byte(evil)}}}}
 	p := storyPrinter{now: time.Now, width: 80}
 	for name, show := range map[string]func([]byte, *journal.Story) []byte{"line": p.line, "whole": p.whole, "missed": p.missed} {
 		for _, tcp := range []bool{false, true} {

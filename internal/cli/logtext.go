@@ -257,6 +257,7 @@ func (p *storyPrinter) facts(dst []byte, l *journal.Line) []byte {
 	}
 	if l.Includes > 0 {
 		dst = p.text(dst, "fragments", fmt.Sprintf("%d, of which %d failed", l.Includes, l.Failed))
+		dst = p.parts(dst, l)
 	}
 	if l.Cause != journal.NoCause {
 		words := causeWords[l.Cause]
@@ -266,6 +267,23 @@ func (p *storyPrinter) facts(dst []byte, l *journal.Line) []byte {
 		}
 	} else if l.Detail != "" {
 		dst = p.text(dst, "ended", word(l.Detail))
+	}
+	return dst
+}
+
+// parts is one line for each fragment that is told of.
+func (p *storyPrinter) parts(dst []byte, l *journal.Line) []byte {
+	for i := range l.Parts {
+		one := &l.Parts[i]
+		status, time := "none", took(one.Took)
+		if one.Status > 0 {
+			status = fmt.Sprint(one.Status)
+		}
+		dst = fmt.Appendf(dst, "%s%s  %s  %s  %s\n", strings.Repeat(" ", margin), p.pad(status, 4, statusColour(one.Status)), strings.Repeat(" ", max(8-utf8.RuneCountInString(time), 0))+time,
+			p.pad(one.Cache.String(), 11, cacheColour(one.Cache)), word(one.Target))
+	}
+	if len(l.Parts) == journal.MaxParts {
+		dst = p.text(dst, "", "what was asked for after these is not told one by one")
 	}
 	return dst
 }

@@ -99,8 +99,8 @@ func retryObject(t *table) *object[Retry] {
 		return r
 	})
 	addTo(o, "on", on, func(r *Retry, got Retry) { got.Attempts, got.Budget = r.Attempts, r.Budget; *r = got }, "[connect_error, empty_response]",
-		"connect_error: no connection, so nothing was sent. empty_response: the server died before its first byte, and the "+
-			"method is idempotent. 503: the server said so, and the method is idempotent.")
+		"connect_error: no connection, so nothing was sent. empty_response: the server died before the client got anything "+
+			"of its response, and the method is idempotent. 503: the server said so, and the method is idempotent.")
 	add(o, "budget", percentKind(0, 1000, 10), func(r *Retry) *int { return &r.Budget }, "40%",
 		"Further tries that fail too, or are not answered yet, as a share of the pool's requests in the last 10s; 10 a second are "+
 			"free. So a pool whose servers all fail does not get a multiple of its load. 1000%: no bound.")

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -13,6 +14,15 @@ type ProxyProtocol struct {
 	From   []netip.Prefix // connections from there begin with one, and all others do not
 	Unix   bool           // likewise those that come by a Unix socket
 	Within time.Duration  // the time for it, from its first byte on
+}
+
+// Introduces reports whether connections from a peer begin with a header. A peer that is not valid came by a Unix socket.
+func (p *ProxyProtocol) Introduces(peer netip.AddrPort) bool {
+	if !peer.IsValid() {
+		return p.Unix
+	}
+	from := peer.Addr().Unmap()
+	return slices.ContainsFunc(p.From, func(n netip.Prefix) bool { return n.Contains(from) })
 }
 
 // ServerTLS is how weir speaks TLS to a server. Of what it was read from, CA and Certificate are as they were when the configuration was.

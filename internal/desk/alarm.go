@@ -70,8 +70,10 @@ func newAlarm(h *hub, node string, cfg *config.Config) *alarm {
 	h.shelf.read("downtime", into(&book))
 	a.board, a.errors, a.book, a.seq = alert.New(l.Alerts), grouping.New(l.Errors), outage.New(book, defaultDown), l.Seq
 	a.use(cfg)
-	for _, m := range l.Messages {
-		a.sender.Send(m)
+	if h.shelf.lock != nil { // else there may be another desk yet, which sends them
+		for _, m := range l.Messages {
+			a.sender.Send(m)
+		}
 	}
 	return a
 }

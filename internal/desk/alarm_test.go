@@ -187,6 +187,44 @@ func TestAlarmThatNobodyTook(t *testing.T) {
 	s.eventually("message to both", func() bool { return strings.Count(h.titles(), "[CRITICAL] ") == 2 })
 }
 
+// TestTwoWeirsOneFolder: what one weir has still to send is not sent by another that is given the same folder, by mistake. The first one sends it, once.
+func TestTwoWeirsOneFolder(t *testing.T) {
+	keep := filepath.Join(t.TempDir(), "kept")
+	with := func(h *hooked) string { return strings.Replace(alarming(h), "token:", "keep: "+keep+", token:", 1) }
+	h, other := newHook(t), newHook(t)
+	h.set(503)
+	s := start(t, with(h))
+	s.pool("ready")
+	s.eventually("picture of the pool", func() bool { return len(s.desk.hub.now.Load().Pools) == 1 })
+	s.pool("down")
+	waiting := func(s *weir) (n int) {
+		for _, t := range s.desk.hub.alarm.sender.Status() {
+			n += t.Waiting
+		}
+		return n
+	}
+	s.eventually("messages that wait", func() bool { return waiting(s) == 2 })
+	s.eventually("messages that are kept", func() bool {
+		var l left
+		(&shelf{dir: keep, files: map[string]*filed{}}).read("alerts", into(&l))
+		return len(l.Messages) == 2
+	})
+	second := start(t, with(other))
+	for _, target := range second.desk.hub.alarm.sender.Status() {
+		if target.Waiting+int(target.Sent+target.Failed+target.Dropped) > 0 {
+			t.Errorf("another weir has taken on: %+v", target)
+		}
+	}
+	second.end()
+	if got := other.titles(); got != "" {
+		t.Errorf("another weir has sent %s", got)
+	}
+	h.set(204)
+	s.end()
+	s.begin(with(h))
+	s.eventually("messages of the first", func() bool { return strings.Count(h.titles(), "[CRITICAL] ") == 2 })
+}
+
 // TestAlarmOfErrors: what a worker prints is followed over a break, each line once.
 func TestAlarmOfErrors(t *testing.T) {
 	h := newHook(t)

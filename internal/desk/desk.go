@@ -104,11 +104,14 @@ func (d *desk) newHub(cfg *config.Config, node string) *hub {
 	h.numbers = statsd.New()
 	h.metrics.Add(h.numbers.Families)
 	h.watchers = append(h.watchers, h.numbers)
-	h.shelf = openShelf(lastingDir(cfg, d.runDir), d.runDir)
+	h.shelf = shelfOf(lastingDir(cfg, d.runDir), d.runDir)
 	var book picture.Book
 	h.shelf.read("totals", into(&book))
 	h.shelf.takeWord(api.LastWord(d.runDir), &book)
 	h.shelf.read("graphs", h.series.Load)
+	var pushed statsd.Saved
+	h.shelf.take("pushed", into(&pushed))
+	h.numbers.Load(pushed)
 	var happened events.Saved
 	h.shelf.read("events", into(&happened))
 	h.events = events.New(happened)

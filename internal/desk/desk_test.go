@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -322,7 +321,7 @@ func TestSignedOutSeesNoMore(t *testing.T) {
 			} else {
 				s.ask("POST", "/api/v1/logout", "", "Cookie", cookie)
 			}
-			if _, err := io.Copy(io.Discard, resp.Body); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) { // what is compressed in pieces has no end of its own
+			if _, err := io.Copy(io.Discard, resp.Body); err != nil {
 				t.Errorf("%s by %s goes on: %v", path, by, err)
 			}
 		}
@@ -559,5 +558,62 @@ func TestCompressed(t *testing.T) {
 			}
 			pictures++
 		}
+	}
+}
+
+// TestCompressedEnds: where it is the desk that ends a stream, what was sent is whole, with its checksum; each picture and event in it too.
+func TestCompressedEnds(t *testing.T) {
+	for what, end := range map[string]func(s *weir){
+		"the desk stops": func(s *weir) { s.end() },
+		"one does not keep up": func(s *weir) {
+			h := s.desk.hub
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			for l := range h.listeners {
+				l.gone = true
+			}
+		},
+	} {
+		s := start(t, usual)
+		r, err := http.NewRequest("GET", s.url+"/api/v1/stream", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Accept-Encoding", "gzip")
+		resp, err := (&http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}).Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		z, err := gzip.NewReader(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.mu.Lock()
+		s.counters = &api.Counters{Epochs: []string{"a"}, PID: 2, Revision: 7}
+		s.mu.Unlock()
+		var all strings.Builder
+		done := make(chan error, 1)
+		go func() {
+			lines := bufio.NewReader(z)
+			for {
+				line, err := lines.ReadString('\n')
+				all.WriteString(line)
+				if strings.HasPrefix(line, "event: event") {
+					go end(s)
+				}
+				if err != nil {
+					done <- err
+					return
+				}
+			}
+		}()
+		if err := <-done; err != io.EOF {
+			t.Errorf("%s: %v", what, err)
+		}
+		if n := strings.Count(all.String(), "event: picture\ndata: {"); n == 0 || !strings.HasSuffix(all.String(), "\n\n") {
+			t.Errorf("%s: %d pictures", what, n)
+		}
+		resp.Body.Close() //nolint:errcheck // it has been read to its end
+		s.end()
 	}
 }

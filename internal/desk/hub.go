@@ -53,11 +53,12 @@ type hub struct {
 	graphs  packed.Answers // likewise, of what was until then
 
 	// The goroutine's.
-	shelf *shelf
-	told  uint64 // how often something was added to the events that were left
-	turn  int
-	hands []api.Hand
-	epoch string // of the edge that answered last
+	shelf  *shelf
+	told   uint64 // how often something was added to the events that were left
+	turn   int
+	hands  []api.Hand
+	epoch  string       // of the edge that answered last
+	pushed statsd.Saved // how far statsds have been told, when this has stopped
 
 	mu        sync.Mutex
 	listeners map[*listener]bool
@@ -79,6 +80,7 @@ func (h *hub) run() {
 		case <-h.end:
 			h.lastCount(time.Now())
 			h.alarm.stop()
+			h.pushed = h.numbers.Stop()
 			h.leaveBehind(time.Now(), true, true)
 			return
 		}
@@ -188,24 +190,40 @@ func (h *hub) hosts() map[string][]string {
 type listener struct {
 	packed bool // what it is told is compressed, each piece by itself
 	wake   chan struct{}
-	frame  []byte // the latest picture
-	events []byte
+	frame  words // the latest picture
+	events words
 	gone   bool // it did not listen: it has to begin anew
 }
 
+// words are what a listener is told, in the form that it wants.
+type words struct {
+	bytes []byte
+	sum   packed.Sum // of the text, if it is compressed
+}
+
+// then appends others.
+func (w words) then(next words) words {
+	return words{append(w.bytes, next.bytes...), w.sum.Then(next.sum)}
+}
+
 // piece is what all are told, in either form.
-type piece struct{ text, packed []byte }
+type piece struct {
+	text   []byte
+	packed words
+}
 
 // of returns it as a listener wants it. It is compressed for the first who does.
-func (p *piece) of(l *listener) []byte {
-	if l.packed && p.packed == nil {
-		p.packed = packed.Piece(p.text)
+func (p *piece) of(l *listener) words {
+	if !l.packed {
+		return words{bytes: p.text}
 	}
-	if l.packed {
-		return p.packed
+	if p.packed.bytes == nil {
+		p.packed = packedWords(p.text)
 	}
-	return p.text
+	return p.packed
 }
+
+func packedWords(text []byte) words { return words{packed.Piece(text), packed.SumOf(text)} }
 
 const (
 	maxListeners = 200
@@ -255,10 +273,10 @@ func (h *hub) publish(p *picture.Picture, news []events.Event) {
 		if p != nil {
 			l.frame = h.pieceOf(p).of(l)
 		}
-		if more := told.of(l); len(l.events)+len(more) > maxUnread {
+		if more := told.of(l); len(l.events.bytes)+len(more.bytes) > maxUnread {
 			l.gone = true
 		} else {
-			l.events = append(l.events, more...)
+			l.events = l.events.then(more)
 		}
 		select {
 		case l.wake <- struct{}{}:
@@ -276,10 +294,10 @@ func (h *hub) pieceOf(p *picture.Picture) *piece {
 }
 
 // first returns the latest picture for one who has just joined.
-func (h *hub) first(l *listener) []byte {
+func (h *hub) first(l *listener) words {
 	p := h.now.Load()
 	if p == nil {
-		return nil
+		return words{}
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -287,11 +305,11 @@ func (h *hub) first(l *listener) []byte {
 }
 
 // take returns what a listener has not been told yet.
-func (h *hub) take(l *listener) (told []byte, gone bool) {
+func (h *hub) take(l *listener) (told words, gone bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	told = append(l.events, l.frame...)
-	l.frame, l.events = nil, nil
+	told = l.events.then(l.frame)
+	l.frame, l.events = words{}, words{}
 	return told, l.gone
 }
 

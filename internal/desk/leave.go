@@ -38,6 +38,9 @@ func (h *hub) leaveBehind(now time.Time, another, end bool) {
 		h.shelf.leave("events", now, asJSON(h.events.Save()))
 	}
 	h.alarm.leave(now, due)
+	if end {
+		h.shelf.leave("pushed", now, asJSON(h.pushed))
+	}
 }
 
 // takeWord adds to a book what an edge has left that stopped when the desk was gone already. Once only: after many other edges it would
@@ -80,9 +83,13 @@ func (h *hub) move(dir string) {
 	if dir == h.shelf.dir {
 		return
 	}
-	s := openShelf(dir, "")
+	s := openShelf(dir, "", h.runDir, 0) // pictures wait
 	if s.lock == nil {
-		slog.Error("what the status page knows stays where it is", "folder", h.shelf.dir)
+		told := []any{"folder", h.shelf.dir}
+		if s.other != "" {
+			told = append(told, "wanted", dir, "other_run_dir", s.other)
+		}
+		slog.Error("what the status page knows stays where it is: give each weir a folder of its own in admin.keep", told...)
 		s.close() //nolint:errcheck // nothing was written
 		return
 	}

@@ -92,9 +92,6 @@ func (d *desk) stop() error {
 		d.traces.Stop()
 	}
 	err := d.hub.stop()
-	if d.hub != nil {
-		d.hub.numbers.Stop()
-	}
 	for key, f := range d.offered {
 		if cerr := f.Close(); cerr != nil {
 			err = errors.Join(err, fmt.Errorf("closing %s: %w", key, cerr))

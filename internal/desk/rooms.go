@@ -253,33 +253,43 @@ func (o *rooms) stream(w http.ResponseWriter, r *http.Request) {
 	defer idle.Stop()
 	ctx, cancel := o.whileWelcome(r)
 	defer cancel()
-	send := func(b []byte) bool {
+	var sum packed.Sum
+	write := func(b []byte) bool {
 		if out.SetWriteDeadline(time.Now().Add(streamIdle)) != nil {
 			return false
 		}
 		_, err := w.Write(b)
 		return err == nil && out.Flush() == nil
 	}
+	send := func(told words) bool {
+		sum = sum.Then(told.sum)
+		return write(told.bytes)
+	}
 	begin, calm := streamBegins(zipped)
-	begin = append(begin, o.hub.first(l)...)
-	for ok := send(begin); ok; {
+	ok, over := send(begin.then(o.hub.first(l))), false
+	for ok && !over {
 		select {
 		case <-l.wake:
-			told, gone := o.hub.take(l)
-			ok = send(told) && !gone
+			var told words
+			told, over = o.hub.take(l)
+			ok = send(told)
 		case <-idle.C:
 			ok = send(calm)
 		case <-ctx.Done():
-			return
+			over = true
 		}
+	}
+	if ok && zipped {
+		write(sum.End()) // where it is the client that has left, nobody is told
 	}
 }
 
 // streamBegins returns what a stream begins with, and what is sent where nothing happens.
-func streamBegins(zipped bool) (begin, calm []byte) {
-	begin, calm = []byte("retry: 1000\n\n"), []byte(":\n\n")
+func streamBegins(zipped bool) (begin, calm words) {
+	begin, calm = words{bytes: []byte("retry: 1000\n\n")}, words{bytes: []byte(":\n\n")}
 	if zipped {
-		return append(slices.Clone(packed.Begin), packed.Piece(begin)...), packed.Piece(calm)
+		begin, calm = packedWords(begin.bytes), packedWords(calm.bytes)
+		begin.bytes = append(slices.Clone(packed.Begin), begin.bytes...)
 	}
 	return begin, calm
 }

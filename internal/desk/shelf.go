@@ -20,9 +20,10 @@ import (
 // machine. Each is compressed, which comes with a checksum, and begins with a line that says what it is and in which form. Who has the
 // folder's lock may write, and one goroutine does, so that a disk that hangs holds up nothing else.
 type shelf struct {
-	dir  string
-	also string   // where is looked for what is not in dir: there it was kept before
-	lock *os.File // nil: another desk has it
+	dir   string
+	also  string   // where is looked for what is not in dir: there it was kept before
+	lock  *os.File // nil: another desk has it
+	other string   // the run directory of another weir, which has it
 
 	stop chan struct{} // closed: what waits is written, and no more
 	done chan struct{} // closed: the goroutine has ended
@@ -50,35 +51,79 @@ const (
 	shelfWait = 3 * time.Second // for the desk before this one to leave
 	shelfRate = 16 << 10        // bytes a second that a file may cost on average: a large one is left more seldom
 	shelfRead = 256 << 20       // bytes of a file, unpacked
+
+	longestOwner = 4096 // bytes of a path
 )
 
 // forms are the files, and the form in which each is written. A file of another form was written by another weir.
-var forms = map[string]int{"totals": 1, "graphs": 1, "events": 1, "alerts": 1, "downtime": 1}
+var forms = map[string]int{"totals": 1, "graphs": 1, "events": 1, "alerts": 1, "downtime": 1, "pushed": 1}
 
-// openShelf waits for the desk before this one to be done with it. Without the lock this one reads, and writes nothing.
-func openShelf(dir, also string) *shelf {
+// openShelf waits for the desk before this one to be done with it, for so long. Without the lock this one reads, and writes nothing. Owner is the
+// run directory of this weir.
+func openShelf(dir, also, owner string, wait time.Duration) *shelf {
 	s := &shelf{dir: dir, also: also, stop: make(chan struct{}), done: make(chan struct{}), wake: make(chan struct{}, 1), files: map[string]*filed{}}
-	s.lock = lockShelf(dir)
+	s.lock, s.other = lockShelf(dir, owner, wait)
 	go s.run()
 	return s
 }
 
-func lockShelf(dir string) *os.File {
+// shelfOf opens the shelf in a folder. Where that is another weir's, what is there is none of this one's business: it has the one in its run
+// directory, which nobody else has.
+func shelfOf(dir, runDir string) *shelf {
+	s := openShelf(dir, runDir, runDir, shelfWait)
+	if s.other == "" || dir == runDir {
+		return s
+	}
+	s.close() //nolint:errcheck // nothing was written
+	slog.Error("admin.keep is the folder of another weir: what this one knows is kept in its run directory; give each a folder of its own", "folder", dir, "other_run_dir", s.other, "kept_in", runDir)
+	return openShelf(runDir, "", runDir, shelfWait)
+}
+
+// lockShelf returns the lock of a folder, or nil, with the run directory of the weir that has it if it is another.
+func lockShelf(dir, owner string, wait time.Duration) (lock *os.File, other string) {
 	f, err := os.OpenFile(filepath.Join(dir, "desk.lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		slog.Warn("what is counted will not outlive this process", "error", err)
-		return nil
+		return nil, ""
 	}
-	for end := time.Now().Add(shelfWait); ; time.Sleep(shelfWait / 100) {
+	for end := time.Now().Add(wait); ; time.Sleep(shelfWait / 100) {
 		if err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err == nil {
-			return f
+			if err := sign(f, owner); err != nil {
+				slog.Warn("another weir that is given this folder will not be told whose it is", "folder", dir, "error", err)
+			}
+			return f, ""
 		}
 		if time.Now().After(end) {
-			slog.Warn("another desk uses the folder: what is counted will not outlive this process", "folder", dir, "error", err)
-			f.Close() //nolint:errcheck // nothing was written
-			return nil
+			break
 		}
 	}
+	if other = signed(f); other == owner {
+		other = ""
+	}
+	f.Close() //nolint:errcheck // nothing was written
+	if other == "" {
+		slog.Warn("another desk uses the folder: what is counted will not outlive this process", "folder", dir, "error", err)
+	}
+	return nil, other
+}
+
+// sign writes whose the lock is.
+func sign(f *os.File, owner string) error {
+	if err := f.Truncate(0); err != nil {
+		return err
+	}
+	_, err := f.WriteAt([]byte(owner), 0)
+	return err
+}
+
+// signed is what sign has written, empty if it has not yet.
+func signed(f *os.File) string {
+	b := make([]byte, longestOwner)
+	n, err := f.ReadAt(b, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return ""
+	}
+	return string(b[:n])
 }
 
 // close writes what waits and lets the lock go.
@@ -118,6 +163,22 @@ func (s *shelf) read(name string, from func(io.Reader) error) {
 		}
 	}
 	slog.Warn("what the status page knew of "+name+" cannot be read: it begins anew", told...)
+}
+
+// take reads what is true only once: a desk that is killed does not leave it anew.
+func (s *shelf) take(name string, from func(io.Reader) error) {
+	if s.lock == nil {
+		return
+	}
+	s.read(name, from)
+	for _, dir := range []string{s.dir, s.also} {
+		if dir == "" {
+			continue
+		}
+		if err := os.Remove((&shelf{dir: dir}).path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			slog.Warn("what was read for the only time is still there", "error", err)
+		}
+	}
 }
 
 // unpack reads a file twice: its checksum is at its end, and nothing of a damaged one is to be believed.

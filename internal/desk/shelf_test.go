@@ -18,7 +18,7 @@ import (
 // keep has a text left under a name by a shelf that is closed then.
 func keep(t *testing.T, dir, name, text string) string {
 	t.Helper()
-	s := openShelf(dir, "")
+	s := openShelf(dir, "", "/run/weir", shelfWait)
 	s.leave(name, time.Now(), func(w io.Writer) error { _, err := io.WriteString(w, text); return err })
 	if err := s.close(); err != nil {
 		t.Fatal(err)
@@ -56,7 +56,7 @@ func closed(t *testing.T, s *shelf) {
 func TestShelf(t *testing.T) {
 	dir, before := t.TempDir(), t.TempDir()
 	keep(t, before, "totals", "old")
-	s := openShelf(dir, before)
+	s := openShelf(dir, before, "/run/weir", shelfWait)
 	if got := kept(s, "totals"); got != "old" {
 		t.Errorf("of the folder before there is %q", got)
 	}
@@ -64,7 +64,7 @@ func TestShelf(t *testing.T) {
 		s.leave("totals", time.Now(), func(w io.Writer) error { _, err := io.WriteString(w, text); return err })
 	}
 	closed(t, s)
-	next := openShelf(dir, before)
+	next := openShelf(dir, before, "/run/weir", shelfWait)
 	defer closed(t, next)
 	if got := kept(next, "totals"); got != "3" {
 		t.Errorf("there is %q", got)
@@ -99,7 +99,7 @@ func TestShelfDamaged(t *testing.T) {
 	for what, text := range map[string][]byte{"nothing": {}, "cut off": whole[:len(whole)-5], "one bit": flipped, "no file of ours": []byte("{}"), "another one's": other, "another version's": newer} {
 		dir := t.TempDir()
 		told := listening(t)
-		s := openShelf(dir, "")
+		s := openShelf(dir, "", "/run/weir", shelfWait)
 		if err := os.WriteFile(s.path("totals"), text, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -123,13 +123,13 @@ func TestShelfDamaged(t *testing.T) {
 // TestShelfOfAnother: who has not got the lock reads, and changes nothing.
 func TestShelfOfAnother(t *testing.T) {
 	dir := t.TempDir()
-	first := openShelf(dir, "")
+	first := openShelf(dir, "", "/run/weir", shelfWait)
 	defer closed(t, first)
 	if err := os.WriteFile(first.path("totals"), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	told := listening(t)
-	second := openShelf(dir, "")
+	second := openShelf(dir, "", "/run/weir", shelfWait)
 	kept(second, "totals")
 	second.leave("totals", time.Now(), func(io.Writer) error { return nil })
 	closed(t, second)
@@ -141,10 +141,74 @@ func TestShelfOfAnother(t *testing.T) {
 	}
 }
 
+// TestShelfOfAnotherWeir: a folder that another weir has is left alone: nothing of it is read, what is left goes into the run directory, and one
+// line says what to do. When that one is done with it, it is there to be had.
+func TestShelfOfAnotherWeir(t *testing.T) {
+	dir, mine := t.TempDir(), t.TempDir()
+	keep(t, dir, "totals", "of the other")
+	first := openShelf(dir, "", "/run/first", shelfWait)
+	told := listening(t)
+	second := shelfOf(dir, mine)
+	if second.dir != mine || second.lock == nil || kept(second, "totals") != "" {
+		t.Errorf("it has %s, and there %q", second.dir, kept(second, "totals"))
+	}
+	if all := told.String(); strings.Count(all, "\n") != 1 || !strings.Contains(all, "admin.keep") || !strings.Contains(all, dir) || !strings.Contains(all, "/run/first") || !strings.Contains(all, mine) {
+		t.Errorf("told was %s", all)
+	}
+	second.leave("totals", time.Now(), func(w io.Writer) error { _, err := io.WriteString(w, "its own"); return err })
+	closed(t, second)
+	if got := kept(first, "totals"); got != "of the other" {
+		t.Errorf("the other one has %q", got)
+	}
+	closed(t, first)
+	third := shelfOf(dir, mine)
+	if third.dir != dir || third.lock == nil {
+		t.Errorf("it has %s", third.dir)
+	}
+	closed(t, third)
+	if got := kept(&shelf{dir: mine, files: map[string]*filed{}}, "totals"); got != "its own" {
+		t.Errorf("in the run directory is %q", got)
+	}
+}
+
+// TestShelfTake: what is true only once is read once, wherever it is, and by nobody who might leave it there.
+func TestShelfTake(t *testing.T) {
+	dir, before := t.TempDir(), t.TempDir()
+	keep(t, before, "pushed", "old")
+	taken := func(s *shelf) (text string) {
+		s.take("pushed", func(r io.Reader) error {
+			all, err := io.ReadAll(r)
+			text = string(all)
+			return err
+		})
+		return text
+	}
+	s := openShelf(dir, before, "/run/weir", shelfWait)
+	if got := taken(s); got != "old" {
+		t.Errorf("of the folder before there is %q", got)
+	}
+	if got := taken(s); got != "" {
+		t.Errorf("again there is %q", got)
+	}
+	closed(t, s)
+	keep(t, dir, "pushed", "new")
+	s = openShelf(dir, before, "/run/weir", shelfWait)
+	defer closed(t, s)
+	listening(t)
+	without := openShelf(dir, before, "/run/weir", shelfWait)
+	if got := taken(without); got != "" {
+		t.Errorf("without the lock there is %q", got)
+	}
+	closed(t, without)
+	if got := taken(s); got != "new" {
+		t.Errorf("with it there is %q", got)
+	}
+}
+
 // TestShelfHangs: a disk that does not take what it is given holds up nobody, and what failed is told once, and when it is well again.
 func TestShelfHangs(t *testing.T) {
 	told := listening(t)
-	s := openShelf(t.TempDir(), "")
+	s := openShelf(t.TempDir(), "", "/run/weir", shelfWait)
 	entered, hang := make(chan struct{}), make(chan struct{})
 	now := time.Now()
 	s.leave("graphs", now, func(io.Writer) error { close(entered); <-hang; return errors.New("no space") })
@@ -195,7 +259,7 @@ func TestKeepMoves(t *testing.T) {
 	}
 	s.end()
 	for name := range forms { // as at a restart of the machine
-		if err := os.Remove((&shelf{dir: s.dir}).path(name)); err != nil {
+		if err := os.Remove((&shelf{dir: s.dir}).path(name)); err != nil && name != "pushed" { // which is left at the end alone
 			t.Error(err)
 		}
 	}
@@ -218,7 +282,7 @@ func TestLastWord(t *testing.T) {
 		p := picture.NewMaker("node", 1, *b, time.Now()).Make(time.Now(), picture.Told{Edge: word("new", 1)})
 		return p.Total.Requests
 	}
-	s := openShelf(dir, "")
+	s := openShelf(dir, "", "/run/weir", shelfWait)
 	defer closed(t, s)
 	for _, c := range []struct {
 		what, left string

@@ -102,7 +102,7 @@ func TestManyPages(t *testing.T) {
 		s.eventually("next picture", func() bool { return h.now.Load() != before })
 	}
 	h.mu.Lock()
-	if n := len(lazy.frame); n == 0 || n > 1<<20 {
+	if n := len(lazy.frame.bytes); n == 0 || n > 1<<20 {
 		t.Errorf("%d bytes wait for one who does not read", n)
 	}
 	h.mu.Unlock()

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/loop"
 )
@@ -205,4 +207,28 @@ func BenchmarkProxiedH2C(b *testing.B) {
 	b.ReportAllocs()
 	b.ResetTimer()
 	ask(b.N/conns + 1)
+}
+
+// BenchmarkBodyBehindItsHead is of responses in two writes, whose heads are held for their bodies, or are not.
+func BenchmarkBodyBehindItsHead(b *testing.B) {
+	for _, row := range []struct{ name, more string }{{"held", ""}, {"not held", "retry: {attempts: 0}"}} {
+		b.Run(row.name, func(b *testing.B) {
+			const conns = 64
+			origin := frugalOrigin(b, "tcp", "\r\n\r\n", steadyResponse+"|"+strings.Repeat("x", 1024))
+			ask := steadyClients(b, serveEdge(b, loop.Config{Loops: 2}, onePool(row.more, origin)).addr, conns)
+			ask(100)
+			b.ReportAllocs()
+			b.ResetTimer()
+			var before, after unix.Rusage
+			if err := unix.Getrusage(unix.RUSAGE_SELF, &before); err != nil {
+				b.Fatal(err)
+			}
+			ask(b.N/conns + 1)
+			if err := unix.Getrusage(unix.RUSAGE_SELF, &after); err != nil {
+				b.Fatal(err)
+			}
+			used := after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano()
+			b.ReportMetric(float64(used)/float64(b.N), "cpu-ns/op") // of all three sides
+		})
+	}
 }

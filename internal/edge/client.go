@@ -31,12 +31,12 @@ func (ln *listener) Accept(c *loop.Conn) {
 	l.count.Accepted++
 	if len(tree.tcp) > 0 {
 		if e := tree.tcp[ln.key]; e != nil {
-			l.session(c, tree, e)
+			l.relay.Begin(c, e)
 			return
 		}
 	}
 	cl := &client{conn: c, l: l, scheme: ln.scheme}
-	if p := tree.cfg.ProxyProtocol; p != nil && introduces(p, c.Peer()) {
+	if p := tree.cfg.ProxyProtocol; p != nil && p.Introduces(c.Peer()) {
 		cl = await(*cl)
 	}
 	c.Rest(cl, l.after(tree.firstByte))
@@ -190,7 +190,7 @@ func (w *window) room(l *loop.Loop, tail int) {
 		return
 	}
 	large := l.LargeBuffer()
-	w.w = copy(large, w.b)
+	w.w = copy(large, w.bytes()) // r is 0
 	l.Release(w.b)
 	w.b = large
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/weirhq/weir/internal/api"
+	"github.com/weirhq/weir/internal/edge/relay"
 	"github.com/weirhq/weir/internal/edge/tally"
 	"github.com/weirhq/weir/internal/journal"
 )
@@ -66,10 +67,10 @@ func (e *Edge) own() api.Counters {
 	c.Routes, c.TCP = e.countRoutes(t), e.countTCP(t)
 	c.Pools = t.pools.Counters()
 	if k := e.cache(); k != nil && t.cfg.Cache != nil {
-		st := k.store.Stats()
+		st := k.Memory.Stats()
 		c.Counts.Purges += k.purges.Load()
 		c.Cache = &api.CacheCounters{Objects: st.Objects, Bytes: st.Bytes, Resident: st.Resident, Memory: st.Budget, Evicted: st.Evictions,
-			Refreshes: all.Refreshes, Purges: c.Counts.Purges, Disk: k.disk().status()}
+			Refreshes: all.Refreshes, Purges: c.Counts.Purges, Disk: k.DiskStatus()}
 	}
 	return c
 }
@@ -112,14 +113,14 @@ func (e *Edge) countTCP(t *tree) []api.RouteCounters {
 	var all []api.RouteCounters
 	var numbers []int
 	for _, entry := range t.tcp {
-		c := api.RouteCounters{Site: tcpSite, Route: entry.listen, Pool: entry.config.Pool}
-		at, _ := slices.BinarySearchFunc(all, entry.listen, func(c api.RouteCounters, listen string) int {
+		c := api.RouteCounters{Site: relay.Site, Route: entry.Listen, Pool: entry.Pool}
+		at, _ := slices.BinarySearchFunc(all, entry.Listen, func(c api.RouteCounters, listen string) int {
 			if c.Route < listen {
 				return -1
 			}
 			return 1
 		})
-		all, numbers = slices.Insert(all, at, c), slices.Insert(numbers, at, entry.tally)
+		all, numbers = slices.Insert(all, at, c), slices.Insert(numbers, at, entry.Tally)
 	}
 	e.addTallies(numbers, all)
 	return all

@@ -19,6 +19,11 @@ func (h *handler) deliver(cfg *config.Pool) outcome {
 	if err != nil {
 		return h.breaks(reason(err))
 	}
+	if len(first) == 0 && !u.dec.Done() && h.holdsHead(cfg) {
+		if first, err = u.begin(h); err != nil {
+			return h.bodyFaulty(err)
+		}
+	}
 	if h.kept.led != nil {
 		if o, took := h.take(cfg, first); took {
 			return o

@@ -3,5 +3,8 @@
 // immutable tree that a reload swaps whole. It starts no worker, reads no configuration file and knows no page that
 // people look at: the keeper hands it sockets, the checked configuration and the list of workers.
 //
+// What can be told apart from the handling of a request stands in rooms of its own below: stock (what the cache keeps), relay (sessions of
+// TCP), tally (what is counted), telling (what is told of requests).
+//
 // Where to begin reading: handler.serve in serve.go is a request's way from top to bottom.
 package edge

@@ -15,9 +15,9 @@ import (
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/compress"
 	"github.com/weirhq/weir/internal/config"
+	"github.com/weirhq/weir/internal/edge/relay"
 	"github.com/weirhq/weir/internal/edge/tally"
 	"github.com/weirhq/weir/internal/edge/telling"
-	"github.com/weirhq/weir/internal/journal"
 	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/pool"
 	"github.com/weirhq/weir/internal/source"
@@ -36,6 +36,7 @@ type Edge struct {
 	teller     *teller         // of what programs say beside their responses
 	told       *telling.Teller // of requests that have ended
 	room       int64           // clients' connections that the limit on open files has room for
+	headHold   time.Duration   // headHold, but in tests
 
 	// Read by the loops.
 	tree        atomic.Pointer[tree]
@@ -75,11 +76,8 @@ type local struct {
 	pages    []*assembler
 	hedges   []*hedge
 	active   int64
-	sessions *tcpSession  // the first of those of TCP
-	relayed  int64        // how many these are
-	line     journal.Line // of one of them that has ended
-	id       []byte       // likewise
-	spooled  int64        // bytes of bodies held in memory
+	relay    *relay.Loop // sessions of TCP
+	spooled  int64       // bytes of bodies held in memory
 	encoders *compress.Pool
 	ids      uint64
 	idPrefix []byte
@@ -100,7 +98,7 @@ const spoolMemory = 64 << 20
 func New(loops int) (*Edge, error) { return start(loop.Config{Loops: loops}) }
 
 func start(cfg loop.Config) (*Edge, error) {
-	e := &Edge{listeners: map[string][]*loop.Listener{}, sockets: map[string][]*os.File{}, spoolShare: spoolMemory / int64(cfg.Loops), room: fileRoom(), overruns: newOverruns()}
+	e := &Edge{listeners: map[string][]*loop.Listener{}, sockets: map[string][]*os.File{}, spoolShare: spoolMemory / int64(cfg.Loops), room: fileRoom(), headHold: headHold, overruns: newOverruns()}
 	cfg.Panicked = func(_ *loop.Loop, v any, stack []byte) { e.panicked(v, stack) }
 	cfg.Slow = e.slow
 	engine, err := loop.Start(cfg)
@@ -121,7 +119,10 @@ func start(cfg loop.Config) (*Edge, error) {
 	e.told = telling.New(len(engine.Loops()), func(i int, f func()) { engine.Loops()[i].Post(f) })
 	for i, lp := range engine.Loops() {
 		prefix := append(hex.AppendEncode(nil, start[:]), "0123456789abcdef"[i>>4&15], "0123456789abcdef"[i&15])
-		e.locals = append(e.locals, &local{edge: e, loop: lp, told: e.told.Loop(i), idPrefix: prefix, encoders: compress.NewPool(encoders)})
+		l := &local{edge: e, loop: lp, told: e.told.Loop(i), idPrefix: prefix, encoders: compress.NewPool(encoders)}
+		l.relay = relay.New(relay.Around{Loop: lp, Told: l.told, Sheet: &l.sheet, Count: &l.count, Reached: &e.relays, ID: l.appendID,
+			Gone: func() { e.connections.Add(-1) }, Panicked: e.panicked})
+		e.locals = append(e.locals, l)
 	}
 	return e, nil
 }
@@ -188,11 +189,11 @@ func (e *Edge) Apply(s api.EdgeState) error {
 		e.level.Set(l)
 	}
 	if cfg.Cache != nil {
-		e.caching.become(cfg.Cache)
+		e.caching.Become(cfg.Cache)
 	}
 	e.tree.Store(next)
 	if cfg.Cache == nil && e.caching != nil {
-		e.caching.rest()
+		e.caching.Rest()
 	}
 	e.version = s.Version
 	if old != nil {
@@ -296,7 +297,7 @@ func (e *Edge) Stop(ctx context.Context) error {
 	}
 	var err error
 	if e.caching != nil { // before the drain: the next edge waits for it
-		err = e.caching.disk().close()
+		err = e.caching.HandOver()
 	}
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -306,7 +307,7 @@ func (e *Edge) Stop(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
-	e.onLoops((*local).endSessions)
+	e.onLoops(func(l *local) { l.relay.End() })
 	e.mu.Unlock() // it is asked for what is counted
 	e.bequeath()
 	e.leaveWord()
@@ -318,7 +319,7 @@ func (e *Edge) Stop(ctx context.Context) error {
 	e.handing.Wait()
 	e.teller.stop()
 	if e.caching != nil {
-		err = errors.Join(err, e.caching.close())
+		err = errors.Join(err, e.caching.Close())
 	}
 	if t := e.tree.Load(); t != nil {
 		t.pools.Close()
@@ -342,7 +343,7 @@ func (e *Edge) active() (n int64) {
 	var mu sync.Mutex
 	e.onLoops(func(l *local) {
 		mu.Lock()
-		n += l.active + l.relayed
+		n += l.active + l.relay.Sessions()
 		mu.Unlock()
 	})
 	return n
@@ -362,7 +363,7 @@ func (e *Edge) ownSum() (all api.Counts, active, sessions int64) {
 		mu.Lock()
 		defer mu.Unlock()
 		active += l.active
-		sessions += l.relayed
+		sessions += l.relay.Sessions()
 		all.Add(&l.count)
 	})
 	return all, active, sessions

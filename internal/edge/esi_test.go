@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirhq/weir/internal/journal"
 	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/testkit"
 )
@@ -381,6 +382,48 @@ func TestLineOfAPage(t *testing.T) {
 			}
 		}
 		c.Close()
+	})
+}
+
+// TestStoryOfAPage: the story of a page names its fragments, in the order of their places: what came of each, what the cache did, and how long
+// it took. The next request on the connection has none of it.
+func TestStoryOfAPage(t *testing.T) {
+	eachBody(t, func(t *testing.T, body loop.Config) {
+		gate := make(chan bool)
+		defer close(gate)
+		o := boxes{
+			"/":     page(`<esi:include src="/kept"/><esi:include src="/outer"/><esi:include src="/fails" alt="/alt"/><esi:include src="//elsewhere/box"/><esi:include src="/late" maxwait="20"/>`, ""),
+			"/kept": page("kept", "Cache-Control: max-age=60\r\n"), "/outer": page(`(<esi:include src="/kept"/>)`, ""), "/alt": page("alt", ""),
+			"/fails": func(c *testkit.Conn) bool {
+				c.Send("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n")
+				return true
+			},
+			"/late":  func(*testkit.Conn) bool { <-gate; return false },
+			"/plain": page("plain", ""),
+			"/many":  page(strings.Repeat(`<esi:include src="/kept"/>`, journal.MaxParts+4), ""),
+		}.serve(t)
+		e := serveEdge(t, body, esiPool(o, ""))
+		told := listenTo(t, e, "")
+		c := testkit.Dial(t, e.addr)
+		defer c.Close()
+		for _, row := range [][2]string{{"/", "/kept 200, /outer 200, /kept 200, /fails 500, /alt 200, //elsewhere/box 0, /late 0"}, {"/plain", ""}, {"/many", strings.TrimSuffix(strings.Repeat("/kept 200, ", journal.MaxParts), ", ")}} {
+			c.Send("GET " + row[0] + " HTTP/1.1\r\nHost: x\r\n\r\n")
+			c.Response("GET")
+			s := <-told
+			var all []string
+			for i, p := range s.Parts {
+				all = append(all, fmt.Sprintf("%s %d", p.Target, p.Status))
+				if p.Cache == "" && p.Status != 0 || i == 0 && row[0] == "/" && p.Cache != "miss" || row[0] == "/many" && p.Cache != "hit" {
+					t.Errorf("%s: of %s the cache did %q", row[0], p.Target, p.Cache)
+				}
+				if p.Target == "/late" && p.MS < 20 || p.Cache == "miss" && p.MS <= 0 || p.MS > s.Total {
+					t.Errorf("%s took %v ms of %v", p.Target, p.MS, s.Total)
+				}
+			}
+			if got := strings.Join(all, ", "); got != row[1] {
+				t.Errorf("%s: %s\nwant %s", row[0], got, row[1])
+			}
+		}
 	})
 }
 

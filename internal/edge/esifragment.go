@@ -15,9 +15,12 @@ import (
 
 // fragment is a request for a part of a page: one like any other but for its client, which is an assembler.
 type fragment struct {
-	h    *handler
-	feed spout
-	head []byte // of the request
+	h     *handler
+	feed  spout
+	head  []byte        // of the request
+	asked loop.Time     // when
+	over  loop.Time     // when feed ended; h is another's from then on
+	cache journal.Cache // what it did, once feed has ended
 }
 
 // maxLost is how many fragments of a page may be under way that nobody waits for any more (maxwait); what they bring still
@@ -50,10 +53,12 @@ func (a *assembler) try(ref []byte, fr *esi.Fragment, d *doc, depth int) (done b
 	e := a.h.route.esi
 	to, err := a.resolve(d.from, ref, depth)
 	if err != nil {
+		a.h.parts.add(ref)
 		a.page.Warn(esi.Refused, 0)
 		e.sayFailed(a.h, err.Error(), ref)
 		return false, nil
 	}
+	part := a.h.parts.add(to.Target)
 	var f *fragment
 	if bytes.Equal(ref, fr.Src) {
 		f = a.takeEarly(d, ref)
@@ -72,6 +77,7 @@ func (a *assembler) try(ref []byte, fr *esi.Fragment, d *doc, depth int) (done b
 	}
 	src := pageContent{a: a, s: &f.feed}
 	var resp message.Response
+	defer func() { a.h.parts.went(part, f, resp.Status, a.h.l.loop.Now()) }()
 	switch err := src.begin(message.GET, &resp, by); {
 	case errors.Is(err, errLost) || errors.Is(err, loop.ErrClosed):
 		f.feed.shutOff()
@@ -164,7 +170,7 @@ func (a *assembler) ask(to esi.Address) (f *fragment, why string) {
 	if a.lost = late; len(late) >= maxLost {
 		return nil, "too many are late already"
 	}
-	f = &fragment{}
+	f = &fragment{asked: h.l.loop.Now()}
 	f.head = h.appendFragmentRequest(nil, to)
 	limits := h.tree.limits
 	limits.Head, limits.Fields = limits.Head+16<<10, limits.Fields+1
@@ -192,6 +198,7 @@ func (f *fragment) Run(t *loop.Task) {
 	h.t = t
 	whole := false
 	defer func() { // deferred: the assembler waits for it even if we panic
+		f.over, f.cache = h.l.loop.Now(), h.x.Journal.Cache
 		f.feed.end(!whole)
 		h.leave()
 	}()
@@ -286,7 +293,7 @@ func (s *pageContent) begin(method message.Method, resp *message.Response, by lo
 // largest is what a compressed document may unpack to.
 func (l *local) largest() int64 {
 	if c := l.edge.caching; c != nil {
-		return c.options.MaxObject
+		return c.Largest()
 	}
 	return 64 << 20
 }

@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/weirhq/weir/internal/cache/segment"
 	"github.com/weirhq/weir/internal/cache/store"
+	"github.com/weirhq/weir/internal/edge/stock"
 	"github.com/weirhq/weir/internal/journal"
 	"github.com/weirhq/weir/internal/loop"
 )
@@ -43,10 +43,10 @@ type fetch struct {
 	detail string
 	// What came after the store had no more room for it: it is not kept, but those who read it already get it.
 	spill   *os.File
-	base    int64         // where in it that begins
-	readers int           // who may still read the file; the last one closes it
-	spilled atomic.Int64  // how many bytes that is
-	large   *segment.Fill // the file is one on the cache's disk, and holds all; the leader's
+	base    int64            // where in it that begins
+	readers int              // who may still read the file; the last one closes it
+	spilled atomic.Int64     // how many bytes that is
+	large   *stock.LargeFill // the file is one on the cache's disk, and holds all; the leader's
 }
 
 type fetchState uint8

@@ -56,6 +56,7 @@ type handler struct {
 	enc       encoding   // of the response, on its way from the server
 	kept      keeping    // what the request has to do with the cache
 	refresher refresher  // runs a handler that has no client
+	parts     parts      // of a page, to be told of
 	sink      *spout     // where the response goes instead of to the client
 	page      *assembler // puts its fragments in
 	isPart    bool       // it is a fragment: there is no client, but there is a sink
@@ -155,6 +156,7 @@ func (h *handler) begin() {
 	h.deadline, h.whenOver, h.overrun, h.unranged, h.spent, h.left = 0, 0, 0, false, false, false
 	h.session.forget()
 	h.traced = traced{}
+	h.parts.reset()
 	h.keep, h.parsed, h.answered, h.chunked, h.cut, h.continued, h.lingers = true, false, false, false, false, false, false
 }
 

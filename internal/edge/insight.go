@@ -13,16 +13,7 @@ import (
 	"github.com/weirhq/weir/internal/journal"
 )
 
-// What `weir cache` shows beyond sums. Each loop counts for itself, by route (package tally), and keeps its own list of what is missed most;
-// the miniature simulation is one for all loops, since it must see every request for a key, and takes what they saw in
-// batches: one request in eight at the most is in its sample, and one in some hundred waits for its mutex, or rather
-// goes on if somebody has it.
-
-// insights is what all loops share of it. It outlives configurations.
-type insights struct {
-	mu    sync.Mutex
-	curve *insight.Curve
-}
+// What `weir cache` shows beyond sums. Each loop counts for itself, by route (package tally), and keeps its own list of what is missed most.
 
 // seen is a loop's part.
 type seen struct {
@@ -30,20 +21,6 @@ type seen struct {
 	counted int // requests since the last batch
 	n       int
 	batch   [64]insight.Access
-}
-
-// sampledObjects bounds the miniature simulation, to a few MiB.
-const sampledObjects = 8192
-
-func (n *insights) open(memory int64) {
-	n.curve = insight.NewCurve(memory, sampledObjects)
-}
-
-// resize tells of another budget.
-func (n *insights) resize(memory int64) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.curve.Resize(memory)
 }
 
 // observe counts what the cache did for the request that ends.
@@ -71,10 +48,10 @@ func (h *handler) observe() {
 		return
 	}
 	s.counted++
-	if hash := binary.LittleEndian.Uint64(k.key[8:]); l.edge.caching.insight.curve.Takes(hash) {
+	if hash := binary.LittleEndian.Uint64(k.key[8:]); l.edge.caching.Insight.Takes(hash) {
 		s.batch[s.n] = h.sample(hash)
 		if s.n++; s.n == len(s.batch) {
-			l.edge.caching.insight.take(s, false)
+			s.replay(l.edge.caching, false)
 		}
 	}
 }
@@ -109,18 +86,9 @@ func (h *handler) sample(hash uint64) insight.Access {
 	return a
 }
 
-// take replays a loop's batch. When another loop is at it, it is left out, with all that it stands for, unless it must not be.
-func (n *insights) take(s *seen, must bool) {
-	if must {
-		n.mu.Lock()
-	}
-	if must || n.mu.TryLock() {
-		n.curve.Count(s.counted)
-		for i := range s.batch[:s.n] {
-			n.curve.Access(&s.batch[i])
-		}
-		n.mu.Unlock()
-	}
+// replay gives a loop's batch to the simulation. See stock.Insight.
+func (s *seen) replay(c *caching, must bool) {
+	c.Insight.Replay(s.counted, s.batch[:s.n], must)
 	s.counted, s.n = 0, 0
 }
 
@@ -130,11 +98,11 @@ func (e *Edge) CacheStatus() (api.CacheStatus, error) {
 	if c == nil {
 		return api.CacheStatus{}, errNoCache
 	}
-	st := c.store.Stats()
+	st := c.Memory.Stats()
 	s := api.CacheStatus{Objects: st.Objects, Bytes: st.Bytes, Resident: st.Resident, Memory: st.Budget, Evicted: st.Evictions, Purges: c.purges.Load()}
 	e.countCache(&s)
 	e.lookInto(c, &s)
-	s.Disk = c.disk().status()
+	s.Disk = c.DiskStatus()
 	return s, nil
 }
 
@@ -164,7 +132,7 @@ func (e *Edge) lookInto(c *caching, s *api.CacheStatus) {
 	var mu sync.Mutex
 	var noted []insight.Noted
 	e.onLoops(func(l *local) {
-		c.insight.take(&l.seen, true)
+		l.seen.replay(c, true)
 		mu.Lock()
 		defer mu.Unlock()
 		if l.seen.top != nil {
@@ -184,12 +152,10 @@ func (e *Edge) lookInto(c *caching, s *api.CacheStatus) {
 		}
 	}
 	s.TopMisses = top(noted, redactor)
-	c.insight.mu.Lock()
-	defer c.insight.mu.Unlock()
-	estimates, _ := c.insight.curve.Estimates()
+	estimates, rate := c.Insight.Estimates()
 	for _, est := range estimates {
 		s.Estimates = append(s.Estimates, api.MemoryEstimate{Memory: int64(est.Factor * float64(s.Memory)), HitRatio: est.Ratio})
-		s.SampledKeys = c.insight.curve.Rate()
+		s.SampledKeys = rate
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/weirhq/weir/internal/config"
 	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/proxyproto"
 )
@@ -25,14 +24,6 @@ type introduction struct {
 type introduced struct {
 	client
 	introduction
-}
-
-// introduces reports whether connections from a peer begin with a header.
-func introduces(p *config.ProxyProtocol, peer netip.AddrPort) bool {
-	if !peer.IsValid() {
-		return p.Unix
-	}
-	return contains(p.From, peer.Addr().Unmap())
 }
 
 // await makes the client of a connection that begins with a header.

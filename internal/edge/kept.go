@@ -183,7 +183,7 @@ func (h *handler) lookUp() found {
 	k, c := &h.kept, h.l.edge.caching
 	k.release()
 	k.key, k.fwd, k.soft, k.absent = k.primary, forURIMiss, false, store.Key{}
-	k.born = uint64(c.bans.Now())
+	k.born = c.LastPurge()
 	if !h.find(k.primary) && !h.findAlike() {
 		return foundNone
 	}
@@ -205,11 +205,10 @@ func (h *handler) mayUse(now time.Time) found {
 	var verdict ban.Verdict
 	var checked uint64
 	since := max(k.ref.Checked(), k.view.Born())
-	verdict, checked, k.tags = c.purged(&k.primary, k.view, since, k.tags)
+	verdict, checked, k.tags = c.Purged(&k.primary, k.view, since, k.tags)
 	switch verdict {
 	case ban.Hard:
-		c.store.Drop(k.ref)
-		c.disk().remove(&k.key)
+		c.Drop(k.ref, &k.key)
 		k.release()
 		k.gone = true
 		return foundNone
@@ -306,7 +305,7 @@ func (h *handler) fetchOrFollow() (done, answered bool) {
 // server would be asked for, or something newer, is there by now.
 func (h *handler) cameMeanwhile() bool {
 	k := &h.kept
-	now, ok := h.l.edge.caching.store.Peek(k.key)
+	now, ok := h.l.edge.caching.Memory.Peek(k.key)
 	if !ok {
 		return false
 	}
@@ -476,7 +475,7 @@ func (h *handler) refreshOnce() {
 	if h.l.edge.caching.fetches.failed(k.key, h.l.loop.Now()) {
 		return
 	}
-	if f, leads := h.l.edge.caching.fetches.join(k.key, k.primary, h.place(), uint64(h.l.edge.caching.bans.Now())); leads {
+	if f, leads := h.l.edge.caching.fetches.join(k.key, k.primary, h.place(), h.l.edge.caching.LastPurge()); leads {
 		if h.cameMeanwhile() {
 			f.move(kept)
 			h.l.edge.caching.fetches.land(f)

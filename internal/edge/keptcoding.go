@@ -96,7 +96,7 @@ func (h *handler) makeEncoded(key store.Key, coding representation.Coding) (r st
 		slog.Debug("what is kept could not be compressed", "error", err)
 		return r, false
 	}
-	return c.store.Get(key)
+	return c.Memory.Get(key)
 }
 
 // encodeInto compresses the body that was found into an object under a key.
@@ -122,7 +122,7 @@ func (h *handler) encodeInto(pool *compress.Pool, key store.Key, coding represen
 	if err != nil {
 		return err
 	}
-	fill, err := h.l.edge.caching.store.Begin(key, head, int64(len(out)))
+	fill, err := h.l.edge.caching.Memory.Begin(key, head, int64(len(out)))
 	if err != nil {
 		return err
 	}
@@ -135,6 +135,6 @@ func (h *handler) encodeInto(pool *compress.Pool, key store.Key, coding represen
 	if err := fill.Commit(); err != nil {
 		return err
 	}
-	h.l.edge.caching.disk().keep(r, nil)
+	h.l.edge.caching.Keep(r, nil)
 	return nil
 }

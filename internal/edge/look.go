@@ -1,7 +1,6 @@
 package edge
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -11,6 +10,7 @@ import (
 	"github.com/weirhq/weir/internal/cache"
 	"github.com/weirhq/weir/internal/cache/ban"
 	"github.com/weirhq/weir/internal/cache/store"
+	"github.com/weirhq/weir/internal/edge/stock"
 	"github.com/weirhq/weir/internal/exchange"
 	"github.com/weirhq/weir/internal/http1"
 )
@@ -66,7 +66,7 @@ func (c *caching) look(rc *routeCache, x *exchange.Exchange) (out api.Looked) {
 	}
 	if !ok {
 		part, _ := rc.keyer.Part(k.Key, nil)
-		o, ok = c.seek(store.Key(part))
+		o, ok = c.Look(store.Key(part))
 	}
 	if ok {
 		c.describe((*store.Key)(&k.Key), &o, &out)
@@ -75,11 +75,11 @@ func (c *caching) look(rc *routeCache, x *exchange.Exchange) (out api.Looked) {
 }
 
 // seekVariant looks for what is under a key, or for the variant that the request selects.
-func (c *caching) seekVariant(keyer *cache.Keyer, under cache.Key, x *exchange.Exchange, out *api.Looked) (o sought, ok bool) {
-	if o, ok = c.seek(store.Key(under)); !ok {
+func (c *caching) seekVariant(keyer *cache.Keyer, under cache.Key, x *exchange.Exchange, out *api.Looked) (o stock.Sight, ok bool) {
+	if o, ok = c.Look(store.Key(under)); !ok {
 		return o, false
 	}
-	v := cache.NewView(o.head)
+	v := cache.NewView(o.Head)
 	if v.Kind() != cache.Variants {
 		return o, true
 	}
@@ -89,7 +89,7 @@ func (c *caching) seekVariant(keyer *cache.Keyer, under cache.Key, x *exchange.E
 		out.Variants = append(out.Variants, string(list))
 		var key cache.Key
 		if key, scratch = keyer.Variant(under, v.Epoch(), list, &x.Req.Fields, scratch); !ok {
-			if o, ok = c.seek(store.Key(key)); ok {
+			if o, ok = c.Look(store.Key(key)); ok {
 				out.Vary = string(list)
 			}
 		}
@@ -98,12 +98,12 @@ func (c *caching) seekVariant(keyer *cache.Keyer, under cache.Key, x *exchange.E
 }
 
 // seekAlike looks for what is kept for requests that No-Vary-Search makes one with this.
-func (c *caching) seekAlike(keyer *cache.Keyer, k *cache.KeyedRequest, x *exchange.Exchange, out *api.Looked) (o sought, ok bool) {
-	m, ok := c.seek(store.Key(keyer.NoVaryMarkerKey(k)))
+func (c *caching) seekAlike(keyer *cache.Keyer, k *cache.KeyedRequest, x *exchange.Exchange, out *api.Looked) (o stock.Sight, ok bool) {
+	m, ok := c.Look(store.Key(keyer.NoVaryMarkerKey(k)))
 	if !ok {
 		return o, false
 	}
-	marker, ok := cache.ReadNoVaryMarker(m.head)
+	marker, ok := cache.ReadNoVaryMarker(m.Head)
 	if !ok {
 		return o, false
 	}
@@ -117,36 +117,10 @@ func (c *caching) seekAlike(keyer *cache.Keyer, k *cache.KeyedRequest, x *exchan
 	return o, false
 }
 
-// sought is an object that was looked at.
-type sought struct {
-	head    []byte // a copy
-	size    int64
-	hits    uint32
-	checked uint64
-	disk    bool // it is there and not in memory
-}
-
-// seek looks for an object in memory and then on disk, without counting that. It blocks.
-func (c *caching) seek(key store.Key) (o sought, ok bool) {
-	if r, ok := c.store.Peek(key); ok {
-		defer r.Release()
-		return sought{head: bytes.Clone(r.Head()), size: r.Size(), hits: r.Hits(), checked: r.Checked()}, true
-	}
-	t := c.disk().tier()
-	if t == nil {
-		return o, false
-	}
-	r, _, _, err := t.objects.Read(key, nil)
-	if err != nil {
-		return o, false
-	}
-	return sought{head: r.Head, size: int64(len(r.Body)), disk: true}, true
-}
-
 // describe tells of an object that was found for requests with a key.
-func (c *caching) describe(primary *store.Key, o *sought, out *api.Looked) {
-	v := cache.NewView(o.head)
-	verdict, _, _ := c.purged(primary, v, max(o.checked, v.Born()), nil)
+func (c *caching) describe(primary *store.Key, o *stock.Sight, out *api.Looked) {
+	v := cache.NewView(o.Head)
+	verdict, _, _ := c.Purged(primary, v, max(o.Checked, v.Born()), nil)
 	if verdict == ban.Hard {
 		out.Found = "purged"
 		return
@@ -165,7 +139,7 @@ func (c *caching) describe(primary *store.Key, o *sought, out *api.Looked) {
 	default:
 		return
 	}
-	out.Status, out.Size, out.Hits, out.Soft, out.Disk = v.Status(), o.size, o.hits, verdict == ban.Soft, o.disk
+	out.Status, out.Size, out.Hits, out.Soft, out.Disk = v.Status(), o.Size, o.Hits, verdict == ban.Soft, o.Disk
 	out.Age = life.Now(now)
 	out.TTL = life.TTL - out.Age
 	out.Grace = max(life.WhileRevalidate, life.IfError)

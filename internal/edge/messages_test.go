@@ -161,6 +161,23 @@ func TestBadBodies(t *testing.T) {
 	}
 }
 
+// Heads of servers may be larger than the buffer that they are first read into.
+func TestLargeHeadsOfServers(t *testing.T) {
+	eachPool(t, func(t *testing.T, body loop.Config, more string) {
+		const rest = "HTTP/1.1 200 OK\nContent-Length: 2\nX-A: \nX-End: end\n\nhi"
+		for _, size := range []int{loop.BufferSize - 1, loop.BufferSize, loop.BufferSize + 1, 20000, 60000} {
+			value := strings.Repeat("a", size-len(wire(rest)))
+			o := answers(t, "tcp", strings.Replace(rest, "X-A: ", "X-A: "+value, 1))
+			r := serveEdge(t, body, onePool(more, o.Address))
+			c := testkit.Dial(t, r.addr)
+			c.Send(wire(get))
+			if m := c.Response("GET"); m.Status != 200 || m.Body != "hi" || m.Field("X-A") != value || m.Field("X-End") != "end" {
+				t.Errorf("%d bytes: %s with %d bytes in X-A", size, m.Start, len(m.Field("X-A")))
+			}
+		}
+	})
+}
+
 // A response that breaks off must not look whole to the client, however its end was to be found.
 func TestCutResponses(t *testing.T) {
 	big := strings.Repeat("x", 400<<10)                              // more than is held back

@@ -12,10 +12,10 @@ import (
 // matter. When there is nothing, requests that are alike wait for one fetch.
 func (h *handler) findAlike() bool {
 	k, c, keyer := &h.kept, h.l.edge.caching, h.route.cache.keyer
-	if !c.alike.Load() {
+	if !c.Alike.Load() {
 		return false // no response has ever said so
 	}
-	ref, ok := c.store.Get(store.Key(keyer.NoVaryMarkerKey(&k.keyed)))
+	ref, ok := c.Memory.Get(store.Key(keyer.NoVaryMarkerKey(&k.keyed)))
 	if !ok {
 		return false
 	}
@@ -51,12 +51,12 @@ func (h *handler) family(resp *message.Response) store.Key {
 	}
 	at := store.Key(keyer.NoVaryMarkerKey(&k.keyed))
 	var old cache.NoVaryMarker
-	if was, ok := c.store.Peek(at); ok {
+	if was, ok := c.Memory.Peek(at); ok {
 		defer was.Release()
 		old, _ = cache.ReadNoVaryMarker(was.Head())
 	}
-	marker, changed := cache.AppendNoVaryMarker(nil, old, c.epoch(), spec)
-	if changed && !c.put(at, marker, h.revoked()) {
+	marker, changed := cache.AppendNoVaryMarker(nil, old, newEpoch(), spec)
+	if changed && !c.Put(at, marker, h.revoked()) {
 		return k.primary
 	}
 	now, _ := cache.ReadNoVaryMarker(marker)
@@ -64,16 +64,16 @@ func (h *handler) family(resp *message.Response) store.Key {
 	if !ok {
 		return k.primary
 	}
-	c.alike.Store(true)
+	c.Alike.Store(true)
 	return store.Key(key)
 }
 
 // hasAlike reports whether something of a request's path is kept for several queries.
 func (c *caching) hasAlike(keyer *cache.Keyer, keyed *cache.KeyedRequest) bool {
-	if !c.alike.Load() {
+	if !c.Alike.Load() {
 		return false
 	}
-	ref, ok := c.store.Peek(store.Key(keyer.NoVaryMarkerKey(keyed)))
+	ref, ok := c.Memory.Peek(store.Key(keyer.NoVaryMarkerKey(keyed)))
 	if ok {
 		ref.Release()
 	}

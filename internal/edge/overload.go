@@ -19,25 +19,14 @@ func (h *handler) rank(cfg *config.Pool) {
 	h.turn.Reset()
 	var client uint64
 	if cfg.Queue.Fair {
-		client = clientKey(h.x.Client)
+		client = limit.ClientKey(h.x.Client)
 	}
 	h.turn.Rank(limit.Class(h.route.config.Priority), client)
 }
 
-// clientKey is one number for one client: its IPv4 address, or the /64 that its IPv6 address is in, of which anybody has
-// as many addresses as he likes. Clients on a Unix socket are one.
-func clientKey(a netip.Addr) uint64 {
-	if a.Is4() {
-		b := a.As4()
-		return uint64(binary.BigEndian.Uint32(b[:]))
-	}
-	b := a.As16()
-	return binary.BigEndian.Uint64(b[:8])
-}
-
-// clientBytes are those of clientKey, for a hash of them.
+// clientBytes are those of limit.ClientKey, for a hash of them.
 func clientBytes(a netip.Addr) (b [8]byte) {
-	binary.BigEndian.PutUint64(b[:], clientKey(a))
+	binary.BigEndian.PutUint64(b[:], limit.ClientKey(a))
 	return b
 }
 

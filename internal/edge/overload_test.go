@@ -1,7 +1,6 @@
 package edge
 
 import (
-	"net/netip"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -9,28 +8,6 @@ import (
 	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/testkit"
 )
-
-// Who can have many addresses is one client all the same.
-func TestClientKey(t *testing.T) {
-	for _, tt := range []struct {
-		a, b string
-		same bool
-	}{
-		{"192.0.2.1", "192.0.2.1", true},
-		{"192.0.2.1", "192.0.2.2", false},
-		{"2001:db8::1", "2001:db8::ffff:1", true},
-		{"2001:db8::1", "2001:db8:0:1::1", false},
-		{"192.0.2.1", "2001:db8::1", false},
-	} {
-		a, b := clientKey(netip.MustParseAddr(tt.a)), clientKey(netip.MustParseAddr(tt.b))
-		if (a == b) != tt.same {
-			t.Errorf("%s and %s are the same: %v, want %v", tt.a, tt.b, a == b, tt.same)
-		}
-	}
-	if clientKey(netip.Addr{}) != 0 {
-		t.Error("a client without an address has one")
-	}
-}
 
 // A pool whose servers all fail gets its load and a bounded share on top, not a multiple of it; what is left over is
 // answered as the first failure was.

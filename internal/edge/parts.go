@@ -78,7 +78,7 @@ func (h *handler) findPart() bool {
 	k := &h.kept
 	var key cache.Key
 	key, h.scratch = h.route.cache.keyer.Part(cache.Key(k.key), h.scratch)
-	if k.ref, k.has = h.l.edge.caching.store.Get(store.Key(key)); !k.has {
+	if k.ref, k.has = h.l.edge.caching.Memory.Get(store.Key(key)); !k.has {
 		return false
 	}
 	if k.view = cache.NewView(k.ref.Head()); k.view.Kind() != cache.Part {
@@ -93,7 +93,7 @@ func (h *handler) findBeginning() {
 	if !h.findPart() {
 		return
 	}
-	verdict, _, tags := c.purged(&k.primary, k.view, max(k.ref.Checked(), k.view.Born()), k.tags)
+	verdict, _, tags := c.Purged(&k.primary, k.view, max(k.ref.Checked(), k.view.Born()), k.tags)
 	k.tags = tags
 	v := k.view.Validators(h.l.loop.Wall())
 	if s, _, ok := k.view.Stretch(); !ok || s.Off != 0 || verdict != ban.None || !representation.SameStrong(&v, &v) {
@@ -202,7 +202,7 @@ func (h *handler) keepPart(first []byte) {
 		h.scratch = make([]byte, 0, 4<<10)
 		return
 	}
-	fill, err := c.store.Begin(p.key, h.scratch, both.N)
+	fill, err := c.Memory.Begin(p.key, h.scratch, both.N)
 	if err != nil {
 		return
 	}
@@ -214,7 +214,7 @@ func (h *handler) keepPart(first []byte) {
 // partBeside pins the stretch that is kept under a key if another can be joined to it.
 func (h *handler) partBeside(key store.Key, s representation.Span, size int64, is *representation.Validators) (had representation.Span, ok bool) {
 	p := &h.kept.part
-	if p.old, ok = h.l.edge.caching.store.Peek(key); !ok {
+	if p.old, ok = h.l.edge.caching.Memory.Peek(key); !ok {
 		return had, false
 	}
 	v := cache.NewView(p.old.Head())
@@ -262,14 +262,14 @@ func (h *handler) feedPart(b []byte, last bool) {
 	if p.fill == nil {
 		return
 	}
-	c.disk().supersede(&p.key) // what became whole is newer than anything that stands there
+	c.Supersede(&p.key) // what became whole is newer than anything that stands there
 	p.fill.Unless(h.revoked())
 	if err := p.fill.Commit(); err != nil {
 		slog.Debug("a part is not kept", "error", err)
-	} else if r, ok := c.store.Peek(p.key); ok { // as with committed: a purge in between finds it, or is found here
+	} else if r, ok := c.Memory.Peek(p.key); ok { // as with committed: a purge in between finds it, or is found here
 		var verdict ban.Verdict
-		if verdict, _, k.tags = c.purged(&k.primary, cache.NewView(r.Head()), k.born, k.tags); verdict == ban.Hard {
-			c.store.Drop(r)
+		if verdict, _, k.tags = c.Purged(&k.primary, cache.NewView(r.Head()), k.born, k.tags); verdict == ban.Hard {
+			c.Memory.Drop(r)
 		}
 		r.Release()
 	}

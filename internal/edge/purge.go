@@ -9,6 +9,7 @@ import (
 	"github.com/weirhq/weir/internal/cache"
 	"github.com/weirhq/weir/internal/cache/ban"
 	"github.com/weirhq/weir/internal/cache/store"
+	"github.com/weirhq/weir/internal/edge/stock"
 	"github.com/weirhq/weir/internal/journal"
 	"github.com/weirhq/weir/internal/message"
 )
@@ -35,7 +36,7 @@ func (h *handler) respondPurge() {
 	for _, b := range h.tree.urlBans(x, !soft) {
 		err = errors.Join(err, h.ban(b))
 	}
-	if errors.Is(err, errHandedOver) {
+	if errors.Is(err, stock.ErrHandedOver) {
 		h.fail(503, journal.Stopping, err.Error())
 		return
 	}
@@ -47,51 +48,15 @@ func (h *handler) respondPurge() {
 	h.respond(200, "text/plain; charset=utf-8", []byte("purged\n"), nil)
 }
 
-// ban puts a purge into force. What is being fetched is not for those who come from here on. It may block.
-func (c *caching) ban(p ban.Purge) error {
-	c.turning.RLock()
-	defer c.turning.RUnlock()
-	return c.banNow(p)
-}
-
-// banNow is ban for who holds turning.
-func (c *caching) banNow(p ban.Purge) error {
-	if p.Kind == ban.URL && c.alike.Load() {
-		path, _, _ := strings.Cut(p.Path, "?")
-		also := ban.Purge{Kind: ban.Tag, Hard: p.Hard, Tag: c.seed.AlikeTag([]byte(p.Host), []byte(path))}
-		if err := c.add(also); err != nil {
-			return err
-		}
-	}
-	if err := c.add(p); err != nil {
-		return err
-	}
-	if p.Kind == ban.URL && !c.alike.Load() {
-		c.fetches.scatterFrom(placeOf(p.Host, p.Path))
-	} else {
-		c.fetches.scatter()
-	}
-	return nil
-}
-
-// add puts one purge on the list, and on the disk's.
-func (c *caching) add(p ban.Purge) error {
-	if d := c.disk(); d != nil {
-		return d.ban(p)
-	}
-	_, err := c.bans.Add(p)
-	return err
-}
-
 // ban is the cache's, for loops; the next edge's, once that has the cache.
 func (h *handler) ban(p ban.Purge) (err error) {
 	e := h.l.edge
 	if e.successor.Load() == nil {
-		if err = h.banHere(p); !errors.Is(err, errHandedOver) {
+		if err = h.banHere(p); !errors.Is(err, stock.ErrHandedOver) {
 			return err
 		}
 	}
-	err = errHandedOver
+	err = stock.ErrHandedOver
 	if to := e.successor.Load(); to != nil {
 		h.t.Do(func() { err = to.ban(p) })
 	}
@@ -99,17 +64,12 @@ func (h *handler) ban(p ban.Purge) (err error) {
 }
 
 // banHere is ban for this edge's own cache.
-func (h *handler) banHere(p ban.Purge) (err error) {
+func (h *handler) banHere(p ban.Purge) error {
 	c := h.l.edge.caching
-	if c.turning.TryRLock() {
-		defer c.turning.RUnlock()
-		if c.disk() == nil { // nothing blocks
-			return c.banNow(p)
-		}
-		h.t.Do(func() { err = c.banNow(p) })
-		return err
+	done, err := c.PurgeAtOnce(p)
+	if !done {
+		h.t.Do(func() { err = c.Purge(p) })
 	}
-	h.t.Do(func() { err = c.ban(p) })
 	return err
 }
 
@@ -134,7 +94,7 @@ func (h *handler) invalidate() {
 		}
 	}
 	k := &h.kept
-	k.tags = h.l.edge.caching.seed.AppendGroups(k.tags[:0], &resp.Fields, req.Host)
+	k.tags = h.l.edge.caching.Seed.AppendGroups(k.tags[:0], &resp.Fields, req.Host)
 	for _, g := range k.tags {
 		if err := h.ban(ban.Purge{Kind: ban.Tag, Hard: true, Tag: g}); err != nil {
 			h.x.Journal.Detail = "a group could not be purged"
@@ -173,13 +133,13 @@ func (h *handler) forget(path, query []byte, has bool) {
 func (h *handler) forgetKey(keyer *cache.Keyer, k cache.Key) {
 	c, key := h.l.edge.caching, store.Key(k)
 	c.fetches.forget(key)
-	c.store.Delete(key)
+	onDisk := c.Delete(&key)
 	var part cache.Key
 	part, h.scratch = keyer.Part(k, h.scratch)
-	c.store.Delete(store.Key(part))
-	if c.disk().remove(&key) {
+	c.Memory.Delete(store.Key(part))
+	if onDisk {
 		// Else it would be back after a restart.
-		if err := h.ban(ban.Purge{Kind: ban.Tag, Hard: true, Tag: keyTag(&key)}); err != nil {
+		if err := h.ban(stock.KeyPurge(&key)); err != nil {
 			h.x.Journal.Detail = "an invalidation could not be recorded"
 		}
 	}
@@ -214,7 +174,7 @@ func (e *Edge) Purge(p api.Purge) (api.Purged, error) {
 		}
 	}
 	for _, b := range bans {
-		if err := c.ban(b); err != nil {
+		if err := c.Purge(b); err != nil {
 			return api.Purged{}, err
 		}
 	}
@@ -250,7 +210,7 @@ func bansOf(c *caching, t *tree, p api.Purge) (all []ban.Purge, notes []string, 
 			return nil, nil, err
 		}
 		for _, tag := range tags {
-			all = append(all, ban.Purge{Kind: ban.Tag, Hard: hard, Tag: c.seed.Tag([]byte(tag))})
+			all = append(all, ban.Purge{Kind: ban.Tag, Hard: hard, Tag: c.Seed.Tag([]byte(tag))})
 		}
 	}
 	for _, text := range p.Prefixes {
@@ -274,7 +234,7 @@ func bansOf(c *caching, t *tree, p api.Purge) (all []ban.Purge, notes []string, 
 func (e *Edge) cache() *caching {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.caching != nil && e.caching.resting {
+	if e.caching != nil && e.caching.Resting() {
 		return nil
 	}
 	return e.caching

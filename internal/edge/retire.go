@@ -47,7 +47,7 @@ func (e *Edge) takeBans(b api.Bans) error {
 		if err := p.Check(); err != nil {
 			return err
 		}
-		if err := c.ban(p); err != nil {
+		if err := c.Purge(p); err != nil {
 			return err
 		}
 	}
@@ -96,11 +96,11 @@ func (e *Edge) Retire(to string) error {
 		t.pools.StopClocks()
 	}
 	e.bequeath()
-	if c == nil || c.disk() == nil {
+	if c == nil {
 		return nil
 	}
 	e.handing.Go(func() { // Stop waits for it
-		if err := c.disk().close(); err != nil {
+		if err := c.HandOver(); err != nil {
 			slog.Error("handing over the cache's disk", "error", err)
 		}
 	})

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"runtime"
 	"sync"
@@ -154,13 +155,11 @@ func (c *control) spans(w http.ResponseWriter, r *http.Request) {
 		}
 		_ = out.SetWriteDeadline(time.Now().Add(spansTime)) // where the connection has none, there is none
 		all := e.untold()
-		for i := range all {
-			if api.WriteSpans(w, &all[i]) != nil {
-				e.spanTelling.keep(all[i:]) // for the next one
-				return
-			}
+		if tellSpans(w, out, all) != nil {
+			e.spanTelling.keep(all) // for the next one: none of it may have left
+			return
 		}
-		if out.Flush() != nil || last {
+		if last {
 			return
 		}
 		select {
@@ -173,6 +172,16 @@ func (c *control) spans(w http.ResponseWriter, r *http.Request) {
 		case <-tick.C:
 		}
 	}
+}
+
+// tellSpans writes spans and sends them off. On an error it is not known which of them have arrived.
+func tellSpans(w io.Writer, out *http.ResponseController, all []api.Spans) error {
+	for i := range all {
+		if err := api.WriteSpans(w, &all[i]); err != nil {
+			return err
+		}
+	}
+	return out.Flush()
 }
 
 var (

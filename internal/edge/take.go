@@ -25,7 +25,7 @@ func (h *handler) take(cfg *config.Pool, first []byte) (o outcome, took bool) {
 		switch {
 		case resp.Status == 304 && !cache.Confirms(resp, k.view):
 			// RFC 9111, section 4.3.4: it is about something that is not here, and must not freshen what is.
-			h.l.edge.caching.store.Drop(k.ref)
+			h.l.edge.caching.Memory.Drop(k.ref)
 			k.release()
 			k.ask = k.ask[:k.plain]
 			return anew, true
@@ -38,7 +38,7 @@ func (h *handler) take(cfg *config.Pool, first []byte) (o outcome, took bool) {
 		}
 	}
 	if k.has && k.view.Kind() == cache.Part && (resp.Status == 206 && !h.completes() || resp.Status == 416) {
-		h.l.edge.caching.store.Drop(k.ref)
+		h.l.edge.caching.Memory.Drop(k.ref)
 		k.release()
 		k.ask = k.ask[:k.plain] // the whole, then
 		return anew, true
@@ -72,7 +72,7 @@ func (h *handler) unshare(why cache.Reason) {
 	c := h.l.edge.caching
 	if ttl := h.route.cache.policy.HitForMiss; ttl > 0 && !k.hole && why.Lasts(h.asked(), h.x.Resp.Status) {
 		h.scratch = cache.AppendHole(h.scratch[:0], h.l.loop.Wall(), ttl, why)
-		c.put(k.led.key, h.scratch, &k.led.spoiled)
+		c.Put(k.led.key, h.scratch, &k.led.spoiled)
 	}
 	k.led.move(unshared)
 	c.fetches.part(k.led)
@@ -102,7 +102,7 @@ func (h *handler) keepBody(cfg *config.Pool, life cache.Life, first []byte, o *o
 		h.scratch = make([]byte, 0, 4<<10)
 		return cache.TooLarge
 	}
-	fill, err := h.l.edge.caching.store.Begin(key, h.scratch, length)
+	fill, err := h.l.edge.caching.Memory.Begin(key, h.scratch, length)
 	if err == nil {
 		if err = k.part.begin(fill, first); err != nil {
 			fill.Abort()
@@ -110,7 +110,7 @@ func (h *handler) keepBody(cfg *config.Pool, life cache.Life, first []byte, o *o
 	}
 	if errors.Is(err, store.ErrTooLarge) && h.startLarge(length) {
 		// It is taken to the disk as it comes.
-		fill, err = h.l.edge.caching.store.Begin(key, h.scratch, 0)
+		fill, err = h.l.edge.caching.Memory.Begin(key, h.scratch, 0)
 		if err != nil {
 			k.led.large.Abort()
 			k.led.large = nil
@@ -169,7 +169,7 @@ func (h *handler) committed(fill *store.Fill) {
 		return
 	}
 	// Committed first and looked at afterwards: a purge in between finds the object and this look finds the purge.
-	c.disk().supersede(&k.key)
+	c.Supersede(&k.key)
 	fill.Unless(&k.led.spoiled)
 	if err := fill.Commit(); err != nil {
 		slog.Debug("a response is not kept", "error", err)
@@ -179,7 +179,7 @@ func (h *handler) committed(fill *store.Fill) {
 		}
 	}
 	if k.stored {
-		c.disk().keep(k.ref, &k.led.spoiled)
+		c.Keep(k.ref, &k.led.spoiled)
 	}
 	h.settle()
 }
@@ -191,7 +191,7 @@ func (h *handler) overtaken() bool {
 		return true
 	}
 	var verdict ban.Verdict
-	verdict, _, k.tags = h.l.edge.caching.purged(&k.primary, k.view, k.led.born, k.tags)
+	verdict, _, k.tags = h.l.edge.caching.Purged(&k.primary, k.view, k.led.born, k.tags)
 	return verdict == ban.Hard
 }
 
@@ -205,11 +205,11 @@ func (h *handler) placed() (store.Key, bool) {
 		return primary, true
 	}
 	var old cache.View
-	if was, ok := c.store.Peek(primary); ok {
+	if was, ok := c.Memory.Peek(primary); ok {
 		defer was.Release()
 		old = cache.NewView(was.Head())
 	}
-	epoch := c.epoch()
+	epoch := newEpoch()
 	newest := false
 	if old.Kind() == cache.Variants {
 		epoch = old.Epoch()
@@ -220,7 +220,7 @@ func (h *handler) placed() (store.Key, bool) {
 	}
 	if !newest {
 		h.scratch = cache.AppendVariants(h.scratch[:0], old, names, epoch)
-		if !c.put(primary, h.scratch, h.revoked()) {
+		if !c.Put(primary, h.scratch, h.revoked()) {
 			return primary, false
 		}
 	}
@@ -242,9 +242,9 @@ func (h *handler) appendStored(dst []byte, life cache.Life, resp *message.Respon
 	k, rc := &h.kept, h.route.cache
 	req := &h.x.Req
 	k.url = rc.keyer.AppendTarget(k.url[:0], req.Path, req.Query, req.HasQuery)
-	k.tags = h.l.edge.caching.seed.AppendTags(k.tags[:0], &resp.Fields, req.Host)
+	k.tags = h.l.edge.caching.Seed.AppendTags(k.tags[:0], &resp.Fields, req.Host)
 	if _, alike := cache.ParseNoVary(&resp.Fields); alike {
-		k.tags = append(k.tags, h.l.edge.caching.seed.AlikeTag(req.Host, req.Path))
+		k.tags = append(k.tags, h.l.edge.caching.Seed.AlikeTag(req.Host, req.Path))
 	}
 	return cache.AppendStored(dst, &cache.Stored{Life: life, Born: k.since(), Host: req.Host, URL: k.url, Tags: k.tags, Strip: rc.policy.Strip, Serial: rand.Uint64()}, resp)
 }
@@ -402,8 +402,7 @@ func (h *handler) freshen() outcome {
 	}
 	h.up.release(h)
 	if why != cache.Kept { // it may not be kept any longer, but it may be served this once
-		c.store.Drop(k.ref)
-		c.disk().remove(&k.key)
+		c.Drop(k.ref, &k.key)
 		k.why = why
 	} else {
 		keepSurrogate(&life, &k.life)
@@ -412,14 +411,14 @@ func (h *handler) freshen() outcome {
 		h.scratch = h.appendStored(h.scratch[:0], life, &fresh)
 		if h.scratch == nil {
 			h.scratch = make([]byte, 0, 4<<10)
-		} else if err := c.store.ReplaceHead(k.ref, h.scratch); err != nil {
+		} else if err := c.Memory.ReplaceHead(k.ref, h.scratch); err != nil {
 			slog.Debug("a response could not be freshened", "error", err)
-		} else if r, ok := c.store.Peek(k.key); ok {
+		} else if r, ok := c.Memory.Peek(k.key); ok {
 			large := k.large // it has the same body
 			k.large = nil
 			k.release()
 			k.ref, k.has, k.view, k.stored, k.large = r, true, cache.NewView(r.Head()), true, large
-			c.disk().keep(r, h.revoked())
+			c.Keep(r, h.revoked())
 		}
 	}
 	k.age = k.life.Now(h.l.loop.Wall())
@@ -465,8 +464,7 @@ func (h *handler) headed() (o outcome, took bool) {
 	}
 	length := announced(&resp.Fields)
 	if !cache.Confirms(resp, k.view) || length >= 0 && length != k.ref.Size() {
-		h.l.edge.caching.store.Drop(k.ref)
-		h.l.edge.caching.disk().remove(&k.key)
+		h.l.edge.caching.Drop(k.ref, &k.key)
 		return 0, false
 	}
 	return h.freshen(), true

@@ -29,7 +29,7 @@ func (h *handler) tell(now int64) {
 		line.Minor = journal.NoVersion // 1.0 comes to the same, and is not worth a guess
 	}
 	line.Take(&h.x.Journal, now)
-	line.Why = h.whyUncached()
+	line.Why, line.Parts = h.whyUncached(), h.parts.all
 	h.l.told.Tell(line, &h.x.Journal, now)
 }
 

@@ -29,6 +29,11 @@ type story struct {
 	Failed bool
 	Listen string
 	Stages map[string]float64 `json:"stages_ms"`
+	Parts  []struct {
+		Target, Cache string
+		Status        int
+		MS            float64
+	}
 }
 
 // control serves the edge's control interface for a test.

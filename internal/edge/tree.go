@@ -12,6 +12,7 @@ import (
 	"github.com/weirhq/weir/internal/api"
 	"github.com/weirhq/weir/internal/compress"
 	"github.com/weirhq/weir/internal/config"
+	"github.com/weirhq/weir/internal/edge/relay"
 	"github.com/weirhq/weir/internal/edge/tally"
 	"github.com/weirhq/weir/internal/exchange"
 	"github.com/weirhq/weir/internal/http1"
@@ -30,10 +31,10 @@ type tree struct {
 	table          *route.Table
 	pools          *pool.Set
 	sites          []siteTree
-	routes         []routeTree          // by route.Route.Index
-	tcp            map[string]*tcpEntry // by network and address: where no HTTP is spoken
-	scoped         bool                 // a client's request may take a route with a cache that another's for the same URL does not take
-	dormant        bool                 // a route has had a cache, in this process, that it has no more: what it kept may be wanted again
+	routes         []routeTree             // by route.Route.Index
+	tcp            map[string]*relay.Entry // by network and address: where no HTTP is spoken
+	scoped         bool                    // a client's request may take a route with a cache that another's for the same URL does not take
+	dormant        bool                    // a route has had a cache, in this process, that it has no more: what it kept may be wanted again
 	limits         http1.Limits
 	responseLimits http1.Limits
 	traces         *tracing      // nil: there are none
@@ -165,7 +166,7 @@ func newTree(cfg *config.Config, env pool.Env, old *tree, c *caching, names *tal
 	if t.pools, err = pool.Build(cfg, env, oldPools); err != nil {
 		return nil, err
 	}
-	t.tcp = newTCPEntries(cfg, t.pools, names)
+	t.tcp = relay.Entries(cfg, t.pools, names)
 	t.routes = make([]routeTree, len(t.table.Routes()))
 	for _, r := range t.table.Routes() {
 		t.routes[r.Index] = t.newRoute(r, roots[r.Index])
@@ -177,7 +178,7 @@ func newTree(cfg *config.Config, env pool.Env, old *tree, c *caching, names *tal
 			return nil, err
 		}
 		if r.Config.Cache != nil {
-			if t.routes[r.Index].cache, err = newRouteCache(r.Config, c.seed); err != nil {
+			if t.routes[r.Index].cache, err = newRouteCache(r.Config, c.Seed); err != nil {
 				return nil, err
 			}
 		}

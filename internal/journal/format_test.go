@@ -147,10 +147,13 @@ func TestRedaction(t *testing.T) {
 		"/x/reset/abc":                        "/x/reset/abc",
 		"":                                    "",
 	} {
-		l := &Line{Client: netip.MustParseAddr("::ffff:192.0.2.77"), Target: []byte(target), Referer: []byte("https://www.example.com" + target), UserAgent: []byte("x")}
+		l := &Line{Client: netip.MustParseAddr("::ffff:192.0.2.77"), Target: []byte(target), Parts: []Part{{Target: []byte(target)}, {Target: []byte(target)}}, Referer: []byte("https://www.example.com" + target), UserAgent: []byte("x")}
 		got := d.Show(l)
 		if string(got.Target) != want || string(got.Referer) != "https://www.example.com"+want {
 			t.Errorf("%s: %s, %s", target, got.Target, got.Referer)
+		}
+		if len(got.Parts) != 2 || string(got.Parts[0].Target) != want || string(got.Parts[1].Target) != want || string(l.Parts[0].Target) != target {
+			t.Errorf("%s: fragments are shown as %+v", target, got.Parts)
 		}
 		if got.Client.String() != "192.0.2.0" || got.UserAgent != nil || string(l.Target) != target || l.UserAgent == nil {
 			t.Errorf("%s: %+v", target, got)

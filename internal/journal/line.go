@@ -38,6 +38,7 @@ type Line struct {
 	Includes, Failed          int    // fragments of a page
 	Why                       string // the cache did what it did, as in Cache-Status; only stories tell it
 	Slow, Failure             bool   // it took longer than log.slow; it came to nothing by weir's or a server's doing. Likewise
+	Parts                     []Part // the first fragments of a page, MaxParts at the most. Likewise
 
 	Sample string // the share of such lines that this log has, as a number; "": this log has all lines
 
@@ -46,6 +47,20 @@ type Line struct {
 	Connect   time.Duration // until the connection to the server was there
 	FirstByte time.Duration // from the request's last byte sent to the response's head
 }
+
+// Part is a fragment of a page, as its place was filled. The target may be a view, as those of lines are.
+type Part struct {
+	Target []byte
+	Status int // 0: no response came
+	Cache  Cache
+	Took   time.Duration // from when it was asked for to its end, or to when nobody waited for it any more
+}
+
+// MaxParts is how many fragments of a page are told of one by one, and PartText how many bytes of their targets.
+const (
+	MaxParts = 16
+	PartText = 256
+)
 
 // NoVersion stands for the minor version of a request whose line was refused before its version was reached.
 const NoVersion = 255

@@ -27,6 +27,11 @@ func ReadStory(text []byte) (*Story, error) {
 		Connect                                                         float64            `json:"connect_ms"`
 		FirstByte                                                       float64            `json:"first_byte_ms"`
 		Stages                                                          map[string]float64 `json:"stages_ms"`
+		Parts                                                           []struct {
+			Target, Cache string
+			Status        int
+			Took          float64 `json:"ms"`
+		}
 	}
 	if err := json.Unmarshal(text, &in); err != nil {
 		return nil, fmt.Errorf("reading a story: %w", err)
@@ -47,6 +52,9 @@ func ReadStory(text []byte) (*Story, error) {
 	l.Cache = Cache(number(cacheWords[:], in.Cache))
 	l.Session = Session(number(sessionWords[:], in.Session))
 	l.Hedge = Hedge(number(hedgeWords[:], in.Hedge))
+	for _, p := range in.Parts[:min(len(in.Parts), MaxParts)] {
+		l.Parts = append(l.Parts, Part{Target: []byte(p.Target), Status: p.Status, Cache: Cache(number(cacheWords[:], p.Cache)), Took: millis(p.Took)})
+	}
 	for i, word := range stageWords {
 		s.At[i] = -1
 		if ms, ok := in.Stages[word]; ok {

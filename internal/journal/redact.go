@@ -41,6 +41,7 @@ type Redactor struct {
 	line       Line
 	text       []byte
 	name       []byte
+	parts      []Part
 }
 
 // NewRedactor returns nil for a redaction that leaves nothing out.
@@ -83,6 +84,11 @@ func (d *Redactor) Show(l *Line) *Line {
 	d.text = d.text[:0]
 	out.Target = d.address(l.Target, 0)
 	out.Referer = d.address(out.Referer, pathOf(out.Referer))
+	d.parts = append(d.parts[:0], l.Parts...)
+	for i := range d.parts {
+		d.parts[i].Target = d.address(d.parts[i].Target, 0)
+	}
+	out.Parts = d.parts
 	return out
 }
 

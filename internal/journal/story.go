@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"strconv"
 	"strings"
 	"time"
 )
@@ -8,9 +9,10 @@ import (
 // Story is one request as it is told after the fact: its line, and when it reached which stage. It owns its texts, and is made
 // to be used again: a ring of them is the memory of what was slow or failed.
 type Story struct {
-	Line Line
-	At   [NumStages]time.Duration // since the request's first byte, -1 for a stage that it did not reach
-	text []byte
+	Line  Line
+	At    [NumStages]time.Duration // since the request's first byte, -1 for a stage that it did not reach
+	text  []byte
+	parts []Part // memory of Line's
 }
 
 // storyText is how much of one text of a client's a story keeps.
@@ -19,7 +21,7 @@ const storyText = 512
 // Take makes s the story of a request: of its line, which is copied, and its journal.
 func (s *Story) Take(l *Line, j *Journal) {
 	s.Line = *l
-	s.own(s.text[:0])
+	s.own(s.text[:0], s.parts[:0])
 	s.Line.Name = strings.Clone(l.Name[:min(len(l.Name), storyText)]) // it may be a view as well
 	for i := range s.At {
 		s.At[i] = -1
@@ -29,26 +31,40 @@ func (s *Story) Take(l *Line, j *Journal) {
 	}
 }
 
-// own has the line's texts stand in text from now on.
-func (s *Story) own(text []byte) {
+// own has the line's texts stand in text from now on, and its parts in parts.
+func (s *Story) own(text []byte, parts []Part) {
+	parts = append(parts, s.Line.Parts[:min(len(s.Line.Parts), MaxParts)]...)
 	texts := [...]*[]byte{&s.Line.Method, &s.Line.Target, &s.Line.Host, &s.Line.Referer, &s.Line.UserAgent, &s.Line.ID}
-	var ends [len(texts)]int
+	var ends [len(texts) + MaxParts]int
 	for i, t := range texts {
 		text = append(text, (*t)[:min(len(*t), storyText)]...)
 		ends[i] = len(text)
+	}
+	for i := range parts {
+		t := parts[i].Target
+		text = append(text, t[:min(len(t), PartText)]...)
+		ends[len(texts)+i] = len(text)
 	}
 	from := 0
 	for i, t := range texts {
 		*t = text[from:ends[i]:ends[i]]
 		from = ends[i]
 	}
-	s.text = text
+	for i := range parts {
+		end := ends[len(texts)+i]
+		parts[i].Target = text[from:end:end]
+		from = end
+	}
+	s.text, s.parts = text, parts
+	if s.Line.Parts = parts; len(parts) == 0 {
+		s.Line.Parts = nil
+	}
 }
 
 // Clone returns a story that shares nothing with s.
 func (s *Story) Clone() *Story {
 	c := *s
-	c.own(make([]byte, 0, len(s.text)))
+	c.own(make([]byte, 0, len(s.text)), nil)
 	return &c
 }
 
@@ -59,8 +75,8 @@ var stageWords = [NumStages]string{"begun", "head_read", "routed", "body_read", 
 func (s Stage) String() string { return stageWords[min(s, NumStages-1)] }
 
 // AppendStory appends s as one JSON object and a line feed: what the access log has in JSON, why the cache did what it did
-// ("cache_why"), whether it is among the slow or the failed, and the stages with their milliseconds since the first byte
-// ("stages_ms"), in their order.
+// ("cache_why"), whether it is among the slow or the failed, the first fragments of a page ("parts"), and the stages with their milliseconds
+// since the first byte ("stages_ms"), in their order.
 func AppendStory(dst []byte, s *Story) []byte {
 	dst = AppendJSON(dst, &s.Line)
 	dst = dst[:len(dst)-len("}\n")]
@@ -71,6 +87,7 @@ func AppendStory(dst []byte, s *Story) []byte {
 	if s.Line.Failure {
 		dst = append(dst, `,"failed":true`...)
 	}
+	dst = appendParts(dst, s.Line.Parts)
 	dst = append(dst, `,"stages_ms":{`...)
 	first := true
 	for i, at := range s.At {
@@ -85,4 +102,22 @@ func AppendStory(dst []byte, s *Story) []byte {
 		dst = appendMillis(dst, at)
 	}
 	return append(dst, "}}\n"...)
+}
+
+func appendParts(dst []byte, parts []Part) []byte {
+	if len(parts) == 0 {
+		return dst
+	}
+	dst = append(dst, `,"parts":[`...)
+	for i := range parts {
+		p := &parts[i]
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendQuoted(append(dst, `{"target":`...), p.Target)
+		dst = strconv.AppendInt(append(dst, `,"status":`...), int64(p.Status), 10)
+		dst = appendText(dst, `,"cache":`, p.Cache.String())
+		dst = append(appendMillis(append(dst, `,"ms":`...), p.Took), '}')
+	}
+	return append(dst, ']')
 }

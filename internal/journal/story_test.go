@@ -63,6 +63,49 @@ func TestAStoryOwnsItsTexts(t *testing.T) {
 	}
 }
 
+// TestParts: a story names the first fragments of its page, owns what it says of them, and takes no memory anew for the next.
+func TestParts(t *testing.T) {
+	target := []byte("/box?a=\"1\"" + strings.Repeat("x", 1000))
+	l := &Line{Target: []byte("/"), Includes: 20}
+	for i := range 20 {
+		l.Parts = append(l.Parts, Part{Target: target, Status: 200 + i, Cache: Hit, Took: 1500 * time.Microsecond})
+	}
+	l.Parts[1] = Part{Target: []byte("/gone")}
+	var s Story
+	s.Take(l, &Journal{})
+	c := s.Clone()
+	for i := range target {
+		target[i] = 'y'
+	}
+	s.Take(&Line{Parts: []Part{{Target: []byte("/other")}}}, &Journal{})
+	text := AppendStory(nil, c)
+	if n := bytes.Count(text, []byte(`"status":`)); n != MaxParts+1 {
+		t.Errorf("%d parts: %s", n-1, text)
+	}
+	begin := `,"parts":[{"target":"/box?a=\"1\"` + strings.Repeat("x", PartText-len(`/box?a="1"`)) + `","status":200,"cache":"hit","ms":1.500},{"target":"/gone","status":0,"ms":0.000},{`
+	if !bytes.Contains(text, []byte(begin)) {
+		t.Errorf("no %s in\n%s", begin, text)
+	}
+	read, err := ReadStory(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again := AppendStory(nil, read); !bytes.Equal(again, text) {
+		t.Errorf("read and written again:\n%s\n%s", again, text)
+	}
+	if line := AppendJSON(nil, &c.Line); bytes.Contains(line, []byte("parts")) {
+		t.Errorf("an access log has them: %s", line)
+	}
+	l.Parts = l.Parts[:2]
+	if n := testing.AllocsPerRun(100, func() { s.Take(l, &Journal{}); text = AppendStory(text[:0], &s) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	s.Take(&Line{}, &Journal{})
+	if text := AppendStory(nil, &s); bytes.Contains(text, []byte("parts")) {
+		t.Errorf("another request has them: %s", text)
+	}
+}
+
 // Whatever a client sends, a story is one line of JSON, and what is read of it is written the same.
 func FuzzStory(f *testing.F) {
 	f.Add("GET", "/a?b=c", "www.example.com", "x\r\n\x1b[2J", "id", "name")
@@ -71,7 +114,7 @@ func FuzzStory(f *testing.F) {
 		j := &Journal{}
 		j.At[Begun], j.At[Delivered] = 1, 2_000_001
 		var s Story
-		s.Take(&Line{Method: []byte(method), Target: []byte(target), Host: []byte(host), UserAgent: []byte(agent), ID: []byte(id)}, j)
+		s.Take(&Line{Method: []byte(method), Target: []byte(target), Host: []byte(host), UserAgent: []byte(agent), ID: []byte(id), Parts: []Part{{Target: []byte(target)}, {Target: []byte(agent)}}}, j)
 		text := AppendStory(nil, &s)
 		if !json.Valid(text) || bytes.Count(text, []byte("\n")) != 1 || bytes.Contains(text, []byte(`"forged"`)) {
 			t.Fatalf("%q", text)

@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -13,6 +14,9 @@ import (
 	"github.com/weirhq/weir/internal/app"
 	"github.com/weirhq/weir/internal/config"
 )
+
+// errBetweenEdges is that no edge serves just now, which is over in a moment.
+var errBetweenEdges = errors.New("the edge is being started: try again")
 
 const (
 	callTime   = 10 * time.Second // for the edge to answer a call
@@ -61,21 +65,30 @@ func (k *keeper) snapshot(p *proposal) snapshot {
 		cfg, source = p.cfg, p.source
 	}
 	k.version++
-	s := snapshot{state: api.EdgeState{Version: k.version, Source: source, Secret: k.secret, Workers: []api.Worker{}, RunDir: k.runDir}, apps: map[string]bool{}, proposal: p}
+	s := snapshot{state: api.EdgeState{Version: k.version, Source: source, Secret: k.secret, RunDir: k.runDir}, apps: map[string]bool{}, proposal: p}
 	for _, a := range cfg.Apps {
 		s.apps[a.Name] = true
 	}
-	for _, r := range k.apps {
-		if s.apps[r.life.App().Name] {
-			s.state.Workers = append(s.state.Workers, r.life.Serving()...)
-		}
+	s.state.Workers = k.serving(s.apps)
+	s.state.Hands = standing(k.people.hands, cfg, s.state.Workers)
+	if p == nil { // what is only proposed may be refused
+		k.people.hands = s.state.Hands
 	}
-	k.people.hands = standing(k.people.hands, cfg, s.state.Workers)
-	s.state.Hands = k.people.hands
 	if cfg.Chaos {
 		s.state.Faults = k.chaos.afflictions()
 	}
 	return s
+}
+
+// serving are the workers of a configuration's apps. As an event.
+func (k *keeper) serving(apps map[string]bool) []api.Worker {
+	all := []api.Worker{}
+	for _, r := range k.apps {
+		if apps[r.life.App().Name] {
+			all = append(all, r.life.Serving()...)
+		}
+	}
+	return all
 }
 
 // startEdge starts an edge on the sockets with the state in force. If it cannot, it tries again.
@@ -247,7 +260,7 @@ func edgeWait(deaths int, served bool) time.Duration {
 }
 
 // ask calls an edge (GET if there is nothing to tell it), and gives up when it dies: the control socket outlives it, so a call that it had not taken yet
-// would wait there for its successor.
+// would wait there for its successor. When it returns, an edge whose death was why nobody answered is known to be dead.
 func (k *keeper) ask(e *edge, within time.Duration, path string, in, out any) error {
 	ctx, cancel := context.WithTimeout(k.ctx, within)
 	answered := make(chan struct{})
@@ -259,10 +272,21 @@ func (k *keeper) ask(e *edge, within time.Duration, path string, in, out any) er
 		cancel()
 	})
 	defer close(answered)
+	var err error
 	if in == nil {
-		return e.door.client.Get(ctx, path, out)
+		err = e.door.client.Get(ctx, path, out)
+	} else {
+		err = e.door.client.Post(ctx, path, in, out)
 	}
-	return e.door.client.Post(ctx, path, in, out)
+	if gone := (*api.Unreachable)(nil); errors.As(err, &gone) && ctx.Err() == nil {
+		// Its connections are cut a moment before its end is known.
+		select {
+		case <-e.exited:
+		case <-ctx.Done():
+		case <-time.After(lastWords):
+		}
+	}
+	return err
 }
 
 // settle tells the edge what has changed, if anything has and the edge can be told.
@@ -310,6 +334,7 @@ func (k *keeper) pushed(e *edge, s snapshot, err error) {
 		e.told = s
 		if s.proposal != nil {
 			k.cfg, k.source = s.proposal.cfg, s.proposal.source
+			k.people.hands = standing(k.people.hands, k.cfg, k.serving(s.apps))
 			k.calmIfForbidden()
 			k.proposal = nil
 			s.proposal.answer <- nil

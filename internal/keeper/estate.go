@@ -158,7 +158,7 @@ func (k *keeper) leaves(trial bool) (*estate, error) {
 		return nil, errStopping
 	}
 	if k.edge == nil || k.coming != nil || k.former != nil || !k.edge.ready {
-		return nil, errors.New("the edge is being started: try again")
+		return nil, errBetweenEdges
 	}
 	now := time.Now()
 	b := bequest{estate: estate{

@@ -104,7 +104,7 @@ func (k *keeper) beginHandover(p *program) (*edge, error) {
 		return nil, errStopping
 	case k.edge == nil || !k.edge.ready:
 		p.close()
-		return nil, errors.New("the edge is being started: try again")
+		return nil, errBetweenEdges
 	}
 	d, err := k.makeDoor()
 	if err != nil {
@@ -174,7 +174,7 @@ func (k *keeper) promote(e *edge) (old *edge, err error) {
 	}
 	if k.edge == nil || !k.edge.ready {
 		e.signal(syscall.SIGKILL)
-		return nil, errors.New("the edge died meanwhile and is being started again: try again")
+		return nil, errBetweenEdges
 	}
 	if err := k.pointTo(e.door); err != nil {
 		e.signal(syscall.SIGKILL)

@@ -88,16 +88,19 @@ type keeper struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 
-	events   chan func()
-	ended    chan struct{} // the goroutine that handles events is done
-	finished chan struct{} // everything is stopped
-	now      chan struct{} // stop at once
-	work     sync.WaitGroup
-	op       chan struct{} // holds one token: who has it reloads
-	filing   atomic.Int32  // who have it or wait for it for an included file, which is a matter of moments
-	reads    atomic.Int64  // how often files have been read
-	callers  atomic.Int32  // who asked for an upgrade and have no answer yet
-	included *included     // nil: Options.Load knows of none
+	events    chan func()
+	ended     chan struct{}  // the goroutine that handles events is done
+	finished  chan struct{}  // everything is stopped
+	released  chan struct{}  // and nothing is held any more
+	stops     sync.WaitGroup // calls that asked for it
+	now       chan struct{}  // stop at once
+	work      sync.WaitGroup
+	op        chan struct{} // holds one token: who has it reloads
+	filing    atomic.Int32  // who have it or wait for it for an included file, which is a matter of moments
+	upgrading atomic.Bool   // an upgrade has it
+	reads     atomic.Int64  // how often files have been read
+	callers   atomic.Int32  // who asked for an upgrade and have no answer yet
+	included  *included     // nil: Options.Load knows of none
 
 	// Owned by the goroutine that handles events.
 	cfg        *config.Config
@@ -157,6 +160,7 @@ func Run(ctx context.Context, o Options) error {
 func (k *keeper) run(ctx context.Context) error {
 	if k.heir != nil {
 		k.op <- struct{}{} // the upgrade goes on: nobody who calls can be before it
+		k.upgrading.Store(true)
 	}
 	k.takeCalls()
 	if k.opts.Watchdog > 0 {

@@ -65,7 +65,7 @@ func newKeeper(o Options, cfg *config.Config) *keeper {
 	}
 	k := &keeper{
 		opts: o, since: time.Now(), runDir: cfg.RunDir, level: &slog.LevelVar{}, cfg: cfg,
-		events: make(chan func()), ended: make(chan struct{}), finished: make(chan struct{}), now: make(chan struct{}),
+		events: make(chan func()), ended: make(chan struct{}), finished: make(chan struct{}), released: make(chan struct{}), now: make(chan struct{}),
 		op: make(chan struct{}, 1), listeners: map[string]*listener{}, used: map[string]map[int]int{}, tickets: map[int]chan string{}, warned: map[string]bool{},
 		self: thisProgram(),
 	}
@@ -260,7 +260,7 @@ func misses(cfg *config.Config, a *config.App, err error) error {
 
 // close ends what still runs, when all workers and the edge are gone.
 func (k *keeper) close() {
-	// A call that asked for the stop is to get its answer; one that hangs is not waited for.
+	// Calls are to get their answers; one that hangs is not waited for.
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	close(k.ended)
@@ -279,6 +279,18 @@ func (k *keeper) close() {
 	k.log.Info("stopped")
 	k.sink.Close(time.Second)
 	k.letGo()
+	k.answerStops()
+}
+
+// answerStops has those answered who asked for the stop.
+func (k *keeper) answerStops() {
+	close(k.released)
+	answered := make(chan struct{})
+	go func() { defer close(answered); k.stops.Wait() }()
+	select {
+	case <-answered:
+	case <-time.After(time.Second): // a few bytes that a socket does not take
+	}
 }
 
 // letGo lets go of what open has made.

@@ -24,21 +24,25 @@ func (k *keeper) reload(r api.Reload) error {
 
 // take takes the token. Who has it for an included file is waited for.
 func (k *keeper) take() error {
-	select {
+	for k.filing.Load() > 0 && !k.upgrading.Load() {
+		select {
+		case k.op <- struct{}{}:
+			return nil
+		case <-k.ended:
+			return errStopping
+		case <-time.After(tokenPoll): // an upgrade may have it by now, in whose way no call is to be
+		}
+	}
+	select { // after the look at filing, which falls when the token is free again
 	case k.op <- struct{}{}:
 		return nil
 	default:
-	}
-	if k.filing.Load() == 0 {
 		return errBusy
 	}
-	select {
-	case k.op <- struct{}{}:
-		return nil
-	case <-k.ended:
-		return errStopping
-	}
 }
+
+// tokenPoll is how often it is looked who has the token.
+const tokenPoll = 5 * time.Millisecond
 
 // reloadNow is reload for who has the token, and lets it go.
 func (k *keeper) reloadNow(r api.Reload) error {
@@ -46,14 +50,9 @@ func (k *keeper) reloadNow(r api.Reload) error {
 	var err, files error
 	if r.App != "" {
 		err = k.replace(r.App)
-		<-k.op
 	} else {
 		k.notify("RELOADING=1")
 		err = k.reloadAll()
-		<-k.op
-		if err == nil && k.included != nil {
-			files = k.included.readAgain()
-		}
 	}
 	what, problem := "the configuration", "reload: "
 	if r.App != "" {
@@ -61,7 +60,6 @@ func (k *keeper) reloadNow(r api.Reload) error {
 	}
 	took := time.Since(begun).Round(time.Millisecond)
 	called := k.call(func() {
-		defer k.notifyAgain()
 		var none noApp
 		done := api.Intervention{Do: "reload", What: what, By: r.By, Reason: r.Reason, At: begun.UTC().Format(time.RFC3339)}
 		attrs := append([]any{"after", took}, who(r.By, r.Reason)...)
@@ -83,6 +81,11 @@ func (k *keeper) reloadNow(r api.Reload) error {
 		}
 		k.people.note(done)
 	})
+	<-k.op // now, when what came of it is known: what comes of the next one must not be overwritten with it
+	if r.App == "" && err == nil && k.included != nil {
+		files = k.included.readAgain()
+	}
+	called = errors.Join(called, k.call(k.notifyAgain))
 	return errors.Join(err, files, called) // of files, the log and the status tell by themselves
 }
 
@@ -114,27 +117,40 @@ func (k *keeper) replace(name string) error {
 	})
 }
 
-// wait gives a life the event that f returns and waits for its answer.
+// wait gives a life the event that f returns and waits for its answer. What the life is doing for somebody else (it begins, or its file
+// has changed) comes to its end first.
 func (k *keeper) wait(f func() (*running, func(int) app.Event, error)) error {
-	var answer <-chan string
-	var err error
-	if called := k.call(func() {
-		if k.stopping {
-			err = errStopping
-			return
+	for {
+		var answer <-chan string
+		var err error
+		if called := k.call(func() {
+			if k.stopping {
+				err = errStopping
+				return
+			}
+			r, event, e := f()
+			if err = e; err == nil && r.life.Wished() == 0 {
+				answer = k.wish(r, event)
+			}
+		}); called != nil {
+			return called
 		}
-		r, event, e := f()
-		if err = e; err == nil {
-			answer = k.wish(r, event)
+		if err != nil {
+			return err
 		}
-	}); called != nil {
-		return called
+		if answer != nil {
+			return k.answer(answer)
+		}
+		select {
+		case <-time.After(wishPoll):
+		case <-k.ended:
+			return errStopping
+		}
 	}
-	if err != nil {
-		return err
-	}
-	return k.answer(answer)
 }
+
+// wishPoll is how often it is looked whether an app is done with what it was about.
+const wishPoll = 20 * time.Millisecond
 
 func (k *keeper) answer(c <-chan string) error {
 	select {
@@ -175,6 +191,9 @@ func (k *keeper) reloadAll() error {
 // become puts another configuration in force; then is called when it is, and what follows from that is still to be done.
 func (k *keeper) become(cfg *config.Config, warnings []config.Warning, then func()) error {
 	c := &change{cfg: cfg}
+	if err := k.awaitLeaving(cfg); err != nil {
+		return err
+	}
 	var err error
 	called := k.call(func() { err = k.plan(c, warnings) })
 	if err = errors.Join(called, err); err != nil {
@@ -185,6 +204,31 @@ func (k *keeper) become(cfg *config.Config, warnings []config.Warning, then func
 	}
 	then()
 	return k.finish(c)
+}
+
+// awaitLeaving waits until the apps of a configuration that are being stopped, since a file does not name them any more, are gone: they
+// begin anew then.
+func (k *keeper) awaitLeaving(cfg *config.Config) error {
+	for {
+		var leaving chan struct{}
+		if err := k.call(func() {
+			for _, a := range cfg.Apps {
+				if r := k.find(a.Name); r != nil && r.leaving != nil {
+					leaving = r.leaving
+				}
+			}
+			if k.stopping {
+				leaving = nil
+			}
+		}); err != nil || leaving == nil {
+			return err
+		}
+		select {
+		case <-leaving:
+		case <-k.ended:
+			return errStopping
+		}
+	}
 }
 
 // plan finds out what changes, and opens new listeners. As an event.

@@ -100,7 +100,7 @@ func (k *keeper) resumeCalls() {
 	k.takeCalls()
 }
 
-func (k *keeper) serveStatus(w http.ResponseWriter, r *http.Request) {
+func (k *keeper) serveStatus(w http.ResponseWriter, _ *http.Request) {
 	var s api.Status
 	var edge *edge
 	if err := k.call(func() {
@@ -112,13 +112,11 @@ func (k *keeper) serveStatus(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if edge != nil {
-		ctx, cancel := context.WithTimeout(r.Context(), statusTime)
-		defer cancel()
 		var e api.EdgeStatus
-		if err := edge.door.client.Get(ctx, "/v1/status", &e); err == nil {
+		if err := k.ask(edge, statusTime, "/v1/status", nil, &e); err == nil {
 			s.Edge = &e
 			countFaults(s.Faults, e.Faults)
-		} else if s.Problem == "" {
+		} else if s.Problem == "" && !edge.dead() {
 			s.Problem = "the edge does not tell its status: " + err.Error()
 		}
 	}
@@ -186,14 +184,22 @@ func (k *keeper) serveReopen(w http.ResponseWriter, _ *http.Request) {
 // reopen has the edges open their access log anew. An edge that is started later, or instead, opens it anyway.
 func (k *keeper) reopen() error {
 	var edges []*edge
-	if err := k.call(func() { edges = k.edges() }); err != nil {
+	if err := k.call(func() {
+		if edges = k.edges(); k.coming != nil { // it may have the file open already
+			edges = append(edges, k.coming)
+		}
+	}); err != nil {
 		return err
 	}
+	var problem error
 	for _, e := range edges {
 		if err := k.ask(e, callTime, "/v1/reopen", struct{}{}, nil); err != nil && !e.dead() {
 			k.log.Error("the access log cannot be opened anew: the old file is written on", "error", err)
-			return err
+			problem = errors.Join(problem, err)
 		}
+	}
+	if problem != nil {
+		return problem
 	}
 	k.log.Info("opened the access log anew")
 	return nil
@@ -284,7 +290,7 @@ func (k *keeper) askServing(path string, in, out any) error {
 				return err
 			}
 		} else if time.Now().After(end) {
-			return errors.New("the edge is being started: try again")
+			return errBetweenEdges
 		}
 		select {
 		case <-k.ended:
@@ -297,6 +303,7 @@ func (k *keeper) askServing(path string, in, out any) error {
 // edgePoll is how often it is looked whether there is an edge again.
 const edgePoll = 20 * time.Millisecond
 
+// serveStop answers when the run directory is free: another weir may be started with it at once.
 func (k *keeper) serveStop(w http.ResponseWriter, r *http.Request) {
 	in := api.Stop{Within: -1}
 	if err := api.ReadRequest(w, r, &in); err != nil {
@@ -304,6 +311,7 @@ func (k *keeper) serveStop(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	err := k.call(func() {
+		k.stops.Add(1)
 		drain := k.cfg.Timeouts.Drain
 		if in.Within >= 0 {
 			drain = time.Duration(in.Within) * time.Millisecond
@@ -311,8 +319,16 @@ func (k *keeper) serveStop(w http.ResponseWriter, r *http.Request) {
 		k.log.Info("stopping", "asked_by", "weir stop")
 		k.stop(drain)
 	})
-	if err == nil {
-		<-k.finished
+	if err != nil { // it is ending
+		api.Answer(w, http.StatusOK, struct{}{})
+		return
 	}
-	api.Answer(w, http.StatusOK, struct{}{})
+	defer k.stops.Done()
+	conn, _, err := http.NewResponseController(w).Hijack() // the server ends before that which is waited for
+	if err != nil {
+		api.AnswerError(w, http.StatusInternalServerError, err)
+		return
+	}
+	<-k.released
+	answerCaller(conn, struct{}{}, nil)
 }

@@ -317,6 +317,7 @@ func (k *keeper) resume() {
 	h.opts.Estate.Close() //nolint:errcheck // only read
 	k.goes(func() {
 		err := k.complete(e)
+		k.upgrading.Store(false)
 		<-k.op // first: who has the answer may ask for the next thing at once
 		answerCaller(caller, api.Upgraded{Version: k.opts.Version, Was: e.Version}, err)
 	})

@@ -64,9 +64,9 @@ func (k *keeper) serveUpgrade(w http.ResponseWriter, _ *http.Request) {
 	})
 }
 
-// answerCaller answers who asked for the upgrade, and hangs up.
-func answerCaller(c io.WriteCloser, done api.Upgraded, err error) {
-	status, v := http.StatusOK, any(done)
+// answerCaller answers who asked for an upgrade or a stop, and hangs up.
+func answerCaller(c io.WriteCloser, v any, err error) {
+	status := http.StatusOK
 	switch {
 	case errors.Is(err, errBusy):
 		status, v = http.StatusConflict, api.Error{Error: err.Error()}
@@ -82,12 +82,14 @@ func answerCaller(c io.WriteCloser, done api.Upgraded, err error) {
 
 // upgrade does what weir upgrade asks for. If all goes well it does not return: another program answers the caller.
 func (k *keeper) upgrade(caller syscall.Conn) error {
-	select {
-	case k.op <- struct{}{}:
-	default:
-		return errBusy
+	if err := k.take(); err != nil {
+		return err
 	}
-	defer func() { <-k.op }()
+	k.upgrading.Store(true)
+	defer func() {
+		k.upgrading.Store(false)
+		<-k.op
+	}()
 	k.notify("RELOADING=1")
 	err := k.upgradeNow(caller)
 	if called := k.call(k.notifyAgain); called != nil {
@@ -102,14 +104,17 @@ func (k *keeper) upgradeNow(caller syscall.Conn) error {
 	if err != nil {
 		return err
 	}
-	defer func() { p.close() }()
+	defer p.close()
 	if !k.opts.succeeds() {
-		next := p
-		p = nil
-		return k.renewEdge(next)
+		return k.renewEdge(nextProgram)
 	}
-	if err = k.try(p); err == nil {
-		err = k.giveWay(p, caller)
+	for end := time.Now().Add(startTime); ; {
+		if err = k.try(p); err == nil {
+			err = k.giveWay(p, caller)
+		}
+		if !errors.Is(err, errBetweenEdges) || time.Now().After(end) {
+			break
+		}
 	}
 	if err != nil {
 		err = fmt.Errorf("upgrading to the program %s: %w; the old one goes on", where(), err)
@@ -118,10 +123,23 @@ func (k *keeper) upgradeNow(caller syscall.Conn) error {
 	return err
 }
 
-// renewEdge has an edge of a program take the place of the one that serves.
-func (k *keeper) renewEdge(p *program) error {
+// renewEdge has an edge of the program that open returns take the place of the one that serves. One that dies just then, which is not the
+// new one's fault, is back in a moment, and that is waited for.
+func (k *keeper) renewEdge(open func() (*program, error)) error {
 	began := time.Now()
-	if err := k.replaceEdge(p); err != nil {
+	for end := began.Add(startTime); ; {
+		p, err := open()
+		if err == nil {
+			err = k.replaceEdge(p)
+		}
+		if err == nil {
+			break
+		}
+		if errors.Is(err, errBetweenEdges) && time.Now().Before(end) {
+			if err = k.awaitEdge(); err == nil {
+				continue
+			}
+		}
 		k.log.Error("the edge was not replaced", "error", err)
 		return err
 	}
@@ -140,7 +158,7 @@ func (k *keeper) complete(e *estate) error {
 	if err := k.awaitEdge(); err != nil {
 		return err
 	}
-	if err := k.renewEdge(thisProgram()); err != nil {
+	if err := k.renewEdge(func() (*program, error) { return thisProgram(), nil }); err != nil {
 		return fmt.Errorf("weir %s has taken over, but the process that serves is as it was: %w", k.opts.Version, err)
 	}
 	return nil
@@ -159,7 +177,7 @@ func (k *keeper) awaitEdge() error {
 		case ready:
 			return nil
 		case time.Now().After(end):
-			return errors.New("the edge is being started: try again")
+			return errBetweenEdges
 		}
 		select {
 		case <-k.ended:

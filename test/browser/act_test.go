@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -110,6 +111,53 @@ func TestActions(t *testing.T) {
 	}
 	button(b, ".bar", "Sign out "+stage.Name)
 	b.wait(`document.getElementById("sign").textContent === "Sign in"`)
+}
+
+// TestReasons: a reload and a purge keep a reason too, written by keys alone, wide and on a telephone; without one nothing is sent for it.
+func TestReasons(t *testing.T) {
+	for _, v := range []struct{ width, height int64 }{{1440, 900}, {390, 844}} {
+		s := stage.New(0, 0)
+		b := open(t, play(t, s), v.width, v.height).ready()
+		button(b, ".bar", "Sign in")
+		b.do(chromedp.SendKeys(`#dialog [name=password]`, stage.Token+kb.Enter))
+		b.wait(`document.body.classList.contains("may") && !document.getElementById("dialog").open`)
+		closed := func() {
+			t.Helper()
+			b.wait(`!document.getElementById("dialog").open`)
+		}
+		button(b, ".bar", "Reload")
+		// What has the focus is the field, as it is called for who does not see it, and it is in sight.
+		b.wait(`document.activeElement.name === "reason" && document.activeElement.labels[0].innerText.trim().startsWith("Reason")`)
+		if !eval[bool](b, `(r => r.left >= 0 && r.right <= innerWidth && r.bottom <= innerHeight && r.height >= 24)(document.activeElement.getBoundingClientRect())`) {
+			t.Errorf("%d wide: the field is not in sight", v.width)
+		}
+		b.shot(fmt.Sprint("act-reload-", v.width))
+		b.keys("n", "e", "w", kb.Enter)
+		closed()
+		button(b, ".bar", "Reload")
+		b.keys(" ", kb.Enter)
+		closed()
+		button(b, ".bar", "Purge")
+		b.wait(`document.activeElement.name === "kind"`)
+		b.keys(kb.Tab, "h", "/", "p", kb.Tab, " ", kb.Tab)
+		b.wait(`document.activeElement.name === "reason"`)
+		b.shot(fmt.Sprint("act-purge-", v.width))
+		b.keys("o", "l", "d", kb.Enter)
+		closed()
+		press(b, "photos/2")
+		button(b, "#details-do", "Reload photos")
+		b.wait(`document.activeElement.name === "reason"`)
+		b.keys("x", kb.Enter)
+		closed()
+		var got []string
+		for _, a := range s.Asked() {
+			got = append(got, a.Path+" "+a.Body)
+		}
+		want := []string{`/api/v1/reload {"reason":"new"}`, `/api/v1/reload {}`, `/api/v1/purge {"urls":["h/p"],"soft":true,"reason":"old"}`, `/api/v1/reload {"app":"photos","reason":"x"}`}
+		if strings.Join(got, "\n") != strings.Join(want, "\n") {
+			t.Errorf("%d wide: asked for\n%q, want\n%q", v.width, got, want)
+		}
+	}
 }
 
 // TestSlowAction: what takes long goes on when its dialog is closed, closes no other, and its end is told.

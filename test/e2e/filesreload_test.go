@@ -2,8 +2,12 @@ package e2e
 
 import (
 	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weirhq/weir/internal/testkit"
 )
@@ -41,5 +45,49 @@ func TestIncludeLeavesWhileFilesChange(t *testing.T) {
 		if got := said(t, w, "c.test"); got != "main" {
 			t.Errorf("a file that is not included any more is in force: %s", got)
 		}
+	}
+}
+
+// TestAppMovesIntoMainFile: an app of a file that is gone finishes what it has while a reload names it again, which waits for that.
+func TestAppMovesIntoMainFile(t *testing.T) {
+	w := emperor(t, "", map[string]string{"b.yaml": oneSite("b", "b.test", "1", "")})
+	waitWorkers(t, w, "b", 2)
+	slow := make(chan error, 1)
+	go func() {
+		r, err := http.NewRequest("GET", w.URL("/slow?ms=2000"), nil)
+		if err == nil {
+			r.Host = "b.test"
+			var resp *http.Response
+			if resp, err = http.DefaultTransport.(*http.Transport).Clone().RoundTrip(r); err == nil {
+				if resp.StatusCode != 200 {
+					err = fmt.Errorf("status %d", resp.StatusCode)
+				}
+				resp.Body.Close()
+			}
+		}
+		slow <- err
+	}()
+	testkit.Eventually(t, testkit.Patience, "the request is under way", func() bool { s := w.Status(); return s.Edge != nil && s.Edge.Active > 0 })
+	text := oneSite("b", "b.test", "2", "")
+	if err := os.Remove(filepath.Join(w.Dir, "sites.d/b.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, testkit.Patience, "the app leaves", func() bool { return strings.Contains(w.Do("status"), "leaving") })
+	w.Write("weir.yaml", fmt.Sprintf(including, text))
+	w.Do("reload")
+	if err := <-slow; err != nil {
+		t.Error(err)
+	}
+	comes(t, w, "b.test", "b 2")
+}
+
+// TestStopIsAnsweredWhenAllIsFree: whoever has stopped weir may start it again at once.
+func TestStopIsAnsweredWhenAllIsFree(t *testing.T) {
+	w := testkit.Run(t, testkit.Setup{Config: hello(1, "")})
+	for range 3 {
+		began := time.Now()
+		w.Do("stop")
+		w = testkit.Run(t, testkit.Setup{Config: hello(1, ""), RunDir: w.RunDir, Address: w.Address})
+		t.Logf("stopped and started in %v", time.Since(began).Round(time.Millisecond))
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -244,7 +245,11 @@ var builtIn = map[string]func(*view, *rule, found){
 	"pool_down": func(v *view, _ *rule, f found) {
 		for i := range v.p.Pools {
 			o := &v.p.Pools[i]
-			f(o.Name, met(o.State == "down"), "", "the pool %s is down: %s", o.Name, whyDown(o))
+			is := met(o.State == "down")
+			if is == meets && v.begins(o.App) {
+				is = unknown // whether it can be up is not known yet
+			}
+			f(o.Name, is, "", "the pool %s is down: %s", o.Name, whyDown(o))
 		}
 	},
 	"server_down": func(v *view, _ *rule, f found) {
@@ -395,6 +400,19 @@ func looping(a *picture.App) (n int, last string) {
 		}
 	}
 	return n, last
+}
+
+// begins reports whether the first workers of an app are being started, and none of them has ended yet. One that does not come up is ended
+// after its time.
+func (v *view) begins(app string) bool {
+	for i := range v.p.Apps {
+		if a := &v.p.Apps[i]; a.Name == app {
+			return len(a.Workers) > 0 && !slices.ContainsFunc(a.Workers, func(w picture.Worker) bool {
+				return w.State != "starting" || w.Restarts > 0 || w.Last != ""
+			})
+		}
+	}
+	return false
 }
 
 func whyDown(o *picture.Pool) string {

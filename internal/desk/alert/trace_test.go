@@ -184,6 +184,12 @@ func (w *world) do(line string) {
 			a.Workers = append(a.Workers, picture.Worker{WorkerStatus: api.WorkerStatus{Name: fmt.Sprintf("%s/%d", arg(1), i+1), Looping: float64(i) < w.number(arg(2)), Last: rest(4)}})
 		}
 		w.p.Apps = []picture.App{a}
+	case "starts": // NAME ALL: the app's first workers are being started
+		a := picture.App{Name: arg(1)}
+		for i := range int(w.number(arg(2))) {
+			a.Workers = append(a.Workers, picture.Worker{WorkerStatus: api.WorkerStatus{Name: fmt.Sprintf("%s/%d", arg(1), i+1), State: "starting"}})
+		}
+		w.p.Apps = []picture.App{a}
 	case "queue":
 		w.pool(arg(1)).Queued = int64(w.number(arg(2)))
 	case "disk":

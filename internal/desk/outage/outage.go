@@ -400,9 +400,14 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
+// oldest is the first month that is kept.
+func oldest(at time.Time) string {
+	return monthOf(time.Date(at.Year(), at.Month()-maxMonths+1, 1, 0, 0, 0, 0, at.Location()))
+}
+
 // prune forgets old months.
 func (b *Book) prune(at time.Time) {
-	oldest := monthOf(time.Date(at.Year(), at.Month()-maxMonths+1, 1, 0, 0, 0, 0, at.Location()))
+	oldest := oldest(at)
 	for name, months := range b.saved.Sites {
 		for len(months) > 0 && months[0].Month < oldest {
 			months = months[1:]

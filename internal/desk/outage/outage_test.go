@@ -219,7 +219,7 @@ func TestMonths(t *testing.T) {
 	w.want("2026-12", "61 in 1: 00:00:00-00:01:01 the pool web was down")
 	w.at = w.at.AddDate(3, 0, 0)
 	w.look(time.Minute)
-	w.want("2026-11", "0 in 0: ")
+	w.want("2026-11", "nothing")
 	if r := w.book.Report("", map[string]time.Duration{"www": time.Minute, "gone": time.Hour}); len(r.Sites) != 2 || len(r.Months) != 1 || *r.Sites[1].Left != 60 || !r.Sites[0].Removed {
 		t.Errorf("%+v", r)
 	}
@@ -277,6 +277,32 @@ func TestGapOverMonths(t *testing.T) {
 	w.look(10 * time.Second)
 	for _, month := range []string{"2026-09", "2026-10", "2026-11"} {
 		if r := w.book.Report(month, nil); len(r.Gaps) != 1 || r.Unseen == 0 {
+			t.Errorf("%s: %+v", month, r)
+		}
+	}
+}
+
+// TestSeen: of a month that nobody saw it is said that nobody did, and not that no site was down.
+func TestSeen(t *testing.T) {
+	w := newWatch(t, "2026-09-29 12:00:00")
+	w.look(time.Hour)
+	w.at = w.at.AddDate(0, 2, 0)
+	w.look(10 * time.Second)
+	budgets := map[string]time.Duration{"www": time.Hour, "other": time.Hour}
+	for month, want := range map[string]string{"2026-08": "0 [] 0", "2026-09": "3599 [other www] 126000", "2026-10": "0 [] 2678400", "2026-11": "9 [other www] 2466001", "": "9 [other www] 2466001", "2026-12": "0 [] 0", "2024-01": "0 [] 0"} {
+		r := w.book.Report(month, budgets)
+		names := []string{}
+		for _, s := range r.Sites {
+			names = append(names, s.Name)
+		}
+		if got := fmt.Sprintf("%.0f %v %.0f", r.Seen, names, r.Unseen); got != want {
+			t.Errorf("%s: seen, sites and unseen are %s, want %s", month, got, want)
+		}
+	}
+	w.at = w.at.AddDate(2, 0, 0)
+	w.look(time.Minute)
+	for _, month := range []string{"2026-09", "2026-10"} { // too long ago
+		if r := w.book.Report(month, budgets); r.Seen != 0 || len(r.Sites) != 0 {
 			t.Errorf("%s: %+v", month, r)
 		}
 	}

@@ -13,6 +13,9 @@ type Report struct {
 	Month string    `json:"month"`
 	Sites []Site    `json:"sites"`
 	Gaps  []Gap     `json:"gaps"` // in the month
+	// Seen is seconds of the month in which somebody looked. 0: nobody did, or it is to come, or was too long ago; then there are no sites, for
+	// nothing is known of them.
+	Seen float64 `json:"seen_s"`
 	// Unseen is seconds of the month in which nobody looked, since the book was begun.
 	Unseen float64 `json:"unseen_s"`
 	// Months are those that the book knows, the newest first.
@@ -37,18 +40,21 @@ func (b *Book) Report(month string, budgets map[string]time.Duration) Report {
 		month = monthOf(b.last)
 	}
 	r := Report{At: b.last, Since: b.saved.Since, Month: month, Sites: []Site{}, Gaps: []Gap{}, Unseen: float64(b.saved.Unseen[month]), Months: []string{}}
+	r.Seen = b.seen(month)
 	names, months := map[string]bool{}, map[string]bool{monthOf(b.last): true}
-	for name := range b.sites {
-		names[name] = true
-	}
 	for name, list := range b.saved.Sites {
 		for _, m := range list {
 			months[m.Month] = true
 			names[name] = names[name] || m.Month == month
 		}
 	}
-	for name := range budgets {
-		names[name] = true
+	if r.Seen > 0 || month == monthOf(b.last) { // else that a site was not down is not known
+		for name := range b.sites {
+			names[name] = true
+		}
+		for name := range budgets {
+			names[name] = true
+		}
 	}
 	for name, is := range names {
 		if !is {
@@ -81,4 +87,17 @@ func (b *Book) Report(month string, budgets map[string]time.Duration) Report {
 	}
 	slices.SortFunc(r.Months, func(a, b string) int { return strings.Compare(b, a) })
 	return r
+}
+
+// seen is for how many seconds of a month somebody looked.
+func (b *Book) seen(month string) float64 {
+	begin, err := time.ParseInLocation("2006-01", month, b.last.Location())
+	if err != nil || b.saved.Since.IsZero() || month < oldest(b.last) {
+		return 0
+	}
+	end := nextMonth(begin)
+	if b.last.Before(end) {
+		end = b.last
+	}
+	return max(end.Sub(later(begin, b.saved.Since)).Seconds()-float64(b.saved.Unseen[month]), 0)
 }

@@ -4,6 +4,8 @@ package packed
 
 import (
 	"bytes"
+	"encoding/binary"
+	"hash/crc32"
 	"io"
 	"log/slog"
 	"net/http"
@@ -68,7 +70,7 @@ func Whole(text []byte) []byte {
 	return out.Bytes()
 }
 
-// Begin is what a compressed answer begins with that is made of pieces and has no end.
+// Begin is what a compressed answer begins with that is made of pieces. Sum.End is its end.
 var Begin = []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff}
 
 // pieces are compressors at rest.
@@ -97,6 +99,53 @@ func Piece(text []byte) []byte {
 		slog.Error("compressing a piece", "error", err)
 	}
 	return out.Bytes()
+}
+
+// Sum is what the end of an answer made of pieces says of all the text in them: its checksum and its length (RFC 1952, section 2.3.1). The
+// zero value is that of no text.
+type Sum struct{ crc, size uint32 }
+
+// SumOf returns that of a text.
+func SumOf(text []byte) Sum {
+	return Sum{crc32.ChecksumIEEE(text), uint32(len(text))} // modulo 2³², as RFC 1952 has it
+}
+
+// Then returns that of two texts, one behind the other. What it costs depends hardly on their length: a text that many get is summed up once.
+func (s Sum) Then(next Sum) Sum {
+	return Sum{timesPower(s.crc, uint64(next.size)*8) ^ next.crc, s.size + next.size}
+}
+
+// End is what such an answer ends with: an empty last block, and what is said of the text.
+func (s Sum) End() []byte {
+	end := []byte{3, 0} // RFC 1951, section 3.2.6: the last block, of fixed codes, with nothing but its end
+	return binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(end, s.crc), s.size)
+}
+
+// A checksum is the remainder of a text, as a polynomial over two elements whose highest power is bit 0, divided by another. A text behind it moves it
+// up by as many powers as that has bits: it is multiplied by x to that power.
+
+// timesPower multiplies a remainder by x to a power.
+func timesPower(crc uint32, power uint64) uint32 {
+	for square := uint32(1) << 30; power > 0; power >>= 1 { // x, x², x⁴ …
+		if power&1 != 0 {
+			crc = times(crc, square)
+		}
+		square = times(square, square)
+	}
+	return crc
+}
+
+func times(a, b uint32) (product uint32) {
+	for ; a != 0; a <<= 1 {
+		if a&(1<<31) != 0 {
+			product ^= b
+		}
+		carry := b & 1
+		if b >>= 1; carry != 0 {
+			b ^= crc32.IEEE
+		}
+	}
+	return product
 }
 
 // Answer is a text, and the same compressed once somebody takes that. Any goroutine may use it; nobody may change the text.

@@ -81,6 +81,42 @@ func TestPieces(t *testing.T) {
 	}
 }
 
+// TestEnd: pieces with an end are a whole file of gzip, also for who looks at its checksum.
+func TestEnd(t *testing.T) {
+	texts := []string{"", strings.Repeat("first ", 20000), "second", "", strings.Repeat("\x00", 70000), "x"}
+	for n := range len(texts) + 1 {
+		var sum Sum
+		file := bytes.Clone(Begin)
+		for _, text := range texts[:n] {
+			file = append(file, Piece([]byte(text))...)
+			sum = sum.Then(SumOf([]byte(text)))
+		}
+		all := strings.Join(texts[:n], "")
+		if sum != SumOf([]byte(all)) {
+			t.Errorf("of %d texts the sum is %x, want %x", n, sum, SumOf([]byte(all)))
+		}
+		z, err := gzip.NewReader(bytes.NewReader(append(file, sum.End()...)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(z); err != nil || string(got) != all {
+			t.Errorf("%d texts: %d bytes of %d, %v", n, len(got), len(all), err)
+		}
+	}
+}
+
+// FuzzSum: however a text is divided, it has the same sum.
+func FuzzSum(f *testing.F) {
+	f.Add([]byte("a text that is divided"), 7)
+	f.Add([]byte{}, 0)
+	f.Fuzz(func(t *testing.T, text []byte, at int) {
+		at = min(max(at, 0), len(text))
+		if got, want := SumOf(text[:at]).Then(SumOf(text[at:])), SumOf(text); got != want {
+			t.Errorf("%q divided at %d: %x, want %x", text, at, got, want)
+		}
+	})
+}
+
 // TestAnswers: of one picture each is made and compressed once.
 func TestAnswers(t *testing.T) {
 	var a Answers

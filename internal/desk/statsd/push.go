@@ -51,9 +51,10 @@ type pusher struct {
 	last   time.Time
 }
 
-func push(graphite bool, address, prefix string, every, patience time.Duration) *pusher {
-	p := &pusher{graphite: graphite, address: address, prefix: prefix, every: every, patience: patience, next: make(chan *picture.Picture, 1), done: make(chan struct{}),
-		before: map[string]float64{}, times: map[string]*metrics.Histogram{}}
+// push begins to send. Before is what counters were when the place was told of them the last time, by another process; nil: nobody knows.
+func push(t target, patience time.Duration, before map[string]float64) *pusher {
+	p := &pusher{graphite: t.graphite, address: t.address, prefix: t.prefix, every: t.every, patience: patience, next: make(chan *picture.Picture, 1), done: make(chan struct{}),
+		before: before, times: map[string]*metrics.Histogram{}}
 	p.ctx, p.end = context.WithCancel(context.Background())
 	go p.run()
 	return p

@@ -1,6 +1,7 @@
 package statsd
 
 import (
+	"maps"
 	"os"
 	"sync"
 	"time"
@@ -17,8 +18,24 @@ type Service struct {
 	mu      sync.Mutex
 	in      map[config.Socket]*listener
 	out     map[target]*pusher
+	saved   Saved // of another process, that no pusher has taken yet
 	stopped bool
 }
+
+// Saved is how far statsds have been told of weir's counters, by the process that has stopped. What is added to a counter is told once: the next one
+// goes on from there.
+type Saved []Reached
+
+// Reached is how far one has been.
+type Reached struct {
+	Address  string             `json:"address"`
+	Prefix   string             `json:"prefix"`
+	At       time.Time          `json:"at"`
+	Counters map[string]float64 `json:"counters"`
+}
+
+// toldFor is how long what was saved is gone on from: what was added in a longer time would be told as if it had all been in one interval.
+const toldFor = 5 * time.Minute
 
 // target is where numbers are pushed to, and how.
 type target struct {
@@ -30,6 +47,27 @@ type target struct {
 // New returns a service that does nothing yet.
 func New() *Service {
 	return &Service{store: newStore(), in: map[config.Socket]*listener{}, out: map[target]*pusher{}}
+}
+
+// Load goes on from where another process has stopped. It is for before the first Use.
+func (s *Service) Load(saved Saved) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.saved = saved
+}
+
+// before takes what a place was told the last time. With the lock.
+func (s *Service) before(t target, now time.Time) map[string]float64 {
+	for i, told := range s.saved {
+		if !t.graphite && told.Address == t.address && told.Prefix == t.prefix {
+			s.saved = append(s.saved[:i], s.saved[i+1:]...)
+			if age := now.Sub(told.At); age >= 0 && age < toldFor {
+				return told.Counters
+			}
+			break
+		}
+	}
+	return nil
 }
 
 // Use puts a configuration in force, which may be nil. What stays as it was goes on.
@@ -78,17 +116,26 @@ func (s *Service) Use(cfg *config.Metrics) {
 	}
 	for t := range out {
 		if s.out[t] == nil {
-			s.out[t] = push(t.graphite, t.address, t.prefix, t.every, sendTime)
+			s.out[t] = push(t, sendTime, s.before(t, time.Now()))
 		}
 	}
 }
 
-// Stop ends all of it, and waits until it has.
-func (s *Service) Stop() {
+// Stop ends all of it, and waits until it has. It returns how far statsds have been told, for the next process.
+func (s *Service) Stop() (saved Saved) {
+	s.mu.Lock()
+	pushers := maps.Clone(s.out)
+	s.mu.Unlock()
 	s.Use(nil)
 	s.mu.Lock()
 	s.stopped = true
 	s.mu.Unlock()
+	for t, p := range pushers {
+		if !t.graphite && !p.last.IsZero() {
+			saved = append(saved, Reached{t.address, t.prefix, p.last, p.before})
+		}
+	}
+	return saved
 }
 
 // Look has a picture's numbers pushed, when it is time. It does not wait.

@@ -216,7 +216,7 @@ func TestDeafGraphite(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	out := push(true, ln.Addr().String(), "w", time.Second, time.Hour)
+	out := push(target{true, ln.Addr().String(), "w", time.Second}, time.Hour, nil)
 	p := pictureAt(noon, 1)
 	for i := range 8000 { // more lines than there is room for on the way
 		p.Pools = append(p.Pools, picture.Pool{Name: fmt.Sprint("pool-", i, strings.Repeat("x", 100))})
@@ -312,4 +312,82 @@ func TestQuantiles(t *testing.T) {
 		}
 	}
 	t.Error("there is no median")
+}
+
+// TestGoesOn: the next process tells a statsd what was added since it was told the last time, neither all of it nor less; unless that was long ago.
+func TestGoesOn(t *testing.T) {
+	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	cfg := &config.Metrics{Statsd: c.LocalAddr().String(), Graphite: freePort(t), Every: time.Second, Prefix: "shop"}
+	at := time.Now().Add(-time.Minute)
+	// told is what the statsd is told when it is shown a picture with so many requests.
+	told := func(s *Service, requests uint64) (added string) {
+		t.Helper()
+		at = at.Add(time.Second)
+		s.Look(pictureAt(at, requests))
+		buf := make([]byte, 2*packet)
+		for {
+			n, _, err := c.ReadFrom(buf)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for line := range strings.Lines(string(buf[:n])) {
+				if rest, is := strings.CutPrefix(line, "shop.request_duration_seconds.count:"); is {
+					added = strings.TrimSpace(rest)
+				}
+				if strings.HasPrefix(line, "shop.node_disk_busy_ratio") { // the last
+					return added
+				}
+			}
+		}
+	}
+	first := New()
+	first.Use(cfg)
+	if got := told(first, 10); got != "" {
+		t.Errorf("who has been told nothing yet is told %q", got)
+	}
+	if got := told(first, 15); got != "5|c" {
+		t.Errorf("of five more is told %q", got)
+	}
+	text, err := json.Marshal(first.Stop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	load := func(ago time.Duration, cfg *config.Metrics) *Service {
+		var saved Saved
+		if err := json.Unmarshal(text, &saved); err != nil || len(saved) != 1 {
+			t.Fatal(err, string(text))
+		}
+		saved[0].At = saved[0].At.Add(-ago)
+		s := New()
+		s.Load(saved)
+		s.Use(cfg)
+		return s
+	}
+	next := load(0, cfg)
+	if got := told(next, 22); got != "7|c" {
+		t.Errorf("of seven more in between is told %q", got)
+	}
+	if got := told(next, 23); got != "1|c" {
+		t.Errorf("of one more is told %q", got)
+	}
+	next.Stop()
+	late := load(toldFor, cfg)
+	if got := told(late, 22); got != "" {
+		t.Errorf("after a long time is told %q", got)
+	}
+	late.Stop()
+	other := *cfg
+	other.Every = 2 * time.Second // how often does not matter
+	often := load(0, &other)
+	if got := told(often, 16); got != "1|c" {
+		t.Errorf("at another pace is told %q", got)
+	}
+	often.Stop()
 }

@@ -328,13 +328,14 @@ func TestNothingIsAllocated(t *testing.T) {
 	r := &request{}
 	l := te.Loop(0)
 	id := []byte("0f3a")
+	parts := []journal.Part{{Target: id, Status: 200, Cache: journal.Hit}, {Target: id}}
 	now := int64(1e9)
 	end := func() {
 		now += 1e7
 		r.j.Status = 503
 		r.j.At[journal.Begun] = now - 5
 		if l.Wants(&r.j, false, now) {
-			r.line = journal.Line{Method: id, Target: id, Host: id, ID: id}
+			r.line = journal.Line{Method: id, Target: id, Host: id, ID: id, Parts: parts}
 			r.line.Take(&r.j, now)
 			l.Tell(&r.line, &r.j, now)
 		}

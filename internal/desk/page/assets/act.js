@@ -39,7 +39,12 @@ function ask({ title, words, fields = [], button, bad, run }) {
   (form.querySelector("input:not([type=checkbox]), textarea, select") || go).focus();
 }
 
+// told is a field of a form, where there is something in it.
+const told = (f, name) => { const words = f.get(name).trim(); return words ? { [name]: words } : {}; };
+
 const field = (label, input, hint) => el("label", { class: "field" }, el("span", {}, label), input, hint ? el("small", {}, hint) : null);
+
+const reason = () => field("Reason", el("input", { name: "reason", maxlength: 200, placeholder: "for the others, and for you tomorrow" }));
 
 // signedIn opens the sign-in first where that is needed, then does what was asked for.
 function signedIn(then) {
@@ -84,7 +89,7 @@ export function intervene(deed, pool, server, weight) {
     const d = deeds[deed], name = fullName(pool.name, server);
     const fields = [];
     if (deed === "weight") fields.push(field("Weight", el("input", { name: "weight", type: "number", min: 0, max: 1000, value: weight ?? "", inputmode: "numeric" })));
-    fields.push(field("Reason", el("input", { name: "reason", maxlength: 200, placeholder: "for the others, and for you tomorrow" })));
+    fields.push(reason());
     const others = pool.servers.filter(s => s.state === "ready" && s.name !== server).length;
     ask({
       title: `${d.title}: ${name}`, words: d.words + ((deed === "drain" || deed === "maint") && others === 0 ? " No other server of this pool takes requests: the pool will be down." : ""),
@@ -104,7 +109,8 @@ export function reload(app) {
   signedIn(() => ask({
     title: app ? "Reload " + app : "Reload", button: "Reload",
     words: app ? "Its workers are replaced one after the other; no request is lost." : "The configuration is read again, and comes into force if there is no mistake in it. No request is lost.",
-    run: async () => { await post("/api/v1/reload", app ? { app } : {}); return app ? app + " has been reloaded." : "The configuration is in force."; },
+    fields: [reason()],
+    run: async f => { await post("/api/v1/reload", { ...(app ? { app } : {}), ...told(f, "reason") }); tell("hello"); return app ? app + " has been reloaded." : "The configuration is in force."; },
   }));
 }
 
@@ -117,11 +123,12 @@ export function purge(url) {
     kind.addEventListener("change", () => { what.hidden = kind.value === "all"; });
     ask({
       title: "Purge from the cache", button: "Purge", fields: [field("What", kind), what,
-        el("label", { class: "check" }, el("input", { type: "checkbox", name: "soft" }), " softly: what is kept may be served while it is fetched anew")],
+        el("label", { class: "check" }, el("input", { type: "checkbox", name: "soft" }), " softly: what is kept may be served while it is fetched anew"), reason()],
       run: async f => {
         const k = f.get("kind"), list = f.get("what").split("\n").map(s => s.trim()).filter(Boolean);
         if (k !== "all" && !list.length) throw new Error("Write what is to go, one a line.");
-        const done = await post("/api/v1/purge", { ...(k === "all" ? { all: true } : { [k]: list }), ...(f.get("soft") ? { soft: true } : {}) });
+        const done = await post("/api/v1/purge", { ...(k === "all" ? { all: true } : { [k]: list }), ...(f.get("soft") ? { soft: true } : {}), ...told(f, "reason") });
+        tell("hello");
         return ["Purged" + (done?.purges ? `: ${done.purges}` : "") + ".", ...(done?.notes || [])].join(" ");
       },
     });

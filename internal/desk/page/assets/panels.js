@@ -149,7 +149,7 @@ export class Panels {
     });
     const facts = [["Answered by", [s.pool, s.server].filter(Boolean).join(" / ")], ["Route", s.route], ["Cause", s.cause ? s.cause + (causes[s.cause] ? ": " + causes[s.cause] : "") + (s.detail ? ", " + s.detail : "") : ""], ["Cache", [s.cache, s.cache_why && s.cache_why + (whys[s.cache_why] ? ": " + whys[s.cache_why] : "")].filter(Boolean).join(", ")],
       ["Time", [`${took(s.total_ms)} in all`, ...parts.sort((a, b) => b[0] - a[0]).filter(x => x[0] > end / 50).slice(0, 4).map(x => took(x[0]) + " " + x[1])].join(", ")],
-      ["Tried again", s.retries ? count(s.retries) : ""], ["Client", s.client], ["Request", s.id]];
+      ["Fragments", (s.parts || []).map(x => `${x.target} ${x.status || "none"}, ${[x.cache, took(x.ms)].filter(Boolean).join(", ")}`).join("; ")], ["Tried again", s.retries ? count(s.retries) : ""], ["Client", s.client], ["Request", s.id]];
     box.replaceChildren(...(stages.length > 1 ? [bar] : []), el("dl", {}, ...facts.filter(f => f[1]).flatMap(f => [el("dt", {}, f[0]), el("dd", {}, f[1])])));
   }
 

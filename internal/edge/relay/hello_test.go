@@ -1,4 +1,4 @@
-package edge
+package relay
 
 import (
 	"bytes"
@@ -14,8 +14,8 @@ import (
 	"github.com/weirhq/weir/internal/testkit"
 )
 
-// TestTCPIntroduced: a balancer says whose connection it is, and servers are told.
-func TestTCPIntroduced(t *testing.T) {
+// TestIntroduced: a balancer says whose connection it is, and servers are told.
+func TestIntroduced(t *testing.T) {
 	eachBody(t, func(t *testing.T, body loop.Config) {
 		flight := string(firstFlight(t, &tls.Config{ServerName: "a.example"}))
 		v1 := "PROXY TCP4 192.0.2.9 198.51.100.1 5000 443\r\n"
@@ -39,7 +39,7 @@ func TestTCPIntroduced(t *testing.T) {
 				if row.send != "" {
 					pool = "send_proxy: " + row.send
 				}
-				r := serveTCP(t, body, row.entry, log+tcpPool(pool, o.Address))
+				r := serve(t, body, row.entry, log+onePool(pool, o.Address))
 				nc, err := net.Dial("tcp", r.addr)
 				if err != nil {
 					t.Fatal(err)
@@ -106,8 +106,8 @@ func inRecords(flight []byte, size int) (out []byte) {
 	return out
 }
 
-// TestTCPByName: sessions of TLS go by their names, and what was read to know it is passed on as it came.
-func TestTCPByName(t *testing.T) {
+// TestByName: sessions of TLS go by their names, and what was read to know it is passed on as it came.
+func TestByName(t *testing.T) {
 	eachBody(t, func(t *testing.T, body loop.Config) {
 		rules := "sni: [{names: [a.example, '*.b.example'], pool: one}, {names: '*.deep.b.example', pool: two}, {names: x.b.example, alpn: h2, pool: two}]"
 		for _, row := range []struct {
@@ -141,7 +141,7 @@ func TestTCPByName(t *testing.T) {
 					if row.other != "" {
 						entry += ", else: " + row.other
 					}
-					r := serveTCP(t, body, entry, "pools: {one: {protocol: tcp, servers: ['"+one.Address+"']}, two: {protocol: tcp, servers: ['"+two.Address+"']}}\n")
+					r := serve(t, body, entry, "pools: {one: {protocol: tcp, servers: ['"+one.Address+"']}, two: {protocol: tcp, servers: ['"+two.Address+"']}}\n")
 					c := testkit.Dial(t, r.addr)
 					for rest := row.in; len(rest) > 0; {
 						n := min(piece, len(rest))

@@ -1,16 +1,15 @@
-package edge
+package relay
 
 import (
 	"errors"
 	"net/netip"
 	"runtime/debug"
-	"strings"
+	"slices"
 	"syscall"
 	"time"
 
 	"github.com/weirhq/weir/internal/clienthello"
 	"github.com/weirhq/weir/internal/config"
-	"github.com/weirhq/weir/internal/edge/tally"
 	"github.com/weirhq/weir/internal/journal"
 	"github.com/weirhq/weir/internal/loop"
 	"github.com/weirhq/weir/internal/pool"
@@ -20,110 +19,13 @@ import (
 	"github.com/weirhq/weir/internal/proxyproto"
 )
 
-// Sessions of TCP: bytes that are passed on unread. A session is a task until it has its server; from then on its two
-// connections rest, and a pump runs for as long as it takes to move what has come (see tcprelay.go).
-
-// tcpEntry is an address at which TCP is passed on, as one configuration has it.
-type tcpEntry struct {
-	config *config.TCP
-	listen string     // the address, for the log
-	tally  int        // its number for counting
-	pool   *pool.Pool // nil: by name, and else nobody's
-	rules  map[string][]nameRule
-}
-
-// tcpSite stands for the site of what is counted of such an address. No site is called so.
-const tcpSite = ""
-
-// nameRule is what one rule says of one name.
-type nameRule struct {
-	alpn []string
-	pool *pool.Pool
-}
-
-func newTCPEntries(cfg *config.Config, pools *pool.Set, names *tally.Names) map[string]*tcpEntry {
-	var all map[string]*tcpEntry
-	for _, l := range cfg.Listen {
-		if l.TCP == nil {
-			continue
-		}
-		if all == nil {
-			all = map[string]*tcpEntry{}
-		}
-		e := newTCPEntry(l, pools)
-		e.tally = names.Number(tcpSite, e.listen)
-		all[l.Network+" "+l.Address] = e
-	}
-	return all
-}
-
-func newTCPEntry(l config.Listen, pools *pool.Set) *tcpEntry {
-	c := l.TCP
-	e := &tcpEntry{config: c, listen: l.Address}
-	if l.Network == "unix" {
-		e.listen = "unix:" + l.Address
-	}
-	switch {
-	case c.Pool != "":
-		e.pool = pools.Pool(c.Pool)
-		return e
-	case c.Else != "":
-		e.pool = pools.Pool(c.Else)
-	}
-	e.rules = map[string][]nameRule{}
-	for _, r := range c.SNI {
-		for _, name := range r.Names {
-			e.rules[name] = append(e.rules[name], nameRule{alpn: r.ALPN, pool: pools.Pool(r.Pool)})
-		}
-	}
-	return e
-}
-
-// find is the pool for a hello: by its exact name, then by the longest wildcard, then by "*", then what is left. nil: nobody's.
-func (e *tcpEntry) find(h *clienthello.Hello) *pool.Pool {
-	if h.Name != "" {
-		if p := match(e.rules[h.Name], h); p != nil {
-			return p
-		}
-		for name := h.Name; ; {
-			i := strings.IndexByte(name, '.')
-			if i < 0 {
-				break
-			}
-			name = name[i+1:]
-			if p := match(e.rules["*."+name], h); p != nil {
-				return p
-			}
-		}
-		if p := match(e.rules["*"], h); p != nil {
-			return p
-		}
-	}
-	return e.pool
-}
-
-func match(rules []nameRule, h *clienthello.Hello) *pool.Pool {
-	for _, r := range rules {
-		if len(r.alpn) == 0 {
-			return r.pool
-		}
-		for _, p := range r.alpn {
-			if h.Offers(p) {
-				return r.pool
-			}
-		}
-	}
-	return nil
-}
-
-// tcpSession is one session. It belongs to its loop.
-type tcpSession struct {
-	l          *local
-	prev, next *tcpSession // those of its loop
-	conn       *loop.Conn  // the client's
-	up         *loop.Conn  // the server's; nil: there is none yet
-	entry      *tcpEntry
-	tree       *tree // in force when it began
+// session is one session. It belongs to its loop.
+type session struct {
+	l          *Loop
+	prev, next *session   // those of its loop
+	conn       *loop.Conn // the client's
+	up         *loop.Conn // the server's; nil: there is none yet
+	entry      *Entry
 	pool       *pool.Pool
 	server     *pool.Server // it has a place there
 	turn       pool.Turn
@@ -140,30 +42,31 @@ type tcpSession struct {
 	over       bool
 }
 
-// session begins one. Not in a task.
-func (l *local) session(c *loop.Conn, t *tree, e *tcpEntry) {
-	l.count.Sessions++
-	l.relayed++
-	s := &tcpSession{l: l, conn: c, tree: t, entry: e, next: l.sessions, client: c.Peer()}
+// Begin begins a session for a connection that was accepted at an entry's address, and owns it from there on. Not in a task.
+func (l *Loop) Begin(c *loop.Conn, e *Entry) {
+	l.Count.Sessions++
+	l.n++
+	s := &session{l: l, conn: c, entry: e, next: l.first, client: c.Peer()}
 	if s.next != nil {
 		s.next.prev = s
 	}
-	l.sessions = s
-	s.journal.Start = l.loop.Wall()
-	s.journal.Mark(journal.Begun, l.loop.Now())
-	s.awaited = e.config.Proxy != nil && introduces(e.config.Proxy, s.client)
+	l.first = s
+	s.journal.Start = l.Loop.Wall()
+	s.journal.Mark(journal.Begun, l.Loop.Now())
+	s.awaited = e.config.Proxy != nil && e.config.Proxy.Introduces(s.client)
 	switch {
 	case !s.awaited && !s.allowed():
 	case s.awaited, e.rules != nil:
-		c.Rest(s, l.after(t.cfg.Timeouts.Head)) // a client that says nothing has neither task nor buffer
+		c.Rest(s, l.after(e.head)) // a client that says nothing has neither task nor buffer
 	default:
-		l.loop.Go(s)
+		l.Loop.Go(s)
 	}
 }
 
 // allowed ends a session that is not let in.
-func (s *tcpSession) allowed() bool {
-	if from := s.entry.config.From; len(from) == 0 || contains(from, s.client.Addr().Unmap()) {
+func (s *session) allowed() bool {
+	from, client := s.entry.config.From, s.client.Addr().Unmap()
+	if len(from) == 0 || slices.ContainsFunc(from, func(p netip.Prefix) bool { return p.Contains(client) }) {
 		return true
 	}
 	s.end(403, journal.Refused, "the client's address is not allowed here")
@@ -171,15 +74,15 @@ func (s *tcpSession) allowed() bool {
 }
 
 // Ready implements loop.Rester: the first bytes of a hello are there.
-func (s *tcpSession) Ready(*loop.Conn) { s.l.loop.Go(s) }
+func (s *session) Ready(*loop.Conn) { s.l.Loop.Go(s) }
 
 // Expired implements loop.Rester: no byte of a hello came.
-func (s *tcpSession) Expired(*loop.Conn) {
+func (s *session) Expired(*loop.Conn) {
 	s.end(408, journal.HeadTimeout, "no hello came within timeouts.head")
 }
 
 // Run implements loop.Runner: it brings the session to its server.
-func (s *tcpSession) Run(t *loop.Task) {
+func (s *session) Run(t *loop.Task) {
 	defer s.freeHead()
 	defer s.protect()
 	if s.awaited && !s.meet() {
@@ -197,18 +100,18 @@ func (s *tcpSession) Run(t *loop.Task) {
 }
 
 // freeHead gives the buffer back that was read into before there was a server.
-func (s *tcpSession) freeHead() {
+func (s *session) freeHead() {
 	if s.head != nil {
-		s.l.loop.Release(s.head[:cap(s.head)])
+		s.l.Loop.Release(s.head[:cap(s.head)])
 		s.head = nil
 	}
 }
 
 // protect ends one session, and not the edge, when our own code panics.
-func (s *tcpSession) protect() {
+func (s *session) protect() {
 	if v := recover(); v != nil {
-		s.l.edge.panicked(v, debug.Stack())
-		s.l.count.Panics++
+		s.l.Panicked(v, debug.Stack())
+		s.l.Count.Panics++
 		s.end(500, journal.Panicked, "a fault of weir's own; its log has the stack")
 	}
 }
@@ -217,10 +120,10 @@ func (s *tcpSession) protect() {
 var unrecognized = []byte{21, 3, 3, 0, 2, 2, 112}
 
 // more reads on into s.head, until the time for what has to come first is over. False: there is no more, and the session has ended.
-func (s *tcpSession) more() bool {
+func (s *session) more() bool {
 	if s.head == nil {
-		s.head = s.l.loop.Buffer()[:0]
-		if limit := s.tree.cfg.Timeouts.Head; limit > 0 {
+		s.head = s.l.Loop.Buffer()[:0]
+		if limit := s.entry.head; limit > 0 {
 			s.conn.ReadBy(s.journal.At[journal.Begun] + int64(limit))
 		}
 	}
@@ -237,11 +140,11 @@ func (s *tcpSession) more() bool {
 }
 
 // meet reads the header in which a balancer says whose connection it is. What came behind it stays.
-func (s *tcpSession) meet() bool {
+func (s *session) meet() bool {
 	for s.more() {
 		header, n, wrong := proxyproto.Parse(s.head)
 		if wrong != nil {
-			s.l.count.Strange++
+			s.l.Count.Strange++
 			s.end(400, journal.BadHello, wrong.Reason)
 			return false
 		}
@@ -259,7 +162,7 @@ func (s *tcpSession) meet() bool {
 }
 
 // readHello finds the pool by what the client says first. What was read stays in s.head.
-func (s *tcpSession) readHello() bool {
+func (s *session) readHello() bool {
 	hello, err := clienthello.Parse(s.head)
 	for err == clienthello.ErrMore {
 		if !s.more() {
@@ -283,11 +186,11 @@ func (s *tcpSession) readHello() bool {
 }
 
 // helloCut ends a session whose hello did not come whole.
-func (s *tcpSession) helloCut(err error) {
+func (s *session) helloCut(err error) {
 	switch {
-	case isTimeout(err) && s.awaited:
+	case errors.Is(err, loop.ErrTimeout) && s.awaited:
 		s.end(408, journal.HeadTimeout, "the PROXY header did not come within timeouts.head")
-	case isTimeout(err):
+	case errors.Is(err, loop.ErrTimeout):
 		s.end(408, journal.HeadTimeout, "the hello did not come within timeouts.head")
 	default:
 		s.end(400, journal.ClientGone, "the client closed before it had said what comes first")
@@ -295,7 +198,7 @@ func (s *tcpSession) helloCut(err error) {
 }
 
 // reach gets a place at a server and a connection to it. Nothing has been sent, so another server will do as well.
-func (s *tcpSession) reach(t *loop.Task) bool {
+func (s *session) reach(t *loop.Task) bool {
 	var p *pool.Pool
 	for {
 		if b := s.pool.StandIn(); b != p {
@@ -303,7 +206,7 @@ func (s *tcpSession) reach(t *loop.Task) bool {
 			s.begins(p)
 		}
 		cfg := p.Config()
-		s.journal.Mark(journal.Queued, s.l.loop.Now())
+		s.journal.Mark(journal.Queued, s.l.Loop.Now())
 		server, err := p.Pick(t, &s.turn, s.conn)
 		if s.over {
 			if err == nil {
@@ -316,8 +219,8 @@ func (s *tcpSession) reach(t *loop.Task) bool {
 			return false
 		}
 		s.server, s.journal.Server = server, server.Name()
-		s.l.edge.relays.Add(1)
-		s.journal.Mark(journal.Picked, s.l.loop.Now())
+		s.l.Reached.Add(1)
+		s.journal.Mark(journal.Picked, s.l.Loop.Now())
 		if s.connect(t, cfg) {
 			return true
 		}
@@ -333,13 +236,13 @@ func (s *tcpSession) reach(t *loop.Task) bool {
 }
 
 // begins makes the turn ready for a pool.
-func (s *tcpSession) begins(p *pool.Pool) {
+func (s *session) begins(p *pool.Pool) {
 	cfg := p.Config()
 	s.journal.Pool = cfg.Name
 	s.turn.Reset()
 	var client uint64
 	if cfg.Queue.Fair {
-		client = clientKey(s.client.Addr().Unmap())
+		client = limit.ClientKey(s.client.Addr().Unmap())
 	}
 	s.turn.Rank(limit.Normal, client)
 	if p.ByKey() && s.client.IsValid() {
@@ -349,7 +252,7 @@ func (s *tcpSession) begins(p *pool.Pool) {
 }
 
 // unpicked ends a session that got no place.
-func (s *tcpSession) unpicked(err error) {
+func (s *session) unpicked(err error) {
 	switch {
 	case errors.Is(err, pool.ErrQueueFull):
 		s.end(503, journal.QueueFull, "")
@@ -365,8 +268,8 @@ func (s *tcpSession) unpicked(err error) {
 }
 
 // connect connects to the server, and sends what was read already. When it fails the place is given back.
-func (s *tcpSession) connect(t *loop.Task, cfg *config.Pool) bool {
-	l := s.l.loop
+func (s *session) connect(t *loop.Task, cfg *config.Pool) bool {
+	l := s.l.Loop
 	by := s.l.after(cfg.Timeouts.Connect)
 	of := s.origin()
 	c, _, err := s.server.ConnectFor(t, of, true, by)
@@ -381,7 +284,7 @@ func (s *tcpSession) connect(t *loop.Task, cfg *config.Pool) bool {
 		return false
 	case err != nil:
 		s.journal.Cause = journal.ConnectError
-		if isTimeout(err) {
+		if errors.Is(err, loop.ErrTimeout) {
 			s.journal.Cause = journal.ConnectTimeout
 		}
 		s.leave(pool.ConnectError)
@@ -406,7 +309,7 @@ func (s *tcpSession) connect(t *loop.Task, cfg *config.Pool) bool {
 	}
 	s.journal.In += int64(n)
 	s.server.Passed(&s.turn, int64(n), 0)
-	if err != nil && !isTimeout(err) && n == 0 { // it was gone before it had a byte
+	if err != nil && !errors.Is(err, loop.ErrTimeout) && n == 0 { // it was gone before it had a byte
 		s.tie.Untie()
 		_ = c.Close()
 		s.up, s.journal.Cause = nil, journal.ServerReset
@@ -421,7 +324,7 @@ func (s *tcpSession) connect(t *loop.Task, cfg *config.Pool) bool {
 }
 
 // origin is whose session it is, for servers that are told so; nil for others.
-func (s *tcpSession) origin() *link.Origin {
+func (s *session) origin() *link.Origin {
 	if !s.server.Introduced() {
 		return nil
 	}
@@ -434,30 +337,26 @@ func (s *tcpSession) origin() *link.Origin {
 	return &link.Origin{Client: s.client, Server: s.local}
 }
 
+// fileWait is how long a session waits for a descriptor before it asks again.
+const fileWait = 5 * time.Millisecond
+
 func outOfFiles(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
 // leave gives the place at the server back.
-func (s *tcpSession) leave(o pool.Outcome) {
+func (s *session) leave(o pool.Outcome) {
 	s.server.Done(&s.turn, o)
 	s.server = nil
-	s.l.edge.relays.Add(-1)
+	s.l.Reached.Add(-1)
 }
 
 // Cut implements pool.Tied: the server must have nobody any more.
-func (s *tcpSession) Cut() { s.end(s.journal.Status, journal.ServerDown, "its server was closed") }
-
-// endSessions ends all sessions of the loop, since the engine is to be closed. On the loop.
-func (l *local) endSessions() {
-	for l.sessions != nil {
-		l.sessions.end(l.sessions.journal.Status, journal.Stopping, "")
-	}
-}
+func (s *session) Cut() { s.end(s.journal.Status, journal.ServerDown, "its server was closed") }
 
 // end ends the session, once: its connections are closed, in order when there is no cause, its place is given back and its line
 // logged. status is what a session of nginx's would have had.
-func (s *tcpSession) end(status int, cause journal.Cause, detail string) {
+func (s *session) end(status int, cause journal.Cause, detail string) {
 	if s.over {
 		return
 	}
@@ -469,21 +368,21 @@ func (s *tcpSession) end(status int, cause journal.Cause, detail string) {
 		s.leave(outcomeOf(cause, s.journal.Out))
 	}
 	if s.prev == nil {
-		l.sessions = s.next
+		l.first = s.next
 	} else {
 		s.prev.next = s.next
 	}
 	if s.next != nil {
 		s.next.prev = s.prev
 	}
-	l.relayed--
-	l.edge.connections.Add(-1)
+	l.n--
+	l.Gone()
 	s.journal.Status, s.journal.Cause, s.journal.Detail = status, cause, detail
 	s.account()
 }
 
 // hangUp closes both connections: with RST when the session was cut, so that neither side takes it for whole.
-func (s *tcpSession) hangUp(cause journal.Cause) {
+func (s *session) hangUp(cause journal.Cause) {
 	ends := (*loop.Conn).Reset
 	if cause == journal.NoCause || cause == journal.NoRoute {
 		ends = (*loop.Conn).Close
@@ -506,18 +405,18 @@ func outcomeOf(cause journal.Cause, out int64) pool.Outcome {
 }
 
 // account counts the session and writes its line.
-func (s *tcpSession) account() {
+func (s *session) account() {
 	l := s.l
-	now := l.loop.Now()
-	id := l.appendID(l.id[:0])
+	now := l.Loop.Now()
+	id := l.ID(l.id[:0])
 	l.id = id
-	l.sheet.Route(s.entry.tally).Ended(&s.journal, time.Duration(now-s.journal.At[journal.Begun]), l.loop.Wall(), id, nil)
-	if !l.told.Wants(&s.journal, true, now) {
+	l.Sheet.Route(s.entry.Tally).Ended(&s.journal, time.Duration(now-s.journal.At[journal.Begun]), l.Loop.Wall(), id, nil)
+	if !l.Told.Wants(&s.journal, true, now) {
 		return
 	}
 	line := &l.line
-	*line = journal.Line{Client: s.client.Addr().Unmap(), Listen: s.entry.listen, Name: s.name}
+	*line = journal.Line{Client: s.client.Addr().Unmap(), Listen: s.entry.Listen, Name: s.name}
 	line.ID = id
 	line.Take(&s.journal, now)
-	l.told.Tell(line, &s.journal, now)
+	l.Told.Tell(line, &s.journal, now)
 }

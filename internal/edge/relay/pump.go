@@ -1,6 +1,9 @@
-package edge
+package relay
 
 import (
+	"errors"
+	"io"
+
 	"github.com/weirhq/weir/internal/journal"
 	"github.com/weirhq/weir/internal/loop"
 )
@@ -16,7 +19,7 @@ import (
 
 // pump moves bytes in one direction. Server and client are the session's.
 type pump struct {
-	s        *tcpSession
+	s        *session
 	from, to *loop.Conn
 	toServer bool
 	ended    bool // from has said that it is done, and to was told
@@ -25,11 +28,11 @@ type pump struct {
 }
 
 // start lets both directions run. In the session's task.
-func (s *tcpSession) start() {
+func (s *session) start() {
 	s.journal.Status = 200
 	s.in = pump{s: s, from: s.conn, to: s.up, toServer: true}
 	s.out = pump{s: s, from: s.up, to: s.conn}
-	s.last = s.l.loop.Now()
+	s.last = s.l.Loop.Now()
 	s.in.rest()
 	s.out.rest()
 }
@@ -38,7 +41,7 @@ func (s *tcpSession) start() {
 func (p *pump) rest() { p.from.Rest(p, p.s.silentAt()) }
 
 // silentAt is when the session will have been silent for too long, 0 if it may be for ever.
-func (s *tcpSession) silentAt() loop.Time {
+func (s *session) silentAt() loop.Time {
 	if s.idle <= 0 {
 		return 0
 	}
@@ -46,11 +49,11 @@ func (s *tcpSession) silentAt() loop.Time {
 }
 
 // Ready implements loop.Rester.
-func (p *pump) Ready(*loop.Conn) { p.s.l.loop.Go(p) }
+func (p *pump) Ready(*loop.Conn) { p.s.l.Loop.Go(p) }
 
 // Expired implements loop.Rester: nothing came this way; perhaps something went the other.
 func (p *pump) Expired(*loop.Conn) {
-	if s := p.s; s.l.loop.Now() < s.silentAt() {
+	if s := p.s; s.l.Loop.Now() < s.silentAt() {
 		p.rest()
 		return
 	}
@@ -65,7 +68,7 @@ func (p *pump) Run(*loop.Task) {
 	if s.over {
 		return
 	}
-	l := s.l.loop
+	l := s.l.Loop
 	var buf []byte
 	if p.large {
 		buf = l.LargeBuffer()
@@ -89,7 +92,7 @@ func (p *pump) move(buf []byte) bool {
 	if s.over {
 		return false
 	}
-	now := s.l.loop.Now()
+	now := s.l.Loop.Now()
 	if n == 0 {
 		return p.readEnded(err, now)
 	}
@@ -100,7 +103,7 @@ func (p *pump) move(buf []byte) bool {
 	if s.over {
 		return false
 	}
-	s.last = s.l.loop.Now()
+	s.last = s.l.Loop.Now()
 	p.count(n)
 	if err != nil {
 		p.writeFailed(err)
@@ -132,13 +135,13 @@ func (p *pump) other() *pump {
 func (p *pump) readEnded(err error, now loop.Time) (goesOn bool) {
 	s, o := p.s, p.other()
 	switch {
-	case isTimeout(err) && now < s.silentAt():
+	case errors.Is(err, loop.ErrTimeout) && now < s.silentAt():
 		return true // the other direction was not silent
-	case isTimeout(err):
+	case errors.Is(err, loop.ErrTimeout):
 		s.end(200, journal.IdleTimeout, "")
-	case !isEOF(err) && p.toServer:
+	case !errors.Is(err, io.EOF) && p.toServer:
 		s.end(200, journal.ClientGone, "the client reset the connection")
-	case !isEOF(err):
+	case !errors.Is(err, io.EOF):
 		s.end(200, journal.ServerReset, "the server reset the connection")
 	case o.deaf && p.toServer:
 		s.end(200, journal.ClientGone, "the client closed before it had all")
@@ -162,7 +165,7 @@ func (p *pump) readEnded(err error, now loop.Time) (goesOn bool) {
 func (p *pump) writeFailed(err error) {
 	s := p.s
 	switch {
-	case isTimeout(err):
+	case errors.Is(err, loop.ErrTimeout):
 		s.end(200, journal.IdleTimeout, "it took nothing any more")
 	case !p.other().ended:
 		p.deaf = true // what it has said still is to be read, and its end behind

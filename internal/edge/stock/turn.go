@@ -1,4 +1,4 @@
-package edge
+package stock
 
 import (
 	"log/slog"
@@ -13,57 +13,60 @@ import (
 // least is the memory of a cache that rests, in bytes: as little as the store can do with.
 const least = 8 << 20
 
-// become puts a configuration's sizes and its disk in force. A cache that has rested begins anew: it has not seen what was
-// changed meanwhile.
-func (c *caching) become(to *config.Cache) {
-	if c.resting {
-		c.resting = false
-		c.forgetAll()
+// Become puts a configuration's sizes and its disk in force. A cache that has rested begins anew: it has not seen what was
+// changed meanwhile. It blocks; one at a time may be under way.
+func (s *Stock) Become(to *config.Cache) {
+	if s.resting {
+		s.resting = false
+		s.forgetAll()
 	}
-	c.resize(to)
-	c.turnTo(to.Disk)
+	s.resize(to)
+	s.turnTo(to.Disk)
 }
 
-// rest gives up what is kept, and the room it takes, since the configuration has no cache any more. Requests under way may
+// Rest gives up what is kept, and the room it takes, since the configuration has no cache any more. Requests under way may
 // still look into it.
-func (c *caching) rest() {
-	if c.resting {
+func (s *Stock) Rest() {
+	if s.resting {
 		return
 	}
-	c.resting = true
+	s.resting = true
 	slog.Info("the configuration has no cache any more: what was kept is dropped")
-	c.forgetAll()
-	c.turning.Lock()
-	d := c.second.Swap(nil)
+	s.forgetAll()
+	s.turning.Lock()
+	d := s.second.Swap(nil)
 	if err := d.end(true); err != nil {
 		slog.Error("giving up the cache's disk: empty the directory", "path", d.options.Dir, "error", err)
 	}
-	c.turning.Unlock()
-	c.resize(&config.Cache{Memory: least, MaxObject: least / 8})
+	s.turning.Unlock()
+	s.resize(&config.Cache{Memory: least, MaxObject: least / 8})
 }
 
+// Resting reports whether the configuration in force has no cache. It is for who calls Become and Rest.
+func (s *Stock) Resting() bool { return s.resting }
+
 // forgetAll purges everything.
-func (c *caching) forgetAll() {
-	if err := c.ban(ban.Purge{Kind: ban.Everything, Hard: true}); err != nil {
+func (s *Stock) forgetAll() {
+	if err := s.Purge(ban.Purge{Kind: ban.Everything, Hard: true}); err != nil {
 		slog.Error("the cache could not be emptied", "error", err)
 	}
 }
 
 // turnTo takes another disk, or none. In another directory the cache begins anew, in memory too: what was purged is known
 // by numbers, which are a directory's own. With another size nothing is lost but what has no room.
-func (c *caching) turnTo(cfg *config.CacheDisk) {
-	old := c.disk()
+func (s *Stock) turnTo(cfg *config.CacheDisk) {
+	old := s.disk()
 	if old.is(cfg) {
 		return
 	}
-	c.turning.Lock()
-	defer c.turning.Unlock()
+	s.turning.Lock()
+	defer s.turning.Unlock()
 	begun := time.Now()
 	if err := old.end(false); err != nil {
 		slog.Error("closing the cache's disk", "path", old.options.Dir, "error", err)
 	}
 	if cfg == nil {
-		c.second.Store(nil)
+		s.second.Store(nil)
 		slog.Info("the cache goes without a disk; what is in its directory can be deleted", "path", old.options.Dir)
 		return
 	}
@@ -72,8 +75,8 @@ func (c *caching) turnTo(cfg *config.CacheDisk) {
 	if same {
 		d.missed, d.many = old.missed, old.many
 	}
-	d.begin(c, cfg, !same)
-	c.second.Store(d)
+	d.begin(s, cfg, !same)
+	s.second.Store(d)
 	switch {
 	case same:
 		slog.Info("the cache's disk has another size", "path", cfg.Path, "size", cfg.Size, "before", old.options.Size, "after", time.Since(begun).Round(time.Millisecond))
