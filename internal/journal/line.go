@@ -225,12 +225,8 @@ func appendPhase(dst []byte, key string, d time.Duration) []byte {
 // appendMillis appends milliseconds to the microsecond: 12.345.
 func appendMillis(dst []byte, d time.Duration) []byte {
 	us := uint64(max(d, 0) / time.Microsecond)
-	ms, us := us/1000, us%1000
-	if ms < 10 { // most are
-		dst = append(dst, byte('0'+ms))
-	} else {
-		dst = strconv.AppendUint(dst, ms, 10)
-	}
+	dst = strconv.AppendUint(dst, us/1000, 10)
+	us %= 1000
 	return append(dst, '.', byte('0'+us/100), byte('0'+us/10%10), byte('0'+us%10))
 }
 

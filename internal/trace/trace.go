@@ -77,8 +77,8 @@ func (c *Context) Append(dst []byte) []byte {
 	at := len(dst)
 	dst = append(dst, form...)
 	text := (*[Len]byte)(dst[at:])
-	puthex(text[3:35], c.Trace[:])
-	puthex(text[36:52], c.Span[:])
+	hex.Encode(text[3:35], c.Trace[:])
+	hex.Encode(text[36:52], c.Span[:])
 	if c.Sampled {
 		text[54] += flagSampled
 	}
@@ -90,24 +90,6 @@ func (c *Context) Append(dst []byte) []byte {
 
 // form is a traceparent without its ids and flags.
 const form = "00-00000000000000000000000000000000-0000000000000000-00"
-
-// puthex writes two digits for each byte, of which there are four or a multiple. Each request has it.
-func puthex(to, from []byte) {
-	for ; len(from) >= 4; to, from = to[8:], from[4:] {
-		binary.LittleEndian.PutUint64(to, hexes(binary.LittleEndian.Uint32(from)))
-	}
-}
-
-// hexes are the eight digits of four bytes, the first one lowest.
-func hexes(four uint32) uint64 {
-	const each = 0x0101010101010101
-	n := uint64(four)
-	n = (n | n<<16) & 0x0000ffff0000ffff
-	n = (n | n<<8) & 0x00ff00ff00ff00ff // a byte in each sixteen bits
-	n = (n>>4 | n<<8) & (0x0f * each)   // its halves in two, the upper one first
-	letters := (n + 6*each) >> 4 & each // where it is more than nine
-	return n + '0'*each + letters*('a'-'9'-1)
-}
 
 // String is the id as text, empty if there is none.
 func (id ID) String() string {
