@@ -3,9 +3,6 @@ package edge
 import (
 	"crypto/tls"
 	"fmt"
-	"io"
-	"net"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -51,66 +48,16 @@ func (r *running) applyTCP(entry, more string, hands []api.Hand) {
 	}
 }
 
-// tcpPool is a pool p of these servers; more is put into it.
-func tcpPool(more string, servers ...string) string {
-	if more != "" {
-		more = ", " + more
-	}
-	return "pools: {p: {protocol: tcp, servers: ['" + strings.Join(servers, "', '") + "']" + more + "}}\n"
-}
-
-// greets is a server that begins with a word and repeats what it is sent.
-func greets(t testing.TB, network, word string) *testkit.Origin {
-	return testkit.ServeOrigin(t, network, func(_ int, c *testkit.Conn) {
-		c.Send(word)
-		for c.More() {
-			c.Send(c.Read(1))
-		}
-	})
-}
-
-// readText waits for so many lines of a log.
-func readText(t *testing.T, file string, lines int) (text string) {
-	t.Helper()
-	testkit.Eventually(t, testkit.Patience, "the log has its lines", func() bool {
-		b, err := os.ReadFile(file)
-		text = string(b)
-		return err == nil && strings.Count(text, "\n") >= lines
-	})
-	return text
-}
-
-// firstFlight is what a TLS client sends first.
-func firstFlight(t testing.TB, cfg *tls.Config) []byte {
-	t.Helper()
-	a, b := net.Pipe()
-	done := make(chan struct{})
-	go func() { defer close(done); tls.Client(b, cfg).Handshake() }() //nolint:errcheck // it is cut off
-	a.SetDeadline(time.Now().Add(testkit.Patience))
-	head := make([]byte, 5)
-	if _, err := io.ReadFull(a, head); err != nil {
-		t.Fatal(err)
-	}
-	rest := make([]byte, int(head[3])<<8|int(head[4]))
-	if _, err := io.ReadFull(a, rest); err != nil {
-		t.Fatal(err)
-	}
-	a.Close()
-	b.Close()
-	<-done
-	return append(head, rest...)
-}
-
 // TestTCPLog: one line for each session, with all that is known of it.
 func TestTCPLog(t *testing.T) {
 	eachBody(t, func(t *testing.T, body loop.Config) {
 		body.Loops = 1
-		o := greets(t, "tcp", "hi ")
+		o := testkit.Greets(t, "tcp", "hi ")
 		for _, format := range []string{"json", "combined"} {
 			log, file := logged(t)
-			r := serveTCP(t, body, "sni: [{names: a.example, pool: p}]", strings.Replace(log, "to:", "format: "+format+", to:", 1)+tcpPool("", o.Address))
+			r := serveTCP(t, body, "sni: [{names: a.example, pool: p}]", strings.Replace(log, "to:", "format: "+format+", to:", 1)+testkit.TCPPool("", o.Address))
 			c := testkit.Dial(t, r.addr)
-			flight := firstFlight(t, &tls.Config{ServerName: "a.example"})
+			flight := testkit.FirstFlight(t, &tls.Config{ServerName: "a.example"})
 			c.Send(string(flight))
 			c.Expect("hi ")
 			c.Expect(string(flight))
@@ -120,7 +67,7 @@ func TestTCPLog(t *testing.T) {
 			c.Send("nonsense\r\n\"")
 			c.Closed()
 			c.Close()
-			text := readText(t, file, 2)
+			text := testkit.Lines(t, file, 2)
 			first, second, _ := strings.Cut(text, "\n")
 			wants := []string{fmt.Sprintf(`"protocol":"TCP","listen":"%s","name":"a.example","status":200,"out":%d,"in":%d,`, r.addr, 3+len(flight), len(flight)),
 				`"pool":"p","server":"` + o.Address + `","detail":"the client closed first"`, `"status":400,"out":0,"in":0,`, `"cause":"bad_hello","detail":"it is no TLS"`}
@@ -143,15 +90,15 @@ func TestTCPLog(t *testing.T) {
 // TestTCPStops: what is under way when the edge stops is ended when its time is over, and told of.
 func TestTCPStops(t *testing.T) {
 	eachBody(t, func(t *testing.T, body loop.Config) {
-		o := greets(t, "tcp", "hi ")
+		o := testkit.Greets(t, "tcp", "hi ")
 		log, file := logged(t)
-		r := serveTCP(t, body, "pool: p", log+tcpPool("", o.Address))
+		r := serveTCP(t, body, "pool: p", log+testkit.TCPPool("", o.Address))
 		c := testkit.Dial(t, r.addr)
 		c.Expect("hi ")
 		r.stop(100 * time.Millisecond)
 		c.Closed()
 		c.Close()
-		if text := readText(t, file, 1); !strings.Contains(text, `"cause":"stopping"`) {
+		if text := testkit.Lines(t, file, 1); !strings.Contains(text, `"cause":"stopping"`) {
 			t.Error(text)
 		}
 	})

@@ -264,8 +264,8 @@ func BenchmarkEnded(b *testing.B) {
 
 // Sessions of TCP are told of too: not as slow because they last, but when a server failed them.
 func TestStoriesOfTCP(t *testing.T) {
-	o := greets(t, "tcp", "hello")
-	r := serveTCP(t, fibers, "pool: p", "log: {access: {to: none}, slow: 1ms}\n"+tcpPool("", o.Address))
+	o := testkit.Greets(t, "tcp", "hello")
+	r := serveTCP(t, fibers, "pool: p", "log: {access: {to: none}, slow: 1ms}\n"+testkit.TCPPool("", o.Address))
 	all := listenTo(t, r, "filter="+url.QueryEscape("listen~: and pool=p"))
 	c := testkit.Dial(t, r.addr)
 	if got := c.Read(5); got != "hello" {
@@ -276,7 +276,7 @@ func TestStoriesOfTCP(t *testing.T) {
 	if got.Listen != r.addr || got.Status != 200 || got.Slow && got.Stages["connected"] < 1 || got.Stages["delivered"] != 0 && got.Stages["connected"] > got.Stages["delivered"] || got.Server != o.Address {
 		t.Errorf("%+v", got)
 	}
-	r.applyTCP("pool: p", tcpPool("", testkit.DeadAddress(t)), nil)
+	r.applyTCP("pool: p", testkit.TCPPool("", testkit.DeadAddress(t)), nil)
 	if c, err := net.Dial("tcp", r.addr); err == nil { // it may be reset at once
 		defer c.Close()
 	}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"os"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -228,35 +227,6 @@ func (r *running) stop(within time.Duration) {
 func logged(t testing.TB) (text, file string) {
 	file = t.TempDir() + "/access.log"
 	return "log: {access: {to: '" + file + "'}}\n", file
-}
-
-// readText waits for so many lines of a log.
-func readText(t *testing.T, file string, lines int) (text string) {
-	t.Helper()
-	testkit.Eventually(t, testkit.Patience, "the log has its lines", func() bool {
-		b, err := os.ReadFile(file)
-		text = string(b)
-		return err == nil && strings.Count(text, "\n") >= lines
-	})
-	return text
-}
-
-// onePool is a pool p of these servers; more is put into it.
-func onePool(more string, servers ...string) string {
-	if more != "" {
-		more = ", " + more
-	}
-	return "pools: {p: {protocol: tcp, servers: ['" + strings.Join(servers, "', '") + "']" + more + "}}\n"
-}
-
-// greets is a server that begins with a word and repeats what it is sent.
-func greets(t testing.TB, network, word string) *testkit.Origin {
-	return testkit.ServeOrigin(t, network, func(_ int, c *testkit.Conn) {
-		c.Send(word)
-		for c.More() {
-			c.Send(c.Read(1))
-		}
-	})
 }
 
 // frugal is a client's or server's end of a connection that allocates nothing once it is made.

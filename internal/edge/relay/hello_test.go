@@ -17,7 +17,7 @@ import (
 // TestIntroduced: a balancer says whose connection it is, and servers are told.
 func TestIntroduced(t *testing.T) {
 	eachBody(t, func(t *testing.T, body loop.Config) {
-		flight := string(firstFlight(t, &tls.Config{ServerName: "a.example"}))
+		flight := string(testkit.FirstFlight(t, &tls.Config{ServerName: "a.example"}))
 		v1 := "PROXY TCP4 192.0.2.9 198.51.100.1 5000 443\r\n"
 		for _, row := range []struct{ name, entry, send, sent, want string }{
 			{"in alone", "pool: p, proxy_protocol: {from: 127.0.0.1}", "", v1 + "x", "x"},
@@ -39,7 +39,7 @@ func TestIntroduced(t *testing.T) {
 				if row.send != "" {
 					pool = "send_proxy: " + row.send
 				}
-				r := serve(t, body, row.entry, log+onePool(pool, o.Address))
+				r := serve(t, body, row.entry, log+testkit.TCPPool(pool, o.Address))
 				nc, err := net.Dial("tcp", r.addr)
 				if err != nil {
 					t.Fatal(err)
@@ -57,7 +57,7 @@ func TestIntroduced(t *testing.T) {
 				_, port, _ := net.SplitHostPort(nc.LocalAddr().String())
 				_, here, _ := net.SplitHostPort(r.addr)
 				want := strings.NewReplacer("CLIENT", port, "HERE", here).Replace(row.want)
-				text := readText(t, file, 1)
+				text := testkit.Lines(t, file, 1)
 				if row.want == "" {
 					if !strings.Contains(text, `"cause":"bad_hello"`) && !strings.Contains(text, `"cause":"refused"`) {
 						t.Error(text)
@@ -73,27 +73,6 @@ func TestIntroduced(t *testing.T) {
 			})
 		}
 	})
-}
-
-// firstFlight is what a TLS client sends first.
-func firstFlight(t testing.TB, cfg *tls.Config) []byte {
-	t.Helper()
-	a, b := net.Pipe()
-	done := make(chan struct{})
-	go func() { defer close(done); tls.Client(b, cfg).Handshake() }() //nolint:errcheck // it is cut off
-	a.SetDeadline(time.Now().Add(testkit.Patience))
-	head := make([]byte, 5)
-	if _, err := io.ReadFull(a, head); err != nil {
-		t.Fatal(err)
-	}
-	rest := make([]byte, int(head[3])<<8|int(head[4]))
-	if _, err := io.ReadFull(a, rest); err != nil {
-		t.Fatal(err)
-	}
-	a.Close()
-	b.Close()
-	<-done
-	return append(head, rest...)
 }
 
 // inRecords divides a hello of one record into several.
@@ -115,18 +94,18 @@ func TestByName(t *testing.T) {
 			in          []byte
 			want        string // which pool has it; empty: none
 		}{
-			{"exact", "", firstFlight(t, &tls.Config{ServerName: "a.example"}), "one"},
-			{"in capitals", "", firstFlight(t, &tls.Config{ServerName: "A.Example"}), "one"},
-			{"in records of 20 bytes", "", inRecords(firstFlight(t, &tls.Config{ServerName: "a.example"}), 40), "one"},
-			{"below", "", firstFlight(t, &tls.Config{ServerName: "y.z.b.example"}), "one"},
-			{"the wildcard's own name", "", firstFlight(t, &tls.Config{ServerName: "b.example"}), ""},
-			{"further below", "", firstFlight(t, &tls.Config{ServerName: "y.deep.b.example"}), "two"},
-			{"with a protocol", "", firstFlight(t, &tls.Config{ServerName: "x.b.example", NextProtos: []string{"h2"}}), "two"},
-			{"without it", "", firstFlight(t, &tls.Config{ServerName: "x.b.example", NextProtos: []string{"http/1.1"}}), "one"},
-			{"another name", "", firstFlight(t, &tls.Config{ServerName: "c.example"}), ""},
-			{"another name, and else", "two", firstFlight(t, &tls.Config{ServerName: "c.example"}), "two"},
-			{"no name", "", firstFlight(t, &tls.Config{InsecureSkipVerify: true}), ""},
-			{"no name, and else", "one", firstFlight(t, &tls.Config{InsecureSkipVerify: true}), "one"},
+			{"exact", "", testkit.FirstFlight(t, &tls.Config{ServerName: "a.example"}), "one"},
+			{"in capitals", "", testkit.FirstFlight(t, &tls.Config{ServerName: "A.Example"}), "one"},
+			{"in records of 20 bytes", "", inRecords(testkit.FirstFlight(t, &tls.Config{ServerName: "a.example"}), 40), "one"},
+			{"below", "", testkit.FirstFlight(t, &tls.Config{ServerName: "y.z.b.example"}), "one"},
+			{"the wildcard's own name", "", testkit.FirstFlight(t, &tls.Config{ServerName: "b.example"}), ""},
+			{"further below", "", testkit.FirstFlight(t, &tls.Config{ServerName: "y.deep.b.example"}), "two"},
+			{"with a protocol", "", testkit.FirstFlight(t, &tls.Config{ServerName: "x.b.example", NextProtos: []string{"h2"}}), "two"},
+			{"without it", "", testkit.FirstFlight(t, &tls.Config{ServerName: "x.b.example", NextProtos: []string{"http/1.1"}}), "one"},
+			{"another name", "", testkit.FirstFlight(t, &tls.Config{ServerName: "c.example"}), ""},
+			{"another name, and else", "two", testkit.FirstFlight(t, &tls.Config{ServerName: "c.example"}), "two"},
+			{"no name", "", testkit.FirstFlight(t, &tls.Config{InsecureSkipVerify: true}), ""},
+			{"no name, and else", "one", testkit.FirstFlight(t, &tls.Config{InsecureSkipVerify: true}), "one"},
 			{"no TLS, and else", "one", []byte("SSH-2.0-x\r\n"), ""},
 			{"SSL 2, and else", "one", []byte{0x80, 0x2e, 1, 3, 1, 0, 21, 0, 0, 0, 16}, ""},
 		} {

@@ -88,7 +88,7 @@ func TestEnds(t *testing.T) {
 				var served sync.WaitGroup
 				served.Add(1)
 				o := testkit.ServeOrigin(t, "tcp", func(_ int, c *testkit.Conn) { defer served.Done(); row.server(c) })
-				r := serve(t, body, "pool: p", onePool("", o.Address))
+				r := serve(t, body, "pool: p", testkit.TCPPool("", o.Address))
 				c := testkit.Dial(t, r.addr)
 				row.client(c)
 				served.Wait()
@@ -109,19 +109,19 @@ func readsReset(c *testkit.Conn) error {
 // TestWhere: which server a session goes to.
 func TestWhere(t *testing.T) {
 	eachBody(t, func(t *testing.T, body loop.Config) {
-		one, two := greets(t, "tcp", "one "), greets(t, "unix", "two ")
+		one, two := testkit.Greets(t, "tcp", "one "), testkit.Greets(t, "unix", "two ")
 		dead := testkit.DeadAddress(t)
 		for _, row := range []struct {
 			name, pool string
 			want       []string // of sessions that stay
 		}{
-			{"past the dead", onePool("balance: round_robin", dead, one.Address), []string{"one ", "one ", "one "}},
-			{"by turns", onePool("balance: round_robin", one.Address, two.Address), []string{"one ", "two ", "one ", "two "}},
-			{"by address", onePool("balance: source_hash", one.Address, dead), []string{"one ", "one "}},
-			{"where there is room", onePool("max_conn: 1, queue: {size: 0}", one.Address, two.Address), []string{"one ", "two ", ""}},
+			{"past the dead", testkit.TCPPool("balance: round_robin", dead, one.Address), []string{"one ", "one ", "one "}},
+			{"by turns", testkit.TCPPool("balance: round_robin", one.Address, two.Address), []string{"one ", "two ", "one ", "two "}},
+			{"by address", testkit.TCPPool("balance: source_hash", one.Address, dead), []string{"one ", "one "}},
+			{"where there is room", testkit.TCPPool("max_conn: 1, queue: {size: 0}", one.Address, two.Address), []string{"one ", "two ", ""}},
 			{"to a backup", "pools: {p: {protocol: tcp, servers: ['" + dead + "', {address: '" + two.Address + "', backup: true}]}}\n", []string{"two ", "two "}},
 			{"to another pool", "pools: {p: {protocol: tcp, servers: ['" + dead + "'], retry: {attempts: 3}, backup: b}, b: {protocol: tcp, servers: ['" + one.Address + "']}}\n", []string{"one "}},
-			{"nowhere", onePool("retry: {attempts: 0}", dead), []string{""}},
+			{"nowhere", testkit.TCPPool("retry: {attempts: 0}", dead), []string{""}},
 		} {
 			t.Run(row.name, func(t *testing.T) {
 				r := serve(t, body, "pool: p", row.pool)
@@ -174,8 +174,8 @@ func sorted(in []string) []string {
 // TestQueue: who finds no place waits for one, and no longer than is allowed.
 func TestQueue(t *testing.T) {
 	eachBody(t, func(t *testing.T, body loop.Config) {
-		o := greets(t, "tcp", "hi ")
-		r := serve(t, body, "pool: p", onePool("max_conn: 1, queue: {size: 1, timeout: 1m}", o.Address))
+		o := testkit.Greets(t, "tcp", "hi ")
+		r := serve(t, body, "pool: p", testkit.TCPPool("max_conn: 1, queue: {size: 1, timeout: 1m}", o.Address))
 		first := testkit.Dial(t, r.addr)
 		first.Expect("hi ")
 		second := testkit.Dial(t, r.addr)
@@ -203,12 +203,12 @@ func TestIdle(t *testing.T) {
 			c.Closed()
 		})
 		log, file := logged(t)
-		r := serve(t, body, "pool: p", log+onePool("timeouts: {idle: 300ms}", o.Address))
+		r := serve(t, body, "pool: p", log+testkit.TCPPool("timeouts: {idle: 300ms}", o.Address))
 		c := testkit.Dial(t, r.addr)
 		c.Expect("xxxxxx")
 		c.Closed()
 		c.Close()
-		if text := readText(t, file, 1); !strings.Contains(text, `"cause":"idle_timeout"`) || !strings.Contains(text, `"out":6`) {
+		if text := testkit.Lines(t, file, 1); !strings.Contains(text, `"cause":"idle_timeout"`) || !strings.Contains(text, `"out":6`) {
 			t.Error(text)
 		}
 	})
@@ -217,8 +217,8 @@ func TestIdle(t *testing.T) {
 // TestTakenOut: drain leaves sessions alone, maint ends them, and a failing check does as it is told.
 func TestTakenOut(t *testing.T) {
 	eachBody(t, func(t *testing.T, body loop.Config) {
-		o := greets(t, "tcp", "hi ")
-		pool := onePool("", o.Address)
+		o := testkit.Greets(t, "tcp", "hi ")
+		pool := testkit.TCPPool("", o.Address)
 		r := serve(t, body, "pool: p", pool)
 		c := testkit.Dial(t, r.addr)
 		c.Expect("hi ")
@@ -236,7 +236,7 @@ func TestTakenOut(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, port, _ := net.SplitHostPort(checked.Addr().String())
-			pool := onePool("on_down: "+onDown+", health: {type: tcp, port: "+port+", every: 100ms, fast: 50ms, timeout: 1s}", o.Address)
+			pool := testkit.TCPPool("on_down: "+onDown+", health: {type: tcp, port: "+port+", every: 100ms, fast: 50ms, timeout: 1s}", o.Address)
 			r.apply("pool: p", pool, nil)
 			testkit.Eventually(t, testkit.Patience, "the server is ready", func() bool { return r.status().Servers[0].State == "ready" })
 			c := testkit.Dial(t, r.addr)
@@ -257,10 +257,10 @@ func TestTakenOut(t *testing.T) {
 // TestAllowed: others than those let in are closed unheard.
 func TestAllowed(t *testing.T) {
 	eachBody(t, func(t *testing.T, body loop.Config) {
-		o := greets(t, "tcp", "hi ")
-		r := serve(t, body, "pool: p, from: 10.0.0.0/8", onePool("", o.Address))
+		o := testkit.Greets(t, "tcp", "hi ")
+		r := serve(t, body, "pool: p, from: 10.0.0.0/8", testkit.TCPPool("", o.Address))
 		turnedAway(t, r.addr)
-		r.apply("pool: p, from: 127.0.0.0/8", onePool("", o.Address), nil)
+		r.apply("pool: p, from: 127.0.0.0/8", testkit.TCPPool("", o.Address), nil)
 		c := testkit.Dial(t, r.addr)
 		c.Expect("hi ")
 		c.Close()
@@ -270,15 +270,15 @@ func TestAllowed(t *testing.T) {
 // TestStops: what is under way when the edge stops is ended when its time is over, and told of.
 func TestStops(t *testing.T) {
 	eachBody(t, func(t *testing.T, body loop.Config) {
-		o := greets(t, "tcp", "hi ")
+		o := testkit.Greets(t, "tcp", "hi ")
 		log, file := logged(t)
-		r := serve(t, body, "pool: p", log+onePool("", o.Address))
+		r := serve(t, body, "pool: p", log+testkit.TCPPool("", o.Address))
 		c := testkit.Dial(t, r.addr)
 		c.Expect("hi ")
 		r.stop(100 * time.Millisecond)
 		c.Closed()
 		c.Close()
-		if text := readText(t, file, 1); !strings.Contains(text, `"cause":"stopping"`) {
+		if text := testkit.Lines(t, file, 1); !strings.Contains(text, `"cause":"stopping"`) {
 			t.Error(text)
 		}
 	})
@@ -296,7 +296,7 @@ func TestBackPressure(t *testing.T) {
 			}
 			close(sent)
 		})
-		r := serve(t, body, "pool: p", onePool("", o.Address))
+		r := serve(t, body, "pool: p", testkit.TCPPool("", o.Address))
 		c := testkit.Dial(t, r.addr)
 		var before, now int64 = 0, 1
 		testkit.Eventually(t, testkit.Patience, "nothing moves any more", func() bool {
@@ -322,7 +322,7 @@ func TestAllocs(t *testing.T) {
 	const conns, warm, rounds = 8, 200, 2000
 	o := frugalOrigin(t, "?", strings.Repeat("y", 20<<10)+"!")
 	log, _ := logged(t)
-	r := serve(t, fibers, "pool: p", log+onePool("max_conn: 100", o))
+	r := serve(t, fibers, "pool: p", log+testkit.TCPPool("max_conn: 100", o))
 	var ready, over, done sync.WaitGroup
 	start := make(chan struct{})
 	ready.Add(conns)
@@ -370,7 +370,7 @@ func TestAllocs(t *testing.T) {
 // BenchmarkSession is a question and its answer in a session that is there.
 func BenchmarkSession(b *testing.B) {
 	o := frugalOrigin(b, "?", strings.Repeat("y", 1000)+"!")
-	r := serve(b, fibers, "pool: p", onePool("", o))
+	r := serve(b, fibers, "pool: p", testkit.TCPPool("", o))
 	nc, err := net.Dial("tcp", r.addr)
 	if err != nil {
 		b.Fatal(err)
